@@ -1,0 +1,148 @@
+"""What a launcher leaves in a driver's folder, and how its processes are told apart.
+
+The folder is ``<data>/drivers/<driver id>/``, mode 0700:
+
+====================  ======================================================================
+``keeper.json``       `KeeperSpec`, written by the launcher, 0600
+``driver.json``       `DriverSpec`, written by the launcher, 0600
+``secret``            the driver's link secret, 0600; the agent removes it once read
+``keeper.pid``        `ProcessId`, the keeper's first act; proof that the launch happened
+``exit.json``         `ExitRecord`, the keeper's last act
+``stdout.log``        what the agent and the JVM print
+``stderr.log``        ditto
+``work/``             temporary files, Spark's scratch, spools and pipes; gone at the end
+====================  ======================================================================
+
+Standard library only: gateway and driver share this module, like `livius_agent.wire`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+KEEPER_SPEC: Final = "keeper.json"
+DRIVER_SPEC: Final = "driver.json"
+SECRET: Final = "secret"  # noqa: S105 - a file's name
+PID_RECORD: Final = "keeper.pid"
+EXIT_RECORD: Final = "exit.json"
+STDOUT: Final = "stdout.log"
+STDERR: Final = "stderr.log"
+WORK: Final = "work"
+
+MARKER: Final = "LIVIUS_DRIVER"
+"""The variable that every process of a driver inherits; its value is the keeper's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperSpec:
+    """One command to run, to wait for, and to clean up after.
+
+    ``env`` is the whole environment of the command. ``remove`` names folders to delete at the
+    end, ``stop_seconds`` how long the command may take to end after SIGTERM.
+    """
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    remove: tuple[str, ...] = ()
+    stop_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverSpec:
+    """All that an agent needs to know to start one driver.
+
+    ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf, ``java_options``
+    what stands before the class path. ``address_file`` holds ``{"url": "ws://…"}`` and is read
+    afresh at each dial. An agent that reaches no gateway for ``lease_seconds`` ends its driver.
+    """
+
+    driver: str
+    repl: str
+    address_file: str
+    java: str
+    java_options: tuple[str, ...]
+    spark_home: str
+    jars: tuple[str, ...]
+    conf: Mapping[str, str]
+    lakehouse_root: str
+    database: str
+    lease_seconds: float
+    output_limit_bytes: int
+    sql_row_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessId:
+    """A process for good: its id and its start time in clock ticks since boot."""
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitRecord:
+    """How the keeper's command ended. Exactly one of ``code`` and ``signal`` is set.
+
+    ``stopped`` tells that the keeper had been asked to end it; ``oom`` that the kernel's
+    out-of-memory killer, or the JVM's own handler, took part; ``at`` is Unix time.
+    """
+
+    code: int | None
+    signal: int | None
+    stopped: bool
+    oom: bool
+    at: float
+
+
+Spec = TypeVar("Spec", KeeperSpec, DriverSpec, ProcessId, ExitRecord)
+
+
+def write(path: Path, spec: KeeperSpec | DriverSpec | ProcessId | ExitRecord) -> None:
+    """Put the spec into a file, all or nothing, readable by its owner only."""
+    partial = path.with_name(path.name + ".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(spec), file, indent=1)
+    partial.replace(path)
+
+
+def read(path: Path, kind: type[Spec]) -> Spec | None:
+    """Return the spec in a file, or None where there is no such file.
+
+    Raises:
+        ValueError: the file is not what the kind wants.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        body: dict[str, Any] = json.loads(text)
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in body.items()})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold a {kind.__name__}") from error
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Return the identity of a running process, or None if it has ended (a zombie has)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field, the program's name, may hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        return None
+    return ProcessId(pid=pid, started=int(fields[19]))
+
+
+def is_running(process: ProcessId) -> bool:
+    """Tell whether exactly this process still runs; a reused id is another process."""
+    return identify(process.pid) == process
