@@ -1,0 +1,1 @@
+"""One outside thing each, spoken natively behind a port."""

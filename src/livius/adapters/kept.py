@@ -1,0 +1,198 @@
+"""Processes that outlive the gateway, each with a keeper of its own (`livius_agent.keeper`).
+
+A kept process is known by its folder. All that is asked here is answered from the folder and
+from ``/proc``, so a gateway that has just started knows as much as the one that launched it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from livius_agent.spec import (
+    EXIT_RECORD,
+    KEEPER_SPEC,
+    MARKER,
+    PID_RECORD,
+    STDERR,
+    STDOUT,
+    ExitRecord,
+    KeeperSpec,
+    ProcessId,
+    is_running,
+    read,
+    write,
+)
+
+_APPEARS_WITHIN: Final = 10.0
+_ENDS_WITHIN: Final = 10.0
+_LOOK_EVERY: Final = 0.02
+_TAIL_BYTES: Final = 64 * 1024
+
+_PASSED_ON: Final = (
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+"""The gateway's variables that a kept process gets: nothing that could hold a secret of ours."""
+
+
+class KeeperFailed(Exception):
+    """A keeper did not come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One kept process. ``python`` runs the keeper, ``agent`` is the folder of its package."""
+
+    folder: Path
+    python: Path
+    agent: Path
+
+    def was_launched(self) -> bool:
+        """Tell whether a keeper ever began its work."""
+        return (self.folder / PID_RECORD).exists()
+
+    def keeper(self) -> ProcessId | None:
+        """Return the keeper, if it runs."""
+        process = read(self.folder / PID_RECORD, ProcessId)
+        return process if process is not None and is_running(process) else None
+
+    def exit(self) -> ExitRecord | None:
+        """Return how the process ended, if the keeper saw it."""
+        return read(self.folder / EXIT_RECORD, ExitRecord)
+
+    async def launch(self, spec: KeeperSpec) -> None:
+        """Start the keeper and return once it has begun. What an earlier run left is forgotten.
+
+        Raises:
+            KeeperFailed: it did not come up; its own words are in the message.
+        """
+        for name in (PID_RECORD, EXIT_RECORD):
+            (self.folder / name).unlink(missing_ok=True)
+        write(self.folder / KEEPER_SPEC, spec)
+        with (self.folder / STDERR).open("ab") as stderr:
+            # A session of its own: signals for the gateway's terminal don't reach it.
+            process = await asyncio.create_subprocess_exec(
+                *(self.python, "-s", "-P", "-m", "livius_agent.keeper", self.folder),
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                env={**spec.env, "PYTHONPATH": str(self.agent)},
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(_APPEARS_WITHIN):
+                while not self.was_launched():
+                    if process.returncode is not None:
+                        raise KeeperFailed(
+                            f"The keeper ended with exit code {process.returncode}: "
+                            + " ".join(self.tail(STDERR, lines=3))
+                        )
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            process.kill()
+            raise KeeperFailed("The keeper did not start in time.") from None
+
+    async def end(self) -> None:
+        """End the process and all that descends from it. Harmless when it has ended."""
+        keeper = self.keeper()
+        if keeper is not None:
+            _signal(keeper, signal.SIGTERM)
+            if not await _gone(keeper):
+                _signal(keeper, signal.SIGKILL)
+                await _gone(keeper)
+        if self.exit() is None:
+            # A keeper that was killed could not see to its descendants; they carry its mark.
+            await asyncio.to_thread(_sweep, self.folder)
+
+    def tail(self, name: str, *, lines: int) -> tuple[str, ...]:
+        """Return the last lines of one of the folder's logs."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL_BYTES))
+                text = file.read().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            return ()
+        return tuple(text.splitlines()[-lines:])
+
+    def log_tail(self, *, lines: int) -> tuple[str, ...]:
+        """Return the last lines of what it printed, errors last."""
+        return (*self.tail(STDOUT, lines=lines), *self.tail(STDERR, lines=lines))[-lines:]
+
+    async def remove(self) -> None:
+        """Delete the folder of an ended process."""
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a kept process: little, and none of it secret."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {"LANG": "C.UTF-8", "PATH": os.defpath, **passed, **more}
+
+
+def _signal(process: ProcessId, number: int) -> None:
+    """Send a signal to exactly this process: never to one that got its id meanwhile."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if is_running(process):
+            signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+async def _gone(process: ProcessId) -> bool:
+    try:
+        async with asyncio.timeout(_ENDS_WITHIN):
+            while is_running(process):
+                await asyncio.sleep(_LOOK_EVERY)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Kill every process that carries the folder's mark, until none is left."""
+    for _ in range(10):
+        marked = [process for process in psutil.process_iter() if _is_marked(process, str(folder))]
+        if not marked:
+            return
+        for process in marked:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(marked, timeout=1)
+
+
+def _is_marked(process: psutil.Process, folder: str) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARKER) == folder
+    except (psutil.Error, OSError):
+        return False

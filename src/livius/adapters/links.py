@@ -1,0 +1,75 @@
+"""The links that this process holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from livius.domain.ids import DriverId
+from livius.ports.clock import Clock
+from livius_agent.wire import FromGateway
+
+
+@dataclass(slots=True)
+class _Link:
+    send: Callable[[FromGateway], None]
+    close: Callable[[], None]
+    is_open: bool = False
+
+
+class LinkTable:
+    """Implements `livius.ports.links.Links`; `api/driver` puts its sockets in.
+
+    A driver has one link at a time: a new one closes the old one, which may be half-open.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._links: dict[DriverId, _Link] = {}
+        self._heard: dict[DriverId, float] = {}
+
+    def add(
+        self, driver: DriverId, send: Callable[[FromGateway], None], close: Callable[[], None]
+    ) -> object:
+        """Take a new link, not yet open, and return its token for `opened` and `drop`."""
+        self.close(driver)
+        link = self._links[driver] = _Link(send, close)
+        return link
+
+    def opened(self, driver: DriverId, token: object) -> None:
+        """The welcome is on its way: from now on messages may be sent."""
+        link = self._links.get(driver)
+        if link is token and link is not None:
+            link.is_open = True
+
+    def heard(self, driver: DriverId) -> None:
+        """Note a sign of life."""
+        self._heard[driver] = self._clock.monotonic()
+
+    def drop(self, driver: DriverId, token: object) -> None:
+        """Forget a link that ended, unless a newer one has taken its place."""
+        if self._links.get(driver) is token:
+            del self._links[driver]
+
+    def send(self, driver: DriverId, message: FromGateway) -> bool:
+        """See the port."""
+        link = self._links.get(driver)
+        if link is None or not link.is_open:
+            return False
+        link.send(message)
+        return True
+
+    def is_open(self, driver: DriverId) -> bool:
+        """See the port."""
+        link = self._links.get(driver)
+        return link is not None and link.is_open
+
+    def last_heard(self, driver: DriverId) -> float | None:
+        """See the port."""
+        return self._heard.get(driver)
+
+    def close(self, driver: DriverId) -> None:
+        """See the port."""
+        link = self._links.pop(driver, None)
+        if link is not None:
+            link.close()

@@ -1,0 +1,119 @@
+"""The Hive Metastore: one per data folder, on loopback, outliving the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.runtimes import Runtime, module_options
+from livius.domain.errors import Unavailable
+from livius_agent.spec import KeeperSpec
+
+_READY_WITHIN: Final = 60.0
+_LOOK_EVERY: Final = 0.05
+_WATCH_EVERY: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+_PORT: Final = "port"
+_READY: Final = "ready.json"
+
+_log = structlog.get_logger(__name__)
+
+
+class LocalMetastore:
+    """A metastore process of ours, adopted when it runs already.
+
+    Two metastores on one Derby folder end each other, so a survivor is never replaced. Its port
+    is kept: drivers that run go on to use it after a restart of either side.
+    """
+
+    def __init__(self, folder: Path, runtime: Runtime, agent: Path) -> None:
+        self._folder = folder
+        self._runtime = runtime
+        self._kept = Kept(folder, runtime.python, agent)
+
+    async def uri(self) -> str:
+        """Return the address once the metastore answers.
+
+        Raises:
+            Unavailable: it does not within a minute.
+        """
+        try:
+            async with asyncio.timeout(_READY_WITHIN):
+                while (port := self._listening()) is None:
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            raise Unavailable(
+                "MetastoreUnavailable", "The metastore does not answer. See: livius logs"
+            ) from None
+        return f"thrift://127.0.0.1:{port}"
+
+    def _listening(self) -> int | None:
+        ready = self._folder / _READY
+        if self._kept.keeper() is None or not ready.exists():
+            return None
+        return int(json.loads(ready.read_text(encoding="utf-8"))["port"])
+
+    async def run(self) -> None:
+        """Keep a metastore running until cancelled; it is left running then."""
+        pause = _WATCH_EVERY
+        while True:
+            if self._kept.keeper() is None:
+                try:
+                    await self._launch()
+                    await self.uri()
+                    pause = _WATCH_EVERY
+                except (KeeperFailed, Unavailable, OSError) as error:
+                    _log.exception("metastore_failed", again_in=pause, error=str(error))
+                    await self._kept.end()
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _launch(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / "tmp").mkdir(mode=0o700, exist_ok=True)
+        ready = self._folder / _READY
+        ready.unlink(missing_ok=True)
+        await self._kept.end()  # what a killed keeper may have left
+        command = (
+            str(self._runtime.java),
+            "-Xmx256m",
+            "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={self._folder / 'tmp'}",
+            *module_options(),
+            "-cp",
+            ":".join(map(str, self._runtime.jars)),
+            "livius.Metastore",
+            *("--data", str(self._folder / "derby")),
+            *("--port", str(self._port())),
+            *("--ready", str(ready)),
+        )
+        _log.info("metastore_launched")
+        await self._kept.launch(
+            KeeperSpec(
+                command=command,
+                env=clean_environment({"HOME": str(self._folder)}),
+                cwd=str(self._folder),
+            )
+        )
+
+    def _port(self) -> int:
+        """Return the kept port; the first time, one that is free now."""
+        path = self._folder / _PORT
+        if path.exists():
+            return int(path.read_text(encoding="ascii"))
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        path.write_text(str(port), encoding="ascii")
+        return port
+
+    async def end(self) -> bool:
+        """End it; tell whether it ran."""
+        ran = self._kept.keeper() is not None
+        await self._kept.end()
+        return ran

@@ -1,0 +1,99 @@
+"""Output streams as files: ``<folder>/<session>/<repl>-<number>.out``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from livius.domain.ids import ReplId, SessionId, StatementNumber
+
+
+class FileOutputs:
+    """Implements `livius.ports.outputs.Outputs`.
+
+    The operating system keeps what was written when the process is killed; against a power cut
+    nothing is promised.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(
+        self, session: SessionId, repl: ReplId, number: StatementNumber, suffix: str = "out"
+    ) -> Path:
+        return self._folder / session / f"{repl}-{number}.{suffix}"
+
+    async def write(
+        self, session: SessionId, repl: ReplId, number: StatementNumber, *, offset: int, data: bytes
+    ) -> int:
+        """See the port."""
+        return await asyncio.to_thread(_write, self._path(session, repl, number), offset, data)
+
+    async def size(self, session: SessionId, repl: ReplId, number: StatementNumber) -> int:
+        """See the port."""
+        try:
+            return self._path(session, repl, number).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def read(
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+    ) -> bytes:
+        """See the port."""
+        path = self._path(session, repl, number)
+        return await asyncio.to_thread(_read, path, offset, size)
+
+    async def write_data(
+        self, session: SessionId, repl: ReplId, number: StatementNumber, data: bytes
+    ) -> None:
+        """See the port."""
+        await asyncio.to_thread(_replace, self._path(session, repl, number, "json"), data)
+
+    async def read_data(self, session: SessionId, repl: ReplId, number: StatementNumber) -> bytes:
+        """See the port."""
+        return await asyncio.to_thread(_read, self._path(session, repl, number, "json"), 0, None)
+
+    async def remove(self, session: SessionId) -> None:
+        """See the port."""
+        await asyncio.to_thread(shutil.rmtree, self._folder / session, ignore_errors=True)
+
+
+def _write(path: Path, offset: int, data: bytes) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if offset > size:
+            return size
+        # A full disk may take a part of it: what is durable is what the size says.
+        return max(size, offset + os.pwrite(descriptor, data, offset))
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, offset: int, size: int | None) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(-1 if size is None else size)
+    except FileNotFoundError:
+        return b""
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.chmod(0o600)
+    partial.replace(path)

@@ -1,0 +1,101 @@
+"""How Spark is started with an installed runtime: Java's options and the server's own conf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_OPENED: Final = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+)
+"""The packages that Spark reaches into; its own launcher opens the same ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """An installed runtime and the Java that runs it. ``jars`` is the class path in its order."""
+
+    name: str
+    python: Path
+    spark_home: Path
+    jars: tuple[Path, ...]
+    java: Path
+
+
+def module_options() -> tuple[str, ...]:
+    """Return the options without which Spark does not run on Java 17 and 21.
+
+    The incubating vector module, which Spark's launcher adds, is left out: small Java images do
+    not have it, and it only serves a linear algebra library.
+    """
+    return (
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        "--enable-native-access=ALL-UNNAMED",
+    )
+
+
+_BASE_CONF: Final[Mapping[str, str]] = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "hive",
+    "spark.sql.artifact.isolation.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+"""What a session can't change."""
+
+_DEFAULT_CONF: Final[Mapping[str, str]] = {
+    "spark.sql.sources.default": "delta",
+    # With Delta on its class path, Spark 4.1 refuses spark.sql(query, args) without this.
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    "spark.ui.enabled": "true",
+    "spark.ui.port": "0",
+}
+"""What a session may change."""
+
+_SMALL_MACHINE: Final[Mapping[str, str]] = {
+    # Delta plans a table's state with 50 partitions and Spark its shuffles with 200: on one
+    # machine most of that is overhead (measured: reads twice as fast with these).
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+}
+
+
+def spark_conf(
+    *, master: str, name: str, metastore_uri: str, scratch: Path, asked: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a driver's complete Spark conf: our defaults, the caller's, then what is fixed."""
+    local = master.startswith("local")
+    return {
+        **_DEFAULT_CONF,
+        **(_SMALL_MACHINE if local else {}),
+        **asked,
+        **_BASE_CONF,
+        "spark.master": master,
+        "spark.app.name": name,
+        "spark.submit.deployMode": "client",
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+        "spark.hadoop.hive.metastore.uris": metastore_uri,
+    }

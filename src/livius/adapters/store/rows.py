@@ -1,0 +1,83 @@
+"""Between rows and the domain's values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+
+from livius.domain.driver import Driver
+from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.session import EndCause, Goal, Session
+from livius.domain.session import Phase as SessionPhase
+from livius.domain.statement import Ending, Kind, Statement
+from livius.domain.statement import Phase as StatementPhase
+
+
+def session_row(session: Session) -> dict[str, Any]:
+    """Return the column values of a session."""
+    values = {entry.name: getattr(session, entry.name) for entry in dataclasses.fields(session)}
+    return encode_session(values)
+
+
+def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column values for some or all fields of a session, by their field names."""
+    row = dict(values)
+    if "idle_timeout" in row:
+        row["idle_seconds"] = row.pop("idle_timeout").total_seconds()
+    if "times" in row:
+        row["times"] = {phase: at.isoformat() for phase, at in row["times"].items()}
+    for name in ("conf", "tags", "request", "versions"):
+        if name in row:
+            row[name] = dict(row[name])
+    if "log" in row:
+        row["log"] = list(row["log"])
+    return row
+
+
+def session_of(row: Row[Any]) -> Session:
+    """Return the session in a row."""
+    values = row._asdict()
+    values["idle_timeout"] = timedelta(seconds=values.pop("idle_seconds"))
+    values["times"] = {
+        SessionPhase(phase): datetime.fromisoformat(at) for phase, at in values["times"].items()
+    }
+    values["goal"] = Goal(values["goal"])
+    values["phase"] = SessionPhase(values["phase"])
+    values["end_cause"] = EndCause(values["end_cause"]) if values["end_cause"] else None
+    values["log"] = tuple(values["log"])
+    return Session(**values)
+
+
+def statement_of(row: Row[Any]) -> Statement:
+    """Return the statement in a row."""
+    values = row._asdict()
+    values["kind"] = Kind(values["kind"])
+    values["phase"] = StatementPhase(values["phase"])
+    ending = values["ending"]
+    if ending is not None:
+        values["ending"] = Ending(**{**ending, "traceback": tuple(ending["traceback"])})
+    return Statement(**values)
+
+
+def ending_row(ending: Ending | None) -> dict[str, Any] | None:
+    """Return an ending as JSON."""
+    return None if ending is None else dataclasses.asdict(ending)
+
+
+def driver_of(row: Row[Any]) -> Driver:
+    """Return the driver in a row."""
+    return Driver(**row._asdict())
+
+
+def workspace_of(row: Row[Any]) -> Workspace:
+    """Return the workspace in a row."""
+    return Workspace(**row._asdict())
+
+
+def lakehouse_of(row: Row[Any]) -> Lakehouse:
+    """Return the lakehouse in a row."""
+    return Lakehouse(**row._asdict())

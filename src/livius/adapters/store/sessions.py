@@ -1,0 +1,234 @@
+"""Sessions and their drivers, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from livius.adapters.store.engine import Transactions
+from livius.adapters.store.rows import (
+    driver_of,
+    encode_session,
+    ending_row,
+    session_of,
+    session_row,
+)
+from livius.adapters.store.schema import DRIVERS, SESSIONS, STATEMENTS
+from livius.domain.driver import Driver
+from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
+from livius.domain.session import FINAL, LIVE, Event, Goal, Phase, Session, sources
+from livius.domain.statement import OPEN, Ending
+from livius.domain.statement import Phase as StatementPhase
+
+_HAS_OPEN_STATEMENT = (
+    select(STATEMENTS.c.number)
+    .where(STATEMENTS.c.session == SESSIONS.c.id, STATEMENTS.c.phase.in_(OPEN))
+    .exists()
+)
+
+
+class SqlSessions:
+    """Implements `livius.ports.store.Sessions`."""
+
+    _transactions: Transactions
+
+    async def add_session(self, session: Session, driver: Driver) -> None:
+        """See the port."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(SESSIONS).values(session_row(session)))
+            connection.execute(
+                insert(DRIVERS).values(
+                    id=driver.id,
+                    session=driver.session,
+                    secret_hash=driver.secret_hash,
+                    created_at=driver.created_at,
+                )
+            )
+
+        await self._transactions.run(work)
+
+    async def session(self, session: SessionId) -> Session | None:
+        """See the port."""
+        return await self._transactions.run(lambda connection: _find(connection, session))
+
+    async def session_of_driver(self, driver: DriverId) -> Session | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Session | None:
+            row = connection.execute(select(SESSIONS).where(SESSIONS.c.driver == driver)).first()
+            return session_of(row) if row else None
+
+        return await self._transactions.run(work)
+
+    async def list_sessions(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, *, skip: int, top: int
+    ) -> tuple[Sequence[Session], int]:
+        """See the port."""
+        wanted = (
+            SESSIONS.c.workspace == workspace,
+            SESSIONS.c.lakehouse == lakehouse,
+            SESSIONS.c.deleted_at.is_(None),
+        )
+
+        def work(connection: Connection) -> tuple[Sequence[Session], int]:
+            total = connection.execute(select(func.count()).where(*wanted)).scalar_one()
+            rows = connection.execute(
+                select(SESSIONS)
+                .where(*wanted)
+                .order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.id)
+                .offset(skip)
+                .limit(top)
+            )
+            return [session_of(row) for row in rows], total
+
+        return await self._transactions.run(work)
+
+    async def live_sessions(self) -> Sequence[SessionId]:
+        """See the port."""
+        query = select(SESSIONS.c.id).where(SESSIONS.c.phase.in_(LIVE))
+        return await self._transactions.run(lambda connection: _ids(connection, query))
+
+    async def move_session(
+        self, session: SessionId, event: Event, *, at: datetime, **changes: Any
+    ) -> Session | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Session | None:
+            present = _find(connection, session)
+            if present is None or present.phase not in sources(event):
+                return None
+            moved = present.after(event, at=at)
+            return _update(connection, present, phase=moved.phase, times=moved.times, **changes)
+
+        return await self._transactions.run(work)
+
+    async def end_session(
+        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+    ) -> Session | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Session | None:
+            present = _find(connection, session)
+            if present is None or present.phase not in sources(Event.DRIVER_ENDED):
+                return None
+            moved = present.after(Event.DRIVER_ENDED, at=at)
+            connection.execute(
+                update(STATEMENTS)
+                .where(STATEMENTS.c.session == session, STATEMENTS.c.phase.in_(OPEN))
+                .values(phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending_row(ending))
+            )
+            connection.execute(
+                update(DRIVERS).where(DRIVERS.c.id == present.driver).values(ended_at=at)
+            )
+            return _update(connection, present, phase=moved.phase, times=moved.times, **changes)
+
+        return await self._transactions.run(work)
+
+    async def note_session(self, session: SessionId, **changes: Any) -> None:
+        """See the port."""
+        await self._transactions.execute(
+            update(SESSIONS)
+            .where(SESSIONS.c.id == session, SESSIONS.c.phase.in_(LIVE))
+            .values(encode_session(changes))
+        )
+
+    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Session | None:
+            present = _find(connection, session)
+            if present is None:
+                return None
+            first = present.goal is Goal.RUN and present.phase in LIVE
+            kept = changes if first else {k: v for k, v in changes.items() if k == "deleted_at"}
+            if "deleted_at" in kept and present.deleted_at is not None:
+                kept = {k: v for k, v in kept.items() if k != "deleted_at"}
+            goal = {"goal": Goal.STOP} if first else {}
+            return _update(connection, present, **goal, **kept) if goal or kept else present
+
+        return await self._transactions.run(work)
+
+    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
+        """See the port."""
+        query = update(SESSIONS).where(SESSIONS.c.id == session).values(last_active_at=at)
+        await self._transactions.execute(query)
+
+    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
+        """See the port."""
+        query = select(SESSIONS.c.id, SESSIONS.c.last_active_at, SESSIONS.c.idle_seconds).where(
+            SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT
+        )
+
+        def work(connection: Connection) -> Sequence[SessionId]:
+            return [
+                SessionId(row.id)
+                for row in connection.execute(query)
+                if row.last_active_at + timedelta(seconds=row.idle_seconds) <= now
+            ]
+
+        return await self._transactions.run(work)
+
+    async def driver(self, driver: DriverId) -> Driver | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Driver | None:
+            row = connection.execute(select(DRIVERS).where(DRIVERS.c.id == driver)).first()
+            return driver_of(row) if row else None
+
+        return await self._transactions.run(work)
+
+    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
+        """See the port."""
+        query = update(DRIVERS).where(DRIVERS.c.id == driver).values(secret_hash=secret_hash)
+        await self._transactions.execute(query)
+
+    async def ended_before(self, moment: datetime) -> Sequence[Session]:
+        """See the port."""
+        query = select(SESSIONS).where(SESSIONS.c.phase.in_(FINAL), SESSIONS.c.created_at < moment)
+
+        def work(connection: Connection) -> Sequence[Session]:
+            ended = (session_of(row) for row in connection.execute(query))
+            return [
+                session
+                for session in ended
+                if session.times.get(session.phase, session.created_at) < moment
+            ]
+
+        return await self._transactions.run(work)
+
+    async def remove_session(self, session: SessionId) -> None:
+        """See the port."""
+
+        def work(connection: Connection) -> None:
+            present = _find(connection, session)
+            if present is None or present.phase not in FINAL:
+                return
+            connection.execute(delete(STATEMENTS).where(STATEMENTS.c.session == session))
+            connection.execute(delete(DRIVERS).where(DRIVERS.c.session == session))
+            connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session))
+
+        await self._transactions.run(work)
+
+
+def _find(connection: Connection, session: SessionId) -> Session | None:
+    row = connection.execute(select(SESSIONS).where(SESSIONS.c.id == session)).first()
+    return session_of(row) if row else None
+
+
+def _update(connection: Connection, present: Session, **changes: Any) -> Session | None:
+    """Write the changes if the phase is still the one that was read."""
+    row = connection.execute(
+        update(SESSIONS)
+        .where(SESSIONS.c.id == present.id, SESSIONS.c.phase == present.phase)
+        .values(encode_session(changes))
+        .returning(SESSIONS)
+    ).first()
+    return session_of(row) if row else None
+
+
+def _ids(connection: Connection, query: Any) -> Sequence[SessionId]:
+    return [SessionId(row.id) for row in connection.execute(query)]

@@ -1,0 +1,199 @@
+"""Statements, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+
+from livius.adapters.store.engine import Transactions
+from livius.adapters.store.rows import ending_row, statement_of
+from livius.adapters.store.schema import SESSIONS, STATEMENTS
+from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
+from livius.domain.session import ACCEPTING, Goal
+from livius.domain.statement import ACTIVE, FINAL, OPEN, Ending, Event, Phase, Statement, sources
+from livius.ports.store import NewStatement
+
+
+class SqlStatements:
+    """Implements `livius.ports.store.Statements`."""
+
+    _transactions: Transactions
+
+    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Statement | None:
+            accepted = connection.execute(
+                update(SESSIONS)
+                .where(
+                    SESSIONS.c.id == new.session,
+                    SESSIONS.c.goal == Goal.RUN,
+                    SESSIONS.c.phase.in_(ACCEPTING),
+                    SESSIONS.c.deleted_at.is_(None),
+                )
+                .values(last_active_at=new.at)
+            )
+            if accepted.rowcount == 0:
+                return None
+            of_repl = STATEMENTS.c.repl == new.repl
+            last = connection.execute(
+                select(func.max(STATEMENTS.c.number)).where(of_repl)
+            ).scalar_one()
+            runs = (
+                claim
+                and not connection.execute(
+                    select(select(STATEMENTS.c.number).where(of_repl, _open()).exists())
+                ).scalar_one()
+            )
+            row = connection.execute(
+                insert(STATEMENTS)
+                .values(
+                    repl=new.repl,
+                    number=0 if last is None else last + 1,
+                    session=new.session,
+                    driver=new.driver,
+                    kind=new.kind,
+                    code=new.code,
+                    source_id=new.source_id,
+                    phase=Phase.RUNNING if runs else Phase.WAITING,
+                    created_at=new.at,
+                    started_at=new.at if runs else None,
+                    progress=0.0,
+                )
+                .returning(STATEMENTS)
+            ).one()
+            return statement_of(row)
+
+        return await self._transactions.run(work)
+
+    async def claim_next(self, repl: ReplId, *, at: datetime) -> Statement | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Statement | None:
+            first = connection.execute(
+                select(STATEMENTS)
+                .where(STATEMENTS.c.repl == repl, _open())
+                .order_by(STATEMENTS.c.number)
+                .limit(1)
+            ).first()
+            # Of the open ones the first is the active one, where there is one.
+            if first is None or first.phase != Phase.WAITING:
+                return None
+            return _move(connection, statement_of(first), Event.CLAIMED, at, None)
+
+        return await self._transactions.run(work)
+
+    async def statement(self, repl: ReplId, number: StatementNumber) -> Statement | None:
+        """See the port."""
+        return await self._transactions.run(lambda connection: _find(connection, repl, number))
+
+    async def list_statements(
+        self, repl: ReplId, *, skip: int, top: int
+    ) -> tuple[Sequence[Statement], int]:
+        """See the port."""
+        of_repl = STATEMENTS.c.repl == repl
+        page = select(STATEMENTS).where(of_repl).order_by(STATEMENTS.c.number)
+
+        def work(connection: Connection) -> tuple[Sequence[Statement], int]:
+            total = connection.execute(select(func.count()).where(of_repl)).scalar_one()
+            return _all(connection, page.offset(skip).limit(top)), total
+
+        return await self._transactions.run(work)
+
+    async def open_statements(self, driver: DriverId) -> Sequence[Statement]:
+        """See the port."""
+        query = (
+            select(STATEMENTS)
+            .where(STATEMENTS.c.driver == driver, _open())
+            .order_by(STATEMENTS.c.repl, STATEMENTS.c.number)
+        )
+        return await self._transactions.run(lambda connection: _all(connection, query))
+
+    async def busy(self, sessions: Sequence[SessionId]) -> frozenset[SessionId]:
+        """See the port."""
+        query = (
+            select(STATEMENTS.c.session)
+            .where(STATEMENTS.c.session.in_(sessions), _open())
+            .distinct()
+        )
+
+        def work(connection: Connection) -> frozenset[SessionId]:
+            return frozenset(SessionId(row.session) for row in connection.execute(query))
+
+        return await self._transactions.run(work)
+
+    async def move_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: Event,
+        *,
+        at: datetime,
+        ending: Ending | None = None,
+    ) -> Statement | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Statement | None:
+            present = _find(connection, repl, number)
+            if present is None or present.phase not in sources(event):
+                return None
+            return _move(connection, present, event, at, ending)
+
+        return await self._transactions.run(work)
+
+    async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
+        """See the port."""
+        query = (
+            update(STATEMENTS)
+            .where(STATEMENTS.c.repl == repl, STATEMENTS.c.number == number)
+            .where(STATEMENTS.c.phase.in_(ACTIVE))
+            .values(progress=value)
+        )
+        await self._transactions.execute(query)
+
+
+def _open() -> ColumnElement[bool]:
+    return STATEMENTS.c.phase.in_(OPEN)
+
+
+def _find(connection: Connection, repl: ReplId, number: StatementNumber) -> Statement | None:
+    row = connection.execute(
+        select(STATEMENTS).where(STATEMENTS.c.repl == repl, STATEMENTS.c.number == number)
+    ).first()
+    return statement_of(row) if row else None
+
+
+def _all(connection: Connection, query: Select[Any]) -> Sequence[Statement]:
+    return [statement_of(row) for row in connection.execute(query)]
+
+
+def _move(
+    connection: Connection,
+    present: Statement,
+    event: Event,
+    at: datetime,
+    ending: Ending | None,
+) -> Statement | None:
+    """Write the step if the phase is still the one that was read."""
+    moved = present.after(event)
+    changes: dict[str, object] = {"phase": moved.phase}
+    if moved.phase is Phase.RUNNING:
+        changes["started_at"] = at
+    if moved.phase in FINAL:
+        changes |= {"ended_at": at, "ending": ending_row(ending)}
+        if ending is not None and ending.ok:
+            changes["progress"] = 1.0
+        connection.execute(
+            update(SESSIONS).where(SESSIONS.c.id == present.session).values(last_active_at=at)
+        )
+    row = connection.execute(
+        update(STATEMENTS)
+        .where(STATEMENTS.c.repl == present.repl, STATEMENTS.c.number == present.number)
+        .where(STATEMENTS.c.phase == present.phase)
+        .values(changes)
+        .returning(STATEMENTS)
+    ).first()
+    return statement_of(row) if row else None

@@ -1,0 +1,25 @@
+"""All records in one database."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from livius.adapters.store.catalog import SqlCatalog
+from livius.adapters.store.engine import Transactions
+from livius.adapters.store.sessions import SqlSessions
+from livius.adapters.store.statements import SqlStatements
+
+
+class SqlStore(SqlSessions, SqlStatements, SqlCatalog):
+    """Implements `livius.ports.store.Store`."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def ping(self) -> None:
+        """See the port."""
+        await self._transactions.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Finish what is queued, then close."""
+        self._transactions.close()

@@ -1,0 +1,5 @@
+"""Where agents dial in."""
+
+from livius.api.driver.routes import router
+
+__all__ = ["router"]

@@ -1,0 +1,129 @@
+"""From the core's errors to Fabric's error envelope (Fabric contract 7.8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from livius.api.middleware import MAX_BODY_BYTES, request_id
+from livius.domain.errors import (
+    Conflict,
+    Exhausted,
+    Forbidden,
+    Invalid,
+    LiviusError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+
+_STATUS: Final[Mapping[type[LiviusError], int]] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Invalid: 400,
+    Conflict: 409,
+    Exhausted: 430,  # Fabric's own status for a full capacity
+    Unavailable: 503,
+}
+_RETRIABLE: Final = (Exhausted, Unavailable)
+_PLAIN: Final[Mapping[int, tuple[str, str]]] = {
+    404: ("EndpointNotFound", "There is no such endpoint. Check the path and its ids."),
+    405: ("MethodNotAllowed", "This endpoint does not know this method."),
+    413: (
+        "RequestTooLarge",
+        f"The body is larger than {MAX_BODY_BYTES // 2**20} MB. Put data into Files and read it.",
+    ),
+}
+
+_log = structlog.get_logger(__name__)
+
+
+def envelope(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    details: list[dict[str, Any]] | None = None,
+    retriable: bool = False,
+) -> JSONResponse:
+    """Return an error in Fabric's form. Its request id is also in the log and in the headers."""
+    body: dict[str, Any] = {"requestId": request_id(), "errorCode": code, "message": message}
+    if details:
+        body["moreDetails"] = details
+    body["isRetriable"] = retriable
+    return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Have every error leave in the envelope."""
+    app.add_exception_handler(LiviusError, _on_livius_error)
+    app.add_exception_handler(RequestValidationError, _on_wrong_type)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+async def _on_livius_error(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, LiviusError):
+        raise error
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, _RETRIABLE) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+    details = None
+    if isinstance(error, Invalid) and error.field is not None:
+        details = [{"errorCode": error.code, "message": f"The field is {error.field}."}]
+    return envelope(
+        status,
+        error.code,
+        error.message,
+        headers=headers,
+        details=details,
+        retriable=isinstance(error, _RETRIABLE),
+    )
+
+
+async def _on_wrong_type(_request: Request, error: Exception) -> JSONResponse:
+    """Name each field that is wrong, and what it should have been."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return envelope(400, "CorruptedPayload", "The body is not valid JSON.")
+    details = [
+        {"errorCode": "InvalidInput", "message": f"{_field(one['loc'])}: {one['msg']}"}
+        for one in found[:20]
+    ]
+    return envelope(400, "InvalidInput", f"{details[0]['message']}.", details=details)
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """Name a field as the caller wrote it; where the body itself is wrong, say so."""
+    inner = [str(part) for part in location if part not in ("body", "query", "path")]
+    return ".".join(inner) or "The body"
+
+
+async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    code, message = _PLAIN.get(error.status_code, ("InvalidRequest", str(error.detail)))
+    return envelope(error.status_code, code, message, headers=error.headers)
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    _log.error("request_failed", path=request.url.path, exc_info=error)
+    return envelope(
+        500,
+        "UnknownError",
+        "The server failed to handle the request. Its log has the details under the request id.",
+    )

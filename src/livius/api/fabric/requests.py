@@ -1,0 +1,74 @@
+"""Request bodies (Fabric contract 1.3, 2.2). Unknown fields are accepted, wrong types are not."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictInt, StrictStr
+
+from livius.domain.session import Sizes
+from livius.usecases.sessions import CreateSession
+
+
+def _text(value: object) -> object:
+    """Take a number or a truth value for its text, as Fabric's own server does for conf."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+Text = Annotated[StrictStr, BeforeValidator(_text)]
+Pairs = dict[StrictStr, Text]
+Paths = list[StrictStr]
+
+
+class SessionRequest(BaseModel):
+    """The body of ``POST …/sessions``; every field is optional."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: StrictStr | None = None
+    conf: Pairs | None = None
+    tags: Pairs | None = None
+    driverMemory: StrictStr | None = None  # noqa: N815 - the wire's name
+    driverCores: StrictInt | None = None  # noqa: N815
+    executorMemory: StrictStr | None = None  # noqa: N815
+    executorCores: StrictInt | None = None  # noqa: N815
+    numExecutors: StrictInt | None = None  # noqa: N815
+    archives: Paths | None = None
+    jars: Paths | None = None
+    files: Paths | None = None
+    pyFiles: Paths | None = None  # noqa: N815
+
+    def command(self) -> CreateSession:
+        """Return what is asked for, in our words."""
+        libraries = ("jars", "files", "pyFiles", "archives")
+        echo: dict[str, Any] = self.model_dump(
+            exclude_none=True, include=set(type(self).model_fields)
+        )
+        return CreateSession(
+            name=self.name,
+            conf=self.conf or {},
+            tags=self.tags or {},
+            sizes=Sizes(
+                driver_memory=self.driverMemory,
+                driver_cores=self.driverCores,
+                executor_memory=self.executorMemory,
+                executor_cores=self.executorCores,
+                num_executors=self.numExecutors,
+            ),
+            libraries=tuple(name for name in libraries if getattr(self, name)),
+            request=echo,
+        )
+
+
+class StatementRequest(BaseModel):
+    """The body of ``POST …/statements``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: StrictStr
+    kind: StrictStr | None = None
+    sourceId: StrictStr | None = None  # noqa: N815 - the wire's name

@@ -1,0 +1,217 @@
+"""The routes of the Fabric Livy API (Fabric contract 1.2): parse, one use case, render."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from livius.api.auth import CurrentCaller
+from livius.api.errors import envelope
+from livius.api.fabric.bodies import (
+    activities_body,
+    session_body,
+    statement_body,
+    statements_body,
+)
+from livius.api.fabric.requests import SessionRequest, StatementRequest
+from livius.usecases import sessions, statements
+from livius.usecases.context import Context
+from livius.usecases.statements import Window
+
+_BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
+_MAX_PAGE: Final = 1000
+
+Workspace = Annotated[str, Path(max_length=100)]
+Lakehouse = Annotated[str, Path(max_length=100)]
+Version = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Session = Annotated[str, Path(max_length=100)]
+Number = Annotated[str, Path(max_length=100)]
+Top = Annotated[int, Query(alias="$top", ge=0, le=_MAX_PAGE)]
+Skip = Annotated[int, Query(alias="$skip", ge=0)]
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes over one core."""
+    routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"])
+    _add_sessions(routes, context)
+    _add_statements(routes, context)
+    _add_later(routes)
+    return routes
+
+
+def _add_sessions(routes: APIRouter, context: Context) -> None:
+    @routes.post("/sessions", status_code=202)
+    async def create(
+        request: Request,
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        body: SessionRequest | None = None,
+    ) -> Response:
+        """Create a session. The body is the session; poll it by its id."""
+        del version
+        wanted = (body or SessionRequest()).command()
+        view = await sessions.create_session(context, caller, workspace, lakehouse, wanted)
+        location = f"{request.url.path}/{view.session.id}"
+        return JSONResponse(session_body(view), status_code=202, headers={"Location": location})
+
+    @routes.get("/sessions")
+    async def list_all(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        top: Top = 100,
+        skip: Skip = 0,
+    ) -> Response:
+        """List the lakehouse's sessions, newest first."""
+        del version
+        page, total = await sessions.list_sessions(
+            context, caller, workspace, lakehouse, skip=skip, top=top
+        )
+        return JSONResponse(activities_body(page, total=total))
+
+    @routes.get("/sessions/{session}")
+    async def get(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+    ) -> Response:
+        """Return a session."""
+        del version
+        view = await sessions.get_session(context, caller, workspace, lakehouse, session)
+        return JSONResponse(session_body(view))
+
+    @routes.delete("/sessions/{session}")
+    async def delete(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+    ) -> Response:
+        """End a session. From now on it is not found."""
+        del version
+        await sessions.delete_session(context, caller, workspace, lakehouse, session)
+        return JSONResponse({"msg": "deleted"})
+
+    @routes.post("/sessions/{session}/reset-timeout", status_code=204)
+    async def reset_timeout(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+    ) -> Response:
+        """Start the session's idle time anew."""
+        del version
+        await sessions.reset_timeout(context, caller, workspace, lakehouse, session)
+        return Response(status_code=204)
+
+
+def _add_statements(routes: APIRouter, context: Context) -> None:
+    base = "/sessions/{session}/statements"
+
+    @routes.post(base, status_code=200)
+    async def submit(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+        body: StatementRequest,
+    ) -> Response:
+        """Submit a statement. It is recorded before this answers."""
+        del version
+        view = await statements.submit_statement(
+            context,
+            caller,
+            (workspace, lakehouse, session),
+            code=body.code,
+            kind=body.kind,
+            source_id=body.sourceId,
+        )
+        return JSONResponse(statement_body(view))
+
+    @routes.get(base)
+    async def list_all(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+        top: Annotated[int, Query(alias="size", ge=0, le=_MAX_PAGE)] = _MAX_PAGE,
+        skip: Annotated[int, Query(alias="from", ge=0)] = 0,
+    ) -> Response:
+        """List the session's statements in order, with the heads of their outputs."""
+        del version
+        page, total = await statements.list_statements(
+            context, caller, (workspace, lakehouse, session), skip=skip, top=top
+        )
+        return JSONResponse(statements_body(page, total=total))
+
+    @routes.get(base + "/{number}")
+    async def get(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+        number: Number,
+        offset: Annotated[int, Query(alias="from", ge=0)] = 0,
+        size: Annotated[int | None, Query(ge=0)] = None,
+    ) -> Response:
+        """Return a statement; ``from`` and ``size`` cut its text by bytes."""
+        del version
+        view = await statements.get_statement(
+            context,
+            caller,
+            (workspace, lakehouse, session),
+            number,
+            Window(offset=offset, size=size),
+        )
+        return JSONResponse(statement_body(view))
+
+    @routes.post(base + "/{number}/cancel")
+    async def cancel(
+        caller: CurrentCaller,
+        workspace: Workspace,
+        lakehouse: Lakehouse,
+        version: Version,
+        session: Session,
+        number: Number,
+    ) -> Response:
+        """Have a statement stopped."""
+        del version
+        await statements.cancel_statement(context, caller, (workspace, lakehouse, session), number)
+        return JSONResponse({"msg": "canceled"})
+
+
+def _add_later(routes: APIRouter) -> None:
+    """Answer clearly where this version has nothing yet."""
+
+    @routes.api_route("/batches", methods=["GET", "POST"], include_in_schema=False)
+    @routes.api_route("/batches/{rest:path}", methods=["GET", "DELETE"], include_in_schema=False)
+    async def batches(caller: CurrentCaller) -> Response:
+        del caller
+        return _not_yet("Batches", "Run the program's code as statements of a session.")
+
+    @routes.api_route("/highConcurrencySessions", methods=["GET", "POST"], include_in_schema=False)
+    @routes.api_route(
+        "/highConcurrencySessions/{rest:path}",
+        methods=["GET", "POST", "DELETE"],
+        include_in_schema=False,
+    )
+    async def high_concurrency(caller: CurrentCaller) -> Response:
+        del caller
+        return _not_yet("High-concurrency sessions", "Create a session of its own instead.")
+
+
+def _not_yet(what: str, instead: str) -> Response:
+    message = f"{what} are not available in this version of Livius. {instead}"
+    return envelope(501, "FeatureNotAvailable", message)

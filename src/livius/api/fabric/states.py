@@ -1,0 +1,113 @@
+"""From our phases to Fabric's words: total functions, nothing else (Fabric contract 1.4, 2.4).
+
+A session's state stands in three places. ``state`` is always there, because the documented
+sample reads it unguarded; ``livyInfo.currentState`` appears once there is something to say; the
+acquisition state is Fabric's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livius.domain.session import EndCause, Goal, Phase, Session
+from livius.domain.statement import Phase as StatementPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireState:
+    """One session's state in every word that Fabric has for it. None: the place is left out."""
+
+    state: str
+    livy: str | None
+    fabric: str | None
+    scheduler: str
+    plugin: str
+    result: str
+
+
+def session_state(session: Session, *, busy: bool) -> WireState:
+    """Return the words for a session."""
+    phase = session.phase
+    if session.goal is Goal.STOP and phase not in _ENDED:
+        phase = Phase.STOPPING
+    if phase is Phase.READY:
+        word = "busy" if busy else "idle"
+        return WireState(
+            state=word,
+            livy=word,
+            fabric="unknown",
+            scheduler="Scheduled",
+            plugin="Monitoring",
+            result="Uncertain",
+        )
+    if phase is Phase.STOPPED:
+        return _stopped(session)
+    return _BY_PHASE[phase]
+
+
+_ENDED = frozenset({Phase.STOPPED, Phase.FAILED, Phase.DIED})
+_BEFORE = WireState(
+    state="starting",
+    livy="starting",
+    fabric="acquiringSession",
+    scheduler="Scheduled",
+    plugin="Submission",
+    result="Uncertain",
+)
+_DEAD = WireState(
+    # A client of Fabric's stops waiting on dead alone, so both places say it.
+    state="dead",
+    livy="dead",
+    fabric="error",
+    scheduler="Ended",
+    plugin="Ended",
+    result="Failed",
+)
+_BY_PHASE = {
+    Phase.REQUESTED: WireState(
+        state="not_started",
+        livy=None,
+        fabric="acquiringSession",
+        scheduler="Queued",
+        plugin="Preparation",
+        result="Uncertain",
+    ),
+    Phase.LAUNCHING: _BEFORE,
+    Phase.STARTING: _BEFORE,
+    Phase.STOPPING: WireState(
+        state="shutting_down",
+        livy="shutting_down",
+        fabric="cancelling",
+        scheduler="Scheduled",
+        plugin="Cleanup",
+        result="Uncertain",
+    ),
+    Phase.FAILED: _DEAD,
+    Phase.DIED: _DEAD,
+}
+
+
+def _stopped(session: Session) -> WireState:
+    """Tell a session that was ended on purpose from one that was given up on."""
+    if session.end_cause is EndCause.START_TIMED_OUT:
+        return _DEAD
+    word = "killed" if session.end_cause is EndCause.DELETED else "dead"
+    return WireState(
+        state=word,
+        livy=word,
+        fabric="cancelled",
+        scheduler="Ended",
+        plugin="Ended",
+        result="Succeeded",
+    )
+
+
+def statement_state(phase: StatementPhase) -> str:
+    """Return the word for a statement. ``error`` is never one: failed code is available."""
+    return {
+        StatementPhase.WAITING: "waiting",
+        StatementPhase.RUNNING: "running",
+        StatementPhase.CANCELLING: "cancelling",
+        StatementPhase.AVAILABLE: "available",
+        StatementPhase.CANCELLED: "cancelled",
+    }[phase]

@@ -1,0 +1,5 @@
+"""The front page and the health routes."""
+
+from livius.api.home.routes import Facts, router
+
+__all__ = ["Facts", "router"]

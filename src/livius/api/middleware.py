@@ -1,0 +1,109 @@
+"""What every request passes through: one path spelling, a size limit, an id, a log line.
+
+Pure ASGI, so that streams and cancellation stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextvars import ContextVar
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+
+_REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
+_SLASHES: Final = re.compile("//+")
+_LIVYAPI: Final = re.compile(
+    r"^/v1/workspaces/([^/]+)/lakehouses/([^/]+)/livyapi/versions/([^/]+)/(\w+)", re.IGNORECASE
+)
+_COLLECTIONS: Final = {
+    name.lower(): name for name in ("sessions", "batches", "highConcurrencySessions")
+}
+
+_log = structlog.get_logger("livius.api")
+
+
+def request_id() -> str:
+    """Return the id of the request that is being handled."""
+    return _REQUEST_ID.get()
+
+
+def plain_path(path: str) -> str:
+    """Return the one spelling of a path that the routes know.
+
+    Both ``livyApi`` and ``livyapi`` are in use, and a documented sample doubles a slash
+    (Fabric contract 1.1).
+    """
+    path = _SLASHES.sub("/", path)
+    if len(path) > 1:
+        path = path.rstrip("/")
+    return _LIVYAPI.sub(
+        lambda found: (
+            f"/v1/workspaces/{found[1]}/lakehouses/{found[2]}/livyapi/versions/{found[3]}/"
+            + _COLLECTIONS.get(found[4].lower(), found[4])
+        ),
+        path,
+    )
+
+
+class Edge:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identity = str(uuid4())
+        _REQUEST_ID.set(identity)
+        scope["path"] = plain_path(scope["path"])
+        began = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-ms-request-id"] = headers["RequestId"] = identity
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._limited(scope, receive, send_with_id)
+        finally:
+            _log.debug(
+                "request_handled",
+                request_id=identity,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round((time.perf_counter() - began) * 1000, 1),
+            )
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a body that is too large, whether it says so beforehand or not."""
+        declared = Headers(scope=scope).get("content-length", "0")
+        too_large = not declared.isdecimal() or int(declared) > MAX_BODY_BYTES
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if too_large or received > MAX_BODY_BYTES:
+                # Raised where the application reads the body, so it leaves like any error.
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)

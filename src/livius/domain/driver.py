@@ -1,0 +1,67 @@
+"""A driver: one launched Spark driver, owned by one session, and its link secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from livius.domain.ids import DriverId, SessionId
+
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """One driver. ``secret_hash`` is None until it is launched for the first time.
+
+    Its folder is derived from its id, so the handle to it is durable before anything is started:
+    a gateway that is killed in the middle of a launch finds out from the folder how far it came.
+    """
+
+    id: DriverId
+    session: SessionId
+    secret_hash: str | None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverEnd:
+    """How a driver ended. ``log`` is the tail of what it printed.
+
+    ``code`` and ``signal`` are None when nobody saw it end.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False
+    log: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """Say how it ended, for people."""
+        if self.oom:
+            return "The Spark driver ran out of memory and was ended."
+        if self.signal is not None:
+            return f"The Spark driver was ended by signal {self.signal}."
+        if self.code is not None:
+            return f"The Spark driver ended by itself with exit code {self.code}."
+        return "The Spark driver is gone; nothing recorded how it ended."
+
+
+def new_secret() -> str:
+    """Return a fresh link secret of 32 random bytes."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def hash_secret(secret: str) -> str:
+    """Return what the store keeps. A plain digest is enough for 256 random bits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def verify_secret(secret: str, secret_hash: str | None) -> bool:
+    """Compare in constant time."""
+    return secret_hash is not None and hmac.compare_digest(hash_secret(secret), secret_hash)

@@ -1,0 +1,70 @@
+"""Workspaces and lakehouses, roles, and the name that a lakehouse has in the metastore."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
+
+
+class Role(StrEnum):
+    """What a principal may do in a workspace, from most to least (Fabric's four)."""
+
+    ADMIN = "Admin"
+    MEMBER = "Member"
+    CONTRIBUTOR = "Contributor"
+    VIEWER = "Viewer"
+
+
+MAY_RUN: Final = frozenset({Role.ADMIN, Role.MEMBER, Role.CONTRIBUTOR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A workspace holds lakehouses and says who may use them."""
+
+    id: WorkspaceId
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lakehouse:
+    """A lakehouse. ``database`` is its name in the metastore, fixed at creation."""
+
+    id: LakehouseId
+    workspace: WorkspaceId
+    name: str
+    database: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleAssignment:
+    """One principal's role in one workspace."""
+
+    workspace: WorkspaceId
+    principal: PrincipalId
+    role: Role
+
+
+_LONGEST_DATABASE_NAME: Final = 100
+
+
+def database_name(display_name: str, lakehouse: LakehouseId, *, taken: frozenset[str]) -> str:
+    """Return a database name for a new lakehouse: its name in lower case, made an identifier.
+
+    ``__`` never stands inside: it will separate a lakehouse from its schema. Where the name is
+    taken, or is one that Spark keeps for itself, the id's first digits follow.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "_", display_name.lower()).strip("_")
+    if not plain or plain[0].isdigit():
+        plain = f"lakehouse_{plain}".rstrip("_")
+    plain = plain[:_LONGEST_DATABASE_NAME].rstrip("_")
+    if plain in taken or plain in {"default", "global_temp", "information_schema", "sys"}:
+        return f"{plain}_{lakehouse[:4]}"
+    return plain

@@ -1,0 +1,225 @@
+"""The records.
+
+Each method is one transaction. Every update names the phases that it may leave; a method that
+finds the record elsewhere returns None (or False) and changes nothing, so that two callers
+can never both believe to have made the same step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from livius.domain.driver import Driver
+from livius.domain.ids import (
+    DriverId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.session import Event as SessionEvent
+from livius.domain.session import Session
+from livius.domain.statement import Ending, Kind, Statement
+from livius.domain.statement import Event as StatementEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewStatement:
+    """What `Store.add_statement` makes a statement of."""
+
+    session: SessionId
+    repl: ReplId
+    driver: DriverId
+    kind: Kind
+    code: str
+    source_id: str | None
+    at: datetime
+
+
+class Sessions(Protocol):
+    """Sessions and their drivers."""
+
+    async def add_session(self, session: Session, driver: Driver) -> None:
+        """Insert a session with its driver."""
+        ...
+
+    async def session(self, session: SessionId) -> Session | None:
+        """Return a session, deleted or not."""
+        ...
+
+    async def session_of_driver(self, driver: DriverId) -> Session | None:
+        """Return the session that owns a driver."""
+        ...
+
+    async def list_sessions(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, *, skip: int, top: int
+    ) -> tuple[Sequence[Session], int]:
+        """Return one page of a lakehouse's undeleted sessions, newest first, and their number."""
+        ...
+
+    async def live_sessions(self) -> Sequence[SessionId]:
+        """Return every session that is not in a final phase."""
+        ...
+
+    async def move_session(
+        self, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
+    ) -> Session | None:
+        """Apply an event, and set further fields of the session with it.
+
+        Returns the new session, or None if the session was not in a phase that the event leaves.
+        """
+        ...
+
+    async def end_session(
+        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+    ) -> Session | None:
+        """Apply `SessionEvent.DRIVER_ENDED` and end every open statement with the ending.
+
+        One transaction: no statement can slip in between and wait for ever. None if the session
+        was in a final phase already.
+        """
+        ...
+
+    async def note_session(self, session: SessionId, **changes: Any) -> None:
+        """Set fields of a live session that are not its life: what it said, what it runs on."""
+        ...
+
+    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+        """Set the goal of a live session to stop, with further fields.
+
+        The first cause stays: fields of an earlier call are not overwritten, but a deletion mark
+        is always set. None if there is no such session.
+        """
+        ...
+
+    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
+        """Note activity: the idle timeout counts from here."""
+        ...
+
+    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
+        """Return ready sessions that are wanted, have no open statement, and idled too long."""
+        ...
+
+    async def driver(self, driver: DriverId) -> Driver | None:
+        """Return a driver."""
+        ...
+
+    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
+        """Replace the hash of the driver's link secret."""
+        ...
+
+    async def ended_before(self, moment: datetime) -> Sequence[Session]:
+        """Return sessions in a final phase whose end lies before the moment."""
+        ...
+
+    async def remove_session(self, session: SessionId) -> None:
+        """Delete an ended session with all that belongs to it."""
+        ...
+
+
+class Statements(Protocol):
+    """Statements. ``(repl, number)`` is the key; numbers count from 0 without gaps."""
+
+    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+        """Insert the next statement of a repl, and note activity of its session.
+
+        With ``claim``, it is running at once if nothing else of its repl is open. Returns None
+        if the session no longer takes statements.
+        """
+        ...
+
+    async def claim_next(self, repl: ReplId, *, at: datetime) -> Statement | None:
+        """Move the repl's first waiting statement to running, if none is active in it."""
+        ...
+
+    async def statement(self, repl: ReplId, number: StatementNumber) -> Statement | None:
+        """Return one statement."""
+        ...
+
+    async def list_statements(
+        self, repl: ReplId, *, skip: int, top: int
+    ) -> tuple[Sequence[Statement], int]:
+        """Return one page of a repl's statements in order, and their number."""
+        ...
+
+    async def open_statements(self, driver: DriverId) -> Sequence[Statement]:
+        """Return the driver's statements that are not final, in order."""
+        ...
+
+    async def busy(self, sessions: Sequence[SessionId]) -> frozenset[SessionId]:
+        """Return those of the sessions that have an open statement."""
+        ...
+
+    async def move_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: StatementEvent,
+        *,
+        at: datetime,
+        ending: Ending | None = None,
+    ) -> Statement | None:
+        """Apply an event; None if the statement was not in a phase that the event leaves.
+
+        ``ending`` is given exactly where the event leads to a final phase. An end is activity of
+        the session.
+        """
+        ...
+
+    async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
+        """Note an open statement's progress; of a final one, nothing changes."""
+        ...
+
+
+class Catalog(Protocol):
+    """Workspaces, lakehouses and roles."""
+
+    async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
+        """Insert a workspace whose first admin is given."""
+        ...
+
+    async def add_lakehouse(self, lakehouse: Lakehouse) -> None:
+        """Insert a lakehouse; its database name is unique."""
+        ...
+
+    async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
+        """Return a workspace."""
+        ...
+
+    async def list_workspaces(self) -> Sequence[Workspace]:
+        """Return all workspaces, oldest first."""
+        ...
+
+    async def lakehouse(self, lakehouse: LakehouseId) -> Lakehouse | None:
+        """Return a lakehouse."""
+        ...
+
+    async def list_lakehouses(self, workspace: WorkspaceId) -> Sequence[Lakehouse]:
+        """Return a workspace's lakehouses, oldest first."""
+        ...
+
+    async def database_names(self) -> frozenset[str]:
+        """Return every lakehouse's database name."""
+        ...
+
+    async def assign_role(self, assignment: RoleAssignment) -> None:
+        """Give a principal a role, in place of the one it had."""
+        ...
+
+    async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
+        """Return the principal's role in the workspace."""
+        ...
+
+
+class Store(Sessions, Statements, Catalog, Protocol):
+    """All records of one gateway."""
+
+    async def ping(self) -> None:
+        """Return when the store answers."""
+        ...

@@ -1,0 +1,18 @@
+"""Waking the reconciler."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from livius.domain.ids import SessionId
+
+
+class Wake(Protocol):
+    """Tells the reconciler that a session may need a step.
+
+    Called after the commit. A lost wake-up costs a poll interval, never correctness.
+    """
+
+    def __call__(self, session: SessionId, /) -> None:
+        """Queue the session. Never blocks; the same key twice is one step."""
+        ...

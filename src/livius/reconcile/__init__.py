@@ -1,0 +1,1 @@
+"""How wants become true: idempotent steps, one record at a time."""

@@ -1,0 +1,78 @@
+"""What has to be looked at from time to time: idle sessions, orphans, what is past keeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from livius.domain.session import EndCause
+from livius.ports.clock import Clock
+from livius.ports.launcher import Launcher
+from livius.ports.outputs import Outputs
+from livius.ports.store import Store
+from livius.ports.wake import Wake
+from livius.reconcile.sessions import end_orphans
+
+_IDLE_EVERY: Final = 1.0
+_ORPHANS_EVERY: Final = 60.0
+_RETENTION_EVERY: Final = 600.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Housekeeping:
+    """The loops. ``retention`` is how long an ended session stays readable."""
+
+    store: Store
+    outputs: Outputs
+    launcher: Launcher
+    clock: Clock
+    wake: Wake
+    retention: timedelta
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop(self.end_idle, _IDLE_EVERY), name="idle")
+            group.create_task(self._loop(self.end_orphans, _ORPHANS_EVERY), name="orphans")
+            group.create_task(self._loop(self.forget, _RETENTION_EVERY), name="retention")
+
+    async def _loop(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            try:
+                await work()
+            except Exception:  # noqa: BLE001 - the outermost frame of a loop: log, go on
+                _log.exception("housekeeping_failed", work=work.__name__)
+            await asyncio.sleep(seconds)
+
+    async def end_idle(self) -> None:
+        """End sessions that idled for too long. A busy one never does."""
+        now = self.clock.now()
+        for key in await self.store.idle_sessions(now=now):
+            session = await self.store.session(key)
+            if session is None:
+                continue
+            minutes = session.idle_timeout.total_seconds() / 60
+            await self.store.want_stop(
+                key,
+                end_cause=EndCause.IDLE,
+                end_reason=f"The session was idle for {minutes:g} minutes.",
+            )
+            self.wake(key)
+
+    async def end_orphans(self) -> None:
+        """End drivers that nobody wants."""
+        await end_orphans(self.store, self.launcher)
+
+    async def forget(self) -> None:
+        """Delete ended sessions that are past keeping, with outputs and logs."""
+        for session in await self.store.ended_before(self.clock.now() - self.retention):
+            await self.outputs.remove(session.id)
+            await self.launcher.remove(session.driver)
+            await self.store.remove_session(session.id)

@@ -1,0 +1,206 @@
+"""Making sessions what they are wanted to be, one step at a time.
+
+A step reads the record afresh, looks at the driver, does the next single thing and says when to
+look again. It can be cut off anywhere and repeated: whatever it starts can be found again from
+the record, because a driver's folder follows from its id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from livius.domain.driver import DriverEnd, hash_secret, new_secret
+from livius.domain.errors import LiviusError
+from livius.domain.ids import DriverId, SessionId
+from livius.domain.session import FINAL, EndCause, Event, Goal, Phase, Session
+from livius.domain.statement import Ending
+from livius.ports.clock import Clock
+from livius.ports.launcher import Launcher, LaunchSpec, Vital
+from livius.ports.links import Links
+from livius.ports.store import Store
+
+_LOOK_AT_START: Final = 0.2
+_LOOK_WHEN_UNLINKED: Final = 0.1
+_MAX_LOG_LINES: Final = 100
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things may take. Smaller gives up sooner, larger leaves users waiting longer."""
+
+    start: timedelta
+    """From the request to ready."""
+    redial: timedelta
+    """From the loss of a link, or our own start, to the redial of a driver that runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciler:
+    """The steps of sessions. ``born`` is the monotonic moment of our own start."""
+
+    store: Store
+    launcher: Launcher
+    links: Links
+    clock: Clock
+    patience: Patience
+    born: float
+
+    async def step(self, key: SessionId) -> float | None:
+        """Do the next thing for a session. See `WorkQueue` for the answer."""
+        session = await self.store.session(key)
+        if session is None or session.phase in FINAL:
+            return None
+        if session.goal is Goal.STOP and session.phase is not Phase.STOPPING:
+            await self.store.move_session(key, Event.STOP_BEGUN, at=self.clock.now())
+            return 0.0
+        match session.phase:
+            case Phase.REQUESTED:
+                await self.store.move_session(key, Event.LAUNCH_BEGUN, at=self.clock.now())
+                return 0.0
+            case Phase.LAUNCHING | Phase.STARTING:
+                return await self._start(session)
+            case Phase.READY:
+                return await self._watch(session)
+            case Phase.STOPPING:
+                return await self._stop(session)
+            case _:
+                raise AssertionError(session.phase)
+
+    async def _start(self, session: Session) -> float | None:
+        observed = await self.launcher.observe(session.driver)
+        if observed.vital is Vital.ENDED:
+            await self._end(session, observed.end or DriverEnd())
+            return None
+        if observed.vital is Vital.ABSENT:
+            if session.phase is Phase.STARTING:
+                await self._end(session, DriverEnd())
+                return None
+            return await self._launch(session)
+        waited = self.clock.now() - session.created_at
+        if waited > self.patience.start:
+            seconds = self.patience.start.total_seconds()
+            log = await self.launcher.log_tail(session.driver)
+            await self.store.want_stop(
+                session.id,
+                end_cause=EndCause.START_TIMED_OUT,
+                end_reason=f"Spark did not start within {seconds:.0f} seconds.",
+                log=log[-_MAX_LOG_LINES:],
+            )
+            return 0.0
+        return _LOOK_AT_START
+
+    async def _launch(self, session: Session) -> float | None:
+        """Start the driver. The secret is minted here, so that only its hash is ever stored."""
+        lakehouse = await self.store.lakehouse(session.lakehouse)
+        if lakehouse is None:
+            await self._fail(session, "The session's lakehouse no longer exists.")
+            return None
+        secret = new_secret()
+        await self.store.set_driver_secret(session.driver, hash_secret(secret))
+        try:
+            await self.launcher.launch(
+                LaunchSpec(
+                    driver=session.driver,
+                    repl=session.repl,
+                    workspace=session.workspace,
+                    lakehouse=session.lakehouse,
+                    database=lakehouse.database,
+                    runtime=session.runtime,
+                    name=session.name,
+                    conf=session.conf,
+                    secret=secret,
+                )
+            )
+        except LiviusError as error:
+            _log.warning("launch_refused", session=session.id, reason=error.message)
+            await self._fail(session, error.message)
+            return None
+        _log.info("driver_launched", session=session.id, driver=session.driver)
+        return _LOOK_AT_START
+
+    async def _fail(self, session: Session, reason: str) -> None:
+        """End a session that has no driver, for a reason of ours."""
+        await self.store.note_session(session.id, end_reason=reason)
+        failed = await self.store.session(session.id)
+        if failed is not None:
+            await self._end(failed, DriverEnd())
+
+    async def _watch(self, session: Session) -> float | None:
+        """See to a ready session: nothing to do while its link is open."""
+        if self.links.is_open(session.driver):
+            return None
+        observed = await self.launcher.observe(session.driver)
+        if observed.vital is not Vital.ALIVE:
+            await self._end(session, observed.end or DriverEnd())
+            return None
+        # Our own outage must not count against the driver: the wait begins with our start.
+        since = max(self.born, self.links.last_heard(session.driver) or 0.0)
+        if self.clock.monotonic() - since > self.patience.redial.total_seconds():
+            await self.launcher.end(session.driver)
+            seconds = self.patience.redial.total_seconds()
+            await self._fail(
+                session, f"The Spark driver did not dial in again within {seconds:.0f} seconds."
+            )
+            return None
+        return _LOOK_WHEN_UNLINKED
+
+    async def _stop(self, session: Session) -> float | None:
+        self.links.close(session.driver)
+        await self.launcher.end(session.driver)
+        await self._end(session, DriverEnd())
+        return None
+
+    async def _end(self, session: Session, end: DriverEnd) -> None:
+        """Record that the driver has ended, and give every open statement its end."""
+        await self.launcher.end(session.driver)  # sweeps what a killed keeper left
+        cause, reason = _explain(session, end)
+        log = session.log or end.log
+        ended = await self.store.end_session(
+            session.id,
+            at=self.clock.now(),
+            ending=Ending(
+                ok=False,
+                ename="SessionEnded",
+                evalue=reason,
+                traceback=tuple(f"{line}\n" for line in log[-_MAX_LOG_LINES:]),
+            ),
+            end_cause=cause,
+            end_reason=reason,
+            log=log[-_MAX_LOG_LINES:],
+        )
+        if ended is not None:
+            _log.info("session_ended", session=session.id, phase=ended.phase, cause=cause)
+
+
+def _explain(session: Session, end: DriverEnd) -> tuple[EndCause, str]:
+    """Say why a session ends.
+
+    The cause that was wanted, else what the driver said, else how it was seen to end.
+    """
+    if session.end_cause is not None:
+        return session.end_cause, session.end_reason or session.end_cause.value
+    cause = EndCause.DRIVER_DIED if session.phase is Phase.READY else EndCause.START_FAILED
+    if end.oom or session.end_reason is None:
+        return cause, end.sentence()
+    return cause, session.end_reason
+
+
+async def end_orphans(store: Store, launcher: Launcher) -> int:
+    """End every driver that no live session wants; return how many.
+
+    A driver is never older than its record, so one without a record is nobody's.
+    """
+    ended = 0
+    for driver in await launcher.known():
+        session = await store.session_of_driver(DriverId(driver))
+        if session is None or session.phase in FINAL:
+            _log.warning("orphan_ended", driver=driver)
+            await launcher.end(driver)
+            ended += 1
+    return ended

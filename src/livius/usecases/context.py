@@ -1,0 +1,42 @@
+"""What every use case works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from livius.ports.capacity import Capacity
+from livius.ports.clock import Clock
+from livius.ports.links import Links
+from livius.ports.outputs import Outputs
+from livius.ports.store import Store
+from livius.ports.wake import Wake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the operator decided, as far as use cases need it.
+
+    ``local`` tells that Spark runs inside the driver alone. ``runtimes`` are those that drivers
+    can be started with. ``inline_bytes`` is the most that an ending's data may take in its record.
+    """
+
+    default_runtime: str
+    runtimes: frozenset[str]
+    idle_timeout: timedelta
+    local: bool
+    beat: timedelta
+    inline_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The ports, and the rules."""
+
+    store: Store
+    outputs: Outputs
+    links: Links
+    clock: Clock
+    capacity: Capacity
+    wake: Wake
+    rules: Rules

@@ -1,0 +1,230 @@
+"""What drivers say: attaching, and reporting on statements.
+
+A driver runs its user's code, so nothing that it says is believed beyond its own session: each
+message is checked against the repl of the driver that the link's secret proved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from livius.domain.driver import Driver, verify_secret
+from livius.domain.errors import Conflict, Forbidden, Unauthenticated
+from livius.domain.ids import DriverId, SessionId, StatementNumber
+from livius.domain.session import Event as SessionEvent
+from livius.domain.session import Phase, Session
+from livius.domain.statement import Ending, Event, Statement
+from livius.domain.statement import Phase as StatementPhase
+from livius.usecases.context import Context
+from livius.usecases.statements import pump_repl, send_run
+from livius_agent.wire import (
+    PROTOCOL,
+    Ack,
+    Beat,
+    Cancel,
+    Durable,
+    Failing,
+    Finished,
+    FromAgent,
+    Hello,
+    Output,
+    Progress,
+    Ready,
+    Started,
+    Welcome,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A proven link: whose it is, what to answer, and the statements to give it again."""
+
+    session: Session
+    welcome: Welcome
+    unseen: Sequence[Statement]
+    cancelling: Sequence[Statement]
+
+
+async def authenticate_driver(context: Context, driver: str, secret: str) -> Driver:
+    """Return the driver that the secret proves.
+
+    Raises:
+        Unauthenticated: unknown, ended, or the wrong secret; which of these is not told.
+    """
+    found = await context.store.driver(DriverId(driver))
+    if found is None or found.ended_at is not None or not verify_secret(secret, found.secret_hash):
+        raise Unauthenticated("DriverUnknown", "No driver of this gateway has this secret.")
+    return found
+
+
+async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attached:
+    """Take a driver's link, its first or a later one, and settle what each side knows.
+
+    Raises:
+        Conflict: the driver speaks another protocol, or its session has ended.
+    """
+    if hello.protocol != PROTOCOL:
+        raise Conflict(
+            "ProtocolMismatch", f"The agent speaks protocol {hello.protocol}, we speak {PROTOCOL}."
+        )
+    if hello.driver != driver.id:
+        raise Forbidden("DriverMismatch", "The secret belongs to another driver.")
+    now = context.clock.now()
+    await context.store.move_session(driver.session, SessionEvent.DRIVER_ATTACHED, at=now)
+    session = await context.store.session(driver.session)
+    if session is None or session.phase not in (Phase.STARTING, Phase.READY):
+        raise Conflict("SessionEnded", "The driver's session has ended.")
+    known = {(entry.repl, entry.number) for entry in hello.ledger}
+    durable: list[Durable] = []
+    unseen: list[Statement] = []
+    cancelling: list[Statement] = []
+    for statement in await context.store.open_statements(driver.id):
+        if statement.phase is StatementPhase.WAITING:
+            continue
+        if (statement.repl, statement.number) in known:
+            size = await context.outputs.size(statement.session, statement.repl, statement.number)
+            durable.append(Durable(repl=statement.repl, number=statement.number, offset=size))
+        else:
+            # Claimed, but the link broke before the agent had it. An agent that did have it once
+            # and says nothing of it now ignores it by its number.
+            unseen.append(statement)
+        if statement.phase is StatementPhase.CANCELLING:
+            cancelling.append(statement)
+    welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
+    return Attached(session=session, welcome=welcome, unseen=unseen, cancelling=cancelling)
+
+
+async def resume(context: Context, attached: Attached) -> None:
+    """Go on with a driver whose link is open: what it never saw, then what waits."""
+    for statement in attached.unseen:
+        send_run(context, statement)
+    for statement in attached.cancelling:
+        context.links.send(statement.driver, Cancel(repl=statement.repl, number=statement.number))
+    session = attached.session
+    if session.phase is Phase.READY:
+        await pump_repl(context, session.driver, session.repl)
+    context.wake(session.id)
+
+
+async def report(context: Context, session: Session, message: FromAgent) -> None:
+    """Take one message of a session's driver. Repeats are harmless.
+
+    Raises:
+        Forbidden: the message is about somebody else's repl.
+    """
+    match message:
+        case Started() | Output() | Progress() | Finished():
+            if message.repl != session.repl:
+                raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
+            await _report_statement(context, session, message)
+        case Ready():
+            await _ready(context, session, message)
+        case Failing():
+            # The process is about to end; the reconciler sees that and finds the reason here.
+            await context.store.note_session(session.id, end_reason=message.reason, log=message.log)
+            context.wake(session.id)
+        case Beat(busy=busy):
+            if busy:
+                await context.store.touch_session(session.id, at=context.clock.now())
+        case Hello():
+            raise Conflict("ProtocolMismatch", "A second hello on one link.")
+
+
+async def _ready(context: Context, session: Session, message: Ready) -> None:
+    await context.store.move_session(
+        session.id,
+        SessionEvent.DRIVER_READY,
+        at=context.clock.now(),
+        last_active_at=context.clock.now(),
+        spark_app_id=message.spark_app_id,
+        ui_url=message.ui_url,
+        versions=message.versions,
+    )
+    context.wake(session.id)
+    await pump_repl(context, session.driver, session.repl)
+
+
+async def _report_statement(
+    context: Context, session: Session, message: Started | Output | Progress | Finished
+) -> None:
+    number = StatementNumber(message.number)
+    match message:
+        case Started():
+            pass  # The claim is the start, as far as the record goes.
+        case Output():
+            size = await context.outputs.write(
+                session.id,
+                session.repl,
+                number,
+                offset=message.offset,
+                data=message.text.encode("utf-8", errors="replace"),
+            )
+            _acknowledge(context, session, message, offset=size, finished=False)
+        case Progress():
+            share = min(1.0, max(0.0, message.value))
+            await context.store.set_progress(session.repl, number, share)
+        case Finished():
+            await _finished(context, session, number, message)
+
+
+async def _finished(
+    context: Context, session: Session, number: StatementNumber, message: Finished
+) -> None:
+    size = await context.outputs.size(session.id, session.repl, number)
+    if size < message.size:
+        # Some output is missing, which only a lost message explains: the redial repeats it.
+        _log.warning("output_incomplete", session=session.id, number=number, has=size)
+        context.links.close(session.driver)
+        return
+    ending = await _ending(context, session, number, message)
+    event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
+    await context.store.move_statement(
+        session.repl, number, event, at=context.clock.now(), ending=ending
+    )
+    # Where nothing moved, the end was known already: acknowledged all the same.
+    _acknowledge(context, session, message, offset=size, finished=True)
+    await pump_repl(context, session.driver, session.repl)
+
+
+async def _ending(
+    context: Context, session: Session, number: StatementNumber, message: Finished
+) -> Ending:
+    ok = message.outcome == "ok"
+    data = dict(message.data or {}) if ok else None
+    elsewhere = False
+    if data:
+        raw = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", errors="replace"
+        )
+        if len(raw) > context.rules.inline_bytes:
+            await context.outputs.write_data(session.id, session.repl, number, raw)
+            data, elsewhere = None, True
+    return Ending(
+        ok=ok,
+        with_text=message.with_text,
+        data_elsewhere=elsewhere,
+        data=data,
+        ename=None if ok else message.ename or "Error",
+        evalue=None if ok else message.evalue or "",
+        traceback=message.traceback,
+    )
+
+
+def _acknowledge(
+    context: Context, session: Session, message: Output | Finished, *, offset: int, finished: bool
+) -> None:
+    context.links.send(
+        session.driver,
+        Ack(repl=message.repl, number=message.number, offset=offset, finished=finished),
+    )
+
+
+def detached(context: Context, session: SessionId) -> None:
+    """A link ended: let the reconciler find out whether the driver did too."""
+    context.wake(session)

@@ -1,0 +1,197 @@
+"""Sessions: create, look, keep alive, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from livius.domain.conf import check_sizes, police
+from livius.domain.driver import Driver
+from livius.domain.errors import Conflict, Invalid
+from livius.domain.identity import Principal
+from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
+from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
+from livius.usecases.access import Place, enter, may_run, own_session
+from livius.usecases.context import Context
+
+MAX_NAME_CHARS: Final = 256
+MAX_TAGS: Final = 100
+WITHOUT_EFFECT_TAG: Final = "ConfWithoutEffect"
+"""The tag that lists accepted conf keys that do nothing here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateSession:
+    """What a caller asks for. ``request`` is the body as it came, for the echo."""
+
+    name: str | None = None
+    conf: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    sizes: Sizes = field(default_factory=Sizes)
+    libraries: tuple[str, ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session, and whether it has work."""
+
+    session: Session
+    busy: bool
+
+
+async def create_session(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, wanted: CreateSession
+) -> SessionView:
+    """Record a session and have it started. What can be known to fail is refused here.
+
+    Raises:
+        LiviusError: and nothing was recorded.
+    """
+    place = await enter(context, caller, workspace, lakehouse)
+    may_run(place)
+    session, driver = _new_session(context, caller, place, wanted)
+    live = await context.store.live_sessions()
+    await context.capacity.check(drivers=len(live))
+    await context.store.add_session(session, driver)
+    context.wake(session.id)
+    return SessionView(session, busy=False)
+
+
+def _new_session(
+    context: Context, caller: Principal, place: Place, wanted: CreateSession
+) -> tuple[Session, Driver]:
+    rules = context.rules
+    name = _name(wanted.name)
+    check_sizes(wanted.sizes)
+    _check_tags(wanted.tags)
+    if wanted.libraries:
+        raise Invalid(
+            "SessionLibrariesNotSupported",
+            "A session can't be given jars, files, pyFiles or archives yet. Upload them to the "
+            "lakehouse's Files and load them with sc.addPyFile or spark.read.",
+            field=wanted.libraries[0],
+        )
+    policed = police(wanted.conf, local=rules.local)
+    if policed.environment is not None:
+        raise Invalid(
+            "EnvironmentNotFound",
+            f"There is no environment {policed.environment[:64]}. This version of Livius has no "
+            "environments yet: leave the key out to use the default runtime.",
+            field="conf",
+        )
+    if rules.default_runtime not in rules.runtimes:
+        raise Invalid(
+            "RuntimeNotFound",
+            f"The runtime {rules.default_runtime} is not installed on this server. Its operator "
+            "installs it with: livius up",
+        )
+    now = context.clock.now()
+    session_id = SessionId(new_id())
+    driver = Driver(id=DriverId(new_id()), session=session_id, secret_hash=None, created_at=now)
+    ours = {WITHOUT_EFFECT_TAG: ",".join(policed.without_effect)} if policed.without_effect else {}
+    session = Session(
+        id=session_id,
+        workspace=place.lakehouse.workspace,
+        lakehouse=place.lakehouse.id,
+        submitter=PrincipalId(caller.oid),
+        submitter_name=caller.name,
+        name=name or f"{place.lakehouse.name}_{session_id}",
+        runtime=rules.default_runtime,
+        conf=policed.conf,
+        tags={**wanted.tags, **ours},
+        request=wanted.request,
+        goal=Goal.RUN,
+        phase=Phase.REQUESTED,
+        driver=driver.id,
+        repl=ReplId(new_id()),
+        idle_timeout=policed.idle_timeout or rules.idle_timeout,
+        created_at=now,
+        last_active_at=now,
+        times={Phase.REQUESTED: now},
+    )
+    return session, driver
+
+
+def _name(name: str | None) -> str | None:
+    if name is not None and (len(name) > MAX_NAME_CHARS or not name.isprintable()):
+        raise Invalid(
+            "InvalidInput",
+            f"name has at most {MAX_NAME_CHARS} printable characters.",
+            field="name",
+        )
+    return name.strip() if name else None
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    longest = max((len(text) for pair in tags.items() for text in pair), default=0)
+    if len(tags) > MAX_TAGS or longest > MAX_NAME_CHARS:
+        raise Invalid(
+            "InvalidInput",
+            f"There are at most {MAX_TAGS} tags of at most {MAX_NAME_CHARS} characters.",
+            field="tags",
+        )
+
+
+async def get_session(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
+) -> SessionView:
+    """Return one session of the caller's."""
+    place = await enter(context, caller, workspace, lakehouse)
+    found = await own_session(context, caller, place, session)
+    return (await _with_work(context, [found]))[0]
+
+
+async def list_sessions(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, *, skip: int, top: int
+) -> tuple[Sequence[SessionView], int]:
+    """Return one page of a lakehouse's sessions, everybody's, and their number."""
+    place = await enter(context, caller, workspace, lakehouse)
+    found, total = await context.store.list_sessions(
+        place.lakehouse.workspace, place.lakehouse.id, skip=skip, top=top
+    )
+    return await _with_work(context, found), total
+
+
+async def _with_work(context: Context, sessions: Sequence[Session]) -> Sequence[SessionView]:
+    ready = [session.id for session in sessions if session.phase is Phase.READY]
+    busy = await context.store.busy(ready) if ready else frozenset()
+    return [SessionView(session, busy=session.id in busy) for session in sessions]
+
+
+async def delete_session(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
+) -> None:
+    """Mark a session deleted, and have its driver ended.
+
+    From now on it is not found; monitoring keeps its record.
+    """
+    place = await enter(context, caller, workspace, lakehouse)
+    may_run(place)
+    found = await own_session(context, caller, place, session)
+    await context.store.want_stop(
+        found.id,
+        deleted_at=context.clock.now(),
+        end_cause=EndCause.DELETED,
+        end_reason=f"{caller.name} deleted the session.",
+    )
+    context.wake(found.id)
+
+
+async def reset_timeout(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
+) -> None:
+    """Start the session's idle time anew.
+
+    Raises:
+        Conflict: the session has ended.
+    """
+    place = await enter(context, caller, workspace, lakehouse)
+    may_run(place)
+    found = await own_session(context, caller, place, session)
+    if found.phase not in ACCEPTING or found.goal is Goal.STOP:
+        raise Conflict(
+            "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."
+        )
+    await context.store.touch_session(found.id, at=context.clock.now())

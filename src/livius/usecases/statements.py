@@ -1,0 +1,246 @@
+"""Statements: submit, look, cancel."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from livius.domain.errors import Invalid, NotFound
+from livius.domain.identity import Principal
+from livius.domain.ids import DriverId, ReplId, StatementNumber
+from livius.domain.session import Phase as SessionPhase
+from livius.domain.session import Session
+from livius.domain.statement import (
+    FINAL,
+    Event,
+    Kind,
+    Phase,
+    Statement,
+    cancelled_before_start,
+)
+from livius.ports.store import NewStatement
+from livius.usecases.access import enter, may_run, own_session
+from livius.usecases.context import Context
+from livius_agent.wire import Cancel, Run
+
+DEFAULT_KIND: Final = Kind.PYSPARK
+_ALIASES: Final = {"scala": Kind.SPARK, "python": Kind.PYSPARK, "r": Kind.SPARKR}
+_INT32_MAX: Final = 2**31 - 1
+_UTF8_MASK: Final = 0b1100_0000
+_UTF8_CONTINUATION: Final = 0b1000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class StatementView:
+    """A statement and the text it printed, whole or in part; empty before it ends."""
+
+    statement: Statement
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which bytes of the text to give; all by default (Fabric contract 2.6)."""
+
+    offset: int = 0
+    size: int | None = None
+
+
+def parse_kind(kind: str | None) -> Kind:
+    """Return the kind by its name or by classic Livy's alias.
+
+    Raises:
+        Invalid: unknown, or one that can't run here.
+    """
+    if kind is None:
+        return DEFAULT_KIND
+    try:
+        found = _ALIASES.get(kind.lower()) or Kind(kind.lower())
+    except ValueError:
+        raise Invalid(
+            "InvalidInput",
+            f"kind is one of {', '.join(Kind)}, not {kind[:40]!r}.",
+            field="kind",
+        ) from None
+    if found is Kind.SPARKR:
+        raise Invalid(
+            "SparkRNotAvailable",
+            "The kind sparkr is not available here, because the installed Spark has no SparkR. "
+            "Use spark, pyspark or sql.",
+            field="kind",
+        )
+    return found
+
+
+async def submit_statement(
+    context: Context,
+    caller: Principal,
+    path: tuple[str, str, str],
+    *,
+    code: str,
+    kind: str | None,
+    source_id: str | None,
+) -> StatementView:
+    """Record a statement, durably, then have it run.
+
+    While the session starts it waits. ``path`` is workspace, lakehouse, session.
+
+    Raises:
+        NotFound: there is no such session, or it has ended.
+    """
+    session = await _session(context, caller, path)
+    parsed = parse_kind(kind)
+    reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
+    statement = await context.store.add_statement(
+        NewStatement(
+            session=session.id,
+            repl=session.repl,
+            driver=session.driver,
+            kind=parsed,
+            code=code,
+            source_id=source_id,
+            at=context.clock.now(),
+        ),
+        claim=reachable,
+    )
+    if statement is None:
+        raise NotFound(
+            "SessionNotFound",
+            f"The session {session.id} has ended and takes no statements. Create a new one.",
+        )
+    if statement.phase is Phase.RUNNING:
+        send_run(context, statement)
+    elif context.links.is_open(session.driver):
+        # The link may have opened, or the repl become free, since we looked.
+        await pump(context, session)
+    return StatementView(statement, "")
+
+
+async def _session(context: Context, caller: Principal, path: tuple[str, str, str]) -> Session:
+    workspace, lakehouse, session = path
+    place = await enter(context, caller, workspace, lakehouse)
+    may_run(place)
+    return await own_session(context, caller, place, session)
+
+
+def send_run(context: Context, statement: Statement) -> None:
+    """Hand a running statement to its driver. If that fails, the redial makes up for it."""
+    context.links.send(
+        statement.driver,
+        Run(repl=statement.repl, number=statement.number, kind=statement.kind.value, code=statement.code),
+    )
+
+
+async def pump(context: Context, session: Session) -> None:
+    """Have the repl's next waiting statement run, if the repl is free and can be reached."""
+    present = await context.store.session(session.id)
+    if (
+        present is not None
+        and present.phase is SessionPhase.READY
+        and context.links.is_open(present.driver)
+    ):
+        await pump_repl(context, present.driver, present.repl)
+
+
+async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
+    """Like `pump`, for a session known to be ready."""
+    if context.links.is_open(driver):
+        claimed = await context.store.claim_next(repl, at=context.clock.now())
+        if claimed is not None:
+            send_run(context, claimed)
+
+
+async def get_statement(
+    context: Context,
+    caller: Principal,
+    path: tuple[str, str, str],
+    number: str,
+    window: Window,
+) -> StatementView:
+    """Return one statement, with its output if it has ended."""
+    session = await _session(context, caller, path)
+    found = await context.store.statement(session.repl, parse_number(number))
+    if found is None:
+        raise _no_statement(number)
+    return await _with_output(context, found, window)
+
+
+async def list_statements(
+    context: Context,
+    caller: Principal,
+    path: tuple[str, str, str],
+    *,
+    skip: int,
+    top: int,
+) -> tuple[Sequence[StatementView], int]:
+    """Return one page of a session's statements, with the heads of their outputs."""
+    session = await _session(context, caller, path)
+    found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
+    head = Window(size=context.rules.inline_bytes)
+    return [await _with_output(context, statement, head) for statement in found], total
+
+
+async def _with_output(context: Context, found: Statement, window: Window) -> StatementView:
+    if found.phase not in FINAL or found.ending is None:
+        return StatementView(found, "")
+    raw = await context.outputs.read(
+        found.session, found.repl, found.number, offset=window.offset, size=window.size
+    )
+    if found.ending.data_elsewhere:
+        data = json.loads(
+            await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
+        )
+        found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
+    return StatementView(found, _whole_characters(raw))
+
+
+def _whole_characters(raw: bytes) -> str:
+    """Decode a slice, leaving out the parts of characters that the cut left at its two ends."""
+    start = 0
+    while start < len(raw) and raw[start] & _UTF8_MASK == _UTF8_CONTINUATION:
+        start += 1
+    return raw[start:].decode("utf-8", errors="ignore")
+
+
+async def cancel_statement(
+    context: Context, caller: Principal, path: tuple[str, str, str], number: str
+) -> None:
+    """Have a statement stopped.
+
+    One that waits is cancelled at once; to a finished one nothing happens, as in classic Livy.
+    """
+    session = await _session(context, caller, path)
+    parsed = parse_number(number)
+    found = await context.store.statement(session.repl, parsed)
+    if found is None:
+        raise _no_statement(number)
+    moved = await context.store.move_statement(
+        found.repl,
+        found.number,
+        Event.CANCEL_REQUESTED,
+        at=context.clock.now(),
+        ending=cancelled_before_start() if found.phase is Phase.WAITING else None,
+    )
+    if moved is not None and moved.phase is Phase.CANCELLING:
+        context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
+
+
+def parse_number(number: str) -> StatementNumber:
+    """Return a statement's number.
+
+    Raises:
+        NotFound: not a number, so no statement has it.
+    """
+    if number.isascii() and number.isdecimal() and len(number) <= len(str(_INT32_MAX)):
+        return StatementNumber(int(number))
+    raise _no_statement(number)
+
+
+def _no_statement(number: str) -> NotFound:
+    return NotFound(
+        "StatementNotFound",
+        f"There is no statement {number[:20]!r} in this session: they are numbered from 0.",
+    )

@@ -1,0 +1,329 @@
+"""What every store promises."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from livius.domain.driver import Driver
+from livius.domain.ids import (
+    DriverId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.session import EndCause, Goal, Phase, Session
+from livius.domain.session import Event as SessionEvent
+from livius.domain.statement import Ending, Event, Kind
+from livius.domain.statement import Phase as StatementPhase
+from livius.ports.store import NewStatement, Store
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+WORKSPACE = WorkspaceId(new_id())
+LAKEHOUSE = LakehouseId(new_id())
+
+
+def make(*, created_at: datetime = NOW) -> tuple[Session, Driver]:
+    session_id, driver_id = SessionId(new_id()), DriverId(new_id())
+    session = Session(
+        id=session_id,
+        workspace=WORKSPACE,
+        lakehouse=LAKEHOUSE,
+        submitter=PrincipalId(new_id()),
+        submitter_name="Ada",
+        name="演示",
+        runtime="2.0",
+        conf={"spark.x": "1"},
+        tags={"a": "b"},
+        request={"name": "演示"},
+        goal=Goal.RUN,
+        phase=Phase.REQUESTED,
+        driver=driver_id,
+        repl=ReplId(new_id()),
+        idle_timeout=timedelta(minutes=20),
+        created_at=created_at,
+        last_active_at=created_at,
+        times={Phase.REQUESTED: created_at},
+    )
+    driver = Driver(id=driver_id, session=session_id, secret_hash=None, created_at=created_at)
+    return session, driver
+
+
+async def added(store: Store, *, phase: Phase = Phase.REQUESTED) -> Session:
+    session, driver = make()
+    await store.add_session(session, driver)
+    for event, reached in (
+        (SessionEvent.LAUNCH_BEGUN, Phase.LAUNCHING),
+        (SessionEvent.DRIVER_ATTACHED, Phase.STARTING),
+        (SessionEvent.DRIVER_READY, Phase.READY),
+    ):
+        if session.phase is phase:
+            break
+        moved = await store.move_session(session.id, event, at=NOW)
+        assert moved is not None
+        assert moved.phase is reached
+        session = moved
+    return session
+
+
+def code(session: Session, text: str = "1", *, at: datetime = NOW) -> NewStatement:
+    return NewStatement(
+        session=session.id,
+        repl=session.repl,
+        driver=session.driver,
+        kind=Kind.PYSPARK,
+        code=text,
+        source_id="cell-1",
+        at=at,
+    )
+
+
+async def test_a_session_comes_back_as_it_went_in(store: Store) -> None:
+    session, driver = make()
+    await store.add_session(session, driver)
+    assert await store.session(session.id) == session
+    assert await store.driver(driver.id) == driver
+    assert await store.session_of_driver(driver.id) == session
+    assert await store.session(SessionId(new_id())) is None
+
+
+async def test_an_event_moves_a_session_once(store: Store) -> None:
+    session = await added(store)
+    first, second = await asyncio.gather(
+        store.move_session(session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
+        store.move_session(session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
+    )
+    assert [first, second].count(None) == 1
+
+
+async def test_a_refused_event_changes_nothing(store: Store) -> None:
+    session = await added(store)
+    assert await store.move_session(session.id, SessionEvent.DRIVER_READY, at=NOW) is None
+    assert await store.session(session.id) == session
+
+
+async def test_changes_come_with_the_event(store: Store) -> None:
+    session = await added(store, phase=Phase.STARTING)
+    moved = await store.move_session(
+        session.id, SessionEvent.DRIVER_READY, at=NOW, spark_app_id="local-1", versions={"a": "1"}
+    )
+    assert moved is not None
+    assert (moved.spark_app_id, moved.versions) == ("local-1", {"a": "1"})
+    assert moved.times[Phase.READY] == NOW
+
+
+async def test_the_first_cause_of_a_stop_stays_but_a_deletion_is_always_marked(
+    store: Store,
+) -> None:
+    session = await added(store)
+    await store.want_stop(session.id, end_cause=EndCause.IDLE, end_reason="idle")
+    await store.want_stop(
+        session.id, deleted_at=NOW, end_cause=EndCause.DELETED, end_reason="deleted"
+    )
+    found = await store.session(session.id)
+    assert found is not None
+    assert (found.goal, found.end_cause, found.end_reason, found.deleted_at) == (
+        Goal.STOP,
+        EndCause.IDLE,
+        "idle",
+        NOW,
+    )
+
+
+async def test_deleted_sessions_are_not_listed_and_pages_fit_together(store: Store) -> None:
+    sessions = []
+    for minute in range(5):
+        session, driver = make(created_at=NOW + timedelta(minutes=minute))
+        await store.add_session(session, driver)
+        sessions.append(session)
+    await store.want_stop(sessions[0].id, deleted_at=NOW)
+    first, total = await store.list_sessions(WORKSPACE, LAKEHOUSE, skip=0, top=3)
+    second, _ = await store.list_sessions(WORKSPACE, LAKEHOUSE, skip=3, top=3)
+    assert total == 4
+    assert [s.id for s in (*first, *second)] == [s.id for s in reversed(sessions[1:])]
+    assert await store.list_sessions(WORKSPACE, LakehouseId(new_id()), skip=0, top=3) == ([], 0)
+
+
+async def test_statements_are_numbered_from_zero_within_their_repl(store: Store) -> None:
+    one, other = await added(store), await added(store)
+    numbers = [await store.add_statement(code(one), claim=False) for _ in range(3)]
+    first_of_other = await store.add_statement(code(other), claim=False)
+    assert [s and s.number for s in numbers] == [0, 1, 2]
+    assert first_of_other is not None
+    assert first_of_other.number == 0
+
+
+async def test_statements_added_at_once_get_different_numbers(store: Store) -> None:
+    session = await added(store)
+    new = [store.add_statement(code(session), claim=True) for _ in range(8)]
+    found = await asyncio.gather(*new)
+    assert sorted(s.number for s in found if s) == list(range(8))
+    assert [s.phase for s in found if s].count(StatementPhase.RUNNING) == 1
+
+
+async def test_a_repl_runs_one_statement_at_a_time_in_order(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    first = await store.add_statement(code(session), claim=True)
+    second = await store.add_statement(code(session), claim=True)
+    assert first is not None
+    assert second is not None
+    assert (first.phase, second.phase) == (StatementPhase.RUNNING, StatementPhase.WAITING)
+    assert await store.claim_next(session.repl, at=NOW) is None
+    await store.move_statement(
+        session.repl, first.number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
+    )
+    claimed = await store.claim_next(session.repl, at=NOW)
+    assert claimed is not None
+    assert (claimed.number, claimed.phase) == (1, StatementPhase.RUNNING)
+
+
+async def test_a_late_result_does_not_overwrite_cancelled(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session), claim=True)
+    number = StatementNumber(0)
+    cancelled = Ending(ok=False, ename="Cancelled", evalue="x", traceback=("a\n",))
+    await store.move_statement(session.repl, number, Event.CANCEL_REQUESTED, at=NOW)
+    await store.move_statement(session.repl, number, Event.STOPPED, at=NOW, ending=cancelled)
+    late = await store.move_statement(
+        session.repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
+    )
+    assert late is None
+    found = await store.statement(session.repl, number)
+    assert found is not None
+    assert (found.phase, found.ending) == (StatementPhase.CANCELLED, cancelled)
+
+
+async def test_an_ending_comes_back_as_it_went_in(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session, "print('é湖\0')"), claim=True)
+    ending = Ending(ok=True, data={"application/json": {"a": [1, None, "x"]}}, with_text=False)
+    await store.move_statement(
+        session.repl, StatementNumber(0), Event.FINISHED, at=NOW, ending=ending
+    )
+    found = await store.statement(session.repl, StatementNumber(0))
+    assert found is not None
+    assert (found.ending, found.progress, found.code) == (ending, 1.0, "print('é湖\0')")
+
+
+async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session), claim=True)
+    await store.add_statement(code(session), claim=False)
+    ending = Ending(ok=False, ename="SessionEnded", evalue="gone")
+    ended = await store.end_session(
+        session.id, at=NOW, ending=ending, end_cause=EndCause.DRIVER_DIED
+    )
+    assert ended is not None
+    assert ended.phase is Phase.DIED
+    assert await store.open_statements(session.driver) == []
+    page, total = await store.list_statements(session.repl, skip=0, top=10)
+    assert total == 2
+    assert [(s.phase, s.ending) for s in page] == [(StatementPhase.AVAILABLE, ending)] * 2
+    assert await store.add_statement(code(session), claim=True) is None
+    assert await store.end_session(session.id, at=NOW, ending=ending) is None
+    driver = await store.driver(session.driver)
+    assert driver is not None
+    assert driver.ended_at == NOW
+
+
+async def test_a_session_that_is_to_stop_takes_no_statements(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.want_stop(session.id, end_cause=EndCause.IDLE)
+    assert await store.add_statement(code(session), claim=True) is None
+
+
+async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    later = NOW + timedelta(minutes=20)
+    assert await store.idle_sessions(now=later - timedelta(seconds=1)) == []
+    assert await store.idle_sessions(now=later) == [session.id]
+    await store.add_statement(code(session), claim=True)
+    assert await store.idle_sessions(now=later + timedelta(days=1)) == []
+    assert await store.busy([session.id]) == {session.id}
+    end = later + timedelta(hours=1)
+    await store.move_statement(
+        session.repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
+    )
+    assert await store.idle_sessions(now=end) == []
+    assert await store.idle_sessions(now=end + timedelta(minutes=20)) == [session.id]
+    await store.touch_session(session.id, at=end + timedelta(minutes=20))
+    assert await store.idle_sessions(now=end + timedelta(minutes=20)) == []
+
+
+async def test_progress_of_a_finished_statement_stays(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session), claim=True)
+    number = StatementNumber(0)
+    await store.set_progress(session.repl, number, 0.5)
+    running = await store.statement(session.repl, number)
+    assert running is not None
+    assert running.progress == 0.5
+    await store.move_statement(
+        session.repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=False, ename="E")
+    )
+    await store.set_progress(session.repl, number, 0.9)
+    finished = await store.statement(session.repl, number)
+    assert finished is not None
+    assert finished.progress == 0.5
+
+
+async def test_an_ended_session_is_removed_whole_and_a_live_one_is_not(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session), claim=True)
+    await store.remove_session(session.id)
+    assert await store.session(session.id) is not None
+    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    assert await store.ended_before(NOW) == []
+    assert [s.id for s in await store.ended_before(NOW + timedelta(days=1))] == [session.id]
+    await store.remove_session(session.id)
+    assert await store.session(session.id) is None
+    assert await store.driver(session.driver) is None
+    assert await store.statement(session.repl, StatementNumber(0)) is None
+
+
+async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
+    session = await added(store)
+    await store.note_session(session.id, end_reason="because", log=("a", "b"))
+    found = await store.session(session.id)
+    assert found is not None
+    assert (found.end_reason, found.log) == ("because", ("a", "b"))
+    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    await store.note_session(session.id, end_reason="too late")
+    found = await store.session(session.id)
+    assert found is not None
+    assert found.end_reason == "because"
+
+
+async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    admin, guest = PrincipalId(new_id()), PrincipalId(new_id())
+    await store.add_workspace(workspace, admin)
+    lakehouse = Lakehouse(
+        id=LakehouseId(new_id()),
+        workspace=workspace.id,
+        name="Bronze",
+        database="bronze",
+        created_at=NOW,
+    )
+    await store.add_lakehouse(lakehouse)
+    assert await store.workspace(workspace.id) == workspace
+    assert await store.list_workspaces() == [workspace]
+    assert await store.lakehouse(lakehouse.id) == lakehouse
+    assert await store.list_lakehouses(workspace.id) == [lakehouse]
+    assert await store.database_names() == {"bronze"}
+    assert await store.role(workspace.id, admin) is Role.ADMIN
+    assert await store.role(workspace.id, guest) is None
+    for role in (Role.VIEWER, Role.CONTRIBUTOR):
+        await store.assign_role(RoleAssignment(workspace=workspace.id, principal=guest, role=role))
+        assert await store.role(workspace.id, guest) is role
+
+
+async def test_a_driver_secret_is_replaced(store: Store) -> None:
+    session = await added(store)
+    await store.set_driver_secret(session.driver, "f" * 64)
+    driver = await store.driver(session.driver)
+    assert driver is not None
+    assert driver.secret_hash == "f" * 64

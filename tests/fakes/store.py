@@ -1,0 +1,275 @@
+"""The records in dictionaries. Held to the same contract tests as the real store."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from livius.domain.driver import Driver
+from livius.domain.ids import (
+    DriverId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
+from livius.domain.session import Event as SessionEvent
+from livius.domain.session import sources as session_sources
+from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
+from livius.domain.statement import FINAL as STATEMENT_FINAL
+from livius.domain.statement import Phase as StatementPhase
+from livius.ports.store import NewStatement
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self._sessions: dict[SessionId, Session] = {}
+        self._drivers: dict[DriverId, Driver] = {}
+        self._statements: dict[tuple[ReplId, StatementNumber], Statement] = {}
+        self._workspaces: dict[WorkspaceId, Workspace] = {}
+        self._lakehouses: dict[LakehouseId, Lakehouse] = {}
+        self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
+
+    async def ping(self) -> None:
+        return
+
+    # Sessions
+
+    async def add_session(self, session: Session, driver: Driver) -> None:
+        self._sessions[session.id] = session
+        self._drivers[driver.id] = driver
+
+    async def session(self, session: SessionId) -> Session | None:
+        return self._sessions.get(session)
+
+    async def session_of_driver(self, driver: DriverId) -> Session | None:
+        return next((s for s in self._sessions.values() if s.driver == driver), None)
+
+    async def list_sessions(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, *, skip: int, top: int
+    ) -> tuple[Sequence[Session], int]:
+        found = [
+            session
+            for session in self._sessions.values()
+            if session.workspace == workspace
+            and session.lakehouse == lakehouse
+            and session.deleted_at is None
+        ]
+        found.sort(key=lambda session: session.id)
+        found.sort(key=lambda session: session.created_at, reverse=True)
+        return found[skip : skip + top], len(found)
+
+    async def live_sessions(self) -> Sequence[SessionId]:
+        return [session.id for session in self._sessions.values() if session.phase in LIVE]
+
+    async def move_session(
+        self, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
+    ) -> Session | None:
+        present = self._sessions.get(session)
+        if present is None or present.phase not in session_sources(event):
+            return None
+        moved = dataclasses.replace(present.after(event, at=at), **changes)
+        self._sessions[session] = moved
+        return moved
+
+    async def end_session(
+        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+    ) -> Session | None:
+        ended = await self.move_session(session, SessionEvent.DRIVER_ENDED, at=at, **changes)
+        if ended is None:
+            return None
+        for key, statement in self._statements.items():
+            if statement.session == session and statement.phase in OPEN:
+                self._statements[key] = dataclasses.replace(
+                    statement, phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending
+                )
+        driver = self._drivers[ended.driver]
+        self._drivers[ended.driver] = dataclasses.replace(driver, ended_at=at)
+        return ended
+
+    async def note_session(self, session: SessionId, **changes: Any) -> None:
+        present = self._sessions.get(session)
+        if present is not None and present.phase in LIVE:
+            self._sessions[session] = dataclasses.replace(present, **changes)
+
+    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+        present = self._sessions.get(session)
+        if present is None:
+            return None
+        if present.goal is Goal.RUN and present.phase in LIVE:
+            wanted = dataclasses.replace(present, goal=Goal.STOP, **changes)
+        elif present.deleted_at is None and "deleted_at" in changes:
+            wanted = dataclasses.replace(present, deleted_at=changes["deleted_at"])
+        else:
+            wanted = present
+        self._sessions[session] = wanted
+        return wanted
+
+    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
+        present = self._sessions.get(session)
+        if present is not None:
+            self._sessions[session] = dataclasses.replace(present, last_active_at=at)
+
+    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
+        ready = [
+            session
+            for session in self._sessions.values()
+            if session.phase is Phase.READY and session.goal is Goal.RUN
+        ]
+        busy = await self.busy([session.id for session in ready])
+        return [
+            session.id
+            for session in ready
+            if session.id not in busy and session.last_active_at + session.idle_timeout <= now
+        ]
+
+    async def driver(self, driver: DriverId) -> Driver | None:
+        return self._drivers.get(driver)
+
+    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
+        self._drivers[driver] = dataclasses.replace(self._drivers[driver], secret_hash=secret_hash)
+
+    async def ended_before(self, moment: datetime) -> Sequence[Session]:
+        return [
+            session
+            for session in self._sessions.values()
+            if session.phase in FINAL
+            and session.times.get(session.phase, session.created_at) < moment
+        ]
+
+    async def remove_session(self, session: SessionId) -> None:
+        present = self._sessions.get(session)
+        if present is None or present.phase not in FINAL:
+            return
+        del self._sessions[session]
+        del self._drivers[present.driver]
+        self._statements = {
+            key: statement
+            for key, statement in self._statements.items()
+            if statement.session != session
+        }
+
+    # Statements
+
+    def _of_repl(self, repl: ReplId) -> list[Statement]:
+        found = [statement for statement in self._statements.values() if statement.repl == repl]
+        return sorted(found, key=lambda statement: statement.number)
+
+    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+        session = self._sessions.get(new.session)
+        if (
+            session is None
+            or session.goal is Goal.STOP
+            or session.phase not in ACCEPTING
+            or session.deleted_at is not None
+        ):
+            return None
+        await self.touch_session(new.session, at=new.at)
+        others = self._of_repl(new.repl)
+        runs = claim and not any(statement.phase in OPEN for statement in others)
+        statement = Statement(
+            session=new.session,
+            repl=new.repl,
+            driver=new.driver,
+            number=StatementNumber(len(others)),
+            kind=new.kind,
+            code=new.code,
+            source_id=new.source_id,
+            phase=StatementPhase.RUNNING if runs else StatementPhase.WAITING,
+            created_at=new.at,
+            started_at=new.at if runs else None,
+        )
+        self._statements[statement.repl, statement.number] = statement
+        return statement
+
+    async def claim_next(self, repl: ReplId, *, at: datetime) -> Statement | None:
+        opened = [statement for statement in self._of_repl(repl) if statement.phase in OPEN]
+        if not opened or any(statement.phase in ACTIVE for statement in opened):
+            return None
+        return await self.move_statement(repl, opened[0].number, Event.CLAIMED, at=at)
+
+    async def statement(self, repl: ReplId, number: StatementNumber) -> Statement | None:
+        return self._statements.get((repl, number))
+
+    async def list_statements(
+        self, repl: ReplId, *, skip: int, top: int
+    ) -> tuple[Sequence[Statement], int]:
+        found = self._of_repl(repl)
+        return found[skip : skip + top], len(found)
+
+    async def open_statements(self, driver: DriverId) -> Sequence[Statement]:
+        found = [
+            statement
+            for statement in self._statements.values()
+            if statement.driver == driver and statement.phase in OPEN
+        ]
+        return sorted(found, key=lambda statement: (statement.repl, statement.number))
+
+    async def busy(self, sessions: Sequence[SessionId]) -> frozenset[SessionId]:
+        return frozenset(
+            statement.session
+            for statement in self._statements.values()
+            if statement.session in sessions and statement.phase in OPEN
+        )
+
+    async def move_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: Event,
+        *,
+        at: datetime,
+        ending: Ending | None = None,
+    ) -> Statement | None:
+        present = self._statements.get((repl, number))
+        if present is None or present.phase not in sources(event):
+            return None
+        moved = present.after(event)
+        if moved.phase is StatementPhase.RUNNING:
+            moved = dataclasses.replace(moved, started_at=at)
+        if moved.phase in STATEMENT_FINAL:
+            done = 1.0 if ending is not None and ending.ok else moved.progress
+            moved = dataclasses.replace(moved, ended_at=at, ending=ending, progress=done)
+            await self.touch_session(moved.session, at=at)
+        self._statements[repl, number] = moved
+        return moved
+
+    async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
+        present = self._statements.get((repl, number))
+        if present is not None and present.phase in ACTIVE:
+            self._statements[repl, number] = dataclasses.replace(present, progress=value)
+
+    # Catalog
+
+    async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
+        self._workspaces[workspace.id] = workspace
+        self._roles[workspace.id, admin] = Role.ADMIN
+
+    async def add_lakehouse(self, lakehouse: Lakehouse) -> None:
+        self._lakehouses[lakehouse.id] = lakehouse
+
+    async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
+        return self._workspaces.get(workspace)
+
+    async def list_workspaces(self) -> Sequence[Workspace]:
+        return sorted(self._workspaces.values(), key=lambda found: (found.created_at, found.id))
+
+    async def lakehouse(self, lakehouse: LakehouseId) -> Lakehouse | None:
+        return self._lakehouses.get(lakehouse)
+
+    async def list_lakehouses(self, workspace: WorkspaceId) -> Sequence[Lakehouse]:
+        found = [one for one in self._lakehouses.values() if one.workspace == workspace]
+        return sorted(found, key=lambda one: (one.created_at, one.id))
+
+    async def database_names(self) -> frozenset[str]:
+        return frozenset(lakehouse.database for lakehouse in self._lakehouses.values())
+
+    async def assign_role(self, assignment: RoleAssignment) -> None:
+        self._roles[assignment.workspace, assignment.principal] = assignment.role
+
+    async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
+        return self._roles.get((workspace, principal))

@@ -1,0 +1,241 @@
+"""A whole core over fakes: what unit tests of use cases and reconciler start from."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from fakes.clock import FakeClock
+from fakes.store import MemoryStore
+from livius.domain.driver import DriverEnd
+from livius.domain.errors import LiviusError
+from livius.domain.identity import Principal
+from livius.domain.ids import (
+    DriverId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.reconcile.sessions import Patience, Reconciler
+from livius.usecases.context import Context, Rules
+from livius_agent.wire import FromGateway
+
+Key = tuple[SessionId, ReplId, StatementNumber]
+
+
+class MemoryOutputs:
+    """Output streams in memory. Held to the same contract tests as the files."""
+
+    def __init__(self) -> None:
+        self._streams: dict[Key, bytes] = {}
+        self._data: dict[Key, bytes] = {}
+
+    async def write(
+        self, session: SessionId, repl: ReplId, number: StatementNumber, *, offset: int, data: bytes
+    ) -> int:
+        present = self._streams.get((session, repl, number), b"")
+        if offset <= len(present):
+            present = present[:offset] + data + present[offset + len(data) :]
+            self._streams[session, repl, number] = present
+        return len(present)
+
+    async def size(self, session: SessionId, repl: ReplId, number: StatementNumber) -> int:
+        return len(self._streams.get((session, repl, number), b""))
+
+    async def read(
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+    ) -> bytes:
+        stream = self._streams.get((session, repl, number), b"")
+        return stream[offset : None if size is None else offset + size]
+
+    async def write_data(
+        self, session: SessionId, repl: ReplId, number: StatementNumber, data: bytes
+    ) -> None:
+        self._data[session, repl, number] = data
+
+    async def read_data(self, session: SessionId, repl: ReplId, number: StatementNumber) -> bytes:
+        return self._data.get((session, repl, number), b"")
+
+    async def remove(self, session: SessionId) -> None:
+        for store in (self._streams, self._data):
+            for key in [key for key in store if key[0] == session]:
+                del store[key]
+
+
+@dataclass
+class FakeLinks:
+    """Links that remember what was sent."""
+
+    open: set[DriverId] = field(default_factory=set)
+    sent: list[FromGateway] = field(default_factory=list)
+    heard: dict[DriverId, float] = field(default_factory=dict)
+
+    def send(self, driver: DriverId, message: FromGateway) -> bool:
+        if driver in self.open:
+            self.sent.append(message)
+        return driver in self.open
+
+    def is_open(self, driver: DriverId) -> bool:
+        return driver in self.open
+
+    def last_heard(self, driver: DriverId) -> float | None:
+        return self.heard.get(driver)
+
+    def close(self, driver: DriverId) -> None:
+        self.open.discard(driver)
+
+
+@dataclass
+class ScriptedLauncher:
+    """Drivers that do what the test says."""
+
+    alive: dict[DriverId, LaunchSpec] = field(default_factory=dict)
+    ended: dict[DriverId, DriverEnd] = field(default_factory=dict)
+    refuse: LiviusError | None = None
+    launches: int = 0
+
+    async def launch(self, spec: LaunchSpec) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        if spec.driver not in self.alive:
+            self.launches += 1
+            self.alive[spec.driver] = spec
+
+    async def observe(self, driver: DriverId) -> Observation:
+        if driver in self.alive:
+            return Observation(Vital.ALIVE)
+        if driver in self.ended:
+            return Observation(Vital.ENDED, self.ended[driver])
+        return Observation(Vital.ABSENT)
+
+    async def end(self, driver: DriverId) -> None:
+        if self.alive.pop(driver, None) is not None:
+            self.ended[driver] = DriverEnd(signal=15)
+
+    async def remove(self, driver: DriverId) -> None:
+        self.ended.pop(driver, None)
+
+    async def known(self) -> frozenset[DriverId]:
+        return frozenset(self.alive)
+
+    async def log_tail(self, driver: DriverId) -> tuple[str, ...]:
+        return ("the last line",) if driver in self.alive else ()
+
+    def has_runtime(self, name: str) -> bool:
+        return name == "2.0"
+
+    def die(self, driver: DriverId, end: DriverEnd) -> None:
+        del self.alive[driver]
+        self.ended[driver] = end
+
+
+class RoomForAll:
+    async def check(self, *, drivers: int) -> None:
+        del drivers
+
+
+def principal(name: str = "Ada", oid: str | None = None) -> Principal:
+    return Principal(
+        tenant=new_id(),
+        oid=oid or new_id(),
+        kind="user",
+        name=name,
+        client_id=None,
+        scopes=frozenset(),
+        roles=frozenset(),
+        issuer="https://localhost/test",
+        subject=name,
+    )
+
+
+@dataclass
+class World:
+    """One workspace with one lakehouse, its admin, and a core to call."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
+    links: FakeLinks = field(default_factory=FakeLinks)
+    launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
+    woken: list[SessionId] = field(default_factory=list)
+    admin: Principal = field(default_factory=principal)
+
+    def __post_init__(self) -> None:
+        now = self.clock.now()
+        self.workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=now)
+        self.lakehouse = Lakehouse(
+            id=LakehouseId(new_id()),
+            workspace=self.workspace.id,
+            name="Bronze",
+            database="bronze",
+            created_at=now,
+        )
+        self.context = Context(
+            store=self.store,
+            outputs=self.outputs,
+            links=self.links,
+            clock=self.clock,
+            capacity=RoomForAll(),
+            wake=self.woken.append,
+            rules=Rules(
+                default_runtime="2.0",
+                runtimes=frozenset({"2.0"}),
+                idle_timeout=timedelta(minutes=20),
+                local=True,
+                beat=timedelta(seconds=5),
+                inline_bytes=1024,
+            ),
+        )
+        self.reconciler = self.restarted_reconciler()
+
+    def restarted_reconciler(self) -> Reconciler:
+        return Reconciler(
+            store=self.store,
+            launcher=self.launcher,
+            links=self.links,
+            clock=self.clock,
+            patience=Patience(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
+            born=self.clock.monotonic(),
+        )
+
+    async def begin(self) -> "World":
+        await self.store.add_workspace(self.workspace, PrincipalId(self.admin.oid))
+        await self.store.add_lakehouse(self.lakehouse)
+        return self
+
+    async def member(self, role: Role) -> Principal:
+        found = principal(name=f"a {role}")
+        await self.store.assign_role(
+            RoleAssignment(workspace=self.workspace.id, principal=PrincipalId(found.oid), role=role)
+        )
+        return found
+
+    async def settle(self, session: SessionId, *, steps: int = 20) -> None:
+        """Step until nothing more is wanted at once."""
+        for _ in range(steps):
+            delay = await self.reconciler.step(session)
+            if delay is None or delay > 0:
+                return
+        raise AssertionError("the session never settles")
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.workspace.id, self.lakehouse.id
+
+
+def with_rules(world: World, **changes: object) -> Context:
+    return dataclasses.replace(
+        world.context,
+        rules=dataclasses.replace(world.context.rules, **changes),  # type: ignore[arg-type]
+    )

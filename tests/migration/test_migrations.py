@@ -1,0 +1,49 @@
+"""The schema that the migrations make is the one that the code has."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from livius.adapters.store import SchemaMismatch, migrate
+from livius.adapters.store.engine import open_engine
+from livius.adapters.store.schema import METADATA
+
+
+def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
+    migrated = open_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    created = open_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    migrate(migrated)
+    METADATA.create_all(created)
+    with migrated.connect() as one, created.connect() as other:
+        context = MigrationContext.configure(one, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+        query = text(
+            "SELECT type, name, tbl_name FROM sqlite_master "
+            "WHERE name != 'alembic_version' AND tbl_name != 'alembic_version' ORDER BY 1, 2"
+        )
+        assert one.execute(query).all() == other.execute(query).all()
+    migrated.dispose()
+    created.dispose()
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    migrate(engine)
+    migrate(engine)
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaMismatch, match="newer"):
+        migrate(engine)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    assert found == "9999"
+    engine.dispose()
