@@ -1,0 +1,5 @@
+"""The embedded authority's endpoints, in Entra's form."""
+
+from livius.api.authority.routes import router
+
+__all__ = ["router"]

@@ -1,0 +1,57 @@
+"""What the authority answers: Entra's error form, and never a reply that a cache may keep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from livius.usecases.tokens import TokenRefused
+
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_STATUS: Final[Mapping[str, int]] = {
+    "invalid_client": 401,
+    "temporarily_unavailable": 429,
+    "server_busy": 503,
+    "not_implemented": 501,
+}
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def reply(content: Mapping[str, Any]) -> JSONResponse:
+    """Return a success."""
+    return JSONResponse(content, headers=_NO_STORE)
+
+
+def refusal(request: Request, refused: TokenRefused, *, at: datetime) -> JSONResponse:
+    """Return an error as Entra writes it, under the caller's own correlation id."""
+    trace, correlation = str(uuid4()), _correlation(request)
+    timestamp = f"{at:%Y-%m-%d %H:%M:%SZ}"
+    headers = dict(_NO_STORE)
+    if refused.retry_after is not None:
+        headers["Retry-After"] = str(int(refused.retry_after.total_seconds()))
+    return JSONResponse(
+        {
+            "error": refused.error,
+            "error_description": (
+                f"{refused.code}: {refused.message} Trace ID: {trace} "
+                f"Correlation ID: {correlation} Timestamp: {timestamp}"
+            ),
+            "error_codes": [refused.number],
+            "timestamp": timestamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+        },
+        status_code=_STATUS.get(refused.error, 400),
+        headers=headers,
+    )
+
+
+def _correlation(request: Request) -> str:
+    asked = request.headers.get("client-request-id", "")
+    return asked if _GUID.fullmatch(asked) else str(uuid4())

@@ -1,0 +1,116 @@
+"""What a request to the authority says: where it was met, and the fields of its form."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import Request
+
+from livius.domain.identity import POLICY_PATTERN, Address, Realm
+from livius.usecases.tokens import TokenRefused
+
+_LARGEST_FORM: Final = 64 * 1024
+_MOST_FIELDS: Final = 64
+_FORM: Final = "application/x-www-form-urlencoded"
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?")
+_POLICY: Final = re.compile(POLICY_PATTERN)
+
+
+def met_at(request: Request, realm: Realm) -> Address:
+    """Return where the request met the authority, by the connection's own Host header.
+
+    Raises:
+        TokenRefused: not here: another host, another tenant, or not over https.
+    """
+    # Headers of proxies are not looked at: uvicorn does that where the operator trusts one.
+    found = _HOST.fullmatch(request.headers.get("host", "").lower())
+    if request.url.scheme != "https" or found is None or found[1] not in realm.hosts:
+        raise TokenRefused(
+            900971,
+            "invalid_request",
+            "The authority is not served at this address. Use https and the host name that the "
+            "gateway shows at its start.",
+        )
+    tenant, policy = _segments(request)
+    if not realm.has_tenant(tenant) or (policy and not _POLICY.fullmatch(policy)):
+        raise TokenRefused(
+            90002,
+            "invalid_tenant",
+            f"Tenant '{tenant}' not found. The tenant here is {realm.tenant}.",
+        )
+    return Address(host=found[1], port=int(found[2] or 443), tenant=tenant, policy=policy)
+
+
+def _segments(request: Request) -> tuple[str, str]:
+    """Return tenant and policy as the routes matched them."""
+    policy = str(request.path_params.get("policy", ""))
+    return request.url.path.lstrip("/").split("/", 1)[0], policy
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """Return the fields of a form, each given once.
+
+    Raises:
+        TokenRefused: the body is no form, or too large to be one.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise _malformed(f"The body must be {_FORM}.")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LARGEST_FORM:
+            raise _malformed("The body is too large.")
+    try:
+        text = body.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise _malformed("The body is not a valid form.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _malformed("A field is given more than once.")
+    return {name: value for name, value in form.items() if value}
+
+
+def needed(form: Mapping[str, str], name: str) -> str:
+    """Return a field.
+
+    Raises:
+        TokenRefused: it is missing or empty.
+    """
+    if name not in form:
+        raise TokenRefused(
+            900144,
+            "invalid_request",
+            f"The request body must contain the following parameter: '{name}'.",
+        )
+    return form[name]
+
+
+def with_basic(request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the form with the client's id and secret, where they came as a Basic header.
+
+    Raises:
+        TokenRefused: the header says something else than the form.
+    """
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return form
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise _malformed("The Authorization header is not valid.") from None
+    client_id, _, secret = (unquote_plus(part) for part in text.partition(":"))
+    if form.get("client_id", client_id) != client_id or "client_secret" in form:
+        raise _malformed("The client's credential is given twice.")
+    return {**form, "client_id": client_id, "client_secret": secret}
+
+
+def _malformed(message: str) -> TokenRefused:
+    return TokenRefused(
+        9002313, "invalid_request", f"Invalid request. Request is malformed or invalid. {message}"
+    )

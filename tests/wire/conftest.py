@@ -1,0 +1,84 @@
+"""The whole application over fakes, called as a client calls it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from fakes.world import World, principal
+from livius.api import fabric, home
+from livius.api.app import create_app
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import Principal
+from livius.domain.ids import SessionId
+from livius.domain.session import Event, Session
+
+
+@dataclass
+class NamedTokens:
+    """Takes a principal's name for its token."""
+
+    known: dict[str, Principal] = field(default_factory=dict)
+
+    def verify(self, token: str) -> Principal:
+        if token not in self.known:
+            raise Unauthenticated("InvalidToken", "The access token is not valid.")
+        return self.known[token]
+
+
+@dataclass
+class Wire:
+    world: World
+    tokens: NamedTokens
+    client: httpx.AsyncClient
+
+    @property
+    def base(self) -> str:
+        workspace, lakehouse = self.world.place
+        return f"/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/2023-12-01"
+
+    async def ready_session(self) -> Session:
+        answer = await self.client.post(f"{self.base}/sessions", json={})
+        session_id = SessionId(answer.json()["id"])
+        await self.world.settle(session_id)
+        now = self.world.clock.now()
+        store = self.world.store
+        await store.move_session(session_id, Event.DRIVER_ATTACHED, at=now)
+        session = await store.move_session(
+            session_id, Event.DRIVER_READY, at=now, spark_app_id="local-1"
+        )
+        assert session is not None
+        self.world.links.open.add(session.driver)
+        return session
+
+    def as_caller(self, name: str) -> dict[str, str]:
+        self.tokens.known.setdefault(name, principal(name))
+        return {"Authorization": f"Bearer {name}"}
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    world = await World().begin()
+    tokens = NamedTokens({"ada": world.admin})
+    facts = home.Facts(
+        version="0",
+        api="https://localhost:1",
+        authority="https://localhost:1/t",
+        tenant_id="t",
+        client_id="c",
+        workspace_id="w",
+        lakehouse_id="l",
+        ca_file="/ca<b>.pem",
+        livius="livius",
+    )
+    app = create_app(
+        tokens, [fabric.router(world.context), home.router(world.context, facts)], version="0"
+    )
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport,
+        base_url="https://livius.test",
+        headers={"Authorization": "Bearer ada"},
+    ) as client:
+        yield Wire(world, tokens, client)
