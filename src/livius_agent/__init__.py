@@ -1,0 +1,1 @@
+"""What runs beside Spark: the keeper, the agent, the zygote and its repls."""

@@ -194,7 +194,7 @@ class Run:
     type: ClassVar[str] = "run"
     repl: str
     number: int
-    kind: Literal["spark", "pyspark", "sql"]
+    kind: Literal["spark", "pyspark", "sql", "sparkr"]
     code: str
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from fakes.clock import FakeClock
 from fakes.store import MemoryStore
+from livius.adapters.changes import LocalChanges
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import LiviusError
 from livius.domain.identity import Principal
@@ -168,6 +169,7 @@ class World:
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
+    changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
     woken: list[SessionId] = field(default_factory=list)
     admin: Principal = field(default_factory=principal)
 
@@ -187,6 +189,7 @@ class World:
             links=self.links,
             clock=self.clock,
             capacity=RoomForAll(),
+            changes=self.changes,
             wake=self.woken.append,
             rules=Rules(
                 default_runtime="2.0",
@@ -195,6 +198,7 @@ class World:
                 local=True,
                 beat=timedelta(seconds=5),
                 inline_bytes=1024,
+                hold=timedelta(),
             ),
         )
         self.reconciler = self.restarted_reconciler()
@@ -204,6 +208,7 @@ class World:
             store=self.store,
             launcher=self.launcher,
             links=self.links,
+            changes=self.changes,
             clock=self.clock,
             patience=Patience(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
             born=self.clock.monotonic(),

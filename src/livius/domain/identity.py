@@ -12,7 +12,7 @@ import re
 import secrets
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -53,6 +53,16 @@ def accepted_audience(text: str) -> str | None:
     """Return an audience of ours in its one spelling, or None for anybody else's."""
     plain = text.removesuffix("/").lower()
     return plain if plain in AUDIENCES else None
+
+
+def moment(number: object) -> datetime | None:
+    """Return a NumericDate as a moment, or None for what is not one."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(number, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 class PrincipalKind(StrEnum):
@@ -140,8 +150,8 @@ _HTTPS_PORT: Final = 443
 class Realm:
     """The tenant, and the names under which its authority is reached.
 
-    ``hosts`` are host names in lower case, without a port. ``domains`` stand for the tenant's id
-    in a path.
+    ``hosts`` are host names in lower case, without a port; IPv6 addresses in brackets. ``domains``
+    stand for the tenant's id in a path.
     """
 
     tenant: TenantId

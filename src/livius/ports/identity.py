@@ -87,9 +87,7 @@ class SignedAssertion:
 class AssertionVerifier(Protocol):
     """The cryptography of client assertions. What the claims say is for the caller to judge."""
 
-    def verify(
-        self, assertion: str, certificates: Sequence[ClientCertificate]
-    ) -> SignedAssertion:
+    def verify(self, assertion: str, certificates: Sequence[ClientCertificate]) -> SignedAssertion:
         """Return what one of the certificates has signed.
 
         Raises:

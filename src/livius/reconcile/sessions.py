@@ -18,6 +18,7 @@ from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
 from livius.domain.session import FINAL, EndCause, Event, Goal, Phase, Session
 from livius.domain.statement import Ending
+from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius.ports.links import Links
@@ -47,6 +48,7 @@ class Reconciler:
     store: Store
     launcher: Launcher
     links: Links
+    changes: Changes
     clock: Clock
     patience: Patience
     born: float
@@ -161,6 +163,7 @@ class Reconciler:
         await self.launcher.end(session.driver)  # sweeps what a killed keeper left
         cause, reason = _explain(session, end)
         log = session.log or end.log
+        opened = await self.store.open_statements(session.driver)
         ended = await self.store.end_session(
             session.id,
             at=self.clock.now(),
@@ -174,6 +177,9 @@ class Reconciler:
             end_reason=reason,
             log=log[-_MAX_LOG_LINES:],
         )
+        self.changes.notify(session.id)
+        for statement in opened:
+            self.changes.notify((statement.repl, statement.number))
         if ended is not None:
             _log.info("session_ended", session=session.id, phase=ended.phase, cause=cause)
 

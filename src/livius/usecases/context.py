@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from livius.ports.capacity import Capacity
+from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.links import Links
 from livius.ports.outputs import Outputs
@@ -19,6 +20,7 @@ class Rules:
 
     ``local`` tells that Spark runs inside the driver alone. ``runtimes`` are those that drivers
     can be started with. ``inline_bytes`` is the most that an ending's data may take in its record.
+    ``hold`` is how long the question for something unfinished is held by default.
     """
 
     default_runtime: str
@@ -27,6 +29,7 @@ class Rules:
     local: bool
     beat: timedelta
     inline_bytes: int
+    hold: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,5 +41,6 @@ class Context:
     links: Links
     clock: Clock
     capacity: Capacity
+    changes: Changes
     wake: Wake
     rules: Rules

@@ -146,6 +146,7 @@ async def _ready(context: Context, session: Session, message: Ready) -> None:
         ui_url=message.ui_url,
         versions=message.versions,
     )
+    context.changes.notify(session.id)
     context.wake(session.id)
     await pump_repl(context, session.driver, session.repl)
 
@@ -187,6 +188,7 @@ async def _finished(
     await context.store.move_statement(
         session.repl, number, event, at=context.clock.now(), ending=ending
     )
+    context.changes.notify((session.repl, number))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)
     await pump_repl(context, session.driver, session.repl)

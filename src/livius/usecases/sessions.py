@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from livius.domain.conf import check_sizes, police
@@ -19,6 +20,8 @@ MAX_NAME_CHARS: Final = 256
 MAX_TAGS: Final = 100
 WITHOUT_EFFECT_TAG: Final = "ConfWithoutEffect"
 """The tag that lists accepted conf keys that do nothing here."""
+
+_ON_THE_WAY: Final = ACCEPTING - {Phase.READY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +138,27 @@ def _check_tags(tags: Mapping[str, str]) -> None:
 
 
 async def get_session(
-    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    session: str,
+    *,
+    hold: timedelta = timedelta(),
 ) -> SessionView:
-    """Return one session of the caller's."""
+    """Return one session of the caller's.
+
+    While it starts, the answer is held for up to ``hold``, until it is ready or has ended:
+    clients that ask on a schedule then wait for Spark and not for their schedule.
+    """
     place = await enter(context, caller, workspace, lakehouse)
     found = await own_session(context, caller, place, session)
+    if hold and found.phase in _ON_THE_WAY:
+        with context.changes.watch(found.id) as watch:
+            found = await own_session(context, caller, place, session)
+            if found.phase in _ON_THE_WAY and found.goal is Goal.RUN:
+                await watch.changed(hold.total_seconds())
+        found = await own_session(context, caller, place, session)
     return (await _with_work(context, [found]))[0]
 
 
@@ -176,6 +195,7 @@ async def delete_session(
         end_cause=EndCause.DELETED,
         end_reason=f"{caller.name} deleted the session.",
     )
+    context.changes.notify(found.id)
     context.wake(found.id)
 
 

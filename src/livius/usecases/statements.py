@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from livius.domain.errors import Invalid, NotFound
@@ -130,7 +131,12 @@ def send_run(context: Context, statement: Statement) -> None:
     """Hand a running statement to its driver. If that fails, the redial makes up for it."""
     context.links.send(
         statement.driver,
-        Run(repl=statement.repl, number=statement.number, kind=statement.kind.value, code=statement.code),
+        Run(
+            repl=statement.repl,
+            number=statement.number,
+            kind=statement.kind.value,
+            code=statement.code,
+        ),
     )
 
 
@@ -159,10 +165,22 @@ async def get_statement(
     path: tuple[str, str, str],
     number: str,
     window: Window,
+    *,
+    hold: timedelta = timedelta(),
 ) -> StatementView:
-    """Return one statement, with its output if it has ended."""
+    """Return one statement, with its output if it has ended.
+
+    Before that, the answer is held for up to ``hold`` and given the instant that it ends.
+    """
     session = await _session(context, caller, path)
-    found = await context.store.statement(session.repl, parse_number(number))
+    parsed = parse_number(number)
+    found = await context.store.statement(session.repl, parsed)
+    if hold and found is not None and found.phase not in FINAL:
+        with context.changes.watch((session.repl, parsed)) as watch:
+            found = await context.store.statement(session.repl, parsed)
+            if found is not None and found.phase not in FINAL:
+                await watch.changed(hold.total_seconds())
+                found = await context.store.statement(session.repl, parsed)
     if found is None:
         raise _no_statement(number)
     return await _with_output(context, found, window)
@@ -226,6 +244,8 @@ async def cancel_statement(
     )
     if moved is not None and moved.phase is Phase.CANCELLING:
         context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
+    elif moved is not None:
+        context.changes.notify((moved.repl, moved.number))
 
 
 def parse_number(number: str) -> StatementNumber:

@@ -13,7 +13,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from livius.domain.identity import (
     ClientApplication,
     Realm,
     accepted_audience,
+    moment,
     secret_matches,
 )
 from livius.domain.ids import new_id
@@ -43,6 +44,7 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION: Final = timedelta(hours=24)
 
 _LONGEST_JTI: Final = 256
+_USED_BEFORE: Final = 50013
 _HASHES_AT_ONCE: Final = 4
 
 
@@ -155,8 +157,10 @@ async def issue_for_client(authority: Authority, asked: ClientTokenRequest) -> I
     authority.failures.check(who, at=authority.clock.monotonic())
     try:
         proof = await _prove(authority, application, asked, audience)
-    except TokenRefused:
-        authority.failures.count(who, at=authority.clock.monotonic())
+    except TokenRefused as refused:
+        # A second use is no guess: threads that share one MSAL object make it by accident.
+        if refused.error == "invalid_client" and refused.number != _USED_BEFORE:
+            authority.failures.count(who, at=authority.clock.monotonic())
         raise
     claims = _claims(authority, application, asked.address, audience=audience, proof=proof)
     return IssuedToken(
@@ -212,7 +216,7 @@ async def _prove(
         await _check_assertion(authority, application, asked, audience)
         return "2"
     if asked.secret is not None:
-        await _check_secret(authority, application, asked.secret)
+        await _check_secret(authority, application, asked)
         return "1"
     raise TokenRefused(
         7000216,
@@ -222,8 +226,13 @@ async def _prove(
     )
 
 
-async def _check_secret(authority: Authority, application: ClientApplication, secret: str) -> None:
+async def _check_secret(
+    authority: Authority, application: ClientApplication, asked: ClientTokenRequest
+) -> None:
+    who, secret = (application.client_id, asked.caller), asked.secret or ""
     async with authority.hashing:  # each takes 16 MiB and some milliseconds
+        # Once more: those in front of this one in the queue may have failed meanwhile.
+        authority.failures.check(who, at=authority.clock.monotonic())
         for kept in application.secrets:
             if await asyncio.to_thread(secret_matches, secret, kept):
                 return
@@ -246,9 +255,9 @@ async def _check_assertion(
             f"with the value {ASSERTION_TYPE}.",
         )
     assertion = asked.assertion or ""
+    if len(assertion) > LARGEST_TOKEN:
+        raise _refusal(AssertionFault.MALFORMED, application)
     try:
-        if len(assertion) > LARGEST_TOKEN:
-            raise AssertionRefused(AssertionFault.MALFORMED)
         signed = authority.assertions.verify(assertion, application.certificates)
     except AssertionRefused as refused:
         raise _refusal(refused.fault, application) from None
@@ -331,16 +340,6 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
     return ends + CLOCK_SKEW
 
 
-def moment(number: object) -> datetime | None:
-    """Return a NumericDate as a moment, or None for what is not one."""
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(number, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 async def _spend(
     authority: Authority,
     application: ClientApplication,
@@ -365,7 +364,7 @@ async def _spend(
     use = json.dumps([application.client_id, jti, audience])
     if not await authority.used.spend(hashlib.sha256(use.encode()).hexdigest(), until=until):
         raise TokenRefused(
-            50013,
+            _USED_BEFORE,
             "invalid_client",
             "The client assertion was used before. Sign a new one, with a 'jti' of its own, for "
             "each request.",

@@ -18,7 +18,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "invalid_client": 401,
     "temporarily_unavailable": 429,
     "server_busy": 503,
-    "not_implemented": 501,
+    "unsupported_response_type": 501,
 }
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

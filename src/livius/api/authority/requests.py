@@ -28,10 +28,11 @@ def met_at(request: Request, realm: Realm) -> Address:
         TokenRefused: not here: another host, another tenant, or not over https.
     """
     # Headers of proxies are not looked at: uvicorn does that where the operator trusts one.
+    # The scope, not request.url: that one is built of the Host header and fails on a wild one.
     found = _HOST.fullmatch(request.headers.get("host", "").lower())
-    if request.url.scheme != "https" or found is None or found[1] not in realm.hosts:
+    if request.scope["scheme"] != "https" or found is None or found[1] not in realm.hosts:
         raise TokenRefused(
-            900971,
+            9002313,
             "invalid_request",
             "The authority is not served at this address. Use https and the host name that the "
             "gateway shows at its start.",
@@ -49,7 +50,7 @@ def met_at(request: Request, realm: Realm) -> Address:
 def _segments(request: Request) -> tuple[str, str]:
     """Return tenant and policy as the routes matched them."""
     policy = str(request.path_params.get("policy", ""))
-    return request.url.path.lstrip("/").split("/", 1)[0], policy
+    return str(request.scope["path"]).lstrip("/").split("/", 1)[0], policy
 
 
 async def read_form(request: Request) -> Mapping[str, str]:

@@ -51,8 +51,8 @@ def router(authority: Authority) -> APIRouter:
 
     async def authorize(_request: Request, _address: Address) -> Mapping[str, Any]:
         raise TokenRefused(
-            9002331,
-            "not_implemented",
+            70005,
+            "unsupported_response_type",
             "This version of Livius has no sign-in page yet. Sign in as an application, with a "
             "certificate or a client secret.",
         )
@@ -84,7 +84,7 @@ def _serve(
 
 
 def _refuse(authority: Authority, request: Request, refused: TokenRefused) -> JSONResponse:
-    _log.info("token_request_refused", path=request.url.path, code=refused.code)
+    _log.info("token_request_refused", path=request.scope["path"], code=refused.code)
     return refusal(request, refused, at=authority.clock.now())
 
 

@@ -16,6 +16,7 @@ from livius.api.fabric.bodies import (
     statements_body,
 )
 from livius.api.fabric.requests import SessionRequest, StatementRequest
+from livius.api.holding import asked_hold, unless_gone
 from livius.usecases import sessions, statements
 from livius.usecases.context import Context
 from livius.usecases.statements import Window
@@ -81,10 +82,21 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         lakehouse: Lakehouse,
         version: Version,
         session: Session,
+        request: Request,
     ) -> Response:
-        """Return a session."""
+        """Return a session; one that starts is held for a moment."""
         del version
-        view = await sessions.get_session(context, caller, workspace, lakehouse, session)
+        view = await unless_gone(
+            request,
+            sessions.get_session(
+                context,
+                caller,
+                workspace,
+                lakehouse,
+                session,
+                hold=asked_hold(request, context.rules.hold),
+            ),
+        )
         return JSONResponse(session_body(view))
 
     @routes.delete("/sessions/{session}")
@@ -165,15 +177,24 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         number: Number,
         offset: Annotated[int, Query(alias="from", ge=0)] = 0,
         size: Annotated[int | None, Query(ge=0)] = None,
+        *,
+        request: Request,
     ) -> Response:
-        """Return a statement; ``from`` and ``size`` cut its text by bytes."""
+        """Return a statement; ``from`` and ``size`` cut its text by bytes.
+
+        One that runs is held for a moment, so that its end is told the instant it comes.
+        """
         del version
-        view = await statements.get_statement(
-            context,
-            caller,
-            (workspace, lakehouse, session),
-            number,
-            Window(offset=offset, size=size),
+        view = await unless_gone(
+            request,
+            statements.get_statement(
+                context,
+                caller,
+                (workspace, lakehouse, session),
+                number,
+                Window(offset=offset, size=size),
+                hold=asked_hold(request, context.rules.hold),
+            ),
         )
         return JSONResponse(statement_body(view))
 

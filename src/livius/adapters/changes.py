@@ -1,0 +1,73 @@
+"""Watchers in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from livius.ports.changes import Topic
+
+
+class _Watch:
+    def __init__(self, *, over: bool) -> None:
+        self._event = asyncio.Event()
+        if over:
+            self.release()
+
+    def release(self) -> None:
+        self._event.set()
+
+    async def changed(self, seconds: float) -> None:
+        """See the port."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
+class LocalChanges:
+    """Implements `livius.ports.changes.Changes`. At most ``most`` watches wait at once.
+
+    Further ones don't wait at all: their callers get the present state and ask again, as they
+    would anywhere else.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._closed = False
+        self._watches: dict[Topic, set[_Watch]] = {}
+
+    @contextmanager
+    def watch(self, topic: Topic) -> Iterator[_Watch]:
+        """See the port."""
+        watch = _Watch(over=self._closed or self._count >= self._most)
+        self._count += 1
+        self._watches.setdefault(topic, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            self._count -= 1
+            others = self._watches[topic]
+            others.discard(watch)
+            if not others:
+                del self._watches[topic]
+
+    @property
+    def watched(self) -> int:
+        """How many watches there are, for the metrics."""
+        return self._count
+
+    def notify(self, topic: Topic) -> None:
+        """See the port."""
+        for watch in self._watches.get(topic, ()):
+            watch.release()
+
+    def close(self) -> None:
+        """Let every watcher go, now and from now on: the gateway is ending."""
+        self._closed = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.release()

@@ -1,0 +1,1 @@
+"""Keys, tokens and client applications on files of the gateway's own (PyJWT, cryptography)."""

@@ -1,0 +1,178 @@
+"""The sample client application: made at the first start, so that a stranger can sign in at once.
+
+Its credentials lie in clear in the data folder. They are for development; nothing else of the kind
+is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from livius.adapters.identity.clients import FileClients
+from livius.adapters.identity.files import private_folder, read_private, write_private
+from livius.domain.identity import (
+    ClientApplication,
+    ClientCertificate,
+    hash_secret,
+    secret_matches,
+)
+from livius.domain.ids import ClientId, new_id
+from livius.ports.clock import Clock
+
+_NAME: Final = "livius sample"
+_LIFETIME: Final = timedelta(days=730)
+_RENEW_BEFORE: Final = timedelta(days=30)
+_BACKDATED: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleApplication:
+    """The sample application with its credentials: what ``connection.json`` repeats.
+
+    ``thumbprint`` is the certificate's SHA-1 in upper-case hex without colons, as MSAL wants it.
+    """
+
+    client_id: ClientId
+    object_id: str
+    client_secret: str
+    certificate_file: Path
+    private_key_file: Path
+    thumbprint: str
+
+    def __repr__(self) -> str:
+        """Leave the secret out."""
+        return f"SampleApplication(client_id={self.client_id!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    client_id: str
+    object_id: str
+    client_secret: str
+
+
+def ensure_sample(folder: Path, clients: FileClients, clock: Clock) -> SampleApplication:
+    """Return the sample application; make, complete or renew what is missing of it.
+
+    The ids and the secret stay what they are. The certificate is replaced in its last 30 days, and
+    where its two files do not fit together.
+    """
+    private_folder(folder)
+    kept = _ensure_ids(folder / "application.json")
+    certificate_file, key_file = folder / "certificate.pem", folder / "private_key.pem"
+    certificate = _present(certificate_file, key_file, clock.now())
+    if certificate is None:
+        certificate = _make_certificate(certificate_file, key_file, clock.now())
+    _register(clients, kept, registered(certificate))
+    return SampleApplication(
+        client_id=ClientId(kept.client_id),
+        object_id=kept.object_id,
+        client_secret=kept.client_secret,
+        certificate_file=certificate_file,
+        private_key_file=key_file,
+        thumbprint=_sha1(certificate),
+    )
+
+
+def registered(certificate: x509.Certificate) -> ClientCertificate:
+    """Return what is registered of an application's certificate.
+
+    Raises:
+        ValueError: its key is not an RSA key.
+    """
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("Client certificates need an RSA key.")  # noqa: TRY004 # a fault of the file
+    return ClientCertificate(
+        sha1=_sha1(certificate),
+        sha256=certificate.fingerprint(SHA256()).hex().upper(),
+        public_key_pem=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def _sha1(certificate: x509.Certificate) -> str:
+    """Return the certificate's name in Entra's world. No trust rests on it, only on the key."""
+    return certificate.fingerprint(SHA1()).hex().upper()  # noqa: S303
+
+
+def _ensure_ids(path: Path) -> _Kept:
+    try:
+        return _Kept(**json.loads(read_private(path)))
+    except FileNotFoundError:
+        kept = _Kept(
+            client_id=new_id(), object_id=new_id(), client_secret=secrets.token_urlsafe(32)
+        )
+        write_private(path, json.dumps(asdict(kept), indent=2).encode())
+        return kept
+
+
+def _present(certificate_file: Path, key_file: Path, now: datetime) -> x509.Certificate | None:
+    """Return the certificate if it and its key are whole and good for a while."""
+    try:
+        certificate = x509.load_pem_x509_certificate(read_private(certificate_file))
+        key = load_pem_private_key(read_private(key_file), password=None)
+    except (FileNotFoundError, ValueError):
+        return None
+    if certificate.public_key() != key.public_key():
+        return None
+    return certificate if now < certificate.not_valid_after_utc - _RENEW_BEFORE else None
+
+
+def _make_certificate(certificate_file: Path, key_file: Path, now: datetime) -> x509.Certificate:
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now.astimezone(UTC) - _BACKDATED)
+        .not_valid_after(now.astimezone(UTC) + _LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(key_file, pem)
+    write_private(certificate_file, certificate.public_bytes(Encoding.PEM))
+    return certificate
+
+
+def _register(clients: FileClients, kept: _Kept, certificate: ClientCertificate) -> None:
+    """Have the registry know exactly these credentials."""
+    known = clients.find(kept.client_id)
+    if (
+        known is not None
+        and known.certificates == (certificate,)
+        and known.object_id == kept.object_id
+        and any(secret_matches(kept.client_secret, one) for one in known.secrets)
+    ):
+        return
+    clients.put(
+        ClientApplication(
+            client_id=ClientId(kept.client_id),
+            name=_NAME,
+            object_id=kept.object_id,
+            secrets=(hash_secret(kept.client_secret),),
+            certificates=(certificate,),
+        )
+    )

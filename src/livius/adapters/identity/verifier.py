@@ -1,0 +1,175 @@
+"""Access tokens of the embedded authority, verified.
+
+First the signature, then what is said: so only the holder of a genuine token learns what is wrong
+with it, and everybody else reads one and the same sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import jwt
+
+from livius.adapters.identity.keys import ALGORITHM, KeyRing
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import (
+    CLOCK_SKEW,
+    LARGEST_TOKEN,
+    Principal,
+    PrincipalKind,
+    Realm,
+    accepted_audience,
+    moment,
+)
+from livius.domain.ids import ClientId
+from livius.ports.clock import Clock
+
+_REMEMBERED: Final = 4096
+_SIGNATURE_ONLY: Final[Any] = {
+    "verify_signature": True,
+    **dict.fromkeys(
+        (f"verify_{name}" for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")), False
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    principal: Principal
+    kid: str
+    ends: datetime
+
+
+class EmbeddedVerifier:
+    """Implements `livius.ports.identity.TokenVerifier` for tokens that `KeyRing` signed.
+
+    Remembers tokens by their hash, never themselves, until they expire or their key is retired.
+    For the event loop's thread only.
+    """
+
+    def __init__(
+        self, keys: KeyRing, realm: Realm, clock: Clock, *, remembered: int = _REMEMBERED
+    ) -> None:
+        self._keys = keys
+        self._realm = realm
+        self._clock = clock
+        self._remembered = remembered
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+
+    def verify(self, token: str) -> Principal:
+        """See the port."""
+        if not token or len(token) > LARGEST_TOKEN or not token.isascii():
+            raise _not_ours()
+        now = self._clock.now()
+        name = hashlib.sha256(token.encode("ascii")).digest()
+        seen = self._seen.get(name)
+        if seen is not None and self._keys.public_key(seen.kid) is not None:
+            if now >= seen.ends:
+                del self._seen[name]
+                raise _expired()
+            self._seen.move_to_end(name)
+            return seen.principal
+        kid, claims = _signed_claims(self._keys, token)
+        principal, ends = read_claims(claims, self._realm, now)
+        self._seen[name] = _Seen(principal, kid, ends)
+        if len(self._seen) > self._remembered:
+            self._seen.popitem(last=False)
+        return principal
+
+
+def _signed_claims(keys: KeyRing, token: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the key's id and the claims of a token that one of our keys signed."""
+    try:
+        header = jwt.get_unverified_header(token)
+        kid = header.get("kid")
+        key = keys.public_key(kid) if isinstance(kid, str) else None
+        # The algorithm is ours to choose: a token that names another one is refused by the list.
+        if key is None or header.get("alg") != ALGORITHM or "crit" in header:
+            raise _not_ours()
+        claims: dict[str, Any] = jwt.decode(
+            token, key=key, algorithms=[ALGORITHM], options=_SIGNATURE_ONLY
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise _not_ours() from None
+    return str(kid), claims
+
+
+def read_claims(
+    claims: Mapping[str, Any], realm: Realm, now: datetime
+) -> tuple[Principal, datetime]:
+    """Return whom verified claims name, and when they stop to count.
+
+    Raises:
+        Unauthenticated: they are not for here, or not for now.
+    """
+    required = {name: claims.get(name) for name in ("iss", "aud", "sub", "oid", "tid")}
+    if not all(isinstance(value, str) and value for value in required.values()):
+        raise _invalid("The access token lacks claims that it needs.")
+    text: dict[str, str] = {name: str(value) for name, value in required.items()}
+    if text["tid"].lower() != realm.tenant:
+        raise _invalid("The access token was issued for another tenant.")
+    if not realm.is_issuer(text["iss"]):
+        raise _invalid("The access token was issued by an authority that is not trusted here.")
+    if accepted_audience(text["aud"]) is None:
+        raise _invalid(
+            "The access token is for another resource. Ask for the scope "
+            "https://api.fabric.microsoft.com/.default."
+        )
+    ends = _check_times(claims, now)
+    scopes, roles = _words(claims.get("scp")), _words(claims.get("roles"))
+    is_app = claims.get("idtyp") == "app" or not scopes
+    client = claims.get("azp") or claims.get("appid")
+    names = ("app_displayname",) if is_app else ("preferred_username", "upn", "name")
+    return (
+        Principal(
+            tenant=realm.tenant,
+            oid=text["oid"].lower(),
+            kind=PrincipalKind.APP if is_app else PrincipalKind.USER,
+            name=next((str(claims[name]) for name in names if claims.get(name)), text["oid"]),
+            client_id=ClientId(client.lower()) if isinstance(client, str) else None,
+            # An application's own token carries no scopes, whatever it says.
+            scopes=frozenset() if is_app else scopes,
+            roles=roles,
+            issuer=realm.name,
+            subject=text["sub"],
+        ),
+        ends,
+    )
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    ends = moment(claims.get("exp"))
+    begins = [moment(claims.get(name)) for name in ("iat", "nbf")]
+    if ends is None or None in begins:
+        raise _invalid("The access token lacks claims that it needs.")
+    ends += CLOCK_SKEW
+    if now >= ends:
+        raise _expired()
+    if any(one is not None and one > now + CLOCK_SKEW for one in begins):
+        raise _invalid("The access token is not valid yet. Check the clocks.")
+    return ends
+
+
+def _words(value: object) -> frozenset[str]:
+    """Return a claim that is either a text of words or a list of them."""
+    parts = value.split() if isinstance(value, str) else value
+    if not isinstance(parts, list):
+        return frozenset()
+    return frozenset(part for part in parts if isinstance(part, str))
+
+
+def _not_ours() -> Unauthenticated:
+    return _invalid("The access token is not one that this server's authority issued.")
+
+
+def _invalid(message: str) -> Unauthenticated:
+    return Unauthenticated("InvalidToken", message)
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("TokenExpired", "The access token has expired. Get a new one.")

@@ -1,0 +1,400 @@
+"""The composition root: builds the adapters, wires the core, owns every task of the gateway.
+
+Order of a start: lock, store, identity, ports, recovery, listeners, `connection.json`. Order of an end:
+drivers (unless they are to go on), metastore, listeners, store. A service that dies ends the
+process with an error, because a gateway whose loops are dead must not go on answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+
+import livius_agent.wire
+from livius import __version__
+from livius.adapters.capacity import MachineCapacity
+from livius.adapters.changes import LocalChanges
+from livius.adapters.clock import SystemClock
+from livius.adapters.identity.assertions import JwtAssertions
+from livius.adapters.identity.clients import FileClients
+from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.sample import SampleApplication, ensure_sample
+from livius.adapters.identity.used import FileUsedAssertions
+from livius.adapters.identity.verifier import EmbeddedVerifier
+from livius.adapters.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.links import LinkTable
+from livius.adapters.metastore import LocalMetastore
+from livius.adapters.outputs import FileOutputs
+from livius.adapters.runtimes import Runtime
+from livius.adapters.store import SqlStore, open_store
+from livius.api import authority, driver, fabric, home
+from livius.api.app import create_app
+from livius.domain.identity import Realm
+from livius.domain.ids import (
+    LakehouseId,
+    PrincipalId,
+    SessionId,
+    TenantId,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.lakehouse import Lakehouse, Workspace, database_name
+from livius.domain.session import EndCause
+from livius.installation.home import Connection, Home, Ports
+from livius.installation.tls import Certificates
+from livius.ports.store import Store
+from livius.reconcile.loops import Housekeeping
+from livius.reconcile.sessions import Patience, Reconciler
+from livius.reconcile.workqueue import WorkQueue
+from livius.settings import Settings
+from livius.usecases.context import Context, Rules
+from livius.usecases.tokens import Authority
+
+_LOOPBACK: Final = "127.0.0.1"
+_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_BEAT: Final = timedelta(seconds=5)
+_SESSIONS_END_WITHIN: Final = 12.0
+_LISTENERS_END_WITHIN: Final = 2
+_SAMPLE_NAME: Final = "sample"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What has to be there before a gateway can serve; `livius up` sees to it."""
+
+    settings: Settings
+    home: Home
+    ports: Ports
+    runtime: Runtime
+    certificates: Certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The workspace and lakehouse that every installation begins with."""
+
+    workspace: Workspace
+    lakehouse: Lakehouse
+
+
+class _Stop(Exception):
+    """The orderly end of the task group."""
+
+
+async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    ``keep_drivers`` leaves drivers and metastore running for the next start to adopt.
+    """
+    gateway = await _compose(prepared)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, service in (
+                ("queue", gateway.queue.run()),
+                ("housekeeping", gateway.housekeeping.run()),
+                ("metastore", gateway.metastore.run()),
+                ("https", gateway.https.serve()),
+                ("http", gateway.http.serve()),
+            ):
+                group.create_task(service, name=name)
+            await gateway.announce()
+            await stop.wait()
+            await gateway.end(keep_drivers=keep_drivers)
+            raise _Stop
+    except* _Stop:
+        _log.info("gateway_stopped")
+    finally:
+        prepared.home.connection_file.unlink(missing_ok=True)
+        gateway.store.close()
+
+
+class _Server(uvicorn.Server):
+    """A listener whose signals are the gateway's to handle."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gateway:
+    prepared: Prepared
+    store: SqlStore
+    queue: WorkQueue[SessionId]
+    housekeeping: Housekeeping
+    metastore: LocalMetastore
+    https: _Server
+    http: _Server
+    changes: LocalChanges
+    connection: Connection
+
+    async def announce(self) -> None:
+        """Say that we serve, once we do."""
+        while not (self.https.started and self.http.started):
+            await asyncio.sleep(0.01)
+        self.prepared.home.write_connection(self.connection)
+        _log.info("gateway_serving", api=self.connection.api, http=self.connection.http)
+
+    async def end(self, *, keep_drivers: bool) -> None:
+        """End what we started, and write down what that was."""
+        drivers, metastore = 0, False
+        if not keep_drivers:
+            drivers = await self._end_sessions()
+            metastore = await self.metastore.end()
+        self.changes.close()
+        for server in (self.https, self.http):
+            server.should_exit = True
+        self.prepared.home.last_shutdown_file.write_text(
+            json.dumps({"drivers": drivers, "metastore": metastore}), encoding="utf-8"
+        )
+
+    async def _end_sessions(self) -> int:
+        """Want every session ended and wait until all are; return how many there were."""
+        live = await self.store.live_sessions()
+        for key in live:
+            await self.store.want_stop(
+                key,
+                end_cause=EndCause.GATEWAY_SHUTDOWN,
+                end_reason="The gateway was shut down.",
+            )
+            self.queue.wake(key)
+        try:
+            async with asyncio.timeout(_SESSIONS_END_WITHIN):
+                while await self.store.live_sessions():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            _log.warning("sessions_still_ending", left=len(await self.store.live_sessions()))
+        return len(live)
+
+
+async def _compose(prepared: Prepared) -> _Gateway:
+    settings, paths = prepared.settings, prepared.home
+    clock = SystemClock()
+    store = SqlStore(open_store(paths.database, synchronous=settings.sqlite_synchronous))
+    tenant = _tenant(paths)
+    sample_app = ensure_sample(paths.sample, FileClients(paths.clients), clock)
+    sample = await _ensure_sample(store, clock, PrincipalId(sample_app.object_id))
+    agent = _agent_package(paths.root)
+    metastore = LocalMetastore(paths.metastore, prepared.runtime, agent)
+    launcher = LocalLauncher(
+        LocalLaunch(
+            drivers=paths.drivers,
+            lakehouses=paths.onelake,
+            agent=agent,
+            address_file=paths.address_file,
+            master=settings.spark_master,
+            memory=settings.driver_memory,
+            lease_seconds=settings.lease.total_seconds(),
+            output_limit_bytes=settings.output_limit,
+            sql_row_limit=settings.sql_row_limit,
+        ),
+        {prepared.runtime.name: prepared.runtime},
+        metastore.uri,
+    )
+    links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
+    changes = LocalChanges(most=settings.max_held)
+    reconciler = Reconciler(
+        store=store,
+        launcher=launcher,
+        links=links,
+        changes=changes,
+        clock=clock,
+        patience=Patience(start=settings.start_timeout, redial=settings.redial_grace),
+        born=clock.monotonic(),
+    )
+    queue = WorkQueue[SessionId](reconciler.step)
+    context = Context(
+        store=store,
+        outputs=outputs,
+        links=links,
+        clock=clock,
+        capacity=MachineCapacity(
+            max_drivers=settings.max_drivers,
+            per_driver=settings.driver_memory_bytes,
+            reserve=settings.memory_reserve,
+        ),
+        changes=changes,
+        wake=queue.wake,
+        rules=Rules(
+            default_runtime=settings.default_runtime,
+            runtimes=frozenset({prepared.runtime.name}),
+            idle_timeout=settings.idle_timeout,
+            local=settings.spark_master.startswith("local"),
+            beat=_BEAT,
+            inline_bytes=settings.output_inline,
+            hold=settings.hold,
+        ),
+    )
+    keys = KeyRing.open(paths.keys)
+    realm = Realm(tenant=tenant, hosts=_HOSTS)
+    connection = _connection(prepared, tenant, sample_app, sample)
+    app = create_app(
+        EmbeddedVerifier(keys, realm, clock),
+        (
+            fabric.router(context),
+            driver.router(context, links),
+            home.router(context, _facts(connection)),
+            authority.router(
+                Authority(
+                    realm=realm,
+                    clients=FileClients(paths.clients),
+                    used=FileUsedAssertions(paths.used_assertions, clock),
+                    assertions=JwtAssertions(),
+                    signer=keys,
+                    clock=clock,
+                )
+            ),
+        ),
+        version=__version__,
+    )
+    paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
+    for key in await store.live_sessions():
+        queue.wake(key)
+    return _Gateway(
+        prepared=prepared,
+        store=store,
+        queue=queue,
+        housekeeping=Housekeeping(
+            store=store,
+            outputs=outputs,
+            launcher=launcher,
+            clock=clock,
+            wake=queue.wake,
+            retention=settings.retention,
+        ),
+        metastore=metastore,
+        https=_listener(app, prepared.ports.https, prepared.certificates),
+        http=_listener(app, prepared.ports.http, None),
+        changes=changes,
+        connection=connection,
+    )
+
+
+def _listener(app: object, port: int, certificates: Certificates | None) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type] # an ASGI application
+            host=_LOOPBACK,
+            port=port,
+            ssl_certfile=certificates.leaf_file if certificates else None,
+            ssl_keyfile=certificates.leaf_key_file if certificates else None,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=livius_agent.wire.MAX_FRAME_BYTES,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # the agents' own beats tell more
+            timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
+        )
+    )
+
+
+def _connection(
+    prepared: Prepared, tenant: TenantId, application: SampleApplication, sample: Sample
+) -> Connection:
+    api = f"https://localhost:{prepared.ports.https}"
+    return Connection(
+        api=api,
+        http=f"http://localhost:{prepared.ports.http}",
+        authority=f"{api}/{tenant}",
+        tenant_id=tenant,
+        client_id=application.client_id,
+        client_secret=application.client_secret,
+        certificate_file=str(application.certificate_file),
+        private_key_file=str(application.private_key_file),
+        thumbprint=application.thumbprint,
+        username=None,
+        password=None,
+        workspace_id=sample.workspace.id,
+        lakehouse_id=sample.lakehouse.id,
+        ca_file=str(prepared.certificates.ca_file),
+        pid=os.getpid(),
+    )
+
+
+def _facts(connection: Connection) -> home.Facts:
+    return home.Facts(
+        version=__version__,
+        api=connection.api,
+        authority=connection.authority,
+        tenant_id=connection.tenant_id,
+        client_id=connection.client_id,
+        workspace_id=connection.workspace_id,
+        lakehouse_id=connection.lakehouse_id,
+        ca_file=connection.ca_file,
+        livius=str(Path(sys.executable).with_name("livius")),
+    )
+
+
+def _tenant(paths: Home) -> TenantId:
+    """Return the installation's tenant; the first start makes it up."""
+    if not paths.tenant_file.exists():
+        paths.tenant_file.write_text(new_id(), encoding="ascii")
+    return TenantId(paths.tenant_file.read_text(encoding="ascii").strip())
+
+
+async def _ensure_sample(store: Store, clock: SystemClock, admin: PrincipalId) -> Sample:
+    """Return the first workspace and lakehouse; the first start makes them."""
+    workspaces = await store.list_workspaces()
+    if workspaces:
+        workspace = workspaces[0]
+    else:
+        workspace = Workspace(id=WorkspaceId(new_id()), name=_SAMPLE_NAME, created_at=clock.now())
+        await store.add_workspace(workspace, admin)
+    lakehouses = await store.list_lakehouses(workspace.id)
+    if lakehouses:
+        return Sample(workspace, lakehouses[0])
+    identity = LakehouseId(new_id())
+    lakehouse = Lakehouse(
+        id=identity,
+        workspace=workspace.id,
+        name=_SAMPLE_NAME,
+        database=database_name(_SAMPLE_NAME, identity, taken=await store.database_names()),
+        created_at=clock.now(),
+    )
+    await store.add_lakehouse(lakehouse)
+    return Sample(workspace, lakehouse)
+
+
+def _agent_package(root: Path) -> Path:
+    """Return a folder that holds the agent's package and nothing else.
+
+    A driver's Python gets this folder, not ours: it must not find the gateway's packages. The
+    name is the content's digest, so that running drivers keep the files that they started with.
+    """
+    source = Path(livius_agent.wire.__file__).parent
+    files = sorted(source.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    folder = root / "agent" / digest
+    if not folder.exists():
+        partial = folder.with_name(f"{digest}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / source.name).mkdir(parents=True)
+        for file in files:
+            shutil.copy2(file, partial / source.name)
+        partial.rename(folder)
+    return folder

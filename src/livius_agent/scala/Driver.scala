@@ -1,0 +1,145 @@
+package livius
+
+import java.io.File
+import java.net.URLClassLoader
+import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.atomic.AtomicInteger
+
+import org.apache.hadoop.fs.Path
+import org.apache.spark.{JobExecutionStatus, SparkConf, SparkContext}
+import org.apache.spark.api.java.JavaSparkContext
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.livius.Inside
+
+import scala.jdk.CollectionConverters._
+import scala.util.Try
+import scala.util.control.NonFatal
+
+/** What the agent asks of its JVM. All of it may be called from any thread. */
+object Driver {
+
+  /** Starts Spark with the conf that SparkSubmit left in the system properties.
+    *
+    * @param classDir  an existing folder, where the repls put the classes that people define
+    * @param lakehouse the folder or URL that relative paths start from
+    * @param database  the current database of every repl, made at `<lakehouse>/Tables` if there is none; empty for Spark's default
+    */
+  def start(classDir: String, lakehouse: String, database: String): Driver = {
+    Streams.install()
+    // A class of a repl must be one and the same for interpreter, driver and local executors, else casting it fails. So one loader
+    // defines them all, and Spark must find it when it makes its executors.
+    val loader = new URLClassLoader(Array(new File(classDir).toURI.toURL), Thread.currentThread.getContextClassLoader)
+    Thread.currentThread.setContextClassLoader(loader)
+
+    val conf = new SparkConf()
+      .set("spark.repl.class.outputDir", classDir)
+      // As spark-shell does: with isolation, tasks would look for a repl's classes in a place of the session.
+      .setIfMissing("spark.sql.artifact.isolation.enabled", "false")
+      // What PySpark sets when it makes the context itself.
+      .setIfMissing("spark.rdd.compress", "true")
+      .setIfMissing("spark.serializer.objectStreamReset", "100")
+      .setIfMissing("spark.app.name", "Livius")
+    val context = new SparkContext(conf)
+    try {
+      val root = new Path(lakehouse)
+      // Hadoop keeps one file system object per scheme: from now on it resolves relative paths here, for everybody.
+      root.getFileSystem(context.hadoopConfiguration).setWorkingDirectory(root)
+      // Streaming checkpoints go through Hadoop's other interface, which starts from here.
+      if (Option(root.toUri.getScheme).forall(_ == "file")) System.setProperty("user.dir", root.toUri.getPath)
+      val session = Inside.session(context)
+      if (database.nonEmpty) {
+        session.sql(s"CREATE DATABASE IF NOT EXISTS ${identifier(database)} LOCATION ${literal(s"$lakehouse/Tables")}")
+        session.catalog.setCurrentDatabase(database)
+      }
+      new Driver(context, session, loader, classDir, database)
+    } catch {
+      case failure: Throwable =>
+        context.stop()
+        throw failure
+    }
+  }
+
+  private def identifier(name: String) = "`" + name.replace("`", "``") + "`"
+  private def literal(text: String)    = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+}
+
+final class Driver private (
+    context: SparkContext,
+    private[livius] val base: SparkSession,
+    private[livius] val loader: ClassLoader,
+    private[livius] val classDir: String,
+    database: String
+) {
+  private val repls       = new ConcurrentHashMap[String, Repl]
+  private val opened      = new AtomicInteger
+  private val initialConf = base.conf.getAll
+
+  val javaSparkContext: JavaSparkContext = new JavaSparkContext(context)
+
+  def appId: String = context.applicationId
+  def uiUrl: String = context.uiWebUrl.orNull
+
+  def versions: java.util.Map[String, String] = Map(
+    "spark" -> context.version,
+    "scala" -> scala.util.Properties.versionNumberString,
+    "java"  -> System.getProperty("java.version"),
+    "delta" -> io.delta.VERSION
+  ).asJava
+
+  /** For display: secrets are redacted as Spark's own pages do it. */
+  def effectiveConf: java.util.Map[String, String] = Inside.redacted(context.getConf).asJava
+
+  /** Opens a repl: the first one has the base session, each further one a session of its own. */
+  def openRepl(id: String, pipe: String): Repl = {
+    Thread.currentThread.setContextClassLoader(loader)
+    val number = opened.getAndIncrement()
+    val repl   = new Repl(this, number, id, pipe, if (number == 0) base else newSession())
+    if (repls.putIfAbsent(id, repl) != null) {
+      repl.close()
+      throw new IllegalArgumentException(s"there is a repl $id already")
+    }
+    repl
+  }
+
+  /** A new session forgets what was set on the base one, and its database. */
+  private def newSession(): SparkSession = {
+    val session = base.newSession()
+    for ((key, value) <- initialConf if !session.conf.getOption(key).contains(value) && session.conf.isModifiable(key))
+      Try(session.conf.set(key, value))
+    if (database.nonEmpty) session.catalog.setCurrentDatabase(database)
+    session
+  }
+
+  /** Cancels the Spark jobs of a statement; a Scala statement of that group will count as interrupted. */
+  def cancelGroup(group: String): Unit = {
+    repls.values.forEach(_.cancelling(group))
+    context.cancelJobGroup(group)
+  }
+
+  /** Completed tasks over all tasks of the group's jobs; -1 if it had none. */
+  def progress(group: String): Double = {
+    val tracker = context.statusTracker
+    val stages  = tracker.getJobIdsForGroup(group).flatMap(tracker.getJobInfo(_)).flatMap { job =>
+      val isRunning = job.status == JobExecutionStatus.RUNNING
+      // A finished job's skipped stages would hold the figure down for ever.
+      job.stageIds.flatMap(tracker.getStageInfo(_)).filter(stage => isRunning || stage.numCompletedTasks > 0)
+    }.distinctBy(_.stageId)
+    val tasks = stages.map(_.numTasks).sum
+    if (tasks == 0) -1 else stages.map(_.numCompletedTasks).sum.toDouble / tasks
+  }
+
+  def activeJobs(group: String): Int = {
+    val tracker = context.statusTracker
+    tracker.getJobIdsForGroup(group).intersect(tracker.getActiveJobIds()).length
+  }
+
+  /** Whether any streaming query runs, in whichever session. */
+  def streaming: Boolean = Inside.hasStreams(base)
+
+  def stop(): Unit = {
+    repls.values.forEach(repl => try repl.close() catch { case NonFatal(_) => })
+    context.stop()
+  }
+
+  private[livius] def closed(repl: Repl): Unit = repls.remove(repl.id, repl)
+}

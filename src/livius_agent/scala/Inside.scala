@@ -1,0 +1,21 @@
+// The package is Spark's, because what is asked for here is visible only from within it.
+package org.apache.spark.sql.livius
+
+import org.apache.spark.{SparkConf, SparkContext}
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.classic
+import org.apache.spark.util.Utils
+
+/** The few things we need of Spark that it keeps to itself. */
+object Inside {
+
+  /** A session on a context that we made. The public builder gives the same one, and a warning. */
+  def session(context: SparkContext): SparkSession = classic.SparkSession.builder().sparkContext(context).getOrCreate()
+
+  /** The conf for display, without its secrets. */
+  def redacted(conf: SparkConf): Map[String, String] = Utils.redact(conf, conf.getAll.toSeq).toMap
+
+  /** Whether any session of the context runs a streaming query, sessions that users made included. */
+  def hasStreams(session: SparkSession): Boolean =
+    !session.asInstanceOf[classic.SparkSession].sharedState.activeStreamingQueries.isEmpty
+}

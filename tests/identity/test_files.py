@@ -1,0 +1,119 @@
+"""What lies on disk: closed to others, whole after a crash, the same after a restart."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from identity.conftest import MovedClock, World
+from livius.adapters.identity.clients import FileClients
+from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.sample import ensure_sample
+from livius.adapters.identity.used import FileUsedAssertions
+from livius.domain.errors import Unavailable
+from livius.domain.identity import hash_secret, secret_matches
+
+
+def test_nobody_else_may_read_anything(world: World) -> None:
+    for path in world.folder.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_key_that_was_opened_to_others_is_closed_again(world: World) -> None:
+    (key,) = (world.folder / "keys").glob("*.pem")
+    key.chmod(0o644)
+    KeyRing.open(world.folder / "keys")
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_sample_is_the_same_at_every_start(world: World) -> None:
+    written = (world.folder / "clients.json").stat().st_mtime_ns
+    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
+    assert (world.folder / "clients.json").stat().st_mtime_ns == written
+
+
+def test_the_registry_keeps_no_secret(world: World) -> None:
+    assert world.sample.client_secret not in (world.folder / "clients.json").read_text()
+    assert world.sample.client_secret not in repr(world.sample)
+
+
+def test_a_certificate_near_its_end_is_renewed_and_registered(world: World) -> None:
+    world.clock.move(timedelta(days=699))
+    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
+    world.clock.move(timedelta(days=2))
+    renewed = ensure_sample(world.folder / "sample", world.clients, world.clock)
+    assert renewed.thumbprint != world.sample.thumbprint
+    assert renewed.client_secret == world.sample.client_secret
+    application = world.clients.find(renewed.client_id)
+    assert application is not None
+    assert [one.sha1 for one in application.certificates] == [renewed.thumbprint]
+
+
+@pytest.mark.parametrize("damage", ["certificate.pem", "private_key.pem"])
+def test_a_damaged_certificate_is_replaced(world: World, damage: str) -> None:
+    (world.folder / "sample" / damage).write_text("torn")
+    again = ensure_sample(world.folder / "sample", world.clients, world.clock)
+    certificate = x509.load_pem_x509_certificate(again.certificate_file.read_bytes())
+    assert again.thumbprint != world.sample.thumbprint
+    assert certificate.subject.rfc4514_string() == "CN=livius sample"
+
+
+def test_a_lost_registry_learns_the_sample_again(world: World) -> None:
+    (world.folder / "clients.json").unlink()
+    assert world.clients.find(world.sample.client_id) is None
+    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
+    assert world.clients.find(world.sample.client_id) is not None
+
+
+def test_what_another_process_registers_is_seen(world: World) -> None:
+    other = FileClients(world.folder / "clients.json")
+    application = other.find(world.sample.client_id)
+    assert application is not None
+    assert world.clients.find(world.sample.client_id) == application
+    path = world.folder / "clients.json"
+    content = json.loads(path.read_text())
+    content["applications"][0]["name"] = "renamed by hand"
+    path.write_text(json.dumps(content))
+    found = world.clients.find(world.sample.client_id)
+    assert found is not None
+    assert found.name == "renamed by hand"
+
+
+async def test_a_spent_assertion_stays_spent_over_a_restart(tmp_path: Path) -> None:
+    clock, path = MovedClock(), tmp_path / "used"
+    until = clock.now() + timedelta(minutes=10)
+    used = FileUsedAssertions(path, clock)
+    assert await used.spend("one", until=until)
+    assert not await used.spend("one", until=until)
+    with path.open("a") as file:
+        file.write("17000")  # a crash tore this line
+    again = FileUsedAssertions(path, clock)
+    assert not await again.spend("one", until=until)
+    clock.move(timedelta(minutes=11))
+    assert FileUsedAssertions(path, clock)._spent == {}
+
+
+async def test_spent_assertions_are_bounded_and_none_is_forgotten_early(tmp_path: Path) -> None:
+    clock = MovedClock()
+    used = FileUsedAssertions(tmp_path / "used", clock, most=3)
+    until = clock.now() + timedelta(minutes=10)
+    for number in range(3):
+        assert await used.spend(str(number), until=until)
+    with pytest.raises(Unavailable):
+        await used.spend("another", until=until)
+    assert not await used.spend("0", until=until)
+    clock.move(timedelta(minutes=11))
+    assert await used.spend("another", until=clock.now() + timedelta(minutes=1))
+
+
+def test_a_secret_is_known_by_its_hash() -> None:
+    kept = hash_secret("sesame")
+    assert "sesame" not in kept
+    assert kept != hash_secret("sesame")
+    assert secret_matches("sesame", kept)
+    for wrong in ("", "Sesame", "sesame ", "\ud800", "x" * 2000):
+        assert not secret_matches(wrong, kept)

@@ -1,0 +1,251 @@
+"""A real gateway as a process of its own, and a client that speaks to it over real sockets."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from livius_agent.spec import MARKER
+from support.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+LIVIUS = Path(sys.executable).with_name("livius")
+TRUST_VARIABLES = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+
+
+def runtimes_folder() -> Path:
+    """Where ``make test`` has built the runtime."""
+    return Path(os.environ.get("LIVIUS_RUNTIMES", ROOT / ".livius" / "runtimes"))
+
+
+@dataclass
+class Gateway:
+    """One installation in a folder of its own; started, killed and started again by tests."""
+
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if name not in TRUST_VARIABLES}
+        return {
+            **ours,
+            "LIVIUS_HOME": str(self.home),
+            "LIVIUS_PORT": "0",
+            "LIVIUS_HTTP_PORT": "0",
+            "LIVIUS_RUNTIMES": str(runtimes_folder()),
+            **self.settings,
+        }
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.home / "connection.json").read_text())
+        return loaded
+
+    def start(self, *arguments: str) -> "Gateway":
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.home / "test.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [LIVIUS, "serve", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self._serves, seconds=60, what="the gateway serves")
+        return self
+
+    def _serves(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            tail = (self.home / "test.log").read_text()[-3000:]
+            raise AssertionError(f"the gateway ended at its start:\n{tail}")
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return bool(self.connection["pid"] == self.process.pid)
+        return False
+
+    def kill(self) -> None:
+        """As a crash would: no warning, no clean-up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """As Ctrl-C would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+
+    def clean(self) -> None:
+        """End whatever a failed test may have left."""
+        with contextlib.suppress(Exception):
+            self.stop()
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to a driver or the metastore of this installation."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                command = process.cmdline()
+                marked = process.environ().get(MARKER, "").startswith(str(self.home))
+                kept = (
+                    any(str(self.home) in part for part in command) and "livius" not in command[1:2]
+                )
+                if marked or ("livius_agent.keeper" in command and kept):
+                    found.append(process)
+        return found
+
+    def driver_processes(self) -> list[psutil.Process]:
+        """Those of `processes` that are not the metastore's."""
+        metastore = str(self.home / "metastore")
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error, OSError):
+                mark = process.environ().get(MARKER, "")
+                if mark != metastore and metastore not in process.cmdline():
+                    found.append(process)
+        return found
+
+    def client(self) -> "Client":
+        return Client(self)
+
+
+class Client:
+    """A caller with `requests` and a bearer token; it waits the way a person would."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Read where the gateway serves, and sign in."""
+        facts = self._gateway.connection
+        self.http.verify = facts["ca_file"]
+        self.base = (
+            f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"
+            f"{facts['lakehouse_id']}/livyapi/versions/2023-12-01"
+        )
+        answer = self.http.post(
+            f"{facts['authority']}/oauth2/v2.0/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": facts["client_id"],
+                "client_secret": facts["client_secret"],
+                "scope": "https://api.fabric.microsoft.com/.default",
+            },
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def call(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        return self.http.request(method, self.base + path, timeout=60, **arguments)
+
+    def create(self, **body: Any) -> "RemoteSession":
+        answer = self.call("POST", "/sessions", json=body)
+        assert answer.status_code == 202, answer.text
+        return RemoteSession(self, answer.json()["id"])
+
+    @contextlib.contextmanager
+    def session(self, **body: Any) -> "Iterator[RemoteSession]":
+        """A ready session that is deleted afterwards."""
+        session = self.create(**body)
+        try:
+            session.wait_idle()
+            yield session
+        finally:
+            session.delete()
+
+
+@dataclass
+class RemoteSession:
+    """One session, seen from outside."""
+
+    client: Client
+    id: str
+
+    @property
+    def path(self) -> str:
+        return f"/sessions/{self.id}"
+
+    def get(self) -> dict[str, Any]:
+        answer = self.client.call("GET", self.path)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def wait_idle(self, seconds: float = 120) -> dict[str, Any]:
+        def idle() -> dict[str, Any] | None:
+            body = self.get()
+            assert body["state"] not in ("dead", "killed", "error"), body
+            return body if body["state"] == "idle" else None
+
+        return wait_for(idle, seconds=seconds, what=f"session {self.id} is idle", every=0.05)
+
+    def submit(self, code: str, kind: str = "pyspark") -> int:
+        answer = self.client.call(
+            "POST", f"{self.path}/statements", json={"code": code, "kind": kind}
+        )
+        assert answer.status_code == 200, answer.text
+        number: int = answer.json()["id"]
+        return number
+
+    def statement(self, number: int) -> dict[str, Any]:
+        answer = self.client.call("GET", f"{self.path}/statements/{number}")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def wait(self, number: int, seconds: float = 120) -> dict[str, Any]:
+        """The statement once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            body = self.statement(number)
+            return body if body["state"] in ("available", "cancelled") else None
+
+        return wait_for(ended, seconds=seconds, what=f"statement {number} ends")
+
+    def run(self, code: str, kind: str = "pyspark", seconds: float = 120) -> dict[str, Any]:
+        """The output of a statement."""
+        output: dict[str, Any] = self.wait(self.submit(code, kind), seconds)["output"]
+        return output
+
+    def text(self, code: str, kind: str = "pyspark") -> str:
+        """The text of a statement that must succeed."""
+        output = self.run(code, kind)
+        assert output["status"] == "ok", output
+        text: str = output["data"]["text/plain"]
+        return text
+
+    def rows(self, query: str) -> list[list[Any]]:
+        """The rows of an SQL statement that must succeed."""
+        output = self.run(query, "sql")
+        assert output["status"] == "ok", output
+        rows: list[list[Any]] = output["data"]["application/json"]["data"]
+        return rows
+
+    def cancel(self, number: int) -> None:
+        answer = self.client.call("POST", f"{self.path}/statements/{number}/cancel", json={})
+        assert answer.status_code == 200, answer.text
+
+    def delete(self) -> int:
+        return self.client.call("DELETE", self.path).status_code

@@ -1,0 +1,115 @@
+"""Answers about unfinished things are held, and released the instant that there is news."""
+
+import asyncio
+
+import pytest
+
+from livius.domain.session import Event
+from livius.usecases.drivers import report
+from livius_agent.wire import Finished, Ready
+from wire.conftest import Wire
+
+HELD = {"Prefer": "wait=20"}
+
+
+async def until_watched(wire: Wire) -> None:
+    while not wire.world.changes.watched:
+        await asyncio.sleep(0)
+
+
+async def test_the_get_of_a_running_statement_ends_with_it(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(wire.client.get(f"{url}/0", headers=HELD)) for _ in range(50)]
+        await until_watched(wire)
+        done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+        await report(wire.world.context, session, done)
+    assert {task.result().json()["state"] for task in asked} == {"available"}
+    assert not wire.world.changes.watched
+
+
+async def test_the_get_of_a_starting_session_ends_when_it_is_ready(wire: Wire) -> None:
+    created = (await wire.client.post(f"{wire.base}/sessions", json={})).json()
+    url = f"{wire.base}/sessions/{created['id']}"
+    await wire.world.settle(created["id"])
+    session = await wire.world.store.session(created["id"])
+    assert session is not None
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(url, headers=HELD))
+        await until_watched(wire)
+        await wire.world.store.move_session(
+            session.id, Event.DRIVER_ATTACHED, at=wire.world.clock.now()
+        )
+        await report(wire.world.context, session, Ready(spark_app_id="local-1", versions={}))
+    assert asked.result().json()["state"] == "idle"
+
+
+async def test_deleting_a_session_releases_who_waits_for_it(wire: Wire) -> None:
+    created = (await wire.client.post(f"{wire.base}/sessions", json={})).json()
+    url = f"{wire.base}/sessions/{created['id']}"
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(url, headers=HELD))
+        await until_watched(wire)
+        await wire.client.delete(url)
+    assert asked.result().status_code == 404
+
+
+async def test_cancelling_a_waiting_statement_releases_who_waits_for_it(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    for _ in range(2):
+        await wire.client.post(url, json={"code": "1"})
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(f"{url}/1", headers=HELD))
+        await until_watched(wire)
+        await wire.client.post(f"{url}/1/cancel")
+    assert asked.result().json()["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("prefer", ["wait=0", "respond-async, wait=0"])
+async def test_a_caller_that_will_not_wait_is_answered_at_once(wire: Wire, prefer: str) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    answer = await wire.client.get(f"{url}/0", headers={"Prefer": prefer})
+    assert answer.json()["state"] == "running"
+
+
+async def test_a_shutdown_releases_everyone(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(f"{url}/0", headers=HELD))
+        await until_watched(wire)
+        wire.world.changes.close()
+    assert asked.result().json()["state"] == "running"
+    assert (await wire.client.get(f"{url}/0", headers=HELD)).json()["state"] == "running"
+
+
+async def test_beyond_the_limit_nobody_is_held(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    async with asyncio.TaskGroup() as group:
+        held = [group.create_task(wire.client.get(f"{url}/0", headers=HELD)) for _ in range(100)]
+        while wire.world.changes.watched < 100:
+            await asyncio.sleep(0)
+        extra = await wire.client.get(f"{url}/0", headers=HELD)
+        assert extra.json()["state"] == "running"
+        done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+        await report(wire.world.context, session, done)
+    assert {task.result().json()["state"] for task in held} == {"available"}
+
+
+async def test_a_caller_that_leaves_costs_nothing(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    asked = asyncio.get_running_loop().create_task(wire.client.get(f"{url}/0", headers=HELD))
+    await until_watched(wire)
+    asked.cancel()
+    while wire.world.changes.watched:
+        await asyncio.sleep(0)
