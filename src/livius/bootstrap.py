@@ -1,6 +1,6 @@
 """The composition root: builds the adapters, wires the core, owns every task of the gateway.
 
-Order of a start: lock, store, identity, ports, recovery, listeners, `connection.json`. Order of an end:
+Order of a start: store, identity, recovery, listeners, ``connection.json``. Order of an end:
 drivers (unless they are to go on), metastore, listeners, store. A service that dies ends the
 process with an error, because a gateway whose loops are dead must not go on answering.
 """
@@ -54,13 +54,13 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, Workspace, database_name
 from livius.domain.session import EndCause
-from livius.installation.home import Connection, Home, Ports
+from livius.installation.home import Connection, Home
+from livius.installation.prepare import Prepared
 from livius.installation.tls import Certificates
 from livius.ports.store import Store
 from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.reconcile.workqueue import WorkQueue
-from livius.settings import Settings
 from livius.usecases.context import Context, Rules
 from livius.usecases.tokens import Authority
 
@@ -72,17 +72,6 @@ _LISTENERS_END_WITHIN: Final = 2
 _SAMPLE_NAME: Final = "sample"
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What has to be there before a gateway can serve; `livius up` sees to it."""
-
-    settings: Settings
-    home: Home
-    ports: Ports
-    runtime: Runtime
-    certificates: Certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +185,14 @@ async def _compose(prepared: Prepared) -> _Gateway:
     sample_app = ensure_sample(paths.sample, FileClients(paths.clients), clock)
     sample = await _ensure_sample(store, clock, PrincipalId(sample_app.object_id))
     agent = _agent_package(paths.root)
-    metastore = LocalMetastore(paths.metastore, prepared.runtime, agent)
+    runtime = Runtime(
+        name=prepared.runtime.name,
+        python=prepared.runtime.python,
+        spark_home=prepared.runtime.spark_home,
+        jars=prepared.runtime.jars,
+        java=prepared.java.binary,
+    )
+    metastore = LocalMetastore(paths.metastore, runtime, agent)
     launcher = LocalLauncher(
         LocalLaunch(
             drivers=paths.drivers,
@@ -209,7 +205,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             output_limit_bytes=settings.output_limit,
             sql_row_limit=settings.sql_row_limit,
         ),
-        {prepared.runtime.name: prepared.runtime},
+        {runtime.name: runtime},
         metastore.uri,
     )
     links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
@@ -238,7 +234,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         wake=queue.wake,
         rules=Rules(
             default_runtime=settings.default_runtime,
-            runtimes=frozenset({prepared.runtime.name}),
+            runtimes=frozenset({runtime.name}),
             idle_timeout=settings.idle_timeout,
             local=settings.spark_master.startswith("local"),
             beat=_BEAT,

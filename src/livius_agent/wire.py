@@ -71,22 +71,20 @@ class Hello:
     """The first message of every connection.
 
     ``last`` maps a repl to the highest statement number it was ever given (-1: none): a number
-    at or below it is never run again. ``ready`` tells whether Spark already runs; after a redial
-    of a running driver no second `Ready` follows.
+    at or below it is never run again.
     """
 
     type: ClassVar[str] = "hello"
     protocol: int
     driver: str
     agent: str
-    ready: bool
     last: Mapping[str, int]
     ledger: tuple[LedgerEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Spark runs and the default repl takes statements."""
+    """Spark runs and the default repl takes statements. Sent after each `Welcome`, once it is so."""
 
     type: ClassVar[str] = "ready"
     spark_app_id: str
@@ -105,16 +103,6 @@ class Failing:
     type: ClassVar[str] = "failing"
     reason: str
     log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A statement's code began to run."""
-
-    type: ClassVar[str] = "started"
-    repl: str
-    number: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,16 +206,8 @@ class Ack:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """End the driver in an orderly way."""
-
-    type: ClassVar[str] = "stop"
-    reason: str
-
-
-FromAgent: TypeAlias = Hello | Ready | Failing | Started | Output | Progress | Finished | Beat
-FromGateway: TypeAlias = Welcome | Run | Cancel | Ack | Stop
+FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Finished | Beat
+FromGateway: TypeAlias = Welcome | Run | Cancel | Ack
 Message: TypeAlias = FromAgent | FromGateway
 
 _BY_TYPE: Final[Mapping[str, type[Message]]] = {

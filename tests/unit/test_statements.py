@@ -54,7 +54,6 @@ def hello(session: Session, *ledger: LedgerEntry, last: int = -1) -> Hello:
         protocol=PROTOCOL,
         driver=session.driver,
         agent="1",
-        ready=True,
         last={session.repl: last},
         ledger=ledger,
     )
@@ -327,7 +326,7 @@ async def test_an_agent_of_another_protocol_or_driver_is_refused(world: World) -
     assert driver is not None
     with pytest.raises(Forbidden):
         await attach_driver(world.context, driver, hello(other))
-    old = Hello(protocol=0, driver=session.driver, agent="0", ready=True, last={})
+    old = Hello(protocol=0, driver=session.driver, agent="0", last={})
     with pytest.raises(Conflict):
         await attach_driver(world.context, driver, old)
 

@@ -34,7 +34,6 @@ from livius_agent.wire import (
     Output,
     Progress,
     Ready,
-    Started,
     Welcome,
 )
 
@@ -119,7 +118,7 @@ async def report(context: Context, session: Session, message: FromAgent) -> None
         Forbidden: the message is about somebody else's repl.
     """
     match message:
-        case Started() | Output() | Progress() | Finished():
+        case Output() | Progress() | Finished():
             if message.repl != session.repl:
                 raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
             await _report_statement(context, session, message)
@@ -152,12 +151,10 @@ async def _ready(context: Context, session: Session, message: Ready) -> None:
 
 
 async def _report_statement(
-    context: Context, session: Session, message: Started | Output | Progress | Finished
+    context: Context, session: Session, message: Output | Progress | Finished
 ) -> None:
     number = StatementNumber(message.number)
     match message:
-        case Started():
-            pass  # The claim is the start, as far as the record goes.
         case Output():
             size = await context.outputs.write(
                 session.id,

@@ -26,7 +26,6 @@ from livius_agent.wire import (
     Hello,
     Message,
     Run,
-    Stop,
     Welcome,
     WireError,
     decode,
@@ -37,7 +36,7 @@ _HELLO_WITHIN: Final = 10.0
 _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
-_FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack, Stop)
+_FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack)
 
 _log = structlog.get_logger(__name__)
 

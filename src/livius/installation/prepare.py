@@ -1,0 +1,63 @@
+"""From settings to what a gateway needs: found, or made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livius.installation.home import Home, Ports
+from livius.installation.java import Java, ensure_java, find_java
+from livius.installation.progress import Progress, SetupFailed
+from livius.installation.runtime import InstalledRuntime, ensure_runtime, load_runtime
+from livius.installation.tls import Certificates, ensure_certificates
+from livius.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What has to be there before a gateway can serve."""
+
+    settings: Settings
+    home: Home
+    ports: Ports
+    java: Java
+    runtime: InstalledRuntime
+    certificates: Certificates
+
+
+def prepare(settings: Settings, progress: Progress) -> None:
+    """Make what is missing: Java, the runtime, certificates.
+
+    Raises:
+        SetupFailed: something can't be had; the message says what to do next.
+    """
+    folder = settings.runtimes_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    java = ensure_java(settings.java_home, folder / "java", progress)
+    ensure_runtime(folder, settings.default_runtime, java, settings.ivy_settings, progress)
+    progress.step("Certificates for https on this machine")
+    ensure_certificates(Home(settings.home).tls)
+
+
+def prepared(settings: Settings) -> Prepared:
+    """Return what `prepare` made, quickly.
+
+    Raises:
+        SetupFailed: something is missing.
+    """
+    home = Home(settings.home)
+    home.create()
+    java = find_java(settings.java_home, settings.runtimes_folder / "java")
+    runtime = load_runtime(settings.runtimes_folder, settings.default_runtime)
+    if java is None or runtime is None:
+        raise SetupFailed(
+            f"The runtime {settings.default_runtime} is not set up in {settings.runtimes_folder}. "
+            "Set it up with: livius up"
+        )
+    return Prepared(
+        settings=settings,
+        home=home,
+        ports=home.choose_ports(https=settings.port, http=settings.http_port),
+        java=java,
+        runtime=runtime,
+        certificates=ensure_certificates(home.tls),
+    )

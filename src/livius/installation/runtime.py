@@ -1,0 +1,273 @@
+"""Building a runtime: Python packages, jars and the driver jar, in one read-only folder.
+
+Everything is locked with hashes in the package's data. A runtime is complete when its manifest
+stands there, which is written last; whatever an interrupted build left is used or replaced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import ssl
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+
+from livius.installation.commands import run, uv
+from livius.installation.java import Java
+from livius.installation.progress import Progress, SetupFailed
+
+DRIVER_JAR: Final = "livius-driver.jar"
+_MANIFEST: Final = "manifest.json"
+_TRUST_PASSWORD: Final = "changeit"  # noqa: S105 - a trust store holds public certificates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledRuntime:
+    """A complete runtime. ``jars`` is the class path: PySpark's, ours, each sorted."""
+
+    name: str
+    folder: Path
+    python: Path
+    spark_home: Path
+    jars: tuple[Path, ...]
+    versions: dict[str, str]
+
+
+def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
+    """Return a complete runtime, or None. Reads the manifest only."""
+    root = folder / name
+    try:
+        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    if manifest.get("lock") != _lock_digest(name):
+        return None
+    spark_home = _spark_home(root)
+    return InstalledRuntime(
+        name=name,
+        folder=root,
+        python=root / "venv" / "bin" / "python",
+        spark_home=spark_home,
+        jars=(*sorted((spark_home / "jars").glob("*.jar")), *sorted((root / "jars").glob("*.jar"))),
+        versions=manifest["versions"],
+    )
+
+
+def ensure_runtime(
+    folder: Path, name: str, java: Java, ivy_settings: Path | None, progress: Progress
+) -> InstalledRuntime:
+    """Return the runtime, building what is missing of it.
+
+    Raises:
+        SetupFailed: something can't be had; the message says what to do.
+    """
+    root = folder / name
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.step(f"Waiting for another process that builds the runtime {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        present = load_runtime(folder, name)
+        if present is None:
+            (root / _MANIFEST).unlink(missing_ok=True)
+            _build_packages(root, name, progress)
+            _fetch_jars(root, name, java, ivy_settings, progress)
+        digest = _sources_digest()
+        if present is None or _compiled(root) != digest:
+            _compile_driver_jar(root, java, progress)
+            _write_manifest(root, name, digest)
+        loaded = load_runtime(folder, name)
+    if loaded is None:
+        raise SetupFailed(
+            f"The runtime in {root} is not complete. Delete the folder and try again."
+        )
+    return loaded
+
+
+def _data(name: str) -> Any:
+    return files("livius") / "runtimes" / name
+
+
+def _lock_digest(name: str) -> str:
+    digest = hashlib.sha256()
+    for part in ("requirements.txt", "jars.json"):
+        digest.update((_data(name) / part).read_bytes())
+    return digest.hexdigest()
+
+
+def _scala() -> Any:
+    return files("livius_agent") / "scala"
+
+
+def _sources() -> Sequence[Any]:
+    return sorted(
+        (one for one in _scala().iterdir() if one.name.endswith(".scala")), key=lambda one: one.name
+    )
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for source in (*_sources(), _scala() / "scalac-plugin.xml"):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _compiled(root: Path) -> str | None:
+    found: str | None = json.loads((root / _MANIFEST).read_text(encoding="utf-8")).get("sources")
+    return found
+
+
+def _spark_home(root: Path) -> Path:
+    found = sorted((root / "venv" / "lib").glob("python3.*/site-packages/pyspark"))
+    return found[-1] if found else root / "venv" / "no-pyspark"
+
+
+def _build_packages(root: Path, name: str, progress: Progress) -> None:
+    """Make the virtual environment. PySpark comes as a source archive of some 450 MB."""
+    progress.step(f"Runtime {name}: PySpark and its Python packages")
+    venv = root / "venv"
+    if not (venv / "bin" / "python").exists():
+        uv("venv", "--clear", venv, progress=progress)
+    with as_file(_data(name) / "requirements.txt") as lock:
+        # PySpark's build needs these two; taken from the lock, so that nothing unlocked is fetched.
+        tools = root / "build-tools.txt"
+        tools.write_text(_only(lock, ("setuptools", "wheel")), encoding="utf-8")
+        install = ("pip", "install", "--require-hashes", "--no-deps")
+        uv(*install, "-r", tools, progress=progress, venv=venv)
+        uv(*install, "--no-build-isolation", "-r", lock, progress=progress, venv=venv)
+        tools.unlink()
+
+
+def _only(lock: Path, names: Sequence[str]) -> str:
+    """Return the lines of a lock that are about the named packages."""
+    kept: list[str] = []
+    keep = False
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        if not line.startswith((" ", "#")):
+            keep = line.partition("==")[0] in names
+        if keep:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _fetch_jars(
+    root: Path, name: str, java: Java, settings: Path | None, progress: Progress
+) -> None:
+    """Bring Delta's jars by the Ivy that PySpark ships, and check each against its hash."""
+    progress.step(f"Runtime {name}: Delta's jars")
+    jars = root / "jars"
+    jars.mkdir(exist_ok=True)
+    wanted = json.loads((_data(name) / "jars.json").read_text(encoding="utf-8"))
+    trust = _trust_store(root / "trust.p12")
+    [ivy] = sorted((_spark_home(root) / "jars").glob("ivy-*.jar"))
+    for jar in wanted:
+        file = jars / f"{jar['name']}-{jar['revision']}.jar"
+        if _sha256(file) == jar["sha256"]:
+            continue
+        progress.detail(file.name)
+        run(
+            (
+                java.binary,
+                f"-Djavax.net.ssl.trustStore={trust}",
+                f"-Djavax.net.ssl.trustStorePassword={_TRUST_PASSWORD}",
+                *("-jar", ivy),
+                *(("-settings", settings) if settings else ()),
+                *("-cache", root / "ivy"),
+                *("-dependency", jar["organisation"], jar["name"], jar["revision"]),
+                *("-notransitive", "-types", "jar", "-confs", "default"),
+                *("-retrieve", f"{jars}/[artifact]-[revision].[ext]"),
+            ),
+            _Quiet(),
+        )
+        if _sha256(file) != jar["sha256"]:
+            file.unlink(missing_ok=True)
+            raise SetupFailed(
+                f"{file.name} is not the file that this version of Livius was made with. If a "
+                "mirror serves it, the mirror is wrong; else try again."
+            )
+    shutil.rmtree(root / "ivy", ignore_errors=True)
+    trust.unlink()
+
+
+class _Quiet:
+    """Ivy says a page per jar; what went wrong is in the error."""
+
+    def step(self, text: str) -> None:
+        """Say nothing."""
+
+    def detail(self, text: str) -> None:
+        """Say nothing."""
+
+
+def _trust_store(path: Path) -> Path:
+    """Give Java the system's certificate authorities: a small Java knows public ones only."""
+    context = ssl.create_default_context()
+    certificates = [
+        pkcs12.PKCS12Certificate(x509.load_der_x509_certificate(der), f"ca-{number}".encode())
+        for number, der in enumerate(context.get_ca_certs(binary_form=True))
+    ]
+    path.write_bytes(
+        pkcs12.serialize_java_truststore(
+            certificates, BestAvailableEncryption(_TRUST_PASSWORD.encode())
+        )
+    )
+    return path
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
+    """Compile our Scala sources with the compiler that PySpark ships."""
+    progress.step("The driver jar: compiling Livius's part of the driver")
+    work = root / "compile"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    for source in _sources():
+        (work / source.name).write_bytes(source.read_bytes())
+    jar = work / DRIVER_JAR
+    path = f"{_spark_home(root)}/jars/*:{root}/jars/*"
+    run(
+        (
+            *(java.binary, "-cp", path, "scala.tools.nsc.Main", "-usejavacp"),
+            *("-release", "17", "-nowarn", "-d", jar),
+            *sorted(work.glob("*.scala")),
+        ),
+        progress,
+    )
+    with zipfile.ZipFile(jar, "a") as archive:
+        archive.writestr("scalac-plugin.xml", (_scala() / "scalac-plugin.xml").read_bytes())
+    # Drivers that run have the old file open, and go on with it.
+    jar.replace(root / "jars" / DRIVER_JAR)
+    shutil.rmtree(work)
+
+
+def _write_manifest(root: Path, name: str, sources: str) -> None:
+    lock = (_data(name) / "requirements.txt").read_text(encoding="utf-8")
+    pinned = dict(
+        line.split(" ")[0].split("==") for line in lock.splitlines() if line[:1].isalpha()
+    )
+    manifest = {
+        "name": name,
+        "lock": _lock_digest(name),
+        "sources": sources,
+        "versions": {"spark": pinned["pyspark"], "delta": pinned["delta-spark"]},
+        "jars": {path.name: _sha256(path) for path in sorted((root / "jars").glob("*.jar"))},
+    }
+    partial = root / f"{_MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    partial.replace(root / _MANIFEST)

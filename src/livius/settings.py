@@ -1,0 +1,142 @@
+"""The operator's settings: the one reader of the environment.
+
+Each is a variable ``LIVIUS_…``. Durations are seconds or ISO 8601 (``PT20M``), sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from platformdirs import user_data_path
+from pydantic import ByteSize, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB: Final = 1024 * 1024
+_HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
+
+
+def clone_root() -> Path | None:
+    """Return the folder of the clone that this package runs from, if it does."""
+    root = Path(__file__).parents[2]
+    return root if (root / "pyproject.toml").is_file() and (root / "src").is_dir() else None
+
+
+def _default_home() -> Path:
+    root = clone_root()
+    return root / ".livius" if root else user_data_path("livius")
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown ``LIVIUS_`` variables are ignored; wrong values stop the start."""
+
+    model_config = SettingsConfigDict(env_prefix="LIVIUS_", frozen=True)
+
+    home: Path = Field(
+        default_factory=_default_home,
+        description="The data folder. Another folder is another installation.",
+    )
+    port: int = Field(
+        default=8443,
+        ge=0,
+        le=65535,
+        description="First choice for the https port, then kept; 0 takes any that is free.",
+    )
+    http_port: int = Field(
+        default=8998,
+        ge=0,
+        le=65535,
+        description="First choice for the loopback http port, then kept; 0 takes any free one.",
+    )
+    runtimes: Path | None = Field(
+        default=None,
+        description="Where runtimes are built; several installations may share the folder.",
+    )
+    java_home: Path | None = Field(
+        default=None, description="The Java 17 or 21 to use, before JAVA_HOME and the path."
+    )
+    ivy_settings: Path | None = Field(
+        default=None, description="An Ivy settings file that names your mirror for jars."
+    )
+    default_runtime: str = Field(default="2.0", description="The runtime of new sessions.")
+    spark_master: str = Field(
+        default="local[*]", description="Where Spark runs: local[N], spark://…, yarn, k8s://…."
+    )
+    driver_memory: str = Field(
+        default="1g",
+        pattern=r"^[1-9]\d{0,5}[mgMG]$",
+        description="A driver's heap. Smaller carries more sessions, larger more data in each.",
+    )
+    max_drivers: int = Field(
+        default=8, ge=1, description="How many sessions may live at once; each is a JVM."
+    )
+    memory_reserve: ByteSize = Field(
+        default=ByteSize(512 * _MIB),
+        description="Memory that stays free: a session that would leave less is refused.",
+    )
+    idle_timeout: timedelta = Field(
+        default=timedelta(minutes=20),
+        description="After this long without work a session ends. A busy one never does.",
+    )
+    start_timeout: timedelta = Field(
+        default=timedelta(minutes=5),
+        description="How long a session may start. Larger suits slow clusters.",
+    )
+    lease: timedelta = Field(
+        default=timedelta(minutes=15),
+        description="How long a driver goes on without any gateway before it ends itself.",
+    )
+    redial_grace: timedelta = Field(
+        default=timedelta(seconds=60),
+        description="How long a running driver may stay unreachable before it is given up.",
+    )
+    hold: timedelta = Field(
+        default=timedelta(seconds=10),
+        description="How long the question for something unfinished is held; 0 for not at all.",
+    )
+    max_held: int = Field(default=2000, ge=0, description="How many questions are held at once.")
+    output_limit: ByteSize = Field(
+        default=ByteSize(100 * _MIB),
+        description="The most that is kept of one statement's text; the rest is cut, and said.",
+    )
+    output_inline: ByteSize = Field(
+        default=ByteSize(64 * 1024),
+        description="The most of a statement's data that lies in its record; the rest in files.",
+    )
+    sql_row_limit: int = Field(
+        default=10_000,
+        ge=1,
+        description="The most rows that an SQL statement gives; where it cuts, the output says so.",
+    )
+    retention: timedelta = Field(
+        default=timedelta(days=30), description="How long ended sessions stay readable."
+    )
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = Field(
+        default="NORMAL",
+        description="FULL survives power cuts too, at the cost of a disk flush per statement.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug has a line per request."
+    )
+
+    @field_validator("home", "runtimes", "java_home", "ivy_settings")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """Fix what a path is relative to, for children with other working directories."""
+        return None if path is None else path.expanduser().absolute()
+
+    @property
+    def runtimes_folder(self) -> Path:
+        """Where runtimes are."""
+        return self.runtimes or self.home / "runtimes"
+
+    @property
+    def driver_memory_bytes(self) -> int:
+        """What one driver takes: its heap, and what JVM and Python need beside it."""
+        match = _HEAP.fullmatch(self.driver_memory)
+        if match is None:
+            raise AssertionError("the pattern was checked")
+        unit = _MIB if match[2].lower() == "m" else 1024 * _MIB
+        return int(match[1]) * unit + 600 * _MIB

@@ -1,0 +1,206 @@
+"""The agent: brings up one driver, joins it to the gateway, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from livius_agent import jvm as java
+from livius_agent.forks import Zygote
+from livius_agent.ledger import Entry, Ledger
+from livius_agent.link import Link, Unwanted
+from livius_agent.spec import DRIVER_SPEC, SECRET, STDERR, STDOUT, WORK, DriverSpec, read
+from livius_agent.wire import Cancel, Failing, Progress, Ready, Run
+from livius_agent.worker import ReplWorker
+
+_SAY_WITHIN: Final = 2.0
+_LOOK_AT_JVM_EVERY: Final = 0.05
+_LOOK_AT_STREAMS_EVERY: Final = 5.0
+_LOG_LINES: Final = 60
+_LOG_BYTES: Final = 32 * 1024
+
+
+class StartFailed(Exception):
+    """Spark did not start; the message is a sentence for people."""
+
+
+class Agent:
+    """One driver's agent. ``folder`` is the driver's (see `livius_agent.spec`)."""
+
+    def __init__(self, folder: Path, spec: DriverSpec, secret: str) -> None:
+        self._folder = folder
+        self._work = folder / WORK
+        self._spec = spec
+        spool = self._work / "spool"
+        spool.mkdir(mode=0o700, exist_ok=True)
+        self._ledger = Ledger(limit=spec.output_limit_bytes, folder=spool)
+        self._link = Link(
+            driver=spec.driver,
+            secret=secret,
+            address_file=Path(spec.address_file),
+            lease_seconds=spec.lease_seconds,
+            ledger=self._ledger,
+            on_message=self._on_message,
+        )
+        self._workers: dict[str, ReplWorker] = {}
+        self._waiting: list[Entry] = []
+        self._cancels: set[asyncio.Task[None]] = set()
+        self._streaming = False
+        self._link.busy = lambda: self._streaming
+        # Both processes are started before any thread is.
+        self._java = java.launch(spec, self._work)
+        self._zygote = Zygote(self._work)
+
+    async def run(self) -> int:
+        """Work until the driver ends, in whichever way; return the exit code."""
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        loop.add_signal_handler(signal.SIGINT, stopped.set)
+        tasks = {
+            loop.create_task(work, name=name)
+            for name, work in (
+                ("link", self._link.run()),
+                ("zygote", self._zygote.run()),
+                ("spark", self._serve()),
+                ("stop", stopped.wait()),
+            )
+        }
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        code = await self._explain(done)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return code
+
+    async def _explain(self, done: set[asyncio.Task[object]]) -> int:
+        """Tell the gateway why the driver ends, unless it knows."""
+        failures = [error for task in done if (error := task.exception()) is not None]
+        names = {task.get_name() for task in done}
+        if "stop" in names or any(isinstance(error, Unwanted) for error in failures):
+            sys.stderr.writelines(f"{error}\n" for error in failures)
+            return 0
+        reason = str(failures[0]) if failures else "The zygote of the Python processes ended."
+        self._link.say(Failing(reason=reason, log=self._log_tail()))
+        await self._link.delivered(_SAY_WITHIN)
+        sys.stderr.write(f"{reason}\n")
+        return 1
+
+    async def _serve(self) -> None:
+        """Bring Spark up and serve it until the JVM ends.
+
+        Raises:
+            StartFailed, JvmEnded: it did not come up, or has ended.
+        """
+        jvm = await self._start()
+        worker = ReplWorker(
+            name=self._spec.repl,
+            jvm=jvm,
+            zygote=self._zygote,
+            work=self._work,
+            lakehouse=self._spec.lakehouse_root,
+            row_limit=self._spec.sql_row_limit,
+            changed=self._link.changed,
+            progressed=self._progressed,
+        )
+        self._workers[self._spec.repl] = worker
+        for entry in self._waiting:
+            worker.submit(entry)
+        self._link.ready(
+            Ready(
+                spark_app_id=jvm.driver.appId(),
+                versions={
+                    **java.plain(jvm.driver.versions()),
+                    "python": ".".join(map(str, sys.version_info[:3])),
+                },
+                ui_url=jvm.driver.uiUrl(),
+                conf=java.plain(jvm.driver.effectiveConf()),
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run(), name="repl")
+            group.create_task(self._watch_streams(jvm), name="streams")
+            while jvm.process.poll() is None:
+                await asyncio.sleep(_LOOK_AT_JVM_EVERY)
+            raise java.JvmEnded(jvm.how_it_ended())
+
+    async def _start(self) -> java.Jvm:
+        try:
+            return await java.connect(self._java, self._spec, self._work)
+        except java.JvmEnded:
+            raise
+        except Exception as error:
+            # py4j's errors carry the whole Java trace; its first line is the sentence.
+            if (code := self._java.poll()) is not None:
+                raise java.JvmEnded(java.describe_end(code)) from error
+            lines = [line for line in str(error).splitlines() if line.strip(" :")]
+            first = next((line for line in lines if "Exception" in line or "Error" in line), "")
+            raise StartFailed(f"Spark did not start: {(first or lines[0]).strip(' :')}") from error
+
+    async def _watch_streams(self, jvm: java.Jvm) -> None:
+        """Notice streaming queries: a driver that runs one is busy."""
+        while True:
+            self._streaming = await asyncio.to_thread(jvm.driver.streaming)
+            await asyncio.sleep(_LOOK_AT_STREAMS_EVERY)
+
+    async def _on_message(self, message: Run | Cancel) -> None:
+        if isinstance(message, Run):
+            entry = self._ledger.take(message)
+            if entry is None:
+                return  # Seen before: the ledger sends what there is to say of it.
+            worker = self._workers.get(message.repl)
+            if worker is None:
+                self._waiting.append(entry)
+            else:
+                worker.submit(entry)
+            return
+        known = self._ledger.get(message.repl, message.number)
+        worker = self._workers.get(message.repl)
+        if known is not None and worker is not None:
+            self._cancelling(worker, known)
+
+    def _cancelling(self, worker: ReplWorker, entry: Entry) -> None:
+        task = asyncio.get_running_loop().create_task(worker.cancel(entry), name="cancel")
+        self._cancels.add(task)
+        task.add_done_callback(self._cancels.discard)
+
+    def _progressed(self, entry: Entry, share: float) -> None:
+        entry.seq += 1
+        repl, number = entry.key
+        self._link.say(Progress(repl=repl, number=number, seq=entry.seq, value=share))
+
+    def _log_tail(self) -> tuple[str, ...]:
+        lines: list[str] = []
+        for name in (STDOUT, STDERR):
+            with (self._folder / name).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
+                lines += file.read().decode("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+        return tuple(lines[-_LOG_LINES:])
+
+    def end(self) -> None:
+        """End Java and the zygote; the keeper sees to the rest."""
+        java.kill(self._java)
+        self._zygote.kill()
+
+
+def main(folder: Path) -> int:
+    """Run the agent of a driver's folder."""
+    spec = read(folder / DRIVER_SPEC, DriverSpec)
+    if spec is None:
+        sys.stderr.write(f"There is no {DRIVER_SPEC} in {folder}.\n")
+        return 2
+    secret_file = folder / SECRET
+    secret = secret_file.read_text(encoding="ascii").strip()
+    secret_file.unlink()
+    return asyncio.run(_run(folder, spec, secret))
+
+
+async def _run(folder: Path, spec: DriverSpec, secret: str) -> int:
+    agent = Agent(folder, spec, secret)
+    try:
+        return await agent.run()
+    finally:
+        agent.end()

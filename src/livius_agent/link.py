@@ -1,0 +1,235 @@
+"""The link to the gateway: dialled, lost, dialled again; what is sent is what the ledger says.
+
+One task sends, in this order: a statement's output before its end, then what else there is to say.
+A gateway that acknowledges slowly slows the sending down (`livius_agent.ledger.WINDOW`), never the
+statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import websockets
+
+from livius_agent.ledger import Entry, Ledger
+from livius_agent.wire import (
+    MAX_FRAME_BYTES,
+    PROTOCOL,
+    Ack,
+    Beat,
+    Cancel,
+    FromAgent,
+    Hello,
+    Message,
+    Ready,
+    Run,
+    Welcome,
+    WireError,
+    decode,
+    encode,
+)
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_REFUSALS: Final = 3
+_ANSWER_WITHIN: Final = 10.0
+_GATHER: Final = 0.005
+"""How long small pieces of output are gathered before the next frame; the first goes at once."""
+
+
+class Unwanted(Exception):
+    """The gateway knows this driver no longer, or none was found for the lease time."""
+
+
+class Link:
+    """The one link of an agent. ``on_message`` takes `Run` and `Cancel`."""
+
+    def __init__(
+        self,
+        *,
+        driver: str,
+        secret: str,
+        address_file: Path,
+        lease_seconds: float,
+        ledger: Ledger,
+        on_message: Callable[[Run | Cancel], Awaitable[None]],
+    ) -> None:
+        self._driver = driver
+        self._authorization = f"Bearer {driver}.{secret}"
+        self._address_file = address_file
+        self._lease_seconds = lease_seconds
+        self._ledger = ledger
+        self._on_message = on_message
+        self._outbox: deque[FromAgent] = deque()
+        self._news = asyncio.Event()
+        self._delivered = asyncio.Event()
+        self._ready: Ready | None = None
+        self._beat_seconds = 1.0
+        self.busy: Callable[[], bool] = lambda: False
+
+    def changed(self) -> None:
+        """An entry of the ledger has something to send."""
+        self._news.set()
+
+    def say(self, message: FromAgent) -> None:
+        """Send a message on this link or the next one."""
+        self._delivered.clear()
+        self._outbox.append(message)
+        self._news.set()
+
+    def ready(self, message: Ready) -> None:
+        """Say that Spark runs, now and after each redial."""
+        self._ready = message
+        self.say(message)
+
+    async def delivered(self, seconds: float) -> None:
+        """Wait until what was said has been sent, or for the seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._delivered.wait()
+        except TimeoutError:
+            return
+
+    async def run(self) -> None:
+        """Keep a link until it is unwanted.
+
+        Raises:
+            Unwanted: nobody is left to work for.
+        """
+        loop = asyncio.get_running_loop()
+        pause, refused, lost_at = _FIRST_PAUSE, 0, loop.time()
+        while True:
+            try:
+                await self._converse()
+                pause, refused = _FIRST_PAUSE, 0
+                lost_at = loop.time()
+            except _Refused:
+                refused += 1
+                if refused >= _REFUSALS:
+                    raise Unwanted("The gateway does not want this driver.") from None
+            except (OSError, ValueError, TimeoutError, websockets.WebSocketException):
+                pass  # Not there, not yet, or gone in the middle: dial again.
+            if loop.time() - lost_at > self._lease_seconds:
+                raise Unwanted(f"No gateway was found for {self._lease_seconds:.0f} seconds.")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _converse(self) -> None:
+        """Dial and talk until the link ends; returns only after a welcome."""
+        url = json.loads(self._address_file.read_text(encoding="utf-8"))["url"]
+        try:
+            socket = await websockets.connect(
+                url,
+                additional_headers={"Authorization": self._authorization},
+                compression=None,
+                max_size=MAX_FRAME_BYTES,
+                open_timeout=_ANSWER_WITHIN,
+                ping_interval=None,
+                proxy=None,
+            )
+        except websockets.InvalidStatus as error:
+            if error.response.status_code in (401, 403, 404, 410):
+                raise _Refused from error
+            raise
+        async with socket:
+            await self._greet(socket)
+            sending = asyncio.get_running_loop().create_task(self._send_all(socket))
+            try:
+                await self._receive_all(socket)
+            except (websockets.WebSocketException, WireError):
+                pass  # It was a link: it has been welcomed. Dial again.
+            finally:
+                sending.cancel()
+                await asyncio.wait((sending,))
+
+    async def _greet(self, socket: websockets.ClientConnection) -> None:
+        hello = Hello(
+            protocol=PROTOCOL,
+            driver=self._driver,
+            agent="1",
+            last=dict(self._ledger.last),
+            ledger=self._ledger.summary(),
+        )
+        await socket.send(encode(hello))
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            try:
+                welcome = decode(await socket.recv())
+            except websockets.ConnectionClosed as closed:
+                # It was let in and then refused: the record is not what we think.
+                raise _Refused from closed
+        if not isinstance(welcome, Welcome):
+            raise WireError("a gateway answers hello with welcome")
+        self._beat_seconds = welcome.beat_seconds
+        offsets = {(one.repl, one.number): one.offset for one in welcome.durable}
+        for entry in self._ledger:
+            if entry.key in offsets:
+                entry.rewind(offsets[entry.key])
+            else:
+                self._ledger.forget(entry)
+        if self._ready is not None and self._ready not in self._outbox:
+            self._outbox.append(self._ready)
+        self._news.set()
+
+    async def _receive_all(self, socket: websockets.ClientConnection) -> None:
+        async for frame in socket:
+            message: Message = decode(frame)
+            match message:
+                case Run() | Cancel():
+                    await self._on_message(message)
+                case Ack():
+                    self._acknowledged(message)
+                case _:
+                    raise WireError(f"a gateway does not send {message.type}")
+
+    def _acknowledged(self, ack: Ack) -> None:
+        entry = self._ledger.get(ack.repl, ack.number)
+        if entry is None:
+            return
+        entry.acknowledge(ack.offset)
+        if ack.finished:
+            self._ledger.forget(entry)
+        self._news.set()
+
+    async def _send_all(self, socket: websockets.ClientConnection) -> None:
+        while True:
+            self._news.clear()
+            if await self._send_news(socket):
+                await asyncio.sleep(_GATHER)
+                continue
+            self._delivered.set()
+            try:
+                async with asyncio.timeout(self._beat_seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                await socket.send(encode(Beat(busy=self.busy())))
+
+    async def _send_news(self, socket: websockets.ClientConnection) -> bool:
+        """Send what there is; tell whether output went out that may have a sequel."""
+        more = False
+        while self._outbox:
+            await socket.send(encode(self._outbox[0]))
+            self._outbox.popleft()
+        for entry in self._ledger:
+            while (piece := entry.next_output()) is not None:
+                await socket.send(encode(piece))
+                more = entry.finished is None
+            if _is_to_be_finished(entry) and entry.finished is not None:
+                entry.seq += 1
+                entry.finished_sent = True
+                await socket.send(encode(replace(entry.finished, seq=entry.seq)))
+        return more
+
+
+def _is_to_be_finished(entry: Entry) -> bool:
+    return entry.finished is not None and entry.sent >= entry.size and not entry.finished_sent
+
+
+class _Refused(Exception):
+    """The gateway does not take the link."""
