@@ -109,7 +109,7 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
             await gateway.announce()
             await stop.wait()
             await gateway.end(keep_drivers=keep_drivers)
-            raise _Stop
+            raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else
     except* _Stop:
         _log.info("gateway_stopped")
     finally:

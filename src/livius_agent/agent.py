@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from livius_agent import jvm as java
 from livius_agent.forks import Zygote
@@ -76,7 +76,7 @@ class Agent:
         await asyncio.wait(tasks)
         return code
 
-    async def _explain(self, done: set[asyncio.Task[object]]) -> int:
+    async def _explain(self, done: set[asyncio.Task[Any]]) -> int:
         """Tell the gateway why the driver ends, unless it knows."""
         failures = [error for task in done if (error := task.exception()) is not None]
         names = {task.get_name() for task in done}

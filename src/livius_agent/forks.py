@@ -88,7 +88,7 @@ class Zygote:
         self._socket = ours
         self._process = subprocess.Popen(
             [sys.executable, "-s", "-P", "-m", "livius_agent.zygote"],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             cwd=work,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - called before any thread is started
         )

@@ -28,7 +28,7 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class Entry:
-    """One statement. ``size`` counts the stream's bytes, ``sent`` and ``acknowledged`` are offsets."""
+    """One statement. ``size`` is the stream's length, ``sent`` and ``acknowledged`` are offsets."""
 
     run: Run
     limit: int
@@ -69,7 +69,7 @@ class Entry:
 
     def _write(self, data: bytes) -> None:
         if self._spool is None:
-            self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=self.folder)  # noqa: SIM115
+            self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(self.folder))  # noqa: SIM115
         self._spool.seek(self.size)
         self._spool.write(data)
         self.size += len(data)

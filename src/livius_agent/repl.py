@@ -58,14 +58,18 @@ def _redirect(pipe: int) -> None:
     for source, target in ((nothing, 0), (pipe, 1), (pipe, 2)):
         os.dup2(source, target)
     os.close(pipe)
-    # Line by line, so that prints and what child processes write stay in order.
-    sys.stdout = open(
-        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    sys.stdout, sys.stderr = _printing_to(1), _printing_to(2)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+
+
+def _printing_to(descriptor: int) -> io.TextIOWrapper:
+    """Return a stream that prints line by line: it stays in order with what others write."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
+        encoding="utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
     )
-    sys.stderr = open(
-        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -93,7 +97,9 @@ class Repl:
                 # call leaves its thread in the JVM behind, and another repl may have
                 # made its own session the default.
                 self._handle.activate()
-                self._context.setJobGroup(statement["group"], statement["code"][:200], True)
+                self._context.setJobGroup(
+                    statement["group"], statement["code"][:200], interruptOnCancel=True
+                )
                 if statement["kind"] == "sql":
                     answer |= run_sql(self.spark, statement["code"], self._row_limit)
                 else:
@@ -182,7 +188,7 @@ def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     java_context = shared.get("jsc")
     # It would install a handler of its own, which cancels the jobs of every repl.
     handler = signal.getsignal(signal.SIGINT)
-    SparkContext._ensure_initialized(gateway=gateway)
+    SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001 - PySpark has no other way in
     conf = SparkConf(_jvm=gateway.jvm, _jconf=java_context.getConf())
     context = SparkContext(gateway=gateway, jsc=java_context, conf=conf)
     signal.signal(signal.SIGINT, handler)

@@ -21,10 +21,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 KEEPER_SPEC: Final = "keeper.json"
 DRIVER_SPEC: Final = "driver.json"
@@ -58,9 +58,9 @@ class KeeperSpec:
 class DriverSpec:
     """All that an agent needs to know to start one driver.
 
-    ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf, ``java_options``
-    what stands before the class path. ``address_file`` holds ``{"url": "ws://…"}`` and is read
-    afresh at each dial. An agent that reaches no gateway for ``lease_seconds`` ends its driver.
+    ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf,
+    ``java_options`` what stands before the class path. ``address_file`` holds
+    ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for ``lease_seconds`` ends its driver.
     """
 
     driver: str
@@ -124,8 +124,9 @@ def read(path: Path, kind: type[Spec]) -> Spec | None:
     except FileNotFoundError:
         return None
     try:
-        body: dict[str, Any] = json.loads(text)
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in body.items()})
+        body = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+        make: Callable[..., Spec] = kind
+        return make(**body)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} does not hold a {kind.__name__}") from error
 

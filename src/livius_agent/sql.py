@@ -1,13 +1,13 @@
 """SQL statements: rows with their schema as JSON (classic Livy's ``application/json``).
 
-Values keep what JSON can hold. Decimals are text, so that no digit is lost; moments are text as Spark
-prints them; bytes are base64; structs are objects; NaN and infinities are text.
+Values keep what JSON can hold. Decimals are text, so that no digit is lost; moments are text as
+Spark prints them; bytes are base64; structs are objects; NaN and infinities are text.
 """
 
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import math
 from collections.abc import Callable, Mapping
@@ -64,15 +64,15 @@ def _of_row(row: Any) -> Any:
     return [to_json(value) for value in row]
 
 
-def _of_moment(value: datetime.datetime) -> str:
+def _of_moment(value: dt.datetime) -> str:
     return value.isoformat(sep=" ")
 
 
 _CONVERTERS: Final[Mapping[type, Callable[[Any], Any]]] = {
     decimal.Decimal: str,
-    datetime.datetime: _of_moment,
-    datetime.date: lambda value: value.isoformat(),
-    datetime.timedelta: str,
+    dt.datetime: _of_moment,
+    dt.date: lambda value: value.isoformat(),
+    dt.timedelta: str,
     bytes: lambda value: base64.b64encode(value).decode(),
     bytearray: lambda value: base64.b64encode(value).decode(),
     tuple: _of_row,

@@ -84,7 +84,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Spark runs and the default repl takes statements. Sent after each `Welcome`, once it is so."""
+    """Spark runs and the default repl takes statements. Sent again after each `Welcome`."""
 
     type: ClassVar[str] = "ready"
     spark_app_id: str
@@ -264,7 +264,7 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return _HINTS[kind]
 
 
-def _check(hint: Any, value: Any, path: str) -> Any:
+def _check(hint: Any, value: Any, path: str) -> Any:  # noqa: C901, PLR0911, PLR0912 - one arm per shape
     """Return the value as the hint wants it, or raise `WireError`."""
     origin = get_origin(hint)
     if hint is Any:

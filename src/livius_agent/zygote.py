@@ -29,7 +29,7 @@ def main() -> int:
     agent = socket.socket(fileno=os.dup(0))
     woken, waker = socket.socketpair()
     for end in (woken, waker):
-        end.setblocking(False)
+        end.setblocking(False)  # noqa: FBT003 - its only argument
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

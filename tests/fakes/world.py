@@ -9,7 +9,7 @@ from fakes.store import MemoryStore
 from livius.adapters.changes import LocalChanges
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import LiviusError
-from livius.domain.identity import Principal
+from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -17,6 +17,7 @@ from livius.domain.ids import (
     ReplId,
     SessionId,
     StatementNumber,
+    TenantId,
     WorkspaceId,
     new_id,
 )
@@ -148,9 +149,9 @@ class RoomForAll:
 
 def principal(name: str = "Ada", oid: str | None = None) -> Principal:
     return Principal(
-        tenant=new_id(),
+        tenant=TenantId(new_id()),
         oid=oid or new_id(),
-        kind="user",
+        kind=PrincipalKind.USER,
         name=name,
         client_id=None,
         scopes=frozenset(),

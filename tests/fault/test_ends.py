@@ -49,7 +49,7 @@ def test_kept_drivers_go_on_and_are_adopted(gateway: Gateway) -> None:
 @pytest.mark.parametrize("moment", ["at once", "launched", "java"])
 def test_a_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway, moment: str) -> None:
     client = gateway.start().client()
-    before = {connection.laddr for connection in _listening(gateway)}
+    before = _listening(gateway)
     session = client.create()
     if moment == "launched":
         wait_for(gateway.driver_processes, seconds=30, what="the keeper runs")
@@ -66,17 +66,17 @@ def test_a_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway, mome
         seconds=10,
         what="no temporary folder is left",
     )
-    assert {connection.laddr for connection in _listening(gateway)} <= before
+    assert _listening(gateway) <= before
     assert client.call("GET", session.path).status_code == 404
 
 
-def _listening(gateway: Gateway) -> list[psutil._common.pconn]:
-    return [
-        connection
+def _listening(gateway: Gateway) -> set[object]:
+    return {
+        connection.laddr
         for process in gateway.driver_processes()
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
-    ]
+    }
 
 
 def test_a_killed_keeper_takes_its_driver_with_it_and_the_session_says_so(
@@ -119,7 +119,8 @@ def test_a_killed_metastore_comes_back_on_the_same_port(gateway: Gateway) -> Non
                 process.kill()
 
         def answers() -> bool:
-            return session.run("select * from before_the_fall", "sql")["status"] == "ok"
+            output = session.run("select * from before_the_fall", "sql")
+            return bool(output["status"] == "ok")
 
         wait_for(answers, seconds=90, what="the table can be read again", every=0.5)
         assert (gateway.home / "metastore" / "port").read_text() == port

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
 def lakehouse_root(gateway: Gateway) -> Path:
     facts = gateway.connection
-    return gateway.home / "onelake" / facts["workspace_id"] / facts["lakehouse_id"]
+    return gateway.home / "onelake" / str(facts["workspace_id"]) / str(facts["lakehouse_id"])
 
 
 def test_two_sessions_at_once_read_each_others_tables_and_views(client: Client) -> None:

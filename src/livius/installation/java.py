@@ -81,7 +81,7 @@ def ensure_java(java_home: Path | None, ours: Path, progress: Progress) -> Java:
 
 
 def _candidates() -> Iterator[Path]:
-    if home := os.environ.get("JAVA_HOME"):  # noqa: TID251 - Java's own variable, not a setting
+    if home := os.environ.get("JAVA_HOME"):
         yield Path(home) / "bin" / "java"
     if on_path := shutil.which("java"):
         yield Path(on_path)
