@@ -60,7 +60,8 @@ class DriverSpec:
 
     ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf,
     ``java_options`` what stands before the class path. ``address_file`` holds
-    ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for ``lease_seconds`` ends its driver.
+    ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
+    ``lease_seconds`` ends its driver.
     """
 
     driver: str

@@ -22,6 +22,8 @@ INTERRUPT_EVERY: Final = 1.0
 KILL_AFTER: Final = 10.0
 _PROGRESS_AFTER: Final = 0.5
 _PROGRESS_EVERY: Final = 1.0
+_JVM_IS_SEEN_WITHIN: Final = 0.3
+_LOOK_EVERY: Final = 0.02
 
 
 class ReplWorker:
@@ -128,6 +130,7 @@ class ReplWorker:
         except ReplEnded as ended:
             self._python = None
             python.close()
+            await self._unless_jvm_ended()
             if self._killed:
                 self._killed = False
                 return _cancelled(
@@ -135,6 +138,18 @@ class ReplWorker:
                     "Its variables are lost; the next statement starts a fresh one."
                 )
             return {"outcome": "error", "ename": "ReplEnded", "evalue": str(ended)}
+
+    async def _unless_jvm_ended(self) -> None:
+        """Wait for ever if the JVM is gone: the driver ends, and that is the true reason.
+
+        A Python process whose JVM has just been killed may be the first to be noticed.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _JVM_IS_SEEN_WITHIN
+        while loop.time() < until:
+            if self._jvm.process.poll() is not None:
+                await loop.create_future()
+            await asyncio.sleep(_LOOK_EVERY)
 
     def _run_scala(self, code: str, group: str) -> dict[str, Any]:
         result = self._handle.runScala(code, group)

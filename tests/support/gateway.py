@@ -188,7 +188,8 @@ class RemoteSession:
         return f"/sessions/{self.id}"
 
     def get(self) -> dict[str, Any]:
-        answer = self.client.call("GET", self.path)
+        """What the session is now: the answer is not to be held until it changes."""
+        answer = self.client.call("GET", self.path, headers={"Prefer": "wait=0"})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -209,8 +210,10 @@ class RemoteSession:
         number: int = answer.json()["id"]
         return number
 
-    def statement(self, number: int) -> dict[str, Any]:
-        answer = self.client.call("GET", f"{self.path}/statements/{number}")
+    def statement(self, number: int, *, prefer: str = "wait=0") -> dict[str, Any]:
+        answer = self.client.call(
+            "GET", f"{self.path}/statements/{number}", headers={"Prefer": prefer}
+        )
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -219,7 +222,7 @@ class RemoteSession:
         """The statement once it has ended."""
 
         def ended() -> dict[str, Any] | None:
-            body = self.statement(number)
+            body = self.statement(number, prefer="wait=5")
             return body if body["state"] in ("available", "cancelled") else None
 
         return wait_for(ended, seconds=seconds, what=f"statement {number} ends")

@@ -1,0 +1,67 @@
+"""What commands print: progress, facts to paste, errors."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from livius.settings import Settings
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class ConsoleProgress:
+    """Prints each step with its time; on a terminal, the present detail too."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._status = out.status("")
+        self._shown = False
+
+    def step(self, text: str) -> None:
+        """Print the step."""
+        elapsed = time.monotonic() - self._began
+        out.print(f"[dim]{elapsed:6.1f} s[/]  {text}", markup=True)
+        self._show(text)
+
+    def detail(self, text: str) -> None:
+        """Show the detail: in place on a terminal, as a line elsewhere."""
+        if out.is_terminal:
+            self._show(text)
+        else:
+            out.print(f"            {text[:160]}", markup=False)
+
+    def _show(self, text: str) -> None:
+        if not out.is_terminal:
+            return
+        if not self._shown:
+            self._status.start()
+            self._shown = True
+        self._status.update(f"[dim]{text[:100].replace('[', '(')}[/]")
+
+    def close(self) -> None:
+        """End the live line."""
+        if self._shown:
+            self._status.stop()
+            self._shown = False
+
+
+def fail(message: str) -> int:
+    """Print an error; return the exit code."""
+    err.print(f"[red]livius:[/] {message.replace('[', chr(92) + '[')}")
+    return 1
+
+
+def settings() -> Settings:
+    """Return the settings, or end with what is wrong with them."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for one in error.errors():
+            name = "LIVIUS_" + "_".join(str(part) for part in one["loc"]).upper()
+            fail(f"{name}: {one['msg']} (it is {one['input']!r})")
+        sys.exit(2)

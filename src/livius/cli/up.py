@@ -1,0 +1,248 @@
+"""``livius up``: from nothing to an endpoint that answers."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+
+from livius.cli.client import ApiFailed, SampleClient, open_http
+from livius.cli.console import ConsoleProgress, fail, out, settings
+from livius.cli.running import count_ended
+from livius.installation.home import Connection, Home
+from livius.installation.java import find_java
+from livius.installation.prepare import prepare
+from livius.installation.progress import Progress, SetupFailed
+from livius.installation.runtime import load_runtime
+from livius.settings import Settings, clone_root
+
+_SERVES_WITHIN: Final = 60.0
+_ENDS_WITHIN: Final = 15.0
+_SESSION_WITHIN: Final = 180.0
+_LOOK_EVERY: Final = 0.05
+_LOG_KEPT: Final = 10 * 1024 * 1024
+_GIB: Final = 1024**3
+_DISK_NEEDED: Final = 4 * _GIB
+_MEMORY_NEEDED: Final = 3 * _GIB
+
+
+def up(*, detach: bool) -> int:
+    """Set up, start, check, tell; stay unless detached."""
+    chosen = settings()
+    home = Home(chosen.home)
+    present = home.read_connection()
+    if present is not None:
+        out.print(f"A gateway is running already (process {present.pid}).")
+        _tell(present, home)
+        return 0
+    progress = ConsoleProgress()
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        home.create()
+        _warn_of_size(chosen)
+        prepare(chosen, progress)
+        progress.step("Starting the gateway")
+        process = _start(home)
+        connection = _wait_until_serving(home, process)
+        if not home.first_run_file.exists():
+            _first_run(connection, home, progress)
+        progress.close()
+    except KeyboardInterrupt:
+        progress.close()
+        out.print("\nInterrupted. Nothing is lost: the same command goes on from here.")
+        return _stop(home, process) or 130
+    except (SetupFailed, ApiFailed, httpx.HTTPError) as error:
+        progress.close()
+        if process is not None:
+            _stop(home, process)
+        return fail(str(error))
+    _write_first_query(home)
+    _tell(connection, home)
+    if detach:
+        return 0
+    return _stay(home, process)
+
+
+def build() -> int:
+    """Build what drivers need, and say where it is."""
+    chosen = settings()
+    progress = ConsoleProgress()
+    try:
+        Home(chosen.home).create()
+        prepare(chosen, progress)
+    except SetupFailed as error:
+        return fail(str(error))
+    finally:
+        progress.close()
+    out.print(str(chosen.runtimes_folder / chosen.default_runtime))
+    return 0
+
+
+def _warn_of_size(chosen: Settings) -> None:
+    """Before anything is downloaded, say how much that will be.
+
+    Raises:
+        SetupFailed: it can't fit.
+    """
+    folder = chosen.runtimes_folder
+    if load_runtime(folder, chosen.default_runtime) is not None:
+        return
+    java = find_java(chosen.java_home, folder / "java")
+    download = 650 if java else 685
+    out.print(
+        f"Setting up Livius in {chosen.home}: about {download} MB to download (Spark, Delta, "
+        f"Python packages{'' if java else ', Java'}), 4 GB of disk while building and 1 GB "
+        "afterwards, 3 GB of memory to run.\nA few minutes; it may be interrupted at any moment "
+        "and goes on where it was."
+    )
+    free = shutil.disk_usage(chosen.home).free
+    if free < _DISK_NEEDED:
+        raise SetupFailed(
+            f"Only {free / _GIB:.1f} GB are free in {chosen.home}; 4 GB are needed. Free some, or "
+            "set LIVIUS_HOME to a folder on another disk."
+        )
+    memory = psutil.virtual_memory().available
+    if memory < _MEMORY_NEEDED:
+        out.print(
+            f"[yellow]Only {memory / _GIB:.1f} GB of memory are free:[/] a session may be refused."
+        )
+
+
+def _start(home: Home) -> subprocess.Popen[bytes]:
+    """Start the gateway in a session of its own, so that Ctrl-C reaches us and not it."""
+    if home.log_file.exists() and home.log_file.stat().st_size > _LOG_KEPT:
+        home.log_file.replace(home.log_file.with_suffix(".log.1"))
+    with home.log_file.open("ab") as log:
+        home.log_file.chmod(0o600)
+        return subprocess.Popen(
+            [sys.executable, "-m", "livius.cli", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_until_serving(home: Home, process: subprocess.Popen[bytes]) -> Connection:
+    deadline = time.monotonic() + _SERVES_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SetupFailed(f"The gateway ended at its start. Its last words:\n{_tail(home)}")
+        connection = home.read_connection()
+        if connection is not None and connection.pid == process.pid:
+            with suppress(httpx.TransportError), open_http(connection) as http:
+                if http.get(f"{connection.api}/healthz").is_success:
+                    return connection
+        time.sleep(_LOOK_EVERY)
+    raise SetupFailed(f"The gateway does not answer. Its last words:\n{_tail(home)}")
+
+
+def _tail(home: Home) -> str:
+    lines = home.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _first_run(connection: Connection, home: Home, progress: Progress) -> None:
+    """Make the sample table and check the whole way once, as any client would."""
+    progress.step("First run: a session through the public API")
+    client = SampleClient(connection)
+    session = client.create("first run", within=_SESSION_WITHIN)
+    try:
+        progress.step("First run: the sample table green_tripdata_2022 (synthetic rows)")
+        code = (files("livius") / "sample" / "green_tripdata_2022.py").read_text(encoding="utf-8")
+        client.run(session, code, kind="pyspark", within=_SESSION_WITHIN)
+        progress.step("First run: a query in Scala")
+        query = 'println(spark.sql("SELECT COUNT(*) FROM green_tripdata_2022").first.getLong(0))'
+        rows = client.run(session, query, kind="spark", within=_SESSION_WITHIN)
+        progress.step(f"First run: {rows} rows were counted; all is well")
+    finally:
+        client.delete(session)
+    home.first_run_file.touch(mode=0o600)
+
+
+def _write_first_query(home: Home) -> None:
+    text = (files("livius") / "sample" / "first_query.py").read_text(encoding="utf-8")
+    home.first_query_file.write_text(text, encoding="utf-8")
+
+
+def _tell(connection: Connection, home: Home) -> None:
+    """Say all that is needed to go on, in a form that can be pasted."""
+    livius = _shown(Path(sys.executable).with_name("livius"))
+    python = _shown(Path(sys.executable))
+    sessions = (
+        f"{connection.api}/v1/workspaces/{connection.workspace_id}/lakehouses/"
+        f"{connection.lakehouse_id}/livyapi/versions/2023-12-01/sessions"
+    )
+    default_home = Settings.model_fields["home"].get_default(call_default_factory=True)
+    prefix = "" if home.root == default_home else f"LIVIUS_HOME={home.root} "
+    bearer = f'"Authorization: Bearer $({prefix}{livius} token)"'
+    out.print(
+        f"""
+Livius serves.
+  API              {connection.api}/v1
+  For people       {connection.http}
+  Authority        {connection.authority}
+  Tenant id        {connection.tenant_id}
+  Client id        {connection.client_id}
+  Workspace id     {connection.workspace_id}
+  Lakehouse id     {connection.lakehouse_id}
+  All of it, for programs: {_shown(home.connection_file)}
+
+Next, each can be pasted:
+  curl -sS --cacert {_shown(Path(connection.ca_file))} -H {bearer} {sessions}
+  {python} {_shown(home.first_query_file)}
+  {prefix}{livius} doctor
+""",
+        markup=False,
+    )
+
+
+def _shown(path: Path) -> str:
+    """Shorten a path of the clone when we are in it."""
+    root = clone_root()
+    if root is not None and Path.cwd() == root and path.is_relative_to(root):
+        return str(path.relative_to(root))
+    return str(path)
+
+
+def _stay(home: Home, process: subprocess.Popen[bytes]) -> int:
+    """Wait for Ctrl-C, or for the gateway's end."""
+    out.print("Ctrl-C stops everything.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        return _stop(home, process)
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    if code == 0:
+        out.print("The gateway was stopped.")
+        return 0
+    return fail(
+        f"The gateway ended by itself ({how}). Its last words:\n{_tail(home)}\n"
+        "Its sessions go on; start it again and it finds them: livius up"
+    )
+
+
+def _stop(home: Home, process: subprocess.Popen[bytes] | None) -> int:
+    """End what we started, and count it."""
+    if process is None:
+        return 0
+    out.print("Stopping …")
+    process.terminate()
+    with suppress(KeyboardInterrupt):
+        try:
+            process.wait(_ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    out.print(count_ended(home))
+    return 0
