@@ -19,6 +19,7 @@ from livius_agent.worker import ReplWorker
 _SAY_WITHIN: Final = 2.0
 _LOOK_AT_JVM_EVERY: Final = 0.05
 _LOOK_AT_STREAMS_EVERY: Final = 5.0
+_LOOKS_AT_JVM: Final = 6
 _LOG_LINES: Final = 60
 _LOG_BYTES: Final = 32 * 1024
 
@@ -83,11 +84,20 @@ class Agent:
         if "stop" in names or any(isinstance(error, Unwanted) for error in failures):
             sys.stderr.writelines(f"{error}\n" for error in failures)
             return 0
-        reason = str(failures[0]) if failures else "The zygote of the Python processes ended."
+        reason = await self._reason(failures)
         self._link.say(Failing(reason=reason, log=self._log_tail()))
         await self._link.delivered(_SAY_WITHIN)
         sys.stderr.write(f"{reason}\n")
         return 1
+
+    async def _reason(self, failures: list[BaseException]) -> str:
+        """Return the sentence for people: the JVM's end, if it has ended, is behind all else."""
+        for _ in range(_LOOKS_AT_JVM):
+            if (code := self._java.poll()) is not None:
+                return java.describe_end(code)
+            await asyncio.sleep(_LOOK_AT_JVM_EVERY)
+        leaves = [leaf for failure in failures for leaf in _leaves(failure)]
+        return str(leaves[0]) if leaves else "The zygote of the Python processes ended."
 
     async def _serve(self) -> None:
         """Bring Spark up and serve it until the JVM ends.
@@ -184,6 +194,13 @@ class Agent:
         """End Java and the zygote; the keeper sees to the rest."""
         java.kill(self._java)
         self._zygote.kill()
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors that an error of a task group is made of."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
 
 
 def main(folder: Path) -> int:

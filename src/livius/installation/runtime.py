@@ -244,7 +244,8 @@ def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
     run(
         (
             *(java.binary, "-cp", path, "scala.tools.nsc.Main", "-usejavacp"),
-            *("-release", "17", "-nowarn", "-d", jar),
+            # Not -release: small Java images lack the data that it needs.
+            *("-Xtarget", "17", "-nowarn", "-d", jar),
             *sorted(work.glob("*.scala")),
         ),
         progress,
