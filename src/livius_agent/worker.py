@@ -119,7 +119,7 @@ class ReplWorker:
             return await asyncio.to_thread(self._run_scala, entry.run.code, group)
         python = await self._ensure_python()
         try:
-            return await python.run(
+            answer = await python.run(
                 {
                     "number": entry.run.number,
                     "kind": entry.run.kind,
@@ -138,6 +138,9 @@ class ReplWorker:
                     "Its variables are lost; the next statement starts a fresh one."
                 )
             return {"outcome": "error", "ename": "ReplEnded", "evalue": str(ended)}
+        if str(answer.get("ename")).startswith("Py4J"):
+            await self._unless_jvm_ended()
+        return answer
 
     async def _unless_jvm_ended(self) -> None:
         """Wait for ever if the JVM is gone: the driver ends, and that is the true reason.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import ssl
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -213,10 +214,13 @@ class _Quiet:
 def _trust_store(path: Path) -> Path:
     """Give Java the system's certificate authorities: a small Java knows public ones only."""
     context = ssl.create_default_context()
-    certificates = [
-        pkcs12.PKCS12Certificate(x509.load_der_x509_certificate(der), f"ca-{number}".encode())
-        for number, der in enumerate(context.get_ca_certs(binary_form=True))
-    ]
+    with warnings.catch_warnings():
+        # Some old authorities' certificates are odd; whether to trust them is the system's say.
+        warnings.simplefilter("ignore")
+        certificates = [
+            pkcs12.PKCS12Certificate(x509.load_der_x509_certificate(der), f"ca-{number}".encode())
+            for number, der in enumerate(context.get_ca_certs(binary_form=True))
+        ]
     path.write_bytes(
         pkcs12.serialize_java_truststore(
             certificates, BestAvailableEncryption(_TRUST_PASSWORD.encode())
@@ -245,7 +249,7 @@ def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
         (
             *(java.binary, "-cp", path, "scala.tools.nsc.Main", "-usejavacp"),
             # Not -release: small Java images lack the data that it needs.
-            *("-Xtarget", "17", "-nowarn", "-d", jar),
+            *("-target:17", "-nowarn", "-d", jar),
             *sorted(work.glob("*.scala")),
         ),
         progress,
