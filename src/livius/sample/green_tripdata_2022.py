@@ -2,7 +2,7 @@
 # generator in the schema of New York's green taxi trip records of 2022.
 import numpy as np
 import pandas as pd
-from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.functions import lit
 
 ROWS = 20_000
 rng = np.random.default_rng(2022)
@@ -33,21 +33,15 @@ trips = pd.DataFrame({
     "mta_tax": 0.5,
     "tip_amount": tip,
     "tolls_amount": tolls,
-    "ehail_fee": None,
+    "ehail_fee": 0.0,
     "improvement_surcharge": 0.3,
     "total_amount": np.round(fare + extra + 0.8 + tip + tolls + congestion, 2),
     "payment_type": payment,
     "trip_type": rng.choice([1.0, 2.0], size=ROWS, p=[0.97, 0.03]),
     "congestion_surcharge": congestion,
 })
-KINDS = {
-    "VendorID": LongType(), "PULocationID": LongType(), "DOLocationID": LongType(),
-    "lpep_pickup_datetime": TimestampType(), "lpep_dropoff_datetime": TimestampType(),
-    "store_and_fwd_flag": StringType(),
-}
-schema = StructType([StructField(name, KINDS.get(name, DoubleType())) for name in trips.columns])
-spark.createDataFrame(trips.to_dict("split")["data"], schema).coalesce(1).write.mode(
-    "overwrite"
-).saveAsTable("green_tripdata_2022")
+spark.createDataFrame(trips).withColumn("ehail_fee", lit(None).cast("double")).coalesce(
+    1
+).write.mode("overwrite").saveAsTable("green_tripdata_2022")
 spark.sql("COMMENT ON TABLE green_tripdata_2022 IS 'Synthetic rows in the schema of NYC green taxi trips'")
 print(spark.table("green_tripdata_2022").count())
