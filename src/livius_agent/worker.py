@@ -66,6 +66,8 @@ class ReplWorker:
     async def run(self) -> None:
         """Run statements for ever."""
         await self._ensure_python()  # so that the first statement finds it waiting
+        # The compiler takes seconds to come up; most sessions are asked for Scala sooner or later.
+        await asyncio.to_thread(self._handle.warmScala)
         while True:
             await self._attend(await self._queue.get())
 
