@@ -63,6 +63,8 @@ class LocalLauncher:
 
     async def launch(self, spec: LaunchSpec) -> None:
         """See the port."""
+        if self._kept(spec.driver).keeper() is not None:
+            return
         runtime = self._runtimes[spec.runtime]
         folder = self._common.drivers / spec.driver
         metastore_uri = await self._metastore()

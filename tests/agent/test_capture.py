@@ -1,0 +1,86 @@
+"""The pipe that all interpreters of a repl write to."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from livius_agent.capture import Tap
+
+
+@pytest.fixture
+async def tap(tmp_path: Path) -> AsyncIterator[Tap]:
+    opened = Tap(tmp_path / "pipe")
+    yield opened
+    opened.close()
+
+
+async def until(heard: list[str], text: str) -> None:
+    async with asyncio.timeout(5):
+        while "".join(heard) != text:
+            await asyncio.sleep(0)
+
+
+async def test_text_is_handed_on_as_it_comes(tap: Tap) -> None:
+    heard: list[str] = []
+    tap.begin(heard.append)
+    with tap.path.open("wb", buffering=0) as writer:
+        writer.write(b"one ")
+        await until(heard, "one ")
+        writer.write(b"two")
+        await until(heard, "one two")
+    tap.end()
+
+
+async def test_all_that_was_flushed_before_the_end_is_heard(tap: Tap) -> None:
+    heard: list[str] = []
+    tap.begin(heard.append)
+    with tap.path.open("wb", buffering=0) as writer:
+        writer.write(b"x" * 60_000)
+    tap.end()
+    assert "".join(heard) == "x" * 60_000
+
+
+async def test_characters_cut_in_two_are_put_together_and_others_replaced(tap: Tap) -> None:
+    heard: list[str] = []
+    tap.begin(heard.append)
+    raw = "湖".encode()
+    with tap.path.open("wb", buffering=0) as writer:
+        writer.write(raw[:1])
+        await asyncio.sleep(0)
+        writer.write(raw[1:] + b"\xff!" + raw[:2])
+    tap.end()
+    assert "".join(heard) == "湖\ufffd!\ufffd"
+
+
+async def test_what_comes_between_statements_goes_to_the_next(tap: Tap) -> None:
+    heard: list[str] = []
+    with tap.path.open("wb", buffering=0) as writer:
+        writer.write(b"late ")
+        tap.end()
+        tap.begin(heard.append)
+        writer.write(b"now")
+    tap.end()
+    assert "".join(heard) == "late now"
+
+
+async def test_a_writer_that_never_stops_does_not_keep_a_statement_open(tap: Tap) -> None:
+    tap.begin(lambda _text: None)
+    writer = os.open(tap.path, os.O_WRONLY | os.O_NONBLOCK)
+    stop = False
+
+    async def flood() -> None:
+        while not stop:
+            with contextlib.suppress(BlockingIOError):
+                os.write(writer, b"y" * 4096)
+            await asyncio.sleep(0)
+
+    flooding = asyncio.get_running_loop().create_task(flood())
+    await asyncio.sleep(0)
+    tap.end()
+    stop = True
+    await flooding
+    os.close(writer)

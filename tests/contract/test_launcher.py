@@ -1,0 +1,207 @@
+"""What every launcher promises: the scripted one of the unit tests, and real processes."""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import livius_agent.keeper
+from fakes.world import ScriptedLauncher
+from livius.adapters.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.runtimes import Runtime
+from livius.domain.ids import DriverId, LakehouseId, ReplId, WorkspaceId, new_id
+from livius.ports.launcher import Launcher, LaunchSpec, Vital
+from livius_agent.spec import MARKER, WORK
+from support.waiting import wait_for
+
+STUB_AGENT = """
+import subprocess, sys, time
+print("the agent began", flush=True)
+# A grandchild that leaves its process group and its parent behind, as daemons do.
+daemon = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", daemon])
+time.sleep(600)
+"""
+
+
+async def metastore() -> str:
+    return "thrift://127.0.0.1:1"
+
+
+def local_launcher(folder: Path, agent: str) -> LocalLauncher:
+    """The real launcher and keeper, with a stand-in for what they keep."""
+    package = folder / "agent" / "livius_agent"
+    package.mkdir(parents=True)
+    source = Path(livius_agent.keeper.__file__).parent
+    for name in ("__init__", "keeper", "spec", "process"):
+        shutil.copy(source / f"{name}.py", package)
+    (package / "__main__.py").write_text(agent)
+    runtime = Runtime(
+        name="2.0",
+        python=Path(sys.executable),
+        spark_home=folder,
+        jars=(),
+        java=Path("/nowhere/bin/java"),
+    )
+    common = LocalLaunch(
+        drivers=folder / "drivers",
+        lakehouses=folder / "onelake",
+        agent=package.parent,
+        address_file=folder / "address.json",
+        master="local[2]",
+        memory="1g",
+        lease_seconds=60,
+        output_limit_bytes=1000,
+        sql_row_limit=10,
+    )
+    return LocalLauncher(common, {"2.0": runtime}, metastore)
+
+
+@pytest.fixture(params=["scripted", "local"])
+async def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Launcher]:
+    made: Launcher = (
+        ScriptedLauncher() if request.param == "scripted" else local_launcher(tmp_path, STUB_AGENT)
+    )
+    yield made
+    for driver in await made.known():
+        await made.end(driver)
+
+
+def spec() -> LaunchSpec:
+    return LaunchSpec(
+        driver=DriverId(new_id()),
+        repl=ReplId(new_id()),
+        workspace=WorkspaceId(new_id()),
+        lakehouse=LakehouseId(new_id()),
+        database="bronze",
+        runtime="2.0",
+        name="demo",
+        conf={"spark.x": "--not-a-flag"},
+        secret="a-secret",
+    )
+
+
+async def test_before_the_launch_a_driver_is_absent(launcher: Launcher) -> None:
+    driver = DriverId(new_id())
+    assert (await launcher.observe(driver)).vital is Vital.ABSENT
+    assert await launcher.known() == frozenset()
+    await launcher.end(driver)
+    assert await launcher.log_tail(driver) == ()
+
+
+async def test_a_launched_driver_is_alive_and_known(launcher: Launcher) -> None:
+    wanted = spec()
+    await launcher.launch(wanted)
+    assert (await launcher.observe(wanted.driver)).vital is Vital.ALIVE
+    assert await launcher.known() == {wanted.driver}
+
+
+async def test_an_ended_driver_says_how_and_is_known_no_more(launcher: Launcher) -> None:
+    wanted = spec()
+    await launcher.launch(wanted)
+    await launcher.end(wanted.driver)
+    observed = await launcher.observe(wanted.driver)
+    assert observed.vital is Vital.ENDED
+    assert observed.end is not None
+    assert observed.end.signal == 15
+    assert await launcher.known() == frozenset()
+    await launcher.end(wanted.driver)
+    await launcher.remove(wanted.driver)
+    assert (await launcher.observe(wanted.driver)).vital is Vital.ABSENT
+
+
+async def test_only_installed_runtimes_can_be_started(launcher: Launcher) -> None:
+    assert launcher.has_runtime("2.0")
+    assert not launcher.has_runtime("9.9")
+
+
+# What only real processes can show.
+
+
+def marked(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER, "").startswith(str(folder)):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+async def test_every_descendant_ends_and_the_temporary_folder_goes(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    wait_for(lambda: len(marked(tmp_path)) >= 2, seconds=10, what="the daemon runs")
+    await launcher.end(wanted.driver)
+    assert marked(tmp_path) == []
+    folder = tmp_path / "drivers" / wanted.driver
+    assert not (folder / WORK).exists()
+    assert not (folder / "secret").exists()
+    assert not (folder / "driver.json").exists()
+    assert await launcher.log_tail(wanted.driver) == ("the agent began",)
+
+
+async def test_the_descendants_of_a_killed_keeper_are_swept(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    wait_for(lambda: len(marked(tmp_path)) >= 2, seconds=10, what="the daemon runs")
+    keepers = [p for p in psutil.Process().children() if "livius_agent.keeper" in p.cmdline()]
+    for keeper in keepers:
+        keeper.kill()
+        keeper.wait()
+    assert (await launcher.observe(wanted.driver)).vital is Vital.ENDED
+    await launcher.end(wanted.driver)
+    assert marked(tmp_path) == []
+
+
+async def test_a_launcher_made_anew_knows_the_drivers_of_the_old_one(tmp_path: Path) -> None:
+    old, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await old.launch(wanted)
+    new = LocalLauncher(old._common, old._runtimes, metastore)
+    assert await new.known() == {wanted.driver}
+    assert (await new.observe(wanted.driver)).vital is Vital.ALIVE
+    await new.end(wanted.driver)
+    assert marked(tmp_path) == []
+
+
+async def test_a_second_launch_of_a_running_driver_changes_nothing(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    before = launcher._kept(wanted.driver).keeper()
+    await launcher.launch(wanted)
+    assert launcher._kept(wanted.driver).keeper() == before
+    await launcher.end(wanted.driver)
+
+
+@pytest.mark.parametrize(
+    ("agent", "code", "signal"),
+    [("raise SystemExit(7)", 7, None), ("import os; os.kill(os.getpid(), 9)", None, 9)],
+)
+async def test_an_exit_is_recorded_as_it_was(
+    tmp_path: Path, agent: str, code: int | None, signal: int | None
+) -> None:
+    launcher, wanted = local_launcher(tmp_path, agent), spec()
+    await launcher.launch(wanted)
+
+    kept = launcher._kept(wanted.driver)
+    wait_for(lambda: kept.exit() is not None, seconds=10, what="the exit is recorded")
+    wait_for(lambda: kept.keeper() is None, seconds=10, what="the keeper has ended")
+    end = (await launcher.observe(wanted.driver)).end
+    assert end is not None
+    assert (end.code, end.signal) == (code, signal)
+
+
+async def test_the_secret_is_in_a_private_file_and_nowhere_else(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    folder = tmp_path / "drivers" / wanted.driver
+    assert (folder / "secret").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for process in marked(tmp_path):
+        assert "a-secret" not in " ".join(process.cmdline())
+        assert "a-secret" not in str(process.environ())
+    await launcher.end(wanted.driver)
