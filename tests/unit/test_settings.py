@@ -1,0 +1,40 @@
+"""The settings and their reference."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from livius.installation.reference import settings_page
+from livius.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    page = ROOT / "docs" / "reference" / "settings.md"
+    assert page.read_text(encoding="utf-8") == settings_page()
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "70000"), ("PORT", "x"), ("DRIVER_MEMORY", "1"), ("MAX_DRIVERS", "0"),
+     ("SQLITE_SYNCHRONOUS", "OFF"), ("IDLE_TIMEOUT", "soon")],
+)  # fmt: skip
+def test_wrong_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"LIVIUS_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_paths_are_fixed_where_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIVIUS_HOME", "here")
+    assert Settings().home == tmp_path / "here"
+    assert Settings().runtimes_folder == tmp_path / "here" / "runtimes"
