@@ -20,8 +20,8 @@ test: check
 	$(BIN)/python -m pytest -m spark $(PYTEST_ARGS)
 
 check: $(STAMP)-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -14,7 +14,7 @@ import structlog
 
 from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Unauthenticated
-from livius.domain.ids import DriverId, SessionId, StatementNumber
+from livius.domain.ids import DriverId, StatementNumber
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase, Session
 from livius.domain.statement import Ending, Event, Statement
@@ -222,8 +222,3 @@ def _acknowledge(
         session.driver,
         Ack(repl=message.repl, number=message.number, offset=offset, finished=finished),
     )
-
-
-def detached(context: Context, session: SessionId) -> None:
-    """A link ended: let the reconciler find out whether the driver did too."""
-    context.wake(session)

@@ -129,7 +129,8 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
                 sender.cancel()
     finally:
         links.drop(driver.id, token)
-        drivers.detached(context, driver.session)
+        # Whether the driver ended too is for the reconciler to find out.
+        context.wake(driver.session)
 
 
 async def _send_all(socket: WebSocket, outgoing: asyncio.Queue[FromGateway | None]) -> None:

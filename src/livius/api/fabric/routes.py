@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from livius.api.auth import CurrentCaller
@@ -17,6 +18,7 @@ from livius.api.fabric.bodies import (
 )
 from livius.api.fabric.requests import SessionRequest, StatementRequest
 from livius.api.holding import asked_hold, unless_gone
+from livius.domain.identity import Principal
 from livius.usecases import sessions, statements
 from livius.usecases.context import Context
 from livius.usecases.statements import Window
@@ -24,13 +26,36 @@ from livius.usecases.statements import Window
 _BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
 _MAX_PAGE: Final = 1000
 
-Workspace = Annotated[str, Path(max_length=100)]
-Lakehouse = Annotated[str, Path(max_length=100)]
-Version = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-Session = Annotated[str, Path(max_length=100)]
-Number = Annotated[str, Path(max_length=100)]
+Id = Annotated[str, Path(max_length=100)]
 Top = Annotated[int, Query(alias="$top", ge=0, le=_MAX_PAGE)]
 Skip = Annotated[int, Query(alias="$skip", ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What every path of this API begins with, and who asks."""
+
+    caller: Principal
+    workspace: str
+    lakehouse: str
+
+    def session(self, session: str) -> tuple[str, str, str]:
+        """Return the path of a session, as use cases take it."""
+        return self.workspace, self.lakehouse, session
+
+
+def _where(
+    caller: CurrentCaller,
+    workspace: Id,
+    lakehouse: Id,
+    version: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
+) -> Where:
+    """Take any version date: Fabric's own clients send different ones for the same API."""
+    del version
+    return Where(caller, workspace, lakehouse)
+
+
+Here = Annotated[Where, Depends(_where)]
 
 
 def router(context: Context) -> APIRouter:
@@ -46,53 +71,43 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
     @routes.post("/sessions", status_code=202)
     async def create(
         request: Request,
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
+        here: Here,
         body: SessionRequest | None = None,
     ) -> Response:
         """Create a session. The body is the session; poll it by its id."""
-        del version
         wanted = (body or SessionRequest()).command()
-        view = await sessions.create_session(context, caller, workspace, lakehouse, wanted)
+        view = await sessions.create_session(
+            context, here.caller, here.workspace, here.lakehouse, wanted
+        )
         location = f"{request.url.path}/{view.session.id}"
         return JSONResponse(session_body(view), status_code=202, headers={"Location": location})
 
     @routes.get("/sessions")
     async def list_all(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
+        here: Here,
         top: Top = 100,
         skip: Skip = 0,
     ) -> Response:
         """List the lakehouse's sessions, newest first."""
-        del version
         page, total = await sessions.list_sessions(
-            context, caller, workspace, lakehouse, skip=skip, top=top
+            context, here.caller, here.workspace, here.lakehouse, skip=skip, top=top
         )
         return JSONResponse(activities_body(page, total=total))
 
     @routes.get("/sessions/{session}")
     async def get(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
+        here: Here,
+        session: Id,
         request: Request,
     ) -> Response:
         """Return a session; one that starts is held for a moment."""
-        del version
         view = await unless_gone(
             request,
             sessions.get_session(
                 context,
-                caller,
-                workspace,
-                lakehouse,
+                here.caller,
+                here.workspace,
+                here.lakehouse,
                 session,
                 hold=asked_hold(request, context.rules.hold),
             ),
@@ -101,28 +116,20 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
 
     @routes.delete("/sessions/{session}")
     async def delete(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
+        here: Here,
+        session: Id,
     ) -> Response:
         """End a session. From now on it is not found."""
-        del version
-        await sessions.delete_session(context, caller, workspace, lakehouse, session)
+        await sessions.delete_session(context, here.caller, here.workspace, here.lakehouse, session)
         return JSONResponse({"msg": "deleted"})
 
     @routes.post("/sessions/{session}/reset-timeout", status_code=204)
     async def reset_timeout(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
+        here: Here,
+        session: Id,
     ) -> Response:
         """Start the session's idle time anew."""
-        del version
-        await sessions.reset_timeout(context, caller, workspace, lakehouse, session)
+        await sessions.reset_timeout(context, here.caller, here.workspace, here.lakehouse, session)
         return Response(status_code=204)
 
 
@@ -131,19 +138,15 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
     @routes.post(base, status_code=200)
     async def submit(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
+        here: Here,
+        session: Id,
         body: StatementRequest,
     ) -> Response:
         """Submit a statement. It is recorded before this answers."""
-        del version
         view = await statements.submit_statement(
             context,
-            caller,
-            (workspace, lakehouse, session),
+            here.caller,
+            here.session(session),
             code=body.code,
             kind=body.kind,
             source_id=body.sourceId,
@@ -152,29 +155,22 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
     @routes.get(base)
     async def list_all(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
+        here: Here,
+        session: Id,
         top: Annotated[int, Query(alias="size", ge=0, le=_MAX_PAGE)] = _MAX_PAGE,
         skip: Annotated[int, Query(alias="from", ge=0)] = 0,
     ) -> Response:
         """List the session's statements in order, with the heads of their outputs."""
-        del version
         page, total = await statements.list_statements(
-            context, caller, (workspace, lakehouse, session), skip=skip, top=top
+            context, here.caller, here.session(session), skip=skip, top=top
         )
         return JSONResponse(statements_body(page, total=total))
 
     @routes.get(base + "/{number}")
     async def get(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
-        number: Number,
+        here: Here,
+        session: Id,
+        number: Id,
         offset: Annotated[int, Query(alias="from", ge=0)] = 0,
         size: Annotated[int | None, Query(ge=0)] = None,
         *,
@@ -184,13 +180,12 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
         One that runs is held for a moment, so that its end is told the instant it comes.
         """
-        del version
         view = await unless_gone(
             request,
             statements.get_statement(
                 context,
-                caller,
-                (workspace, lakehouse, session),
+                here.caller,
+                here.session(session),
                 number,
                 Window(offset=offset, size=size),
                 hold=asked_hold(request, context.rules.hold),
@@ -200,16 +195,12 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
     @routes.post(base + "/{number}/cancel")
     async def cancel(
-        caller: CurrentCaller,
-        workspace: Workspace,
-        lakehouse: Lakehouse,
-        version: Version,
-        session: Session,
-        number: Number,
+        here: Here,
+        session: Id,
+        number: Id,
     ) -> Response:
         """Have a statement stopped."""
-        del version
-        await statements.cancel_statement(context, caller, (workspace, lakehouse, session), number)
+        await statements.cancel_statement(context, here.caller, here.session(session), number)
         return JSONResponse({"msg": "canceled"})
 
 
@@ -218,8 +209,8 @@ def _add_later(routes: APIRouter) -> None:
 
     @routes.api_route("/batches", methods=["GET", "POST"], include_in_schema=False)
     @routes.api_route("/batches/{rest:path}", methods=["GET", "DELETE"], include_in_schema=False)
-    async def batches(caller: CurrentCaller) -> Response:
-        del caller
+    async def batches(here: Here) -> Response:
+        del here
         return _not_yet("Batches", "Run the program's code as statements of a session.")
 
     @routes.api_route("/highConcurrencySessions", methods=["GET", "POST"], include_in_schema=False)
@@ -228,8 +219,8 @@ def _add_later(routes: APIRouter) -> None:
         methods=["GET", "POST", "DELETE"],
         include_in_schema=False,
     )
-    async def high_concurrency(caller: CurrentCaller) -> Response:
-        del caller
+    async def high_concurrency(here: Here) -> Response:
+        del here
         return _not_yet("High-concurrency sessions", "Create a session of its own instead.")
 
 
