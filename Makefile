@@ -1,6 +1,7 @@
 # up      set up what is missing and serve; Ctrl-C stops
 # test    check, then run all tests (real Spark included)
 # check   linters, types, import contracts
+# bench   measure against plain PySpark (needs a quiet machine)
 # clean   remove what can be made again; never data
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.livius
 PYTEST_ARGS ?=
 
-.PHONY: up test check clean
+.PHONY: up test check bench clean
 .DEFAULT_GOAL := up
 
 up: $(STAMP)-gateway
@@ -24,6 +25,10 @@ check: $(STAMP)-dev
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP)-dev
+	@$(BIN)/livius runtime
+	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,7 +19,7 @@ from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event, Kind
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import NewStatement, Store
+from livius.ports.store import Found, NewStatement, Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WORKSPACE = WorkspaceId(new_id())
@@ -316,6 +316,12 @@ async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
     assert await store.database_names() == {"bronze"}
     assert await store.role(workspace.id, admin) is Role.ADMIN
     assert await store.role(workspace.id, guest) is None
+    assert await store.find(workspace.id, lakehouse.id, admin) == Found(
+        workspace=workspace, lakehouse=lakehouse, role=Role.ADMIN
+    )
+    nothing = Found(workspace=None, lakehouse=None, role=None)
+    unknown = WorkspaceId(new_id()), LakehouseId(new_id()), guest
+    assert await store.find(*unknown) == nothing
     for role in (Role.VIEWER, Role.CONTRIBUTOR):
         await store.assign_role(RoleAssignment(workspace=workspace.id, principal=guest, role=role))
         assert await store.role(workspace.id, guest) is role

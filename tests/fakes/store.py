@@ -22,7 +22,7 @@ from livius.domain.session import sources as session_sources
 from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import NewStatement
+from livius.ports.store import Found, NewStatement
 
 
 class MemoryStore:
@@ -254,6 +254,15 @@ class MemoryStore:
 
     async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
         return self._workspaces.get(workspace)
+
+    async def find(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, principal: PrincipalId
+    ) -> Found:
+        return Found(
+            workspace=self._workspaces.get(workspace),
+            lakehouse=self._lakehouses.get(lakehouse),
+            role=self._roles.get((workspace, principal)),
+        )
 
     async def list_workspaces(self) -> Sequence[Workspace]:
         return sorted(self._workspaces.values(), key=lambda found: (found.created_at, found.id))

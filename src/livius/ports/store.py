@@ -177,6 +177,15 @@ class Statements(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What there is of a path's workspace and lakehouse, and the caller's role; None: nothing."""
+
+    workspace: Workspace | None
+    lakehouse: Lakehouse | None
+    role: Role | None
+
+
 class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
 
@@ -190,6 +199,12 @@ class Catalog(Protocol):
 
     async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
         """Return a workspace."""
+        ...
+
+    async def find(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, principal: PrincipalId
+    ) -> Found:
+        """Return, at once, all that every request has to know of its path and its caller."""
         ...
 
     async def list_workspaces(self) -> Sequence[Workspace]:

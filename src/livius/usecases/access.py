@@ -33,22 +33,21 @@ async def enter(context: Context, caller: Principal, workspace: str, lakehouse: 
         Forbidden: the caller has no role in the workspace.
     """
     workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
-    if await context.store.workspace(workspace_id) is None:
+    lakehouse_id = LakehouseId(parse_id(lakehouse, what="Lakehouse"))
+    found = await context.store.find(workspace_id, lakehouse_id, PrincipalId(caller.oid))
+    if found.workspace is None:
         raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
-    role = await context.store.role(workspace_id, PrincipalId(caller.oid))
-    if role is None:
+    if found.role is None:
         raise Forbidden(
             "InsufficientPrivileges",
             f"{caller.name} has no role in the workspace {workspace_id}. "
             "Ask one of its Admins for the role Contributor.",
         )
-    lakehouse_id = LakehouseId(parse_id(lakehouse, what="Lakehouse"))
-    found = await context.store.lakehouse(lakehouse_id)
-    if found is None or found.workspace != workspace_id:
+    if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
         raise NotFound(
             "ItemNotFound", f"There is no lakehouse {lakehouse_id} in the workspace {workspace_id}."
         )
-    return Place(found, role)
+    return Place(found.lakehouse, found.role)
 
 
 def may_run(place: Place) -> None:

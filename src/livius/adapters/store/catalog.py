@@ -12,6 +12,7 @@ from livius.adapters.store.rows import lakehouse_of, workspace_of
 from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.ports.store import Found
 
 
 class SqlCatalog:
@@ -41,6 +42,28 @@ class SqlCatalog:
         def work(connection: Connection) -> Workspace | None:
             row = connection.execute(select(WORKSPACES).where(WORKSPACES.c.id == workspace)).first()
             return workspace_of(row) if row else None
+
+        return await self._transactions.run(work)
+
+    async def find(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, principal: PrincipalId
+    ) -> Found:
+        """See the port."""
+        of_workspace = select(WORKSPACES).where(WORKSPACES.c.id == workspace)
+        of_lakehouse = select(LAKEHOUSES).where(LAKEHOUSES.c.id == lakehouse)
+        of_role = select(ROLES.c.role).where(
+            ROLES.c.workspace == workspace, ROLES.c.principal == principal
+        )
+
+        def work(connection: Connection) -> Found:
+            one = connection.execute(of_workspace).first()
+            other = connection.execute(of_lakehouse).first()
+            role = connection.execute(of_role).first()
+            return Found(
+                workspace=workspace_of(one) if one else None,
+                lakehouse=lakehouse_of(other) if other else None,
+                role=Role(role.role) if role else None,
+            )
 
         return await self._transactions.run(work)
 

@@ -1,0 +1,1 @@
+"""Measurements of Livius against its floor: the same work in plain PySpark."""
