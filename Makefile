@@ -21,8 +21,8 @@ test: check
 	$(BIN)/python -m pytest -m spark $(PYTEST_ARGS)
 
 check: $(STAMP)-dev
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

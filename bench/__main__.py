@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.gateway import Gateway, RemoteSession, runtimes_folder  # noqa: E402
 
 BUSY = 1.0
+"""The one-minute load above which figures would say more about the machine than about Livius."""
+WARM_UP = 20
 TABLE = "bench_table"
 
 
@@ -35,6 +38,7 @@ class Sample:
     values: list[float] = field(default_factory=list)
 
     def row(self) -> str:
+        """The table's cells: n, median, p95, min-max."""
         ordered = sorted(self.values)
         p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
         return (
@@ -48,11 +52,12 @@ class Floor:
 
     def __init__(self, conf: dict[str, str], java: str) -> None:
         began = time.monotonic()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [runtimes_folder() / "2.0" / "venv" / "bin" / "python", ROOT / "bench" / "floor.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._log,
             text=True,
             env={**os.environ, "JAVA_HOME": java},
         )
@@ -64,19 +69,26 @@ class Floor:
         assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        answer: dict[str, float] = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise RuntimeError(f"plain PySpark ended:\n{self._log.read().decode()[-2000:]}")
+        answer: dict[str, float] = json.loads(line)
         return answer
 
     def run(self, name: str) -> float:
+        """Do this work once; the seconds that it took there."""
         return self._ask(name)["seconds"]
 
     def end(self) -> None:
+        """Close its input, which ends it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(30)
 
 
 def timed(work: Callable[[], object]) -> float:
+    """The milliseconds that this took."""
     start = time.perf_counter()
     work()
     return (time.perf_counter() - start) * 1000
@@ -92,6 +104,7 @@ def driver_conf(gateway: Gateway) -> tuple[dict[str, str], str]:
 
 
 def measure_starts(gateway: Gateway, rounds: int, results: dict[str, Sample]) -> None:
+    """Sessions and plain PySpark, started in turn."""
     client = gateway.client()
     for _ in range(rounds):
         began = time.monotonic()
@@ -99,9 +112,8 @@ def measure_starts(gateway: Gateway, rounds: int, results: dict[str, Sample]) ->
         session.wait_idle()
         results["cold create to idle"].values.append((time.monotonic() - began) * 1000)
         conf, java = driver_conf(gateway)
-        results["first select 1 after idle"].values.append(
-            timed(lambda: session.rows("select 1"))
-        )
+        first = timed(partial(session.rows, "select 1"))
+        results["first select 1 after idle"].values.append(first)
         session.delete()
         floor = Floor(conf, java)
         results["floor: start to session"].values.append(floor.start_seconds * 1000)
@@ -121,23 +133,24 @@ FLOOR = {"floor: 1+1": "1+1", "floor: select 1": "select 1", "floor: Delta table
 
 
 def measure_latency(gateway: Gateway, n: int, results: dict[str, Sample]) -> None:
+    """Each small piece of work in turn, by Livius and by plain PySpark; then cancelling."""
     with gateway.client().session() as session:
         session.text(f"spark.range(1000).write.saveAsTable('{TABLE}')")
         floor = Floor(*driver_conf(gateway))
-        for warm in range(n + 20):
+        for round_ in range(n + WARM_UP):
             for name, work in LIVIUS.items():
-                took = timed(lambda work=work: work(session))
-                if warm >= 20:
+                took = timed(partial(work, session))
+                if round_ >= WARM_UP:
                     results[name].values.append(took)
             for name, asked in FLOOR.items():
                 took = floor.run(asked) * 1000
-                if warm >= 20:
+                if round_ >= WARM_UP:
                     results[name].values.append(took)
         floor.end()
         loops = (
             ("cancel a Python loop", "while True: pass", "pyspark"),
             ("cancel a Scala loop", "while (true) {}", "spark"),
-            ("cancel a Spark job", "spark.range(10**13).selectExpr('sum(id)').collect()", "pyspark"),
+            ("cancel a Spark job", "spark.range(10**13).groupBy().sum().collect()", "pyspark"),
         )
         for name, code, kind in loops:
             for _ in range(10):
@@ -166,6 +179,7 @@ def memory(gateway: Gateway) -> dict[str, float]:
 
 
 def main() -> int:
+    """Run everything; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=100, help="samples of each latency")
     parser.add_argument("--starts", type=int, default=5, help="samples of each start")
@@ -207,6 +221,7 @@ def main() -> int:
     print("\nResident MB:", ", ".join(f"{name} {value}" for name, value in megabytes.items()))
     file = ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}.json"
     raw = {name: [round(value, 2) for value in sample.values] for name, sample in results.items()}
+    file.parent.mkdir(exist_ok=True)
     file.write_text(
         json.dumps({"machine": machine, "memory_mb": megabytes, "milliseconds": raw}, indent=1)
     )

@@ -165,6 +165,11 @@ class Client:
         assert answer.status_code == 202, answer.text
         return RemoteSession(self, answer.json()["id"])
 
+    def delete_all(self) -> None:
+        """Delete every session that is still there."""
+        for item in self.call("GET", "/sessions").json()["items"]:
+            RemoteSession(self, item["id"]).delete()
+
     @contextlib.contextmanager
     def session(self, **body: Any) -> "Iterator[RemoteSession]":
         """A ready session that is deleted afterwards."""
