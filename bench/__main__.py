@@ -50,7 +50,7 @@ class Sample:
 class Floor:
     """Plain PySpark in a process of its own."""
 
-    def __init__(self, conf: dict[str, str], java: str) -> None:
+    def __init__(self, conf: dict[str, str], java: str, table: str = "") -> None:
         began = time.monotonic()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Floor:
             text=True,
             env={**os.environ, "JAVA_HOME": java},
         )
-        self._ask(json.dumps({"conf": conf, "table": TABLE}))
+        self._ask(json.dumps({"conf": conf, "table": table}))
         self.start_seconds = time.monotonic() - began
 
     def _ask(self, line: str) -> dict[str, float]:
@@ -136,7 +136,10 @@ def measure_latency(gateway: Gateway, n: int, results: dict[str, Sample]) -> Non
     """Each small piece of work in turn, by Livius and by plain PySpark; then cancelling."""
     with gateway.client().session() as session:
         session.text(f"spark.range(1000).write.saveAsTable('{TABLE}')")
-        floor = Floor(*driver_conf(gateway))
+        location = session.rows(f"select input_file_name() from {TABLE} limit 1")[0][0].rsplit(
+            "/", 1
+        )[0]
+        floor = Floor(*driver_conf(gateway), table=location)
         for round_ in range(n + WARM_UP):
             for name, work in LIVIUS.items():
                 took = timed(partial(work, session))
@@ -150,7 +153,11 @@ def measure_latency(gateway: Gateway, n: int, results: dict[str, Sample]) -> Non
         loops = (
             ("cancel a Python loop", "while True: pass", "pyspark"),
             ("cancel a Scala loop", "while (true) {}", "spark"),
-            ("cancel a Spark job", "spark.range(10**13).groupBy().sum().collect()", "pyspark"),
+            (
+                "cancel a Spark job",
+                "spark.range(10**13).selectExpr('sum(id % 7)').collect()",
+                "pyspark",
+            ),
         )
         for name, code, kind in loops:
             for _ in range(10):
@@ -158,7 +165,8 @@ def measure_latency(gateway: Gateway, n: int, results: dict[str, Sample]) -> Non
                 time.sleep(0.5)
                 began = time.perf_counter()
                 session.cancel(number)
-                assert session.wait(number)["state"] == "cancelled"
+                ended = session.wait(number)
+                assert ended["state"] == "cancelled", (name, ended)
                 results[name].values.append((time.perf_counter() - began) * 1000)
 
 

@@ -22,7 +22,7 @@ print(json.dumps({"ready": time.monotonic() - began}), flush=True)
 WORK = {
     "1+1": lambda: eval("1 + 1"),
     "select 1": lambda: spark.sql("select 1").collect(),
-    "table": lambda: spark.table(spec["table"]).limit(1).collect(),
+    "table": lambda: spark.sql(f"select * from delta.`{spec['table']}` limit 1").collect(),
 }
 for line in sys.stdin:
     name = line.strip()
