@@ -177,8 +177,8 @@ def memory(gateway: Gateway) -> dict[str, float]:
     for process in gateway.processes():
         command = " ".join(process.cmdline())
         name = next(
-            (name for sign, name in (("keeper", "keeper"), ("Metastore", "metastore"),
-             ("zygote", "zygote and repls"), ("livius_agent", "agent"), ("java", "driver JVM"))
+            (name for sign, name in (("Metastore", "metastore"), ("bin/java ", "driver JVM"),
+             ("keeper", "keeper"), ("zygote", "zygote and repls"), ("livius_agent", "agent"))
              if sign in command),
             "other",
         )  # fmt: skip

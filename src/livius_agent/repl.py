@@ -178,6 +178,7 @@ def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Join the driver's JVM through this repl's own py4j server."""
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
+    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_GATEWAY_PORT"] = str(request["port"])
@@ -198,6 +199,9 @@ def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         sys.stdout.write(_NO_STOP)
 
     SparkContext.stop = SparkSession.stop = no_stop
+    # They print each Spark error a second time, as a line of JSON in the statement's output.
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
     return shared.get("repl"), context, spark
 
 

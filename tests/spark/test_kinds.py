@@ -63,6 +63,13 @@ def test_scala_prints_as_classic_livy_does_and_keeps_its_state(session: RemoteSe
     assert table.splitlines()[1] == "|  a|"
 
 
+def test_a_spark_error_is_told_once(session: RemoteSession) -> None:
+    failing = "spark.sql('select 1 / (id - id) from range(1)').collect()"
+    output = session.run(f"print('before'); {failing}")
+    assert output["evalue"].startswith("[DIVIDE_BY_ZERO]")
+    assert output["stdout"] == "before\n"
+
+
 def test_a_scala_error_is_an_error(session: RemoteSession) -> None:
     output = session.run("nonsense + 1", "spark")
     assert (output["status"], output["ename"]) == ("error", "Error")
