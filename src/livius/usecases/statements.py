@@ -23,7 +23,7 @@ from livius.domain.statement import (
     cancelled_before_start,
 )
 from livius.ports.store import NewStatement
-from livius.usecases.access import enter, may_run, own_session
+from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
 from livius_agent.wire import Cancel, Run
 
@@ -79,7 +79,7 @@ def parse_kind(kind: str | None) -> Kind:
 async def submit_statement(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     *,
     code: str,
     kind: str | None,
@@ -87,12 +87,12 @@ async def submit_statement(
 ) -> StatementView:
     """Record a statement, durably, then have it run.
 
-    While the session starts it waits. ``path`` is workspace, lakehouse, session.
+    While the session starts it waits.
 
     Raises:
         NotFound: there is no such session, or it has ended.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_kind(kind)
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
     statement = await context.store.add_statement(
@@ -118,13 +118,6 @@ async def submit_statement(
         # The link may have opened, or the repl become free, since we looked.
         await pump(context, session)
     return StatementView(statement, "")
-
-
-async def _session(context: Context, caller: Principal, path: tuple[str, str, str]) -> Session:
-    workspace, lakehouse, session = path
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
-    return await own_session(context, caller, place, session)
 
 
 def send_run(context: Context, statement: Statement) -> None:
@@ -162,7 +155,7 @@ async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
 async def get_statement(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     number: str,
     window: Window,
     *,
@@ -172,15 +165,14 @@ async def get_statement(
 
     Before that, the answer is held for up to ``hold`` and given the instant that it ends.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_number(number)
-    found = await context.store.statement(session.repl, parsed)
-    if hold and found is not None and found.phase not in FINAL:
-        with context.changes.watch((session.repl, parsed)) as watch:
+    with context.changes.watch((session.repl, parsed)) as watch:
+        # Watched before it is looked at, so that no change falls between the two.
+        found = await context.store.statement(session.repl, parsed)
+        if hold and found is not None and found.phase not in FINAL:
+            await watch.changed(hold.total_seconds())
             found = await context.store.statement(session.repl, parsed)
-            if found is not None and found.phase not in FINAL:
-                await watch.changed(hold.total_seconds())
-                found = await context.store.statement(session.repl, parsed)
     if found is None:
         raise _no_statement(number)
     return await _with_output(context, found, window)
@@ -189,13 +181,13 @@ async def get_statement(
 async def list_statements(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     *,
     skip: int,
     top: int,
 ) -> tuple[Sequence[StatementView], int]:
     """Return one page of a session's statements, with the heads of their outputs."""
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
     head = Window(size=context.rules.inline_bytes)
     return [await _with_output(context, statement, head) for statement in found], total
@@ -224,13 +216,13 @@ def _whole_characters(raw: bytes) -> str:
 
 
 async def cancel_statement(
-    context: Context, caller: Principal, path: tuple[str, str, str], number: str
+    context: Context, caller: Principal, path: SessionPath, number: str
 ) -> None:
     """Have a statement stopped.
 
     One that waits is cancelled at once; to a finished one nothing happens, as in classic Livy.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_number(number)
     found = await context.store.statement(session.repl, parsed)
     if found is None:

@@ -20,6 +20,7 @@ from livius.api.fabric.requests import SessionRequest, StatementRequest
 from livius.api.holding import asked_hold, unless_gone
 from livius.domain.identity import Principal
 from livius.usecases import sessions, statements
+from livius.usecases.access import SessionPath
 from livius.usecases.context import Context
 from livius.usecases.statements import Window
 
@@ -39,18 +40,21 @@ class Where:
     workspace: str
     lakehouse: str
 
-    def session(self, session: str) -> tuple[str, str, str]:
+    def session(self, session: str) -> SessionPath:
         """Return the path of a session, as use cases take it."""
-        return self.workspace, self.lakehouse, session
+        return SessionPath(self.workspace, self.lakehouse, session)
 
 
-def _where(
+async def _where(
     caller: CurrentCaller,
     workspace: Id,
     lakehouse: Id,
     version: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
 ) -> Where:
-    """Take any version date: Fabric's own clients send different ones for the same API."""
+    """Take any version date: Fabric's own clients send different ones for the same API.
+
+    Asynchronous only because the framework runs others in a thread, at a millisecond each.
+    """
     del version
     return Where(caller, workspace, lakehouse)
 
@@ -106,9 +110,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
             sessions.get_session(
                 context,
                 here.caller,
-                here.workspace,
-                here.lakehouse,
-                session,
+                here.session(session),
                 hold=asked_hold(request, context.rules.hold),
             ),
         )
@@ -120,7 +122,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         session: Id,
     ) -> Response:
         """End a session. From now on it is not found."""
-        await sessions.delete_session(context, here.caller, here.workspace, here.lakehouse, session)
+        await sessions.delete_session(context, here.caller, here.session(session))
         return JSONResponse({"msg": "deleted"})
 
     @routes.post("/sessions/{session}/reset-timeout", status_code=204)
@@ -129,7 +131,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         session: Id,
     ) -> Response:
         """Start the session's idle time anew."""
-        await sessions.reset_timeout(context, here.caller, here.workspace, here.lakehouse, session)
+        await sessions.reset_timeout(context, here.caller, here.session(session))
         return Response(status_code=204)
 
 
