@@ -89,7 +89,8 @@ async def submit(world: World, session: Session, code: str = "1") -> StatementVi
 
 async def get(world: World, session: Session, number: int = 0, **window: int) -> StatementView:
     path = world.path(session.id)
-    return await get_statement(world.context, world.admin, path, str(number), Window(**window))
+    asked = Window(**window) if window else None
+    return await get_statement(world.context, world.admin, path, str(number), asked)
 
 
 def finished(session: Session, number: int = 0, **more: object) -> Finished:
@@ -254,7 +255,7 @@ async def test_a_statement_that_is_not_there_is_not_found(world: World, number: 
     await submit(world, session)
     path = world.path(session.id)
     with pytest.raises(NotFound):
-        await get_statement(world.context, world.admin, path, number, Window())
+        await get_statement(world.context, world.admin, path, number)
     with pytest.raises(NotFound):
         await cancel_statement(world.context, world.admin, path, number)
 

@@ -22,6 +22,7 @@ from livius.domain.statement import (
     Statement,
     cancelled_before_start,
 )
+from livius.ports.changes import Printed, Topic
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
@@ -36,15 +37,20 @@ _UTF8_CONTINUATION: Final = 0b1000_0000
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """A statement and the text it printed, whole or in part; empty before it ends."""
+    """A statement and the text it printed; ``whole`` unless only a window of it was asked for.
+
+    Before the statement ends there is text only for who asked for a window: who reads on from
+    where it was, while others take any output for the end.
+    """
 
     statement: Statement
     text: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which bytes of the text to give; all by default (Fabric contract 2.6)."""
+    """Which bytes of the text to give (Fabric contract 2.6)."""
 
     offset: int = 0
     size: int | None = None
@@ -157,21 +163,27 @@ async def get_statement(
     caller: Principal,
     path: SessionPath,
     number: str,
-    window: Window,
+    window: Window | None = None,
     *,
     hold: timedelta = timedelta(),
 ) -> StatementView:
     """Return one statement, with its output if it has ended.
 
-    Before that, the answer is held for up to ``hold`` and given the instant that it ends.
+    Before that, the answer is held for up to ``hold`` and given the instant that it ends; to who
+    asked for a window also when there is text in it.
     """
     session = await own_session(context, caller, path, to_run=True)
     parsed = parse_number(number)
-    with context.changes.watch((session.repl, parsed)) as watch:
+    topics: list[Topic] = [(session.repl, parsed)]
+    if window is not None:
+        topics.append(Printed(session.repl, parsed))
+    with context.changes.watch(*topics) as watch:
         # Watched before it is looked at, so that no change falls between the two.
         found = await context.store.statement(session.repl, parsed)
         if hold and found is not None and found.phase not in FINAL:
-            await watch.changed(hold.total_seconds())
+            size = await context.outputs.size(session.id, session.repl, parsed)
+            if window is None or size <= window.offset:
+                await watch.changed(hold.total_seconds())
             found = await context.store.statement(session.repl, parsed)
     if found is None:
         raise _no_statement(number)
@@ -190,21 +202,25 @@ async def list_statements(
     session = await own_session(context, caller, path, to_run=True)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
     head = Window(size=context.rules.inline_bytes)
-    return [await _with_output(context, statement, head) for statement in found], total
+    return [
+        await _with_output(context, statement, head if statement.phase in FINAL else None)
+        for statement in found
+    ], total
 
 
-async def _with_output(context: Context, found: Statement, window: Window) -> StatementView:
-    if found.phase not in FINAL or found.ending is None:
+async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
+    if window is None and found.phase not in FINAL:
         return StatementView(found, "")
+    asked = window or Window()
     raw = await context.outputs.read(
-        found.session, found.repl, found.number, offset=window.offset, size=window.size
+        found.session, found.repl, found.number, offset=asked.offset, size=asked.size
     )
-    if found.ending.data_elsewhere:
+    if found.ending is not None and found.ending.data_elsewhere:
         data = json.loads(
             await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
         )
         found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
-    return StatementView(found, _whole_characters(raw))
+    return StatementView(found, _whole_characters(raw), whole=window is None)
 
 
 def _whole_characters(raw: bytes) -> str:

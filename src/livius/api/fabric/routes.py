@@ -172,10 +172,14 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
     async def get(request: Request) -> Response:
         """Return a statement; ``from`` and ``size`` cut its text by bytes.
 
-        One that runs is held for a moment, so that its end is told the instant it comes.
+        One that runs is held for a moment, so that its end is told the instant it comes. With
+        ``from``, so is what it prints from that byte on: who asks again from where the text ended
+        follows it as it grows.
         """
         here = await _where(request)
-        window = Window(offset=read_count(request, "from") or 0, size=read_count(request, "size"))
+        offset, size = read_count(request, "from"), read_count(request, "size")
+        asked = offset is not None or size is not None
+        window = Window(offset=offset or 0, size=size) if asked else None
         view = await unless_gone(
             request,
             statements.get_statement(
