@@ -37,7 +37,10 @@ class ArchiveFailed(Exception):
 
 
 class ClassArchive:
-    """The archive of one runtime with one Java. ``agent`` is the folder of the agent's package."""
+    """The archive of one runtime with one Java; ``path`` is the folder that it lies in, once made.
+
+    ``folder`` holds the archives of a runtime, ``agent`` the agent's package.
+    """
 
     def __init__(self, runtime: Runtime, folder: Path, agent: Path) -> None:
         self._runtime = runtime
@@ -45,14 +48,14 @@ class ClassArchive:
         self._folder = folder
         java = _java_key(runtime.java)
         self._java_prefix = f"{java}-"
-        self._made = folder / f"{java}-{_path_key(runtime.jars)}"
+        self.path = folder / f"{java}-{_path_key(runtime.jars)}"
 
     def options(self) -> tuple[str, ...]:
         """Return Java's options that use the archive; none while there is none."""
-        if not (self._made / CLASSES).exists():
+        if not (self.path / CLASSES).exists():
             return ()
-        base = self._made / _BASE
-        parts = (base, self._made / CLASSES) if base.exists() else (self._made / CLASSES,)
+        base = self.path / _BASE
+        parts = (base, self.path / CLASSES) if base.exists() else (self.path / CLASSES,)
         return f"-XX:SharedArchiveFile={':'.join(map(str, parts))}", *_QUIET
 
     async def run(self) -> None:
@@ -72,7 +75,7 @@ class ClassArchive:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with _lock(self._folder / ".lock") as ours:
-            if not ours or (self._made / CLASSES).exists():
+            if not ours or (self.path / CLASSES).exists():
                 return False
             work = self._folder / f"making-{os.getpid()}"
             for left in self._folder.glob("making-*"):
@@ -94,7 +97,7 @@ class ClassArchive:
         for old in self._folder.glob(f"{self._java_prefix}*"):
             # Drivers that run have the old one mapped, and go on with it.
             shutil.rmtree(old, ignore_errors=True)
-        done.rename(self._made)
+        done.rename(self.path)
 
     async def _train(self, work: Path) -> None:
         for part in (work, work / WORK, work / WORK / "tmp", work / "lakehouse" / "Tables"):
