@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -237,6 +238,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
             runtimes=frozenset({runtime.name}),
             idle_timeout=settings.idle_timeout,
             local=settings.spark_master.startswith("local"),
+            driver_memory=settings.driver_memory,
+            driver_cores=_local_cores(settings.spark_master),
             beat=_BEAT,
             inline_bytes=settings.output_inline,
             hold=settings.hold,
@@ -285,6 +288,16 @@ async def _compose(prepared: Prepared) -> _Gateway:
         changes=changes,
         connection=connection,
     )
+
+
+def _local_cores(master: str) -> int | None:
+    """Return how many cores a local master uses; None where Spark runs elsewhere."""
+    found = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", master)
+    if found is None:
+        return None
+    if found[1] == "*":
+        return len(os.sched_getaffinity(0))
+    return int(found[1] or 1)
 
 
 def _listener(app: object, port: int, certificates: Certificates | None) -> _Server:

@@ -197,6 +197,8 @@ class World:
                 runtimes=frozenset({"2.0"}),
                 idle_timeout=timedelta(minutes=20),
                 local=True,
+                driver_memory="1g",
+                driver_cores=2,
                 beat=timedelta(seconds=5),
                 inline_bytes=1024,
                 hold=timedelta(),
