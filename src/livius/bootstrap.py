@@ -36,6 +36,7 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import SampleApplication, ensure_sample
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
+from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
 from livius.adapters.metastore import LocalMetastore
@@ -223,6 +224,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
     queue = WorkQueue[SessionId](reconciler.step)
     context = Context(
         store=store,
+        lakehouses=LocalLakehouses(paths.onelake),
         outputs=outputs,
         links=links,
         clock=clock,

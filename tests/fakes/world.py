@@ -1,6 +1,7 @@
 """A whole core over fakes: what unit tests of use cases and reconciler start from."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
-from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.context import Context, Rules
@@ -73,6 +74,27 @@ class MemoryOutputs:
         for store in (self._streams, self._data):
             for key in [key for key in store if key[0] == session]:
                 del store[key]
+
+
+@dataclass
+class MemoryLakehouses:
+    """Lakehouses whose tables are what the test says."""
+
+    present: dict[LakehouseId, list[LakehouseTable]] = field(default_factory=dict)
+
+    async def create(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        del workspace
+        self.present.setdefault(lakehouse, [])
+
+    async def tables(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId
+    ) -> Sequence[LakehouseTable]:
+        del workspace
+        return sorted(self.present.get(lakehouse, []), key=lambda table: table.folder)
+
+    async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        del workspace
+        self.present.pop(lakehouse, None)
 
 
 @dataclass
@@ -167,6 +189,7 @@ class World:
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
+    lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
@@ -186,6 +209,7 @@ class World:
         )
         self.context = Context(
             store=self.store,
+            lakehouses=self.lakehouses,
             outputs=self.outputs,
             links=self.links,
             clock=self.clock,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
+from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
 from livius.ports.outputs import Outputs
 from livius.ports.store import Store
@@ -40,6 +41,7 @@ class Context:
     """The ports, and the rules."""
 
     store: Store
+    lakehouses: LakehouseFiles
     outputs: Outputs
     links: Links
     clock: Clock
