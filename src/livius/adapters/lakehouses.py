@@ -42,5 +42,5 @@ def _tables(folder: Path) -> list[LakehouseTable]:
     return [
         LakehouseTable(folder=one.name, format="delta")
         for one in sorted(folder.iterdir())
-        if (one / "_delta_log").is_dir()
+        if any((one / "_delta_log").glob("[0-9]*"))
     ]

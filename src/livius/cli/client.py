@@ -19,6 +19,23 @@ class ApiFailed(Exception):
     """The gateway answered with an error, or not in time."""
 
 
+class StatementFailed(ApiFailed):
+    """A statement ended with an error."""
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(f"{name}: {value[:500]}")
+        self.name = name
+        self.value = value
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return what an error says, which is a sentence for people where the gateway wrote it."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"The gateway answered {answer.status_code}: {answer.text[:300]}"
+
+
 def open_http(connection: Connection) -> httpx.Client:
     """Return an HTTP client that trusts the gateway's certificate, and no proxy."""
     return httpx.Client(
@@ -45,22 +62,60 @@ def fetch_token(connection: Connection, http: httpx.Client) -> str:
 
 
 class SampleClient:
-    """Calls the Livy API as the sample application."""
+    """Calls the API as the sample application.
+
+    Sessions are those of one lakehouse: the sample, unless another is given.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._http = open_http(connection)
         self._http.headers["Authorization"] = f"Bearer {fetch_token(connection, self._http)}"
+        self._workspaces = f"{connection.api}/v1/workspaces"
+        self.enter(connection.workspace_id, connection.lakehouse_id)
+
+    def enter(self, workspace: str, lakehouse: str) -> None:
+        """Make sessions in this lakehouse from now on."""
         self._sessions = (
-            f"{connection.api}/v1/workspaces/{connection.workspace_id}/lakehouses/"
-            f"{connection.lakehouse_id}/livyapi/versions/2023-12-01/sessions"
+            f"{self._workspaces}/{workspace}/lakehouses/{lakehouse}"
+            "/livyapi/versions/2023-12-01/sessions"
         )
 
     def _call(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
         answer = self._http.request(method, url, **arguments)
         if answer.is_error:
-            raise ApiFailed(f"{method} answered {answer.status_code}: {answer.text[:300]}")
+            raise ApiFailed(_reason(answer))
         body: dict[str, Any] = answer.json()
         return body
+
+    def workspaces(self) -> list[dict[str, Any]]:
+        """Return the workspaces that the application sees."""
+        found: list[dict[str, Any]] = self._call("GET", self._workspaces)["value"]
+        return found
+
+    def lakehouses(self) -> list[dict[str, Any]]:
+        """Return the lakehouses that the application sees, each with its ``workspaceName``."""
+        return [
+            {**lakehouse, "workspaceName": workspace["displayName"]}
+            for workspace in self.workspaces()
+            for lakehouse in self._call("GET", f"{self._workspaces}/{workspace['id']}/lakehouses")[
+                "value"
+            ]
+        ]
+
+    def tables(self, lakehouse: dict[str, Any]) -> list[str]:
+        """Return the names of a lakehouse's tables."""
+        url = f"{self._workspaces}/{lakehouse['workspaceId']}/lakehouses/{lakehouse['id']}/tables"
+        page = self._call("GET", url)
+        names = [table["name"] for table in page["data"]]
+        while "continuationUri" in page:
+            page = self._call("GET", url, params={"continuationToken": page["continuationToken"]})
+            names += [table["name"] for table in page["data"]]
+        return names
+
+    def create_lakehouse(self, workspace: str, name: str, description: str) -> dict[str, Any]:
+        """Create a lakehouse and return it."""
+        body = {"displayName": name, "description": description}
+        return self._call("POST", f"{self._workspaces}/{workspace}/lakehouses", json=body)
 
     def create(self, name: str, *, within: float) -> str:
         """Create a session and return its URL once it is idle."""
@@ -76,7 +131,11 @@ class SampleClient:
         return url
 
     def run(self, session: str, code: str, *, kind: str, within: float) -> str:
-        """Run a statement and return its text."""
+        """Run a statement and return its text.
+
+        Raises:
+            StatementFailed: it ended with an error.
+        """
         url = f"{session}/statements"
         statement = self._call("POST", url, json={"code": code, "kind": kind})
         deadline = time.monotonic() + within
@@ -86,7 +145,7 @@ class SampleClient:
             statement = self._call("GET", f"{url}/{statement['id']}")
         output = statement["output"]
         if output["status"] != "ok":
-            raise ApiFailed(f"{output['ename']}: {output['evalue'][:500]}")
+            raise StatementFailed(output["ename"], output["evalue"])
         return str(output["data"].get("text/plain", ""))
 
     def delete(self, session: str) -> None:
