@@ -23,6 +23,7 @@ from livius.domain.ids import (
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
+from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.context import Context, Rules
@@ -164,9 +165,15 @@ class ScriptedLauncher:
         self.ended[driver] = end
 
 
+@dataclass
 class RoomForAll:
+    """Room for any session, unless a test has a real capacity asked."""
+
+    real: Capacity | None = None
+
     async def check(self, *, drivers: int) -> None:
-        del drivers
+        if self.real is not None:
+            await self.real.check(drivers=drivers)
 
 
 def principal(name: str = "Ada", oid: str | None = None) -> Principal:
@@ -192,6 +199,7 @@ class World:
     lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
+    room: RoomForAll = field(default_factory=RoomForAll)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
     woken: list[SessionId] = field(default_factory=list)
@@ -213,7 +221,7 @@ class World:
             outputs=self.outputs,
             links=self.links,
             clock=self.clock,
-            capacity=RoomForAll(),
+            capacity=self.room,
             changes=self.changes,
             wake=self.woken.append,
             rules=Rules(
