@@ -320,6 +320,8 @@ def test_impossible_sizes_are_refused(sizes: Sizes) -> None:
 
 def test_fabric_sizes_pass() -> None:
     check_sizes(Sizes(driver_memory="56g", driver_cores=8, executor_memory="28g"))
+    # And those that Fabric has no node for: nothing depends on nodes here.
+    check_sizes(Sizes(driver_memory="2g", driver_cores=3))
 
 
 def test_the_sizes_of_a_request_are_conf_on_a_cluster() -> None:
