@@ -66,6 +66,7 @@ from livius.installation.reference import conf_page
         "spark.python.daemon.module",
         "spark.executorEnv.PYTHONPATH",
         "spark.r.command",
+        "spark.hadoop.fs.azure.shellkeyprovider.script",
         "spark.sql.maven.additionalRemoteRepositories",
         "spark.connect.extensions.command.classes",
         "spark.sql.streaming.streamingQueryListeners",

@@ -273,7 +273,7 @@ def test_processes_that_a_gateway_left(home: Home, tmp_path: Path) -> None:
         write(folder / PID_RECORD, identity)
         findings = found(checks.gateway, home, port=0, http_port=0)
         process.communicate(b"\n")
-    assert "1 processes of an earlier gateway" in findings[0].text
+    assert "go on without one: 1" in findings[0].text
     assert "livius down" in findings[0].next_step
     assert len(found(checks.gateway, home, port=0, http_port=0)) == 1
 

@@ -366,7 +366,7 @@ def _leftovers(home: Home) -> Iterator[Finding]:
     if alive:
         yield Finding(
             Verdict.WARN,
-            f"{len(alive)} processes of an earlier gateway go on without one",
+            f"Processes of an earlier gateway go on without one: {len(alive)}",
             "livius up takes them over; livius down ends them",
         )
 

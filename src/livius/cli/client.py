@@ -68,10 +68,15 @@ class SampleClient:
     """
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._http = open_http(connection)
-        self._http.headers["Authorization"] = f"Bearer {fetch_token(connection, self._http)}"
+        self._sign_in()
         self._workspaces = f"{connection.api}/v1/workspaces"
         self.enter(connection.workspace_id, connection.lakehouse_id)
+
+    def _sign_in(self) -> None:
+        token = fetch_token(self._connection, self._http)
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def enter(self, workspace: str, lakehouse: str) -> None:
         """Make sessions in this lakehouse from now on."""
@@ -82,6 +87,10 @@ class SampleClient:
 
     def _call(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
         answer = self._http.request(method, url, **arguments)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            # A token is good for an hour; a load may take longer.
+            self._sign_in()
+            answer = self._http.request(method, url, **arguments)
         if answer.is_error:
             raise ApiFailed(_reason(answer))
         body: dict[str, Any] = answer.json()

@@ -74,7 +74,7 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
             "spark.python.profile.dump",
             "spark.r.*",
             "spark.sparkr.*",
-            "*discoveryscript",
+            "*script",
             "spark.resources.discoveryplugin",
             "spark.executorenv.*",
             "spark.driverenv.*",
