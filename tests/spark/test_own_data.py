@@ -95,6 +95,8 @@ def test_each_format_gives_the_same_rows(session: RemoteSession, tmp_path: Path)
     (tmp_path / "one_jsongz.json.gz").write_bytes(gzip.compress(lines.encode()))
     (tmp_path / "one_json.json").write_text(json.dumps(rows, indent=1))
     (tmp_path / "one_csvgz.csv.gz").write_bytes(gzip.compress("id,name\n1,a\n2,ü\n".encode()))
+    # As Excel writes it.
+    (tmp_path / "one_excel.csv").write_bytes("\ufeffid,name\r\n1,a\r\n2,ü\r\n".encode())
     (tmp_path / "one_tsv.tsv").write_text("id\tname\n1\ta\n2\tü\n")
     path = tmp_path / "one_parquet.parquet"
     session.text(f"import pandas; pandas.DataFrame({rows!r}).to_parquet({str(path)!r})")
@@ -121,6 +123,9 @@ def test_a_table_that_is_there_is_added_to_or_replaced_only_if_asked(
     session: RemoteSession, tmp_path: Path
 ) -> None:
     file = tmp_path / "grown.csv"
+    file.write_text("id;name\n1;a\n")
+    uncut = load(session, file)
+    assert "--delimiter ';'" in uncut["message"]
     file.write_text("id,name\n1,a\n")
     assert load(session, file)["rows"] == 1
     refused = load(session, file)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livius.adapters.runtimes import _BASE_CONF
 from livius.domain.conf import check_sizes, parse_duration, police, refusal_of, sizes_as_conf
 from livius.domain.conf_rules import (
     CLASSES,
@@ -190,6 +191,11 @@ def test_fabrics_shuffle_manager_does_nothing_and_a_strangers_is_refused() -> No
     assert police(columnar, local=True).without_effect == ("spark.shuffle.manager",)
     with pytest.raises(Invalid):
         police({"spark.shuffle.manager": "com.evil.Manager"}, local=True)
+
+
+def test_what_every_session_has_anyway_is_what_the_launcher_sets() -> None:
+    for key, value in SET_HERE.items():
+        assert value in _BASE_CONF[key].split(",")
 
 
 def test_deltas_own_settings_may_be_sent_as_its_guide_says() -> None:

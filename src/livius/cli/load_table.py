@@ -33,6 +33,8 @@ def load(spark: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     frame = spark.read.format(wanted["format"]).options(**wanted["options"]).load(wanted["path"])
     if not frame.columns:
         raise Refused("There are no columns in it: it is empty, or of another format.")
+    if wanted["format"] == "csv":
+        _check_delimiter(frame.columns)
     frame, renamed = _with_delta_names(frame)
     if exists and mode == "append":
         frame = _like(spark.table(table), frame, table)
@@ -114,6 +116,20 @@ def _plain_type(kind: Any) -> Any:
     return kind
 
 
+def _check_delimiter(columns: Sequence[str]) -> None:
+    """Refuse a file whose lines were not cut, because another delimiter stands in them."""
+    others = [mark for mark in ";\t|" if mark in columns[0]]
+    if len(columns) == 1 and others:
+        raise Refused(
+            f"It has a single column, called {columns[0][:60]!r}. If {others[0]!r} stands between "
+            f"its values, say so with --delimiter {others[0]!r}."
+        )
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
 def _like(present: Any, frame: Any, table: str) -> Any:
     """Return the frame in the columns of a table that it is added to."""
     ours = {name.lower(): name for name in frame.columns}
@@ -129,7 +145,7 @@ def _like(present: Any, frame: Any, table: str) -> Any:
         )
     return frame.select(
         *(
-            frame[f"`{ours[field.name.lower()]}`"].cast(field.dataType).alias(field.name)
+            frame[_quoted(ours[field.name.lower()])].cast(field.dataType).alias(field.name)
             for field in present.schema.fields
         )
     )

@@ -143,6 +143,7 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
             "spark.sql.artifact.*",
             "spark.repl.*",
             "spark.hadoop.fs.defaultfs",
+            "spark.hadoop.fs.livius.*",
             "spark.fs.defaultfs",
             "spark.log.structuredlogging.*",
         ),
@@ -161,7 +162,7 @@ SET_HERE: Final[Mapping[str, str]] = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "hive",
 }
-"""What every session has. Delta's own guide tells people to send it; the same value is no harm."""
+"""What every session has anyway. Delta's own guide tells people to send it, so it may be sent."""
 
 WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "spark.fabric.*": "Fabric's pools, resource profiles and default items",
