@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,15 @@ def test_any_names_become_different_ones_that_delta_takes(names: list[str]) -> N
     assert len(found) == len({name.lower() for name in found}) == len(names)
     assert not any(set(name) & set(" ,;{}()\n\t=") for name in found)
     assert all(found)
+
+
+def test_the_help_teaches_with_examples() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("livius"), "lakehouse", "load", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "livius lakehouse load trips.parquet" in done.stdout
+    assert all(word in done.stdout for word in ("--mode", "--no-header", "--delimiter", "append"))

@@ -1,9 +1,13 @@
-"""The reference pages that are made from the code: settings and conf."""
+"""The reference pages that are made from the code: settings and conf.
+
+``python -m livius.installation.reference`` writes them anew, in a clone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from pydantic_core import PydanticUndefined
@@ -154,3 +158,13 @@ def _refusal(refusal: Refusal) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
+
+
+def main() -> None:
+    """Write the pages of the clone that is the working directory."""
+    for name, page in (("settings", settings_page()), ("conf", conf_page())):
+        Path("docs", "reference", f"{name}.md").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
