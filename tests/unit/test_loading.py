@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livius.cli.client import StatementFailed
+from livius.cli.lakehouses import _explained
 from livius.cli.load_table import delta_names
 from livius.cli.loading import CannotLoad, Load, Wanted, look, readable, statement
 
@@ -165,3 +167,20 @@ def test_the_help_teaches_with_examples() -> None:
     )
     assert "livius lakehouse load trips.parquet" in done.stdout
     assert all(word in done.stdout for word in ("--mode", "--no-header", "--delimiter", "append"))
+
+
+def test_of_an_error_within_errors_the_cause_is_told() -> None:
+    value = (
+        "An error occurred while calling o78.saveAsTable.\n"
+        ": org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed. SQLSTATE: 58030\n"
+        "\tat org.apache.spark.X(X.scala:1)\n"
+        "Caused by: E: [MALFORMED_RECORD.WITHOUT_SUGGESTION] Bad: [2,b]. SQLSTATE: 22023\n"
+        "\tat y\n"
+    )
+    told = _explained(StatementFailed("Py4JJavaError", value))
+    assert told == (
+        "Nothing was loaded. [MALFORMED_RECORD.WITHOUT_SUGGESTION] Bad: [2,b]. "
+        "A line does not fit the others. Correct it, or see --delimiter and --format."
+    )
+    assert _explained(StatementFailed("Refused", "Because.")) == "Because."
+    assert _explained(StatementFailed("OSError", "no\nmore")) == "Nothing was loaded. no"

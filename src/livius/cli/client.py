@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -127,9 +128,18 @@ class SampleClient:
         return self._call("POST", f"{self._workspaces}/{workspace}/lakehouses", json=body)
 
     def create(self, name: str, *, within: float) -> str:
-        """Create a session and return its URL once it is idle."""
+        """Create a session and return its URL once it is idle. If that fails, none is left."""
         session = self._call("POST", self._sessions, json={"name": name})
         url = f"{self._sessions}/{session['id']}"
+        try:
+            self._wait_until_idle(session, url, within)
+        except BaseException:
+            with suppress(ApiFailed, httpx.HTTPError):
+                self.delete(url)
+            raise
+        return url
+
+    def _wait_until_idle(self, session: dict[str, Any], url: str, within: float) -> None:
         deadline = time.monotonic() + within
         while session["state"] != "idle":
             if session["state"] in ("dead", "killed") or time.monotonic() > deadline:
@@ -137,7 +147,6 @@ class SampleClient:
                 raise ApiFailed(f"The session is {session['state']}. {reasons}")
             time.sleep(_LOOK_EVERY)
             session = self._call("GET", url)
-        return url
 
     def run(self, session: str, code: str, *, kind: str, within: float) -> str:
         """Run a statement and return its text.

@@ -88,7 +88,9 @@ def _run(client: SampleClient, planned: Load) -> dict[str, Any]:
         raise _Refused(_explained(error)) from error
     finally:
         progress.close()
-    done: dict[str, Any] = json.loads(text.splitlines()[-1])
+    # Spark may warn before or after it, into the same text.
+    last = next(line for line in reversed(text.splitlines()) if line.startswith("{"))
+    done: dict[str, Any] = json.loads(last)
     return done
 
 
