@@ -15,7 +15,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-from livius_agent.repl import cancelled, failed
+from livius_agent.repl import cancelled, failed, was_interrupted
 
 
 class _Hook(DisplayHook):  # type: ignore[misc] # IPython is not typed here
@@ -106,6 +106,12 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if isinstance(error, KeyboardInterrupt):
             return cancelled()
         return failed(error)
+
+    def system(self, cmd: str) -> None:
+        """Run a command line. IPython ends it at an interrupt, and goes on with the statement."""
+        self.system_piped(cmd)
+        if was_interrupted():
+            raise KeyboardInterrupt
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Print nothing: the answer has it."""

@@ -61,7 +61,8 @@ class DriverSpec:
     ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf,
     ``java_options`` what stands before the class path. ``address_file`` holds
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
-    ``lease_seconds`` ends its driver.
+    ``lease_seconds`` ends its driver. ``cancel_seconds`` is how long code that was interrupted may
+    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk.
     """
 
     driver: str
@@ -75,7 +76,9 @@ class DriverSpec:
     lakehouse_root: str
     database: str
     lease_seconds: float
+    cancel_seconds: float
     output_limit_bytes: int
+    disk_reserve_bytes: int
     sql_row_limit: int
 
 

@@ -54,7 +54,9 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         master="local[2]",
         memory="1g",
         lease_seconds=60,
+        cancel_seconds=10.0,
         output_limit_bytes=1000,
+        disk_reserve_bytes=0,
         sql_row_limit=10,
     )
     return LocalLauncher(common, {"2.0": runtime}, metastore)

@@ -161,6 +161,8 @@ class Reconciler:
     async def _end(self, session: Session, end: DriverEnd) -> None:
         """Record that the driver has ended, and give every open statement its end."""
         await self.launcher.end(session.driver)  # sweeps what a killed keeper left
+        # The driver may have said why since the step began.
+        session = await self.store.session(session.id) or session
         cause, reason = _explain(session, end)
         log = session.log or end.log
         opened = await self.store.open_statements(session.driver)

@@ -136,7 +136,11 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
 async def _send_all(socket: WebSocket, outgoing: asyncio.Queue[FromGateway | None]) -> None:
     """Send what is queued; None is the order to close."""
     while (message := await outgoing.get()) is not None:
-        await socket.send_text(encode(message))
+        try:
+            await socket.send_text(encode(message))
+        except WebSocketDisconnect:
+            # What it said last, why it ends for one, is still to be read.
+            return
     await _close(socket, _GOING_AWAY)
     raise WebSocketDisconnect(_GOING_AWAY)
 
