@@ -231,6 +231,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
             max_drivers=settings.max_drivers,
             per_driver=settings.driver_memory_bytes,
             reserve=settings.memory_reserve,
+            disk=paths.root,
+            disk_reserve=settings.disk_reserve,
         ),
         changes=changes,
         wake=queue.wake,

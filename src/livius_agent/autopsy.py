@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,23 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from livius_agent.memory import OutOfMemoryKills
-from livius_agent.spec import STDERR, STDOUT
+from livius_agent.spec import LAST_WORDS, STDERR, STDOUT, telling
 
 _LOG_LINES: Final = 60
 _LOG_BYTES: Final = 128 * 1024
-_LONGEST_LINE: Final = 2000
 _OUT_OF_MEMORY: Final = 3
 """What ``ExitOnOutOfMemoryError`` makes of it. So may the session's code."""
-_LAST_WORDS: Final = re.compile(
-    r"^Terminating due to java\.lang\.OutOfMemoryError: (?P<of>.+)$", re.MULTILINE
-)
-_NOISE: Final = re.compile(
-    r"(cancelled|cancel) job group livius-|Attempting to kill Python Worker"
-    r"|WARN SparkConf: Note that|^WARNING: |^Setting default log level"
-    r"|^To adjust logging level|Using Spark's default log4j profile"
-    r"|WARN NativeCodeLoader|WARN Utils: (Your hostname|Set SPARK_LOCAL_IP)"
-)
-"""What is said in each driver's log, or by our own handling of a death, and explains nothing."""
 _REMEDIES: Final = {
     "Java heap space": "The session's heap is {heap}: let the operator raise LIVIUS_DRIVER_MEMORY, "
     "or bring less to the driver at once (collect, toPandas, broadcast, large arrays).",
@@ -45,9 +33,9 @@ class Autopsy:
 
     def of_jvm(self, code: int) -> str:
         """Say how the JVM ended, by its code of `subprocess`."""
-        words = _LAST_WORDS.findall(self._tail(STDOUT))
+        _, words, after = self._tail(STDOUT).rpartition(LAST_WORDS)
         if code == _OUT_OF_MEMORY and words:
-            kind = words[-1].strip()
+            kind = after.partition("\n")[0].strip()
             remedy = _REMEDIES.get(kind, _REMEDIES["Java heap space"]).format(heap=self.heap)
             return f"The Spark driver ran out of memory ({kind}). {remedy}"
         if code == -signal.SIGKILL and (killer := self.kills.sentence()):
@@ -65,10 +53,7 @@ class Autopsy:
     def log(self) -> tuple[str, ...]:
         """Return the last lines that the driver printed, without what explains nothing."""
         text = "\n".join(self._tail(name) for name in (STDOUT, STDERR))
-        lines = [line[:_LONGEST_LINE] for line in text.splitlines()]
-        return tuple(line for line in lines if line.strip() and not _NOISE.search(line))[
-            -_LOG_LINES:
-        ]
+        return telling(text.splitlines())[-_LOG_LINES:]
 
     def _tail(self, name: str) -> str:
         with suppress(OSError), (self.folder / name).open("rb") as file:

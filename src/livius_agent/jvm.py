@@ -45,6 +45,8 @@ class Jvm:
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
     """Wait for a process, told by the kernel the moment it ends, and return its code."""
+    if (code := process.poll()) is not None:
+        return code
     loop = asyncio.get_running_loop()
     descriptor = os.pidfd_open(process.pid)
     gone = asyncio.Event()

@@ -65,7 +65,11 @@ class Entry:
         if reason:
             self._cut = True
             data += f"\n[output cut: {reason}]\n".encode()
-        self._write(data)
+        try:
+            self._write(data)
+        except OSError:
+            # Full already, for another reason than us. What is lost is all that can't be told.
+            self._cut = True
 
     def _write(self, data: bytes) -> None:
         if self._spool is None:

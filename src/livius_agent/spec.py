@@ -21,7 +21,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -37,6 +38,25 @@ WORK: Final = "work"
 
 MARKER: Final = "LIVIUS_DRIVER"
 """The variable that every process of a driver inherits; its value is the keeper's folder."""
+
+
+LAST_WORDS: Final = "Terminating due to java.lang.OutOfMemoryError: "
+"""What a JVM says before it ends itself for want of memory; the kind of memory follows."""
+
+_LONGEST_LINE: Final = 2000
+_NOISE: Final = re.compile(
+    r"(cancelled|cancel) job group livius-|Attempting to kill Python Worker"
+    r"|WARN SparkConf: Note that|^WARNING: |^Setting default log level"
+    r"|^To adjust logging level|Using Spark's default log4j profile"
+    r"|WARN NativeCodeLoader|WARN Utils: (Your hostname|Set SPARK_LOCAL_IP)"
+)
+"""What is said in each driver's log, or by our own handling of a death, and explains nothing."""
+
+
+def telling(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines of a driver's log that may explain its end."""
+    cut = (line[:_LONGEST_LINE] for line in lines)
+    return tuple(line for line in cut if line.strip() and not _NOISE.search(line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

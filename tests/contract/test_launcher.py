@@ -36,7 +36,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
     source = Path(livius_agent.keeper.__file__).parent
-    for name in ("__init__", "keeper", "spec", "process"):
+    for name in ("__init__", "keeper", "memory", "process", "spec"):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
     runtime = Runtime(

@@ -146,6 +146,9 @@ class RoomForAll:
     async def check(self, *, drivers: int) -> None:
         del drivers
 
+    def check_disk(self) -> None:
+        pass
+
 
 def principal(name: str = "Ada", oid: str | None = None) -> Principal:
     return Principal(

@@ -194,9 +194,7 @@ def _explain(session: Session, end: DriverEnd) -> tuple[EndCause, str]:
     if session.end_cause is not None:
         return session.end_cause, session.end_reason or session.end_cause.value
     cause = EndCause.DRIVER_DIED if session.phase is Phase.READY else EndCause.START_FAILED
-    if end.oom or session.end_reason is None:
-        return cause, end.sentence()
-    return cause, session.end_reason
+    return cause, session.end_reason or end.sentence()
 
 
 async def end_orphans(store: Store, launcher: Launcher) -> int:
