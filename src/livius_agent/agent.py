@@ -110,7 +110,8 @@ class Agent:
                 return str(leaf)
         with suppress(TimeoutError):
             async with asyncio.timeout(_JVM_IS_SEEN_WITHIN):
-                return self._autopsy.of_jvm(await java.ended(self._java))
+                code = await java.ended(self._java)
+                return self._autopsy.of_jvm(code, served=bool(self._workers))
         return f"The driver's agent failed: {leaves[0]}" if leaves else "The driver's agent ended."
 
     async def _serve(self) -> None:

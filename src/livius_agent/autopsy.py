@@ -31,8 +31,8 @@ class Autopsy:
     heap: str
     kills: OutOfMemoryKills = field(default_factory=OutOfMemoryKills)
 
-    def of_jvm(self, code: int) -> str:
-        """Say how the JVM ended, by its code of `subprocess`."""
+    def of_jvm(self, code: int, *, served: bool) -> str:
+        """Say how the JVM ended, by its code of `subprocess`; ``served``: Spark was up."""
         _, words, after = self._tail(STDOUT).rpartition(LAST_WORDS)
         if code == _OUT_OF_MEMORY and words:
             kind = after.partition("\n")[0].strip()
@@ -45,6 +45,8 @@ class Autopsy:
             )
         if code < 0:
             return f"The Spark driver's JVM was ended by {name_of_signal(-code)}."
+        if not served:
+            return f"Java ended with exit code {code} before Spark was up. The log has its words."
         return (
             f"The Spark driver's JVM ended with exit code {code}: code of the session ended it "
             "(System.exit), or Spark did. The log has the last lines."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -82,6 +83,11 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         """Install none of IPython's: errors are answered, not printed."""
         super().init_traceback_handlers(custom_exceptions)
         self.InteractiveTB.set_mode(mode="Minimal")
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Keep no copy of what is printed: IPython would, for as long as the session lives."""
+        del channel
+        return nullcontext()
 
     def init_io(self) -> None:
         """Leave the streams alone."""

@@ -38,13 +38,19 @@ def autopsy(folder: Path, stdout: str = "", kills: OutOfMemoryKills = NEVER) -> 
     ],
 )
 def test_how_a_jvm_ended(tmp_path: Path, code: int, stdout: str, said: str) -> None:
-    assert said in autopsy(tmp_path, stdout).of_jvm(code)
+    assert said in autopsy(tmp_path, stdout).of_jvm(code, served=True)
+
+
+def test_java_that_ends_before_spark_is_up(tmp_path: Path) -> None:
+    assert "before Spark was up" in autopsy(tmp_path).of_jvm(1, served=False)
 
 
 def test_a_kill_for_memory_is_told_from_another(tmp_path: Path) -> None:
     some_since = OutOfMemoryKills(group=2**60, machine=-1)
-    assert "want of memory" in autopsy(tmp_path, kills=some_since).of_jvm(-signal.SIGKILL)
-    assert "memory" not in autopsy(tmp_path, kills=some_since).of_jvm(-signal.SIGTERM)
+    assert "want of memory" in autopsy(tmp_path, kills=some_since).of_jvm(
+        -signal.SIGKILL, served=True
+    )
+    assert "memory" not in autopsy(tmp_path, kills=some_since).of_jvm(-signal.SIGTERM, served=True)
     assert OutOfMemoryKills().sentence() is None
 
 
