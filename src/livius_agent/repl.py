@@ -2,8 +2,9 @@
 
 Forked from the zygote. Descriptors 1 and 2 are the repl's output pipe, so that what C code and
 child processes print is caught too. Statements come over a control socket as JSON lines
-``{"number", "kind", "code", "group"}`` and are answered by ``{"number", "outcome", …}`` once
-everything they printed is in the pipe.
+``{"number", "kind", "code", "group"}`` and are answered by ``{"began": number}``, from when on a
+SIGINT reaches their code, and by ``{"number", "outcome", …}`` once everything they printed is in
+the pipe.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Any, Final
 
 from livius_agent.sql import run_sql
+from livius_agent.threads import StartedThreads
 
 _NO_INPUT: Final = "input() is not available in a session: nobody is there to type."
 _NO_EXIT: Final = "exit() does nothing here. Delete the session to end it."
@@ -27,6 +29,8 @@ _NO_STOP: Final = "spark.stop() does nothing here: the session's driver ends wit
 
 _running = False
 """Whether a statement's code runs: a SIGINT at any other moment is late, and means nothing."""
+
+_started = StartedThreads()
 
 
 class ExitRefused(Exception):
@@ -37,17 +41,16 @@ def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
     """Run statements until the control socket ends. ``request`` says where the JVM listens."""
     _redirect(pipe)
     os.chdir(request["cwd"])
-    signal.signal(signal.SIGINT, _on_interrupt)
     repl = Repl(request)
     with os.fdopen(control, "r+b", buffering=0) as raw:
         reader = io.BufferedReader(raw, 1024 * 1024)
         for line in reader:
-            answer = repl.run(json.loads(line))
-            _write_all(raw, json.dumps(answer).encode() + b"\n")
+            answer = repl.run(json.loads(line), lambda began: _write_line(raw, began))
+            _write_line(raw, answer)
 
 
-def _write_all(raw: io.RawIOBase, data: bytes) -> None:
-    view = memoryview(data)
+def _write_line(raw: io.RawIOBase, message: Mapping[str, Any]) -> None:
+    view = memoryview(json.dumps(message).encode() + b"\n")
     while view:
         view = view[raw.write(view) or 0 :]
 
@@ -74,7 +77,13 @@ def _printing_to(descriptor: int) -> io.TextIOWrapper:
 
 def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
     if _running:
+        _started.interrupt()
         raise KeyboardInterrupt
+
+
+def was_interrupted() -> bool:
+    """Tell whether the running statement has been told to stop."""
+    return _started.interrupted
 
 
 class Repl:
@@ -86,20 +95,23 @@ class Repl:
         self._shell = _make_shell(_namespace(self.spark, self._context))
         builtins.input = _refuse_input
 
-    def run(self, statement: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one statement and return its answer. Never raises."""
+    def run(
+        self, statement: Mapping[str, Any], tell: Callable[[Mapping[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Run one statement, telling when it has begun, and return its answer. Never raises."""
         global _running  # noqa: PLW0603 - the signal handler has to see it
         answer: dict[str, Any] = {"number": statement["number"]}
+        _started.begin()
+        # The statement before may have taken the signal for itself.
+        signal.signal(signal.SIGINT, _on_interrupt)
         try:
             _running = True
             try:
+                tell({"began": statement["number"]})
                 # Each statement takes the session and the job group anew: an interrupted
                 # call leaves its thread in the JVM behind, and another repl may have
                 # made its own session the default.
-                self._handle.activate()
-                self._context.setJobGroup(
-                    statement["group"], statement["code"][:200], interruptOnCancel=True
-                )
+                self._handle.begin(statement["group"], statement["code"][:200])
                 if statement["kind"] == "sql":
                     answer |= run_sql(self.spark, statement["code"], self._row_limit)
                 else:
@@ -107,9 +119,11 @@ class Repl:
             finally:
                 _running = False
         except KeyboardInterrupt:
+            _running = False  # it may have come just before the line above
             answer |= cancelled()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the statement's answer
             answer |= failed(error)
+        _started.end()
         _flush()
         return answer
 
@@ -124,7 +138,11 @@ def _flush() -> None:
 
 def cancelled() -> dict[str, Any]:
     """Return the answer of a statement whose code was interrupted."""
-    return {"outcome": "cancelled", "ename": "Cancelled", "evalue": "The statement was cancelled."}
+    return {
+        "outcome": "cancelled",
+        "ename": "Cancelled",
+        "evalue": "The statement was cancelled: its code was interrupted.",
+    }
 
 
 def failed(error: BaseException) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -15,7 +16,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-from livius_agent.repl import cancelled, failed
+from livius_agent.repl import cancelled, failed, was_interrupted
 
 
 class _Hook(DisplayHook):  # type: ignore[misc] # IPython is not typed here
@@ -83,6 +84,11 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         super().init_traceback_handlers(custom_exceptions)
         self.InteractiveTB.set_mode(mode="Minimal")
 
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Keep no copy of what is printed: IPython would, for as long as the session lives."""
+        del channel
+        return nullcontext()
+
     def init_io(self) -> None:
         """Leave the streams alone."""
 
@@ -106,6 +112,12 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if isinstance(error, KeyboardInterrupt):
             return cancelled()
         return failed(error)
+
+    def system(self, cmd: str) -> None:
+        """Run a command line. IPython ends it at an interrupt, and goes on with the statement."""
+        self.system_piped(cmd)
+        if was_interrupted():
+            raise KeyboardInterrupt
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Print nothing: the answer has it."""

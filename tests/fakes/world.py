@@ -176,6 +176,9 @@ class RoomForAll:
         if self.real is not None:
             await self.real.check(drivers=drivers)
 
+    def check_disk(self) -> None:
+        pass
+
 
 def principal(name: str = "Ada", oid: str | None = None) -> Principal:
     return Principal(

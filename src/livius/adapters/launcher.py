@@ -36,7 +36,9 @@ class LocalLaunch:
     master: str
     memory: str
     lease_seconds: float
+    cancel_seconds: float
     output_limit_bytes: int
+    disk_reserve_bytes: int
     sql_row_limit: int
 
 
@@ -136,7 +138,9 @@ class LocalLauncher:
                 lakehouse_root=str(root),
                 database=spec.database,
                 lease_seconds=common.lease_seconds,
+                cancel_seconds=common.cancel_seconds,
                 output_limit_bytes=common.output_limit_bytes,
+                disk_reserve_bytes=common.disk_reserve_bytes,
                 sql_row_limit=common.sql_row_limit,
             ),
         )
