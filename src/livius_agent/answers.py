@@ -25,10 +25,16 @@ class ExitRefused(Exception):
     """What ``exit()`` and ``sys.exit()`` become."""
 
 
-def refuse_exit(code: object = None) -> None:
-    """Raise instead of leaving."""
-    del code
-    raise ExitRefused(_NO_EXIT)
+class Exit:
+    """What ``exit`` and ``quit`` are."""
+
+    def __repr__(self) -> str:
+        return _NO_EXIT
+
+    def __call__(self, code: object = None) -> None:
+        """Raise instead of leaving."""
+        del code
+        raise ExitRefused(_NO_EXIT)
 
 
 def cancelled() -> Answer:

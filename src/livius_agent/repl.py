@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 from livius_agent import tables
-from livius_agent.answers import Answer, cancelled, encode, failed, refuse_exit
+from livius_agent.answers import Answer, Exit, cancelled, encode, failed
 from livius_agent.packages import Packages
 from livius_agent.sql import last_frame, run_sql
 from livius_agent.streams import Streams
@@ -77,8 +77,8 @@ class Repl:
                 "spark": self._spark,
                 "sc": self._context,
                 "sql": self._spark.sql,
-                "exit": refuse_exit,
-                "quit": refuse_exit,
+                "exit": Exit(),
+                "quit": Exit(),
             },
             Printer(streams.say, streams.flush),
         )

@@ -206,7 +206,8 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if "\0" in code:
             return failed(ValueError("The code contains a NUL character. Remove it."))
         for name, value in self._given.items():
-            self.user_ns.setdefault(name, value)
+            if name not in self.user_ns:  # deleted, or swept away by %reset
+                self.user_ns[name] = self.user_ns_hidden[name] = value
         self._count_as(number)
         try:
             result = self.run_cell(code, store_history=True)
@@ -247,7 +248,7 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if len(self._numbers) > RESULTS_KEPT:
             old = self._numbers[-RESULTS_KEPT - 1]
             self.user_ns["_oh"].pop(old, None)
-            self.user_ns.pop(f"_{old}", None)
+            self._forget_name(f"_{old}")
         if len(self._numbers) > CODE_KEPT:
             self._forget_code(self._numbers.popleft())
         if length > LONGEST_CODE:
@@ -257,10 +258,14 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         for history in self._codes():
             if number < len(history):
                 history[number] = ""
-        self.user_ns.pop(f"_i{number}", None)
+        self._forget_name(f"_i{number}")
         name = _name_of(number)
         linecache.cache.pop(name, None)
         self.compile._filename_map.pop(name, None)  # noqa: SLF001 - it has no other end
+
+    def _forget_name(self, name: str) -> None:
+        for names in (self.user_ns, self.user_ns_hidden):
+            names.pop(name, None)
 
     def _codes(self) -> tuple[list[str], list[str]]:
         history = self.history_manager

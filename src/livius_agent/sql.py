@@ -7,7 +7,7 @@ Python's calendar, which ends with the year 9999, nor this process's time zone p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from livius_agent.answers import Answer, message_of
@@ -220,10 +220,7 @@ _LEAVES: Final[dict[str, Convert]] = {
 
 
 def converter(kind: Any) -> Convert | None:  # noqa: PLR0911 - one for each shape
-    """Return what makes a value of a Spark type plain; None where it is plain already.
-
-    It takes what `take` and what Arrow give: a struct is a Row or a dictionary.
-    """
+    """Return what makes a value of a Spark type plain; None where it is plain already."""
     from pyspark.sql import types
 
     name = type(kind).__name__
@@ -242,7 +239,7 @@ def converter(kind: Any) -> Convert | None:  # noqa: PLR0911 - one for each shap
     if isinstance(kind, types.StructType):
         names = kind.names
         inner = [converter(field.dataType) for field in kind.fields]
-        return lambda value: dict(zip(names, _row(_cells(value), inner), strict=True))
+        return lambda value: dict(zip(names, _row(value, inner), strict=True))
     return to_json
 
 
@@ -254,30 +251,13 @@ def _of_single(value: float) -> Any:
     return plain if isinstance(plain, str) else float(str(np.float32(value)))
 
 
-def _cells(value: Any) -> Sequence[Any]:
-    return list(value.values()) if isinstance(value, dict) else value
-
-
-def _of_map(value: Any, key: Convert | None, item: Convert | None) -> dict[str, Any]:
-    pairs = value.items() if isinstance(value, dict) else value
-    return {
-        key_of(name if key is None else key(name)): None
-        if one is None
-        else (one if item is None else item(one))
-        for name, one in pairs
-    }
+def _of_map(value: Mapping[Any, Any], key: Convert | None, item: Convert | None) -> dict[str, Any]:
+    names = [key_of(name) for name in _each(value.keys(), key)]
+    return dict(zip(names, _each(value.values(), item), strict=True))
 
 
 def _suits_arrow(kind: Any) -> bool:
-    from pyspark.sql import types
-
-    if isinstance(kind, types.ArrayType):
-        return _suits_arrow(kind.elementType)
-    if isinstance(kind, types.MapType):
-        return _suits_arrow(kind.keyType) and _suits_arrow(kind.valueType)
-    if isinstance(kind, types.StructType):
-        # A dictionary can't hold two fields of one name.
-        unique = len(set(kind.names)) == len(kind.names)
-        return unique and all(_suits_arrow(field.dataType) for field in kind.fields)
+    # PySpark's conversion to Arrow refuses some structs: one without nulls in an array with them.
+    kind = getattr(kind, "elementType", kind)
     name = type(kind).__name__
     return name in _PLAIN or name in _LEAVES or name == "FloatType"

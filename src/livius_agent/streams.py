@@ -56,10 +56,10 @@ class Streams:
 
     def flush(self) -> None:
         """Put everything that was printed into the pipe."""
-        for stream in (sys.stdout, sys.stderr, self._out):
+        for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), self._out):
             try:
-                stream.flush()
-            except Exception:  # noqa: BLE001, S112 - the user's own stream, or closed
+                stream.flush()  # type: ignore[union-attr] # whatever it is
+            except Exception:  # noqa: BLE001, S112 - the user's own stream, closed or none
                 continue
         _libc.fflush(_c_stdout)
 
