@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -270,6 +271,11 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     def _codes(self) -> tuple[list[str], list[str]]:
         history = self.history_manager
         return history.input_hist_parsed, history.input_hist_raw
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Keep nothing of what is printed: IPython would keep a copy of all of it in memory."""
+        del channel
+        return nullcontext()
 
     def _format_exception_for_storage(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Keep nothing of an error: its answer has it."""
