@@ -70,6 +70,7 @@ class ReplWorker:
             "token": self._handle.pythonToken(),
             "cwd": lakehouse,
             "row_limit": row_limit,
+            "packages": str(work / f"{name}.packages"),
         }
         self._python: PythonProcess | None = None
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()

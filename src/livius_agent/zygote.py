@@ -63,8 +63,9 @@ def warm_up() -> None:
         "IPython.core.interactiveshell",
         "pandas",
         "pyarrow",
+        "livius_agent.magics",
         "livius_agent.repl",
-        "livius_agent.sql",
+        "livius_agent.shell",
     ):
         __import__(name)
 

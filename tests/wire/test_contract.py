@@ -1,6 +1,7 @@
 """Points of the Fabric contract that no other test shows; docs/reference/fidelity.md names them."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -305,8 +306,12 @@ async def test_a_statement_has_classic_livys_times_and_progress_too(wire: Wire) 
     assert body["started"] <= body["completed"]
 
 
-async def test_a_full_machine_is_a_430_that_says_when_to_come_back(wire: Wire) -> None:
-    wire.world.room.real = MachineCapacity(max_drivers=0, per_driver=1, reserve=0)
+async def test_a_full_machine_is_a_430_that_says_when_to_come_back(
+    wire: Wire, tmp_path: Path
+) -> None:
+    wire.world.room.real = MachineCapacity(
+        max_drivers=0, per_driver=1, reserve=0, disk=tmp_path, disk_reserve=0
+    )
     answer = await wire.client.post(f"{wire.base}/sessions", json={})
     body = answer.json()
     assert (answer.status_code, body["errorCode"]) == (430, "TooManyRequestsForCapacity")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.pip_settings import pip_settings
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
@@ -112,6 +113,10 @@ class LocalLauncher:
         secret = os.open(folder / SECRET, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(secret, "w", encoding="ascii") as file:
             file.write(spec.secret)
+        settings = work / "home" / ".config" / "pip" / "pip.conf"
+        settings.parent.mkdir(mode=0o700, parents=True)
+        settings.touch(mode=0o600)
+        settings.write_text(pip_settings(os.environ), encoding="utf-8")
         root = common.lakehouses / spec.workspace / spec.lakehouse
         for name in ("Tables", "Files"):
             (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
