@@ -164,7 +164,11 @@ async def _receive_all(
 
 
 async def _receive(socket: WebSocket) -> Message:
-    return decode(await socket.receive_text())
+    # Not `receive_text`: that refuses once a send has failed, and what came before is lost.
+    event = await socket.receive()
+    if event["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(event["code"])
+    return decode(event.get("text") or event.get("bytes") or b"")
 
 
 async def _close(socket: WebSocket, code: int) -> None:
