@@ -192,15 +192,19 @@ async def _compose(prepared: Prepared) -> _Gateway:
         jars=prepared.runtime.jars,
         java=prepared.java.binary,
     )
-    metastore = LocalMetastore(paths.metastore, runtime, agent)
+    metastore = LocalMetastore(
+        paths.metastore, runtime, agent, lakehouses=paths.onelake, names=paths.names
+    )
     launcher = LocalLauncher(
         LocalLaunch(
             drivers=paths.drivers,
             lakehouses=paths.onelake,
+            names=paths.names,
             agent=agent,
             address_file=paths.address_file,
             master=settings.spark_master,
             memory=settings.driver_memory,
+            show_lakehouse=settings.show_lakehouse,
             lease_seconds=settings.lease.total_seconds(),
             output_limit_bytes=settings.output_limit,
             sql_row_limit=settings.sql_row_limit,

@@ -61,7 +61,7 @@ class DriverSpec:
     ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf,
     ``java_options`` what stands before the class path. ``address_file`` holds
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
-    ``lease_seconds`` ends its driver.
+    ``lease_seconds`` ends its driver. ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     driver: str
@@ -73,6 +73,7 @@ class DriverSpec:
     jars: tuple[str, ...]
     conf: Mapping[str, str]
     lakehouse_root: str
+    show_lakehouse: bool
     database: str
     lease_seconds: float
     output_limit_bytes: int

@@ -1,6 +1,7 @@
 """A whole core over fakes: what unit tests of use cases and reconciler start from."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.context import Context, Rules
 from livius_agent.wire import FromGateway
@@ -105,6 +107,7 @@ class ScriptedLauncher:
     alive: dict[DriverId, LaunchSpec] = field(default_factory=dict)
     ended: dict[DriverId, DriverEnd] = field(default_factory=dict)
     refuse: LiviusError | None = None
+    places: list[NamedPlace] = field(default_factory=list)
     launches: int = 0
 
     async def launch(self, spec: LaunchSpec) -> None:
@@ -113,6 +116,9 @@ class ScriptedLauncher:
         if spec.driver not in self.alive:
             self.launches += 1
             self.alive[spec.driver] = spec
+
+    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+        self.places = list(places)
 
     async def observe(self, driver: DriverId) -> Observation:
         if driver in self.alive:

@@ -11,8 +11,8 @@ from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import lakehouse_of, workspace_of
 from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
-from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
-from livius.ports.store import Found
+from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
+from livius.ports.store import Found, NamedPlace
 
 
 class SqlCatalog:
@@ -66,6 +66,28 @@ class SqlCatalog:
             )
 
         return await self._transactions.run(work)
+
+    async def places(self) -> Sequence[NamedPlace]:
+        """See the port."""
+        query = (
+            select(
+                ROLES.c.principal,
+                WORKSPACES.c.id.label("workspace"),
+                WORKSPACES.c.name.label("workspace_name"),
+                LAKEHOUSES.c.id.label("lakehouse"),
+                LAKEHOUSES.c.name.label("lakehouse_name"),
+            )
+            .join_from(ROLES, WORKSPACES, ROLES.c.workspace == WORKSPACES.c.id)
+            .join(LAKEHOUSES, LAKEHOUSES.c.workspace == WORKSPACES.c.id)
+            .where(ROLES.c.role.in_(sorted(MAY_RUN)))
+            .order_by(ROLES.c.principal, WORKSPACES.c.id, LAKEHOUSES.c.id)
+        )
+        return await self._transactions.run(
+            lambda connection: [
+                NamedPlace(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+                for row in connection.execute(query)
+            ]
+        )
 
     async def list_workspaces(self) -> Sequence[Workspace]:
         """See the port."""
