@@ -1,10 +1,14 @@
 """Scala as spark-shell gives it, in the form that Livy's clients know."""
 
 import re
+import time
 
 import pytest
 
-from support.gateway import RemoteSession
+from support.gateway import Client, RemoteSession
+from support.waiting import wait_for
+
+ENDED = ("dead", "killed", "error", "success")
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -36,7 +40,7 @@ def failed(session: RemoteSession, code: str) -> tuple[str, str]:
         ("println(1)\nprintln(2)", "1\n2"),
         ('if (true) println("one")\nelse println("other")', "one"),
         ("Seq(1, 2)\n  .map(_ + 1)\n  .sum == 5 // leading dots", "res: Boolean = true"),
-        ('val text = """two\nlines"""', "text: String =\ntwo\nlines"),
+        ('val text = """two\nlines"""', "text: String = \ntwo\nlines"),
         ("null", "res: Null = null"),
         ("val s: String = null", "s: String = null"),
         ('val grüße = "жизнь 🎉"; println(grüße)', "grüße: String = жизнь 🎉\nжизнь 🎉"),
@@ -240,7 +244,7 @@ def test_no_session_is_made_beside_the_own_one(session: RemoteSession) -> None:
     session.text("spark.catalog.setCurrentDatabase('aside')")
     try:
         assert scala(session, f"println({got}.catalog.currentDatabase)") == "aside"
-        python = "SparkSession.builder.getOrCreate().catalog.currentDatabase"
+        python = "SparkSession.builder.getOrCreate().catalog.currentDatabase()"
         assert session.text(f"from pyspark.sql import SparkSession; print({python})") == "aside"
         assert session.rows("select current_database()") == [["aside"]]
         inside = (
@@ -267,7 +271,7 @@ def test_a_cell_without_code_does_nothing(session: RemoteSession, code: str) -> 
     [
         ("val x = (1 + ", "incomplete"),
         ("def f() = {\n  1", "incomplete"),
-        ('val s = """never closed', "unclosed"),
+        ('val s = """never closed', "incomplete"),
         ("val = 3", "error"),
         (") 1 (", "error"),
         ("print(1)\0", "NUL"),
@@ -312,6 +316,41 @@ def test_a_cancelled_endless_print_has_stopped(session: RemoteSession) -> None:
     session.cancel(number)
     assert session.wait(number, 60)["state"] == "cancelled"
     assert scala(session, "1 + 1").endswith(": Int = 2")
+
+
+def test_a_streaming_query_keeps_its_session_alive(client: Client) -> None:
+    with client.session(conf={"spark.livy.session.idle.timeout": "8s"}) as session:
+        scala(
+            session,
+            """
+@volatile var rows = 0L
+val stream = spark.readStream.format("rate").option("rowsPerSecond", 5).load().writeStream
+  .foreachBatch((batch: org.apache.spark.sql.DataFrame, _: Long) => rows += batch.count())
+  .start()
+""",
+        )
+        # A beat tells of it every five seconds; without, the session would have ended by then.
+        since = time.monotonic()
+        wait_for(lambda: time.monotonic() - since > 16, seconds=30, what="twice the idle time")
+        assert session.get()["state"] in ("idle", "busy")
+        assert int(scala(session, "println(rows)")) > 0
+        scala(session, "stream.stop()")
+        wait_for(
+            lambda: session.client.call("GET", session.path).json()["state"] in ENDED,
+            seconds=60,
+            what="the idle session ends",
+            every=0.5,
+        )
+
+
+def test_an_exit_ends_the_driver_and_the_statement_says_so(client: Client) -> None:
+    session = client.create()
+    session.wait_idle()
+    output = session.run("println(1)\nSystem.exit(3)", "spark")
+    assert output["status"] == "error"
+    assert "exit code 3" in output["evalue"]
+    assert session.get()["state"] in ENDED
+    session.delete()
 
 
 MEMORY = """

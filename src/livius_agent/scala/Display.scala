@@ -27,13 +27,13 @@ object Display {
     } finally shown.remove()
   }
 
-  private def show(mime: String, value: JsonNode): Unit = Option(shown.get).foreach(bundle => bundle.synchronized(bundle.set(mime, value): Unit))
+  private def show(mime: String, value: JsonNode): Unit = Option(shown.get).foreach(bundle => bundle.synchronized(bundle.set[JsonNode](mime, value)))
 
   /** Shows HTML, after what was shown before. */
   def displayHTML(html: String): Unit = Option(shown.get).foreach { bundle =>
     bundle.synchronized {
       val before = Option(bundle.get("text/html")).fold("")(_.asText)
-      bundle.put("text/html", before + html): Unit
+      bundle.put("text/html", before + html)
     }
   }
 
@@ -127,7 +127,7 @@ object Display {
 
   private def fields(cells: Seq[(String, Any)]): JsonNode = {
     val made = make.objectNode
-    for ((name, cell) <- cells) made.set(name, asJson(cell)): Unit
+    for ((name, cell) <- cells) made.set[JsonNode](name, asJson(cell))
     made
   }
 

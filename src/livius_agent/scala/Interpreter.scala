@@ -11,6 +11,7 @@ import scala.reflect.internal.util.{CodeAction, Position}
 import scala.tools.nsc.Settings
 import scala.tools.nsc.interpreter.{IMain, Naming, Results}
 import scala.tools.nsc.interpreter.shell.ReplReporterImpl
+import scala.util.Try
 import scala.util.matching.Regex
 
 object Interpreter {
@@ -115,7 +116,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       case Right((trees, _, _))     => runAll(pieces(code, trees.asInstanceOf[List[repl.global.Tree]]), guard)
     } catch {
       case _: InterruptedException => ScalaResult.Interrupted
-      case failure: Throwable      => ScalaResult.error(s"the compiler failed: $failure")
+      case failure: Throwable      => ScalaResult.error(s"the compiler failed: ${told(failure)}")
     }
   }
 
@@ -142,7 +143,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
         case Left(failure) =>
           val cause = unwrapped(failure)
           if (cause.isInstanceOf[InterruptedException]) ScalaResult.Interrupted
-          else ScalaResult.error(cause.toString, traceback(cause, line.packageName))
+          else ScalaResult.error(told(cause), traceback(cause, line.packageName))
       }
   }
 
@@ -204,8 +205,11 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       else (all.take(LongestTraceback / 2) :+ "  ...") ++ all.takeRight(LongestTraceback / 2)
     }
     val causes = Iterator.iterate(failure.getCause)(_.getCause).takeWhile(_ != null).take(10)
-    frames(failure) ++ causes.flatMap(cause => s"Caused by: $cause" +: frames(cause))
+    frames(failure) ++ causes.flatMap(cause => s"Caused by: ${told(cause)}" +: frames(cause))
   }
+
+  /** A user's own exception may fail to say what it is. */
+  private def told(failure: Throwable): String = Try(failure.toString).getOrElse(failure.getClass.getName)
 
   @tailrec private def unwrapped(failure: Throwable): Throwable = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException if failure.getCause != null =>

@@ -159,10 +159,20 @@ class OneLakeFileSystem extends FileSystem {
 }
 
 /** The same for programs that use Hadoop's other interface, as streaming checkpoints do. */
-final class OneLakeAbfs(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri, new OneLakeFileSystem, conf, "abfs", false) {
+abstract class OneLakeContext(uri: URI, conf: Configuration, scheme: String)
+    extends DelegateToFileSystem(OneLakeContext.quoted(uri), OneLakeContext.files(uri), conf, scheme, false) {
   override def getUriDefaultPort: Int = -1
 }
 
-final class OneLakeAbfss(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri, new OneLakeFileSystem, conf, "abfss", false) {
-  override def getUriDefaultPort: Int = -1
+object OneLakeContext {
+  // It takes the authority apart and puts it together without quoting it again: a blank in a workspace's name would be an error.
+  private def quoted(uri: URI) = URI.create(s"${uri.getScheme}://${uri.getRawAuthority.replace("%", "%25")}/")
+
+  private def files(uri: URI) = new OneLakeFileSystem {
+    override def initialize(quoted: URI, conf: Configuration): Unit = super.initialize(uri, conf)
+  }
 }
+
+final class OneLakeAbfs(uri: URI, conf: Configuration) extends OneLakeContext(uri, conf, "abfs")
+
+final class OneLakeAbfss(uri: URI, conf: Configuration) extends OneLakeContext(uri, conf, "abfss")
