@@ -57,7 +57,7 @@ object Display {
     }).map(cellsOf)
     val names = rows.flatMap(_.map(_._1)).distinct
     val types = names.map { name =>
-      val all = rows.flatMap(_.collect { case (`name`, cell) if cell != null => typeOf(cell) }).distinct
+      val all = rows.flatMap(_.collect { case (`name`, cell) if cell != null && cell != None => typeOf(cell) }).distinct
       require(all.size < 2, s"The column $name holds both ${all.mkString(" and ")}.")
       name -> all.headOption.getOrElse("NULL_TYPE")
     }

@@ -209,7 +209,10 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
   }
 
   /** A user's own exception may fail to say what it is. */
-  private def told(failure: Throwable): String = Try(failure.toString).getOrElse(failure.getClass.getName)
+  private def told(failure: Throwable): String = Try(failure.toString).getOrElse {
+    val named = Iterator.iterate[Class[_]](failure.getClass)(_.getSuperclass).find(!_.isAnonymousClass)
+    s"${Naming.unmangle(named.fold("An exception")(_.getName))} (it has no message: getMessage failed)"
+  }
 
   @tailrec private def unwrapped(failure: Throwable): Throwable = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException if failure.getCause != null =>
