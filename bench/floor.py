@@ -1,31 +1,42 @@
-"""The floor: plain PySpark in one process, asked over its standard input, one JSON line a time.
+"""What Livius is measured against, in one process: plain PySpark, or a Spark Connect client.
 
-Run by the runtime's Python with the same conf that a Livius driver has.
+Run by the runtime's Python with the conf of a Livius driver. Reads JSON lines: the first says what
+to start (``conf``, ``connect``), each further one what to do (``work``, ``table``); answers each
+with the seconds that it took.
 """
 
 import json
 import sys
 import time
 
-began = time.monotonic()
+began = time.perf_counter()
 spec = json.loads(sys.stdin.readline())
 
-from pyspark import SparkConf, SparkContext  # noqa: E402 - importing is part of what is measured
-from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql import SparkSession  # noqa: E402 - importing is part of what is measured
 
-conf = SparkConf().setAll(list(spec["conf"].items()))
-builder = SparkSession.builder.config(conf=conf)
+builder = SparkSession.builder
+if spec["connect"]:
+    builder = builder.remote("local[*]")
+for key, value in spec["conf"].items():
+    builder = builder.config(key, value)
 spark = builder.getOrCreate()
-SparkContext.setLogLevel(spark.sparkContext, "ERROR")
-print(json.dumps({"ready": time.monotonic() - began}), flush=True)
+if not spec["connect"]:
+    spark.sparkContext.setLogLevel("ERROR")
+
+
+def answer(seconds: float) -> None:
+    """Say how long it took."""
+    print(json.dumps({"seconds": seconds}), flush=True)
+
 
 WORK = {
-    "1+1": lambda: eval("1 + 1"),
-    "select 1": lambda: spark.sql("select 1").collect(),
-    "table": lambda: spark.sql(f"select * from delta.`{spec['table']}` limit 1").collect(),
+    "1 + 1": lambda _: eval("1 + 1"),
+    "select 1": lambda _: spark.sql("select 1").collect(),
+    "table": lambda path: spark.sql(f"select * from delta.`{path}` limit 1").collect(),
 }
+answer(time.perf_counter() - began)
 for line in sys.stdin:
-    name = line.strip()
+    asked = json.loads(line)
     start = time.perf_counter()
-    WORK[name]()
-    print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
+    WORK[asked["work"]](asked.get("table"))
+    answer(time.perf_counter() - start)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ import uvicorn
 
 import livius_agent.wire
 from livius import __version__
+from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
@@ -39,7 +38,6 @@ from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
 from livius.adapters.metastore import LocalMetastore
 from livius.adapters.outputs import FileOutputs
-from livius.adapters.runtimes import Runtime
 from livius.adapters.store import SqlStore, open_store
 from livius.api import authority, driver, fabric, home
 from livius.api.app import create_app
@@ -54,6 +52,7 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, Workspace, database_name
 from livius.domain.session import EndCause
+from livius.installation.agent import ensure_agent
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
 from livius.installation.tls import Certificates
@@ -107,6 +106,7 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
             ):
                 group.create_task(service, name=name)
             await gateway.announce()
+            group.create_task(gateway.archive.run(), name="class archive")
             await stop.wait()
             await gateway.end(keep_drivers=keep_drivers)
             raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else
@@ -133,6 +133,7 @@ class _Gateway:
     queue: WorkQueue[SessionId]
     housekeeping: Housekeeping
     metastore: LocalMetastore
+    archive: ClassArchive
     https: _Server
     http: _Server
     changes: LocalChanges
@@ -184,17 +185,12 @@ async def _compose(prepared: Prepared) -> _Gateway:
     tenant = _tenant(paths)
     sample_app = ensure_sample(paths.sample, FileClients(paths.clients), clock)
     sample = await _ensure_sample(store, clock, PrincipalId(sample_app.object_id))
-    agent = _agent_package(paths.root)
-    runtime = Runtime(
-        name=prepared.runtime.name,
-        python=prepared.runtime.python,
-        spark_home=prepared.runtime.spark_home,
-        jars=prepared.runtime.jars,
-        java=prepared.java.binary,
-    )
+    agent = ensure_agent(paths.root)
+    runtime = prepared.launchable()
     metastore = LocalMetastore(
         paths.metastore, runtime, agent, lakehouses=paths.onelake, names=paths.names
     )
+    archive = prepared.class_archive()
     launcher = LocalLauncher(
         LocalLaunch(
             drivers=paths.drivers,
@@ -211,6 +207,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         {runtime.name: runtime},
         metastore.uri,
+        lambda _: archive.options(),
     )
     links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
     changes = LocalChanges(most=settings.max_held)
@@ -284,6 +281,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             retention=settings.retention,
         ),
         metastore=metastore,
+        archive=archive,
         https=_listener(app, prepared.ports.https, prepared.certificates),
         http=_listener(app, prepared.ports.http, None),
         changes=changes,
@@ -378,23 +376,3 @@ async def _ensure_sample(store: Store, clock: SystemClock, admin: PrincipalId) -
     )
     await store.add_lakehouse(lakehouse)
     return Sample(workspace, lakehouse)
-
-
-def _agent_package(root: Path) -> Path:
-    """Return a folder that holds the agent's package and nothing else.
-
-    A driver's Python gets this folder, not ours: it must not find the gateway's packages. The
-    name is the content's digest, so that running drivers keep the files that they started with.
-    """
-    source = Path(livius_agent.wire.__file__).parent
-    files = sorted(source.glob("*.py"))
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-    folder = root / "agent" / digest
-    if not folder.exists():
-        partial = folder.with_name(f"{digest}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / source.name).mkdir(parents=True)
-        for file in files:
-            shutil.copy2(file, partial / source.name)
-        partial.rename(folder)
-    return folder

@@ -41,7 +41,10 @@ _LONGEST_PAUSE: Final = 2.0
 _REFUSALS: Final = 3
 _ANSWER_WITHIN: Final = 10.0
 _GATHER: Final = 0.005
-"""How long small pieces of output are gathered before the next frame; the first goes at once."""
+"""How long small pieces of output are gathered before the next frame.
+
+The first goes at once, and so does what comes with a statement's end.
+"""
 
 
 class Unwanted(Exception):
@@ -69,6 +72,7 @@ class Link:
         self._on_message = on_message
         self._outbox: deque[FromAgent] = deque()
         self._news = asyncio.Event()
+        self._end = asyncio.Event()
         self._delivered = asyncio.Event()
         self._ready: Ready | None = None
         self._beat_seconds = 1.0
@@ -77,6 +81,8 @@ class Link:
     def changed(self) -> None:
         """An entry of the ledger has something to send."""
         self._news.set()
+        if any(_is_unsaid(entry) for entry in self._ledger):
+            self._end.set()
 
     def say(self, message: FromAgent) -> None:
         """Send a message on this link or the next one."""
@@ -91,11 +97,7 @@ class Link:
 
     async def delivered(self, seconds: float) -> None:
         """Wait until what was said has been sent, or for the seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._delivered.wait()
-        except TimeoutError:
-            return
+        await _within(seconds, self._delivered)
 
     async def run(self) -> None:
         """Keep a link until it is unwanted.
@@ -200,14 +202,12 @@ class Link:
     async def _send_all(self, socket: websockets.ClientConnection) -> None:
         while True:
             self._news.clear()
+            self._end.clear()
             if await self._send_news(socket):
-                await asyncio.sleep(_GATHER)
+                await _within(_GATHER, self._end)
                 continue
             self._delivered.set()
-            try:
-                async with asyncio.timeout(self._beat_seconds):
-                    await self._news.wait()
-            except TimeoutError:
+            if not await _within(self._beat_seconds, self._news):
                 await socket.send(encode(Beat(busy=self.busy())))
 
     async def _send_news(self, socket: websockets.ClientConnection) -> bool:
@@ -220,15 +220,25 @@ class Link:
             while (piece := entry.next_output()) is not None:
                 await socket.send(encode(piece))
                 more = entry.finished is None
-            if _is_to_be_finished(entry) and entry.finished is not None:
+            if _is_unsaid(entry) and entry.sent >= entry.size and entry.finished is not None:
                 entry.seq += 1
                 entry.finished_sent = True
                 await socket.send(encode(replace(entry.finished, seq=entry.seq)))
         return more
 
 
-def _is_to_be_finished(entry: Entry) -> bool:
-    return entry.finished is not None and entry.sent >= entry.size and not entry.finished_sent
+def _is_unsaid(entry: Entry) -> bool:
+    """Tell whether a statement has ended and the gateway has not been told."""
+    return entry.finished is not None and not entry.finished_sent
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event; tell whether it came in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 class _Refused(Exception):

@@ -34,6 +34,8 @@ EXIT_RECORD: Final = "exit.json"
 STDOUT: Final = "stdout.log"
 STDERR: Final = "stderr.log"
 WORK: Final = "work"
+CLASSES: Final = "classes.jsa"
+"""The archive that `livius_agent.training` leaves in its folder."""
 
 MARKER: Final = "LIVIUS_DRIVER"
 """The variable that every process of a driver inherits; its value is the keeper's folder."""

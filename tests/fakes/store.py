@@ -256,12 +256,17 @@ class MemoryStore:
         return self._workspaces.get(workspace)
 
     async def find(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId, principal: PrincipalId
+        self,
+        workspace: WorkspaceId,
+        lakehouse: LakehouseId,
+        principal: PrincipalId,
+        session: SessionId | None = None,
     ) -> Found:
         return Found(
             workspace=self._workspaces.get(workspace),
             lakehouse=self._lakehouses.get(lakehouse),
             role=self._roles.get((workspace, principal)),
+            session=self._sessions.get(session) if session is not None else None,
         )
 
     async def places(self) -> Sequence[NamedPlace]:

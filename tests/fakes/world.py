@@ -26,6 +26,7 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
+from livius.usecases.access import SessionPath
 from livius.usecases.context import Context, Rules
 from livius_agent.wire import FromGateway
 
@@ -244,6 +245,9 @@ class World:
     @property
     def place(self) -> tuple[str, str]:
         return self.workspace.id, self.lakehouse.id
+
+    def path(self, session: SessionId) -> SessionPath:
+        return SessionPath(*self.place, session)
 
 
 def with_rules(world: World, **changes: object) -> Context:

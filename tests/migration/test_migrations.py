@@ -1,5 +1,6 @@
 """The schema that the migrations make is the one that the code has."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from livius.adapters.store import SchemaMismatch, migrate
+from livius.adapters.store import SchemaMismatch, open_store
 from livius.adapters.store.engine import open_engine
+from livius.adapters.store.migrate import migrate
 from livius.adapters.store.schema import METADATA
 
 
@@ -47,3 +49,15 @@ def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> N
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     assert found == "9999"
     engine.dispose()
+
+
+def test_opening_knows_without_alembic_whether_there_is_something_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(tmp_path / "livius.db").close()
+    with monkeypatch.context() as patch:
+        # A present database is opened without it; one that isn't can't be.
+        patch.setitem(sys.modules, "livius.adapters.store.migrate", None)
+        open_store(tmp_path / "livius.db").close()
+        with pytest.raises(ImportError):
+            open_store(tmp_path / "other.db")

@@ -67,9 +67,6 @@ class Life(RuleBasedStateMachine):
         found: Session = self.do(self.world.store.session(session))
         return found
 
-    def path(self, session: SessionId) -> tuple[str, str, str]:
-        return (*self.world.place, session)
-
     def teardown(self) -> None:
         self.loop.close()
 
@@ -130,7 +127,7 @@ class Life(RuleBasedStateMachine):
             submit_statement(
                 self.world.context,
                 self.world.admin,
-                self.path(session),
+                self.world.path(session),
                 code="1",
                 kind=None,
                 source_id=None,
@@ -141,7 +138,7 @@ class Life(RuleBasedStateMachine):
     @rule(session=sessions, number=st.integers(0, 3))
     def cancel(self, session: SessionId, number: int) -> None:
         work = cancel_statement(
-            self.world.context, self.world.admin, self.path(session), str(number)
+            self.world.context, self.world.admin, self.world.path(session), str(number)
         )
         self.do(work)
         self.deliver()
@@ -170,7 +167,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(session=sessions)
     def delete(self, session: SessionId) -> None:
-        self.do(delete_session(self.world.context, self.world.admin, *self.world.place, session))
+        self.do(delete_session(self.world.context, self.world.admin, self.world.path(session)))
 
     @rule(minutes=st.integers(1, 10))
     def wait(self, minutes: int) -> None:

@@ -113,19 +113,19 @@ async def test_roles_decide(world: World) -> None:
     assert (total, page[0].session.id) == (1, session.id)
     for other in (viewer, contributor):
         with pytest.raises(NotFound):
-            await get_session(world.context, other, *world.place, session.id)
+            await get_session(world.context, other, world.path(session.id))
     mine = await create_session(world.context, contributor, *world.place, CreateSession())
-    seen = await get_session(world.context, world.admin, *world.place, mine.session.id)
+    seen = await get_session(world.context, world.admin, world.path(mine.session.id))
     assert seen.session.id == mine.session.id
 
 
 async def test_a_deleted_session_is_not_found_at_once_and_its_driver_ends(world: World) -> None:
     session = await ready(world)
-    await delete_session(world.context, world.admin, *world.place, session.id)
+    await delete_session(world.context, world.admin, world.path(session.id))
     with pytest.raises(NotFound):
-        await get_session(world.context, world.admin, *world.place, session.id)
+        await get_session(world.context, world.admin, world.path(session.id))
     with pytest.raises(NotFound):
-        await delete_session(world.context, world.admin, *world.place, session.id)
+        await delete_session(world.context, world.admin, world.path(session.id))
     await world.settle(session.id)
     ended = await present(world, session)
     assert (ended.phase, ended.end_cause) == (Phase.STOPPED, EndCause.DELETED)
@@ -137,7 +137,7 @@ async def test_a_session_deleted_while_it_starts_leaves_no_driver(world: World, 
     session = await created(world)
     for _ in range(steps):
         await world.reconciler.step(session.id)
-    await delete_session(world.context, world.admin, *world.place, session.id)
+    await delete_session(world.context, world.admin, world.path(session.id))
     await world.settle(session.id)
     assert (await present(world, session)).phase is Phase.STOPPED
     assert world.launcher.alive == {}
@@ -193,7 +193,7 @@ async def test_a_driver_that_dies_gives_every_open_statement_an_end_with_the_rea
     world: World,
 ) -> None:
     session = await ready(world)
-    path = (*world.place, session.id)
+    path = world.path(session.id)
     for _ in range(2):
         await submit_statement(
             world.context, world.admin, path, code="1", kind=None, source_id=None
@@ -234,7 +234,7 @@ async def test_our_own_outage_does_not_count_against_a_driver(world: World) -> N
 async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
     idle, busy = await ready(world), await ready(world)
     await submit_statement(
-        world.context, world.admin, (*world.place, busy.id), code="1", kind=None, source_id=None
+        world.context, world.admin, world.path(busy.id), code="1", kind=None, source_id=None
     )
     house = Housekeeping(
         store=world.store,
@@ -261,7 +261,7 @@ async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
 async def test_reset_timeout_starts_the_idle_time_anew(world: World) -> None:
     session = await ready(world)
     world.clock.advance(timedelta(minutes=19))
-    await reset_timeout(world.context, world.admin, *world.place, session.id)
+    await reset_timeout(world.context, world.admin, world.path(session.id))
     world.clock.advance(timedelta(minutes=19))
     assert await world.store.idle_sessions(now=world.clock.now()) == []
     world.clock.advance(timedelta(minutes=1))
@@ -274,7 +274,7 @@ async def test_an_ended_session_can_not_be_kept_alive(world: World) -> None:
     world.launcher.die(session.driver, DriverEnd(code=3))
     await world.settle(session.id)
     with pytest.raises(Conflict):
-        await reset_timeout(world.context, world.admin, *world.place, session.id)
+        await reset_timeout(world.context, world.admin, world.path(session.id))
 
 
 async def test_orphans_are_ended_and_wanted_drivers_are_not(world: World) -> None:

@@ -80,7 +80,7 @@ async def submit(world: World, session: Session, code: str = "1") -> StatementVi
     return await submit_statement(
         world.context,
         world.admin,
-        (*world.place, session.id),
+        world.path(session.id),
         code=code,
         kind="pyspark",
         source_id="cell",
@@ -88,8 +88,9 @@ async def submit(world: World, session: Session, code: str = "1") -> StatementVi
 
 
 async def get(world: World, session: Session, number: int = 0, **window: int) -> StatementView:
-    path = (*world.place, session.id)
-    return await get_statement(world.context, world.admin, path, str(number), Window(**window))
+    path = world.path(session.id)
+    asked = Window(**window) if window else None
+    return await get_statement(world.context, world.admin, path, str(number), asked)
 
 
 def finished(session: Session, number: int = 0, **more: object) -> Finished:
@@ -210,7 +211,7 @@ async def test_a_cancel_lost_with_a_link_is_sent_again(world: World) -> None:
     session = await ready(world)
     await submit(world, session)
     world.links.open.clear()
-    await cancel_statement(world.context, world.admin, (*world.place, session.id), "0")
+    await cancel_statement(world.context, world.admin, world.path(session.id), "0")
     entry = LedgerEntry(repl=session.repl, number=0, seq=1, size=0, finished=False)
     await attach(world, session, entry)
     assert Cancel(repl=session.repl, number=0) in world.links.sent
@@ -219,7 +220,7 @@ async def test_a_cancel_lost_with_a_link_is_sent_again(world: World) -> None:
 async def test_cancelled_is_said_only_when_the_code_has_stopped(world: World) -> None:
     session = await ready(world)
     await submit(world, session)
-    path = (*world.place, session.id)
+    path = world.path(session.id)
     await cancel_statement(world.context, world.admin, path, "0")
     assert (await get(world, session)).statement.phase is Phase.CANCELLING
     await report(
@@ -234,7 +235,7 @@ async def test_a_waiting_statement_is_cancelled_at_once_and_never_sent(world: Wo
     session = await ready(world)
     await submit(world, session)
     await submit(world, session)
-    await cancel_statement(world.context, world.admin, (*world.place, session.id), "1")
+    await cancel_statement(world.context, world.admin, world.path(session.id), "1")
     assert (await get(world, session, 1)).statement.phase is Phase.CANCELLED
     await report(world.context, session, finished(session, 0))
     assert [m.number for m in world.links.sent if isinstance(m, Run)] == [0]
@@ -244,7 +245,7 @@ async def test_cancelling_a_finished_statement_changes_nothing(world: World) -> 
     session = await ready(world)
     await submit(world, session)
     await report(world.context, session, finished(session))
-    await cancel_statement(world.context, world.admin, (*world.place, session.id), "0")
+    await cancel_statement(world.context, world.admin, world.path(session.id), "0")
     assert (await get(world, session)).statement.phase is Phase.AVAILABLE
 
 
@@ -252,9 +253,9 @@ async def test_cancelling_a_finished_statement_changes_nothing(world: World) -> 
 async def test_a_statement_that_is_not_there_is_not_found(world: World, number: str) -> None:
     session = await ready(world)
     await submit(world, session)
-    path = (*world.place, session.id)
+    path = world.path(session.id)
     with pytest.raises(NotFound):
-        await get_statement(world.context, world.admin, path, number, Window())
+        await get_statement(world.context, world.admin, path, number)
     with pytest.raises(NotFound):
         await cancel_statement(world.context, world.admin, path, number)
 
@@ -267,7 +268,7 @@ async def test_the_list_has_all_statements_with_the_heads_of_their_outputs(world
     message = Output(repl=session.repl, number=0, seq=1, offset=0, text="abcdef")
     await report(world.context, session, message)
     await report(world.context, session, finished(session, size=6))
-    path = (*world.place, session.id)
+    path = world.path(session.id)
     page, total = await list_statements(world.context, world.admin, path, skip=0, top=10)
     assert total == 2
     assert [view.text for view in page] == ["ab", ""]
@@ -278,7 +279,7 @@ async def test_a_viewer_can_not_submit(world: World) -> None:
     viewer = await world.member(Role.VIEWER)
     with pytest.raises(Forbidden):
         await submit_statement(
-            world.context, viewer, (*world.place, session.id), code="1", kind=None, source_id=None
+            world.context, viewer, world.path(session.id), code="1", kind=None, source_id=None
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from livius.domain.session import Event
 from livius.usecases.drivers import report
-from livius_agent.wire import Finished, Ready
+from livius_agent.wire import Finished, Output, Ready
 from wire.conftest import Wire
 
 HELD = {"Prefer": "wait=20"}
@@ -28,6 +28,31 @@ async def test_the_get_of_a_running_statement_ends_with_it(wire: Wire) -> None:
         await report(wire.world.context, session, done)
     assert {task.result().json()["state"] for task in asked} == {"available"}
     assert not wire.world.changes.watched
+
+
+async def test_who_reads_along_gets_what_is_printed_the_instant_that_it_is(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{wire.base}/sessions/{session.id}/statements"
+    await wire.client.post(url, json={"code": "1"})
+    said, read = ("first\n", "second\n", "the end"), 0
+    for text in said:
+        async with asyncio.TaskGroup() as group:
+            follow = group.create_task(wire.client.get(f"{url}/0?from={read}", headers=HELD))
+            plain = group.create_task(wire.client.get(f"{url}/0", headers={"Prefer": "wait=0"}))
+            await until_watched(wire)
+            printed = Output(repl=session.repl, number=0, seq=1, offset=read, text=text)
+            await report(wire.world.context, session, printed)
+        body = follow.result().json()
+        assert body["state"] == "running"
+        assert body["output"]["data"]["text/plain"] == text
+        assert "output" not in plain.result().json()
+        read += len(text)
+    done = Finished(repl=session.repl, number=0, seq=9, size=read, outcome="ok")
+    await report(wire.world.context, session, done)
+    last = (await wire.client.get(f"{url}/0?from={read - 3}", headers=HELD)).json()
+    assert (last["state"], last["output"]["data"]["text/plain"]) == ("available", "end")
+    whole = (await wire.client.get(f"{url}/0")).json()["output"]["data"]["text/plain"]
+    assert whole == "".join(said)
 
 
 async def test_the_get_of_a_starting_session_ends_when_it_is_ready(wire: Wire) -> None:

@@ -41,19 +41,21 @@ class LocalChanges:
         self._watches: dict[Topic, set[_Watch]] = {}
 
     @contextmanager
-    def watch(self, topic: Topic) -> Iterator[_Watch]:
+    def watch(self, *topics: Topic) -> Iterator[_Watch]:
         """See the port."""
         watch = _Watch(over=self._closed or self._count >= self._most)
         self._count += 1
-        self._watches.setdefault(topic, set()).add(watch)
+        for topic in topics:
+            self._watches.setdefault(topic, set()).add(watch)
         try:
             yield watch
         finally:
             self._count -= 1
-            others = self._watches[topic]
-            others.discard(watch)
-            if not others:
-                del self._watches[topic]
+            for topic in topics:
+                others = self._watches[topic]
+                others.discard(watch)
+                if not others:
+                    del self._watches[topic]
 
     @property
     def watched(self) -> int:

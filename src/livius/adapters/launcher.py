@@ -12,7 +12,7 @@ from typing import Final
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
 from livius.adapters.names import names_file, write_names
-from livius.adapters.runtimes import Runtime, module_options, spark_conf
+from livius.adapters.runtimes import Runtime, java_options, spark_conf
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
@@ -46,17 +46,23 @@ class LocalLaunch:
 
 
 class LocalLauncher:
-    """Implements `livius.ports.launcher.Launcher`. The handle of a driver is its folder."""
+    """Implements `livius.ports.launcher.Launcher`. The handle of a driver is its folder.
+
+    ``metastore`` returns the metastore's address once it answers, ``shared_classes`` Java's options
+    for a runtime's class archive as it is at that moment.
+    """
 
     def __init__(
         self,
         common: LocalLaunch,
         runtimes: Mapping[str, Runtime],
         metastore: Callable[[], Awaitable[str]],
+        shared_classes: Callable[[Runtime], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._common = common
         self._runtimes = runtimes
         self._metastore = metastore
+        self._shared_classes = shared_classes
 
     def has_runtime(self, name: str) -> bool:
         """See the port."""
@@ -120,12 +126,8 @@ class LocalLauncher:
                 address_file=str(common.address_file),
                 java=str(runtime.java),
                 java_options=(
-                    f"-Xmx{common.memory}",
-                    f"-Djava.io.tmpdir={work / 'tmp'}",
-                    # An out-of-memory JVM limps on in unknown ways; its end can be explained.
-                    "-XX:+ExitOnOutOfMemoryError",
-                    "-XX:-UsePerfData",
-                    *module_options(),
+                    *java_options(common.memory, work / "tmp"),
+                    *self._shared_classes(runtime),
                 ),
                 spark_home=str(runtime.spark_home),
                 jars=tuple(map(str, runtime.jars)),

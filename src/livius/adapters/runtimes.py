@@ -53,6 +53,18 @@ def module_options() -> tuple[str, ...]:
     )
 
 
+def java_options(heap: str, temporary: Path) -> tuple[str, ...]:
+    """Return the options of every driver's Java. ``heap`` is as Java writes it: 1g, 768m."""
+    return (
+        f"-Xmx{heap}",
+        f"-Djava.io.tmpdir={temporary}",
+        # An out-of-memory JVM limps on in unknown ways; its end can be explained.
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        *module_options(),
+    )
+
+
 _BASE_CONF: Final[Mapping[str, str]] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension,livius.Dialect",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

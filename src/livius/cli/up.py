@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import subprocess
@@ -15,12 +16,13 @@ from typing import Final
 import httpx
 import psutil
 
+from livius.adapters.archives import ArchiveFailed
 from livius.cli.client import ApiFailed, SampleClient, open_http
 from livius.cli.console import ConsoleProgress, fail, out, settings
 from livius.cli.running import count_ended
 from livius.installation.home import Connection, Home
 from livius.installation.java import find_java
-from livius.installation.prepare import prepare
+from livius.installation.prepare import prepare, prepared
 from livius.installation.progress import Progress, SetupFailed
 from livius.installation.runtime import load_runtime
 from livius.settings import Settings, clone_root
@@ -79,7 +81,9 @@ def build() -> int:
     try:
         Home(chosen.home).create()
         prepare(chosen, progress)
-    except SetupFailed as error:
+        progress.step("The class archive, with which sessions start sooner (a minute, once)")
+        asyncio.run(prepared(chosen).class_archive().make())
+    except (SetupFailed, ArchiveFailed) as error:
         return fail(str(error))
     finally:
         progress.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from livius.adapters.archives import ClassArchive
+from livius.adapters.runtimes import Runtime
+from livius.installation.agent import ensure_agent
 from livius.installation.home import Home, Ports
 from livius.installation.java import Java, ensure_java, find_java
 from livius.installation.progress import Progress, SetupFailed
@@ -22,6 +25,21 @@ class Prepared:
     java: Java
     runtime: InstalledRuntime
     certificates: Certificates
+
+    def launchable(self) -> Runtime:
+        """Return the runtime with the Java that runs it."""
+        return Runtime(
+            name=self.runtime.name,
+            python=self.runtime.python,
+            spark_home=self.runtime.spark_home,
+            jars=self.runtime.jars,
+            java=self.java.binary,
+        )
+
+    def class_archive(self) -> ClassArchive:
+        """Return the class archive of this runtime and Java, made or not."""
+        folder = self.runtime.folder / "shared-classes"
+        return ClassArchive(self.launchable(), folder, ensure_agent(self.home.root))
 
 
 def prepare(settings: Settings, progress: Progress) -> None:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 
-Topic = SessionId | tuple[ReplId, StatementNumber]
-"""A session (its life), or one statement (its end)."""
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """The topic of a statement's output: there is more of it."""
+
+    repl: ReplId
+    number: StatementNumber
+
+
+Topic = SessionId | tuple[ReplId, StatementNumber] | Printed
+"""A session (its life), one statement (its end), or a statement's output."""
 
 
 class Watch(Protocol):
-    """One caller's interest in a topic."""
+    """One caller's interest in some topics."""
 
     async def changed(self, seconds: float) -> None:
-        """Return when the topic has changed since the watch began, or after the seconds."""
+        """Return when one of them has changed since the watch began, or after the seconds."""
         ...
 
 
 class Changes(Protocol):
     """Tells watchers. Only of what this process did: a hint to look again, not a record."""
 
-    def watch(self, topic: Topic) -> AbstractContextManager[Watch]:
+    def watch(self, *topics: Topic) -> AbstractContextManager[Watch]:
         """Begin to watch. Look at the record *after* that, and no change can be missed."""
         ...
 

@@ -179,11 +179,12 @@ class Statements(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What there is of a path's workspace and lakehouse, and the caller's role; None: nothing."""
+    """What there is of the things that a path names, and the caller's role; None: nothing."""
 
     workspace: Workspace | None
     lakehouse: Lakehouse | None
     role: Role | None
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +218,11 @@ class Catalog(Protocol):
         ...
 
     async def find(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId, principal: PrincipalId
+        self,
+        workspace: WorkspaceId,
+        lakehouse: LakehouseId,
+        principal: PrincipalId,
+        session: SessionId | None = None,
     ) -> Found:
         """Return, at once, all that every request has to know of its path and its caller."""
         ...

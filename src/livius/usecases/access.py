@@ -14,6 +14,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role
 from livius.domain.session import Session
+from livius.ports.store import Found
 from livius.usecases.context import Context
 
 
@@ -25,6 +26,15 @@ class Place:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class SessionPath:
+    """A session as a request's path names it: ids that nobody has looked at yet."""
+
+    workspace: str
+    lakehouse: str
+    session: str
+
+
 async def enter(context: Context, caller: Principal, workspace: str, lakehouse: str) -> Place:
     """Return the place that a path names.
 
@@ -32,22 +42,9 @@ async def enter(context: Context, caller: Principal, workspace: str, lakehouse: 
         NotFound: there is no such workspace, or no such lakehouse in it.
         Forbidden: the caller has no role in the workspace.
     """
-    workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
-    lakehouse_id = LakehouseId(parse_id(lakehouse, what="Lakehouse"))
+    workspace_id, lakehouse_id = _ids(workspace, lakehouse)
     found = await context.store.find(workspace_id, lakehouse_id, PrincipalId(caller.oid))
-    if found.workspace is None:
-        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
-    if found.role is None:
-        raise Forbidden(
-            "InsufficientPrivileges",
-            f"{caller.name} has no role in the workspace {workspace_id}. "
-            "Ask one of its Admins for the role Contributor.",
-        )
-    if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
-        raise NotFound(
-            "ItemNotFound", f"There is no lakehouse {lakehouse_id} in the workspace {workspace_id}."
-        )
-    return Place(found.lakehouse, found.role)
+    return _place(caller, workspace_id, lakehouse_id, found)
 
 
 def may_run(place: Place) -> None:
@@ -64,22 +61,60 @@ def may_run(place: Place) -> None:
         )
 
 
-async def own_session(context: Context, caller: Principal, place: Place, session: str) -> Session:
-    """Return a session of the place that the caller may see whole and act on.
+async def own_session(
+    context: Context, caller: Principal, path: SessionPath, *, to_run: bool = False
+) -> Session:
+    """Return a session that the caller may see whole and act on.
+
+    ``to_run`` refuses who may only look, before anything is told of the session. It is one look
+    into the store, because it stands before every request about a session.
 
     Raises:
-        NotFound: no such session, a deleted one, or somebody else's.
+        NotFound: no such workspace, lakehouse or session, a deleted one, or somebody else's.
+        Forbidden: the caller has no role in the workspace, or too small a one.
     """
-    session_id = SessionId(parse_id(session, what="Session"))
-    found = await context.store.session(session_id)
+    workspace_id, lakehouse_id = _ids(path.workspace, path.lakehouse)
+    session_id = SessionId(parse_id(path.session, what="Session"))
+    found = await context.store.find(
+        workspace_id, lakehouse_id, PrincipalId(caller.oid), session_id
+    )
+    place = _place(caller, workspace_id, lakehouse_id, found)
+    if to_run:
+        may_run(place)
+    session = found.session
     if (
-        found is None
-        or found.deleted_at is not None
-        or found.lakehouse != place.lakehouse.id
-        or (found.submitter != caller.oid and place.role is not Role.ADMIN)
+        session is None
+        or session.deleted_at is not None
+        or session.lakehouse != place.lakehouse.id
+        or (session.submitter != caller.oid and place.role is not Role.ADMIN)
     ):
         raise NotFound(
             "SessionNotFound",
             f"There is no session {session_id} in this lakehouse. It may have been deleted.",
         )
-    return found
+    return session
+
+
+def _ids(workspace: str, lakehouse: str) -> tuple[WorkspaceId, LakehouseId]:
+    return (
+        WorkspaceId(parse_id(workspace, what="Workspace")),
+        LakehouseId(parse_id(lakehouse, what="Lakehouse")),
+    )
+
+
+def _place(
+    caller: Principal, workspace_id: WorkspaceId, lakehouse_id: LakehouseId, found: Found
+) -> Place:
+    if found.workspace is None:
+        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
+    if found.role is None:
+        raise Forbidden(
+            "InsufficientPrivileges",
+            f"{caller.name} has no role in the workspace {workspace_id}. "
+            "Ask one of its Admins for the role Contributor.",
+        )
+    if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
+        raise NotFound(
+            "ItemNotFound", f"There is no lakehouse {lakehouse_id} in the workspace {workspace_id}."
+        )
+    return Place(found.lakehouse, found.role)

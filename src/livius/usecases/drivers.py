@@ -19,6 +19,7 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.domain.statement import Phase as StatementPhase
+from livius.ports.changes import Printed
 from livius.usecases.context import Context
 from livius.usecases.statements import pump_repl, send_run
 from livius_agent.wire import (
@@ -164,6 +165,7 @@ async def _report_statement(
                 data=message.text.encode("utf-8", errors="replace"),
             )
             _acknowledge(context, session, message, offset=size, finished=False)
+            context.changes.notify(Printed(session.repl, number))
         case Progress():
             share = min(1.0, max(0.0, message.value))
             await context.store.set_progress(session.repl, number, share)

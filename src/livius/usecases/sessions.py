@@ -13,7 +13,7 @@ from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
-from livius.usecases.access import Place, enter, may_run, own_session
+from livius.usecases.access import Place, SessionPath, enter, may_run, own_session
 from livius.usecases.context import Context
 
 MAX_NAME_CHARS: Final = 256
@@ -140,9 +140,7 @@ def _check_tags(tags: Mapping[str, str]) -> None:
 async def get_session(
     context: Context,
     caller: Principal,
-    workspace: str,
-    lakehouse: str,
-    session: str,
+    path: SessionPath,
     *,
     hold: timedelta = timedelta(),
 ) -> SessionView:
@@ -151,14 +149,13 @@ async def get_session(
     While it starts, the answer is held for up to ``hold``, until it is ready or has ended:
     clients that ask on a schedule then wait for Spark and not for their schedule.
     """
-    place = await enter(context, caller, workspace, lakehouse)
-    found = await own_session(context, caller, place, session)
+    found = await own_session(context, caller, path)
     if hold and found.phase in _ON_THE_WAY:
         with context.changes.watch(found.id) as watch:
-            found = await own_session(context, caller, place, session)
+            found = await own_session(context, caller, path)
             if found.phase in _ON_THE_WAY and found.goal is Goal.RUN:
                 await watch.changed(hold.total_seconds())
-        found = await own_session(context, caller, place, session)
+        found = await own_session(context, caller, path)
     return (await _with_work(context, [found]))[0]
 
 
@@ -179,16 +176,12 @@ async def _with_work(context: Context, sessions: Sequence[Session]) -> Sequence[
     return [SessionView(session, busy=session.id in busy) for session in sessions]
 
 
-async def delete_session(
-    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
-) -> None:
+async def delete_session(context: Context, caller: Principal, path: SessionPath) -> None:
     """Mark a session deleted, and have its driver ended.
 
     From now on it is not found; monitoring keeps its record.
     """
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
-    found = await own_session(context, caller, place, session)
+    found = await own_session(context, caller, path, to_run=True)
     await context.store.want_stop(
         found.id,
         deleted_at=context.clock.now(),
@@ -199,17 +192,13 @@ async def delete_session(
     context.wake(found.id)
 
 
-async def reset_timeout(
-    context: Context, caller: Principal, workspace: str, lakehouse: str, session: str
-) -> None:
+async def reset_timeout(context: Context, caller: Principal, path: SessionPath) -> None:
     """Start the session's idle time anew.
 
     Raises:
         Conflict: the session has ended.
     """
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
-    found = await own_session(context, caller, place, session)
+    found = await own_session(context, caller, path, to_run=True)
     if found.phase not in ACCEPTING or found.goal is Goal.STOP:
         raise Conflict(
             "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."

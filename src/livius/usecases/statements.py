@@ -22,8 +22,9 @@ from livius.domain.statement import (
     Statement,
     cancelled_before_start,
 )
+from livius.ports.changes import Printed, Topic
 from livius.ports.store import NewStatement
-from livius.usecases.access import enter, may_run, own_session
+from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
 from livius_agent.wire import Cancel, Run
 
@@ -36,15 +37,20 @@ _UTF8_CONTINUATION: Final = 0b1000_0000
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """A statement and the text it printed, whole or in part; empty before it ends."""
+    """A statement and the text it printed; ``whole`` unless only a window of it was asked for.
+
+    Before the statement ends there is text only for who asked for a window: who reads on from
+    where it was, while others take any output for the end.
+    """
 
     statement: Statement
     text: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which bytes of the text to give; all by default (Fabric contract 2.6)."""
+    """Which bytes of the text to give (Fabric contract 2.6)."""
 
     offset: int = 0
     size: int | None = None
@@ -79,7 +85,7 @@ def parse_kind(kind: str | None) -> Kind:
 async def submit_statement(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     *,
     code: str,
     kind: str | None,
@@ -87,12 +93,12 @@ async def submit_statement(
 ) -> StatementView:
     """Record a statement, durably, then have it run.
 
-    While the session starts it waits. ``path`` is workspace, lakehouse, session.
+    While the session starts it waits.
 
     Raises:
         NotFound: there is no such session, or it has ended.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_kind(kind)
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
     statement = await context.store.add_statement(
@@ -118,13 +124,6 @@ async def submit_statement(
         # The link may have opened, or the repl become free, since we looked.
         await pump(context, session)
     return StatementView(statement, "")
-
-
-async def _session(context: Context, caller: Principal, path: tuple[str, str, str]) -> Session:
-    workspace, lakehouse, session = path
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
-    return await own_session(context, caller, place, session)
 
 
 def send_run(context: Context, statement: Statement) -> None:
@@ -162,25 +161,30 @@ async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
 async def get_statement(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     number: str,
-    window: Window,
+    window: Window | None = None,
     *,
     hold: timedelta = timedelta(),
 ) -> StatementView:
     """Return one statement, with its output if it has ended.
 
-    Before that, the answer is held for up to ``hold`` and given the instant that it ends.
+    Before that, the answer is held for up to ``hold`` and given the instant that it ends; to who
+    asked for a window also when there is text in it.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_number(number)
-    found = await context.store.statement(session.repl, parsed)
-    if hold and found is not None and found.phase not in FINAL:
-        with context.changes.watch((session.repl, parsed)) as watch:
-            found = await context.store.statement(session.repl, parsed)
-            if found is not None and found.phase not in FINAL:
+    topics: list[Topic] = [(session.repl, parsed)]
+    if window is not None:
+        topics.append(Printed(session.repl, parsed))
+    with context.changes.watch(*topics) as watch:
+        # Watched before it is looked at, so that no change falls between the two.
+        found = await context.store.statement(session.repl, parsed)
+        if hold and found is not None and found.phase not in FINAL:
+            size = await context.outputs.size(session.id, session.repl, parsed)
+            if window is None or size <= window.offset:
                 await watch.changed(hold.total_seconds())
-                found = await context.store.statement(session.repl, parsed)
+            found = await context.store.statement(session.repl, parsed)
     if found is None:
         raise _no_statement(number)
     return await _with_output(context, found, window)
@@ -189,30 +193,34 @@ async def get_statement(
 async def list_statements(
     context: Context,
     caller: Principal,
-    path: tuple[str, str, str],
+    path: SessionPath,
     *,
     skip: int,
     top: int,
 ) -> tuple[Sequence[StatementView], int]:
     """Return one page of a session's statements, with the heads of their outputs."""
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
     head = Window(size=context.rules.inline_bytes)
-    return [await _with_output(context, statement, head) for statement in found], total
+    return [
+        await _with_output(context, statement, head if statement.phase in FINAL else None)
+        for statement in found
+    ], total
 
 
-async def _with_output(context: Context, found: Statement, window: Window) -> StatementView:
-    if found.phase not in FINAL or found.ending is None:
+async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
+    if window is None and found.phase not in FINAL:
         return StatementView(found, "")
+    asked = window or Window()
     raw = await context.outputs.read(
-        found.session, found.repl, found.number, offset=window.offset, size=window.size
+        found.session, found.repl, found.number, offset=asked.offset, size=asked.size
     )
-    if found.ending.data_elsewhere:
+    if found.ending is not None and found.ending.data_elsewhere:
         data = json.loads(
             await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
         )
         found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
-    return StatementView(found, _whole_characters(raw))
+    return StatementView(found, _whole_characters(raw), whole=window is None)
 
 
 def _whole_characters(raw: bytes) -> str:
@@ -224,13 +232,13 @@ def _whole_characters(raw: bytes) -> str:
 
 
 async def cancel_statement(
-    context: Context, caller: Principal, path: tuple[str, str, str], number: str
+    context: Context, caller: Principal, path: SessionPath, number: str
 ) -> None:
     """Have a statement stopped.
 
     One that waits is cancelled at once; to a finished one nothing happens, as in classic Livy.
     """
-    session = await _session(context, caller, path)
+    session = await own_session(context, caller, path, to_run=True)
     parsed = parse_number(number)
     found = await context.store.statement(session.repl, parsed)
     if found is None:

@@ -1,6 +1,6 @@
 """The records in a relational database: SQLite through SQLAlchemy Core, schema by Alembic."""
 
-from livius.adapters.store.engine import SchemaMismatch, migrate, open_store
+from livius.adapters.store.engine import SchemaMismatch, open_store
 from livius.adapters.store.store import SqlStore
 
-__all__ = ["SchemaMismatch", "SqlStore", "migrate", "open_store"]
+__all__ = ["SchemaMismatch", "SqlStore", "open_store"]

@@ -63,6 +63,12 @@ def statement_of(row: Row[Any]) -> Statement:
     return Statement(**values)
 
 
+def statement_row(statement: Statement) -> dict[str, Any]:
+    """Return the column values of a statement."""
+    values = {entry.name: getattr(statement, entry.name) for entry in dataclasses.fields(statement)}
+    return {**values, "ending": ending_row(statement.ending)}
+
+
 def ending_row(ending: Ending | None) -> dict[str, Any] | None:
     """Return an ending as JSON."""
     return None if ending is None else dataclasses.asdict(ending)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import (
@@ -28,6 +28,7 @@ _HAS_OPEN_STATEMENT = (
     .where(STATEMENTS.c.session == SESSIONS.c.id, STATEMENTS.c.phase.in_(OPEN))
     .exists()
 )
+_SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("id"))
 
 
 class SqlSessions:
@@ -53,7 +54,7 @@ class SqlSessions:
 
     async def session(self, session: SessionId) -> Session | None:
         """See the port."""
-        return await self._transactions.run(lambda connection: _find(connection, session))
+        return await self._transactions.run(lambda connection: find_session(connection, session))
 
     async def session_of_driver(self, driver: DriverId) -> Session | None:
         """See the port."""
@@ -98,7 +99,7 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
-            present = _find(connection, session)
+            present = find_session(connection, session)
             if present is None or present.phase not in sources(event):
                 return None
             moved = present.after(event, at=at)
@@ -112,7 +113,7 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
-            present = _find(connection, session)
+            present = find_session(connection, session)
             if present is None or present.phase not in sources(Event.DRIVER_ENDED):
                 return None
             moved = present.after(Event.DRIVER_ENDED, at=at)
@@ -140,7 +141,7 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
-            present = _find(connection, session)
+            present = find_session(connection, session)
             if present is None:
                 return None
             first = present.goal is Goal.RUN and present.phase in LIVE
@@ -204,7 +205,7 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> None:
-            present = _find(connection, session)
+            present = find_session(connection, session)
             if present is None or present.phase not in FINAL:
                 return
             connection.execute(delete(STATEMENTS).where(STATEMENTS.c.session == session))
@@ -214,8 +215,9 @@ class SqlSessions:
         await self._transactions.run(work)
 
 
-def _find(connection: Connection, session: SessionId) -> Session | None:
-    row = connection.execute(select(SESSIONS).where(SESSIONS.c.id == session)).first()
+def find_session(connection: Connection, session: SessionId) -> Session | None:
+    """Return a session, inside of a transaction."""
+    row = connection.execute(_SESSION, {"id": session}).first()
     return session_of(row) if row else None
 
 

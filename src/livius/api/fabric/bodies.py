@@ -154,7 +154,7 @@ def activities_body(views: Sequence[SessionView], *, total: int) -> dict[str, An
 
 
 def statement_body(view: StatementView) -> dict[str, Any]:
-    """Return one statement. Before it ends there is no ``output``."""
+    """Return one statement. Before it ends there is no ``output`` but for who reads along."""
     statement = view.statement
     body: dict[str, Any] = {
         "id": statement.number,
@@ -167,11 +167,13 @@ def statement_body(view: StatementView) -> dict[str, Any]:
         "completed": _milliseconds(statement.ended_at),
     }
     if statement.phase in FINAL:
-        body["output"] = _output(statement, view.text)
+        body["output"] = _output(statement, view)
+    elif view.text:
+        body["output"] = _ok(statement, {"text/plain": view.text})
     return _present(body)
 
 
-def _output(statement: Statement, text: str) -> dict[str, Any]:
+def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
     """Return a finished statement's output.
 
     On an error there is no ``data`` at all: the documented sample takes any ``data`` for a result.
@@ -181,11 +183,11 @@ def _output(statement: Statement, text: str) -> dict[str, Any]:
         raise AssertionError("a final statement has an ending")
     if ending.ok and statement.phase is StatementPhase.AVAILABLE:
         data: dict[str, Any] = {}
-        plain = text.rstrip()
+        # Windows are put together again, so nothing is taken from their ends.
+        plain = view.text.rstrip() if view.whole else view.text
         if plain or ending.with_text:
             data["text/plain"] = plain
-        data.update(ending.data or {})
-        return {"status": "ok", "execution_count": statement.number, "data": data}
+        return _ok(statement, data | dict(ending.data or {}))
     output: dict[str, Any] = {
         "status": "error",
         "execution_count": statement.number,
@@ -193,9 +195,13 @@ def _output(statement: Statement, text: str) -> dict[str, Any]:
         "evalue": ending.evalue or "",
         "traceback": list(ending.traceback),
     }
-    if text:
-        output["stdout"] = text
+    if view.text:
+        output["stdout"] = view.text
     return output
+
+
+def _ok(statement: Statement, data: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "ok", "execution_count": statement.number, "data": data}
 
 
 def statements_body(views: Sequence[StatementView], *, total: int) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from livius.api.auth import CurrentCaller
+from livius.api.auth import current
 from livius.api.errors import envelope
 from livius.api.fabric.bodies import (
     activities_body,
@@ -16,15 +17,23 @@ from livius.api.fabric.bodies import (
     statement_body,
     statements_body,
 )
-from livius.api.fabric.requests import SessionRequest, StatementRequest
+from livius.api.fabric.requests import (
+    SessionRequest,
+    StatementRequest,
+    read_body,
+    read_count,
+)
 from livius.api.holding import asked_hold, unless_gone
+from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.usecases import sessions, statements
+from livius.usecases.access import SessionPath
 from livius.usecases.context import Context
 from livius.usecases.statements import Window
 
 _BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
 _MAX_PAGE: Final = 1000
+_VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Id = Annotated[str, Path(max_length=100)]
 Top = Annotated[int, Query(alias="$top", ge=0, le=_MAX_PAGE)]
@@ -39,20 +48,21 @@ class Where:
     workspace: str
     lakehouse: str
 
-    def session(self, session: str) -> tuple[str, str, str]:
+    def session(self, session: str) -> SessionPath:
         """Return the path of a session, as use cases take it."""
-        return self.workspace, self.lakehouse, session
+        return SessionPath(self.workspace, self.lakehouse, session)
 
 
-def _where(
-    caller: CurrentCaller,
-    workspace: Id,
-    lakehouse: Id,
-    version: Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$")],
-) -> Where:
-    """Take any version date: Fabric's own clients send different ones for the same API."""
-    del version
-    return Where(caller, workspace, lakehouse)
+async def _where(request: Request) -> Where:
+    """Take any version date: Fabric's own clients send different ones for the same API.
+
+    It reads the path itself: what every request passes through costs half without declarations.
+    """
+    caller = await current(request)
+    path = request.path_params
+    if not _VERSION.fullmatch(path["version"]):
+        raise Invalid("InvalidInput", "version is a date like 2023-12-01.", field="version")
+    return Where(caller, path["workspace"], path["lakehouse"])
 
 
 Here = Annotated[Where, Depends(_where)]
@@ -61,8 +71,8 @@ Here = Annotated[Where, Depends(_where)]
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
     routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"])
+    _add_statements(routes, context)  # first, because routes are tried in order
     _add_sessions(routes, context)
-    _add_statements(routes, context)
     _add_later(routes)
     return routes
 
@@ -95,20 +105,14 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         return JSONResponse(activities_body(page, total=total))
 
     @routes.get("/sessions/{session}")
-    async def get(
-        here: Here,
-        session: Id,
-        request: Request,
-    ) -> Response:
+    async def get(here: Here, session: Id, request: Request) -> Response:
         """Return a session; one that starts is held for a moment."""
         view = await unless_gone(
             request,
             sessions.get_session(
                 context,
                 here.caller,
-                here.workspace,
-                here.lakehouse,
-                session,
+                here.session(session),
                 hold=asked_hold(request, context.rules.hold),
             ),
         )
@@ -120,7 +124,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         session: Id,
     ) -> Response:
         """End a session. From now on it is not found."""
-        await sessions.delete_session(context, here.caller, here.workspace, here.lakehouse, session)
+        await sessions.delete_session(context, here.caller, here.session(session))
         return JSONResponse({"msg": "deleted"})
 
     @routes.post("/sessions/{session}/reset-timeout", status_code=204)
@@ -129,7 +133,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         session: Id,
     ) -> Response:
         """Start the session's idle time anew."""
-        await sessions.reset_timeout(context, here.caller, here.workspace, here.lakehouse, session)
+        await sessions.reset_timeout(context, here.caller, here.session(session))
         return Response(status_code=204)
 
 
@@ -137,16 +141,14 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
     base = "/sessions/{session}/statements"
 
     @routes.post(base, status_code=200)
-    async def submit(
-        here: Here,
-        session: Id,
-        body: StatementRequest,
-    ) -> Response:
+    async def submit(request: Request) -> Response:
         """Submit a statement. It is recorded before this answers."""
+        here = await _where(request)
+        body = await read_body(request, StatementRequest)
         view = await statements.submit_statement(
             context,
             here.caller,
-            here.session(session),
+            here.session(request.path_params["session"]),
             code=body.code,
             kind=body.kind,
             source_id=body.sourceId,
@@ -167,27 +169,25 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         return JSONResponse(statements_body(page, total=total))
 
     @routes.get(base + "/{number}")
-    async def get(
-        here: Here,
-        session: Id,
-        number: Id,
-        offset: Annotated[int, Query(alias="from", ge=0)] = 0,
-        size: Annotated[int | None, Query(ge=0)] = None,
-        *,
-        request: Request,
-    ) -> Response:
+    async def get(request: Request) -> Response:
         """Return a statement; ``from`` and ``size`` cut its text by bytes.
 
-        One that runs is held for a moment, so that its end is told the instant it comes.
+        One that runs is held for a moment, so that its end is told the instant it comes. With
+        ``from``, so is what it prints from that byte on: who asks again from where the text ended
+        follows it as it grows.
         """
+        here = await _where(request)
+        offset, size = read_count(request, "from"), read_count(request, "size")
+        asked = offset is not None or size is not None
+        window = Window(offset=offset or 0, size=size) if asked else None
         view = await unless_gone(
             request,
             statements.get_statement(
                 context,
                 here.caller,
-                here.session(session),
-                number,
-                Window(offset=offset, size=size),
+                here.session(request.path_params["session"]),
+                request.path_params["number"],
+                window,
                 hold=asked_hold(request, context.rules.hold),
             ),
         )
