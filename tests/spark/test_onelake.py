@@ -31,11 +31,16 @@ def places(gateway: Gateway) -> Places:
     root = gateway.home / "onelake"
     own = add_workspace(gateway, "Second Place", sample_principal(gateway))
     strangers = add_workspace(gateway, "Closed", PrincipalId(new_id()))
-    return Places(
+    made = Places(
         sample=root / facts["workspace_id"] / facts["lakehouse_id"],
         other=root / own / add_lakehouse(gateway, own, "Silver"),
         closed=root / strangers / add_lakehouse(gateway, strangers, "Secret"),
     )
+    names = gateway.home / "names" / "all.tsv"
+    wait_for(
+        lambda: made.closed.name in names.read_text(), seconds=30, what="the new names are told"
+    )
+    return made
 
 
 def url(folder: Path, path: str, scheme: str = "abfss") -> str:
