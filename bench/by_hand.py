@@ -49,13 +49,14 @@ async def main(folder: Path, *, repls: int) -> None:
                 work=work,
                 lakehouse=spec.lakehouse_root,
                 row_limit=100,
+                patience=10,
                 changed=lambda: None,
                 progressed=lambda *_: None,
             )
             working = asyncio.create_task(worker.run())
             for index, (kind, code) in enumerate((("pyspark", "1 + 1"), ("spark", "1 + 1"))):
                 entry = Entry(
-                    Run(repl=f"repl-{number}", number=index, kind=kind, code=code), 10**6, work
+                    Run(repl=f"repl-{number}", number=index, kind=kind, code=code), 10**6, 0, work
                 )
                 worker.submit(entry)
                 while entry.finished is None:

@@ -167,7 +167,7 @@ def memory(gateway: Gateway, results: Results) -> None:
         _note(results, "gateway", psutil.Process(gateway.process.pid))
         for process in gateway.processes():
             command = process.cmdline()
-            _note(results, _part(command), process)
+            _note(results, part_of(command), process)
         agent = next((gateway.home / "agent").iterdir())
         hand = by_hand(driver_spec(gateway), agent, repls=4)
     for kind in ("java", "python"):
@@ -181,7 +181,7 @@ def _note(results: Results, part: str, process: psutil.Process) -> None:
     results.add(f"memory: {part}, its own", info.uss / 2**20, "MB")
 
 
-def _part(command: list[str]) -> str:
+def part_of(command: list[str]) -> str:
     """Name a process by its command line."""
     if Path(command[0]).name == "java":
         return "metastore" if "livius.Metastore" in command else "driver's Java"

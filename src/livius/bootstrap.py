@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import SampleApplication, ensure_sample
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
+from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
 from livius.adapters.metastore import LocalMetastore
@@ -202,7 +204,9 @@ async def _compose(prepared: Prepared) -> _Gateway:
             memory=settings.driver_memory,
             show_lakehouse=settings.show_lakehouse,
             lease_seconds=settings.lease.total_seconds(),
+            cancel_seconds=settings.cancel_grace.total_seconds(),
             output_limit_bytes=settings.output_limit,
+            disk_reserve_bytes=settings.disk_reserve,
             sql_row_limit=settings.sql_row_limit,
         ),
         {runtime.name: runtime},
@@ -223,6 +227,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
     queue = WorkQueue[SessionId](reconciler.step)
     context = Context(
         store=store,
+        lakehouses=LocalLakehouses(paths.onelake),
         outputs=outputs,
         links=links,
         clock=clock,
@@ -230,6 +235,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
             max_drivers=settings.max_drivers,
             per_driver=settings.driver_memory_bytes,
             reserve=settings.memory_reserve,
+            disk=paths.root,
+            disk_reserve=settings.disk_reserve,
         ),
         changes=changes,
         wake=queue.wake,
@@ -238,6 +245,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
             runtimes=frozenset({runtime.name}),
             idle_timeout=settings.idle_timeout,
             local=settings.spark_master.startswith("local"),
+            driver_memory=settings.driver_memory,
+            driver_cores=_local_cores(settings.spark_master),
             beat=_BEAT,
             inline_bytes=settings.output_inline,
             hold=settings.hold,
@@ -287,6 +296,16 @@ async def _compose(prepared: Prepared) -> _Gateway:
         changes=changes,
         connection=connection,
     )
+
+
+def _local_cores(master: str) -> int | None:
+    """Return how many cores a local master uses; None where Spark runs elsewhere."""
+    found = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", master)
+    if found is None:
+        return None
+    if found[1] == "*":
+        return len(os.sched_getaffinity(0))
+    return int(found[1] or 1)
 
 
 def _listener(app: object, port: int, certificates: Certificates | None) -> _Server:

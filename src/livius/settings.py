@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         default=ByteSize(512 * _MIB),
         description="Memory that stays free: a session that would leave less is refused.",
     )
+    disk_reserve: ByteSize = Field(
+        default=ByteSize(512 * _MIB),
+        description="Disk space that stays free: below it new work is refused and output is cut.",
+    )
     idle_timeout: timedelta = Field(
         default=timedelta(minutes=20),
         description="After this long without work a session ends. A busy one never does.",
@@ -96,6 +100,11 @@ class Settings(BaseSettings):
     redial_grace: timedelta = Field(
         default=timedelta(seconds=60),
         description="How long a running driver may stay unreachable before it is given up.",
+    )
+    cancel_grace: timedelta = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(),
+        description="How long cancelled code may take to stop before its process is ended.",
     )
     hold: timedelta = Field(
         default=timedelta(seconds=10),

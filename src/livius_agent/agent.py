@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from livius_agent import jvm as java
+from livius_agent.autopsy import Autopsy
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
 from livius_agent.mount import show_lakehouse
-from livius_agent.spec import DRIVER_SPEC, SECRET, STDERR, STDOUT, WORK, DriverSpec, read
+from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
 from livius_agent.wire import Cancel, Failing, Progress, Ready, Run
-from livius_agent.worker import ReplWorker
+from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
-_LOOK_AT_JVM_EVERY: Final = 0.05
 _LOOK_AT_STREAMS_EVERY: Final = 5.0
-_LOOKS_AT_JVM: Final = 6
-_LOG_LINES: Final = 60
-_LOG_BYTES: Final = 32 * 1024
+_JVM_IS_SEEN_WITHIN: Final = 0.3
+_THREADS: Final = 64
+"""Calls into the JVM wait in threads, each for as long as its statement runs; the others in line
+would be the cancels."""
 
 
 class StartFailed(Exception):
@@ -38,7 +42,9 @@ class Agent:
         self._spec = spec
         spool = self._work / "spool"
         spool.mkdir(mode=0o700, exist_ok=True)
-        self._ledger = Ledger(limit=spec.output_limit_bytes, folder=spool)
+        self._ledger = Ledger(
+            limit=spec.output_limit_bytes, reserve=spec.disk_reserve_bytes, folder=spool
+        )
         self._link = Link(
             driver=spec.driver,
             secret=secret,
@@ -53,12 +59,15 @@ class Agent:
         self._streaming = False
         self._link.busy = lambda: self._streaming
         # Both processes are started before any thread is.
+        heap = [o.removeprefix("-Xmx") for o in spec.java_options if o.startswith("-Xmx")]
+        self._autopsy = Autopsy(folder, heap[-1] if heap else "of Java's own choice")
         self._java = java.launch(spec, self._work)
         self._zygote = Zygote(self._work)
 
     async def run(self) -> int:
         """Work until the driver ends, in whichever way; return the exit code."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="jvm-call"))
         stopped = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         loop.add_signal_handler(signal.SIGINT, stopped.set)
@@ -86,19 +95,25 @@ class Agent:
             sys.stderr.writelines(f"{error}\n" for error in failures)
             return 0
         reason = await self._reason(failures)
-        self._link.say(Failing(reason=reason, log=self._log_tail()))
+        self._link.say(Failing(reason=reason, log=self._autopsy.log()))
         await self._link.delivered(_SAY_WITHIN)
         sys.stderr.write(f"{reason}\n")
         return 1
 
     async def _reason(self, failures: list[BaseException]) -> str:
-        """Return the sentence for people: the JVM's end, if it has ended, is behind all else."""
-        for _ in range(_LOOKS_AT_JVM):
-            if (code := self._java.poll()) is not None:
-                return java.describe_end(code)
-            await asyncio.sleep(_LOOK_AT_JVM_EVERY)
+        """Return the sentence for people: the JVM's end, if it has ended, is behind all else.
+
+        Unless we ended it ourselves.
+        """
         leaves = [leaf for failure in failures for leaf in _leaves(failure)]
-        return str(leaves[0]) if leaves else "The zygote of the Python processes ended."
+        for leaf in leaves:
+            if isinstance(leaf, Unstoppable):
+                return str(leaf)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_JVM_IS_SEEN_WITHIN):
+                code = await java.ended(self._java)
+                return self._autopsy.of_jvm(code, served=bool(self._workers))
+        return f"The driver's agent failed: {leaves[0]}" if leaves else "The driver's agent ended."
 
     async def _serve(self) -> None:
         """Bring Spark up and serve it until the JVM ends.
@@ -114,6 +129,7 @@ class Agent:
             work=self._work,
             lakehouse=self._spec.lakehouse_root,
             row_limit=self._spec.sql_row_limit,
+            patience=self._spec.cancel_seconds,
             changed=self._link.changed,
             progressed=self._progressed,
         )
@@ -134,9 +150,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(), name="repl")
             group.create_task(self._watch_streams(jvm), name="streams")
-            while jvm.process.poll() is None:
-                await asyncio.sleep(_LOOK_AT_JVM_EVERY)
-            raise java.JvmEnded(jvm.how_it_ended())
+            raise java.JvmEnded(await java.ended(jvm.process))
 
     async def _start(self) -> java.Jvm:
         try:
@@ -146,7 +160,7 @@ class Agent:
         except Exception as error:
             # py4j's errors carry the whole Java trace; its first line is the sentence.
             if (code := self._java.poll()) is not None:
-                raise java.JvmEnded(java.describe_end(code)) from error
+                raise java.JvmEnded(code) from error
             lines = [line for line in str(error).splitlines() if line.strip(" :")]
             first = next((line for line in lines if "Exception" in line or "Error" in line), "")
             raise StartFailed(f"Spark did not start: {(first or lines[0]).strip(' :')}") from error
@@ -183,14 +197,6 @@ class Agent:
         repl, number = entry.key
         self._link.say(Progress(repl=repl, number=number, seq=entry.seq, value=share))
 
-    def _log_tail(self) -> tuple[str, ...]:
-        lines: list[str] = []
-        for name in (STDOUT, STDERR):
-            with (self._folder / name).open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
-                lines += file.read().decode("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        return tuple(lines[-_LOG_LINES:])
-
     def end(self) -> None:
         """End Java and the zygote; the keeper sees to the rest."""
         java.kill(self._java)
@@ -215,6 +221,9 @@ def main(folder: Path) -> int:
     secret_file = folder / SECRET
     secret = secret_file.read_text(encoding="ascii").strip()
     secret_file.unlink()
+    # py4j would print the trace of each call that a dying JVM leaves unanswered.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
     return asyncio.run(_run(folder, spec, secret))
 
 

@@ -27,31 +27,36 @@ _STOP_WITHIN: Final = 1.0
 
 
 class JvmEnded(Exception):
-    """The JVM is gone. The message says how it ended."""
+    """The JVM is gone, with this code of `subprocess`. What it means: `livius_agent.autopsy`."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The JVM ended with code {code}.")
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Jvm:
-    """A running JVM. ``driver`` and ``repl`` are our objects in it, of `livius.Driver`'s API."""
+    """A running JVM. ``driver`` is our object in it, of `livius.Driver`'s API."""
 
     process: subprocess.Popen[bytes]
     gateway: Any
     driver: Any
 
-    def how_it_ended(self) -> str:
-        """Say how the process ended; call it when it has."""
-        return describe_end(self.process.wait())
 
-
-def describe_end(code: int) -> str:
-    """Say how a JVM ended."""
-    if code == -9:  # noqa: PLR2004 - SIGKILL
-        return "The JVM was ended by signal 9 (SIGKILL): killed, or out of the machine's memory."
-    if code < 0:
-        return f"The JVM was ended by signal {-code}."
-    if code == 3:  # noqa: PLR2004 - what ExitOnOutOfMemoryError makes of it
-        return "The JVM ended with exit code 3: out of memory, or the session's code ended it."
-    return f"The JVM ended with exit code {code}: the session's code ended it, or Spark did."
+async def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process, told by the kernel the moment it ends, and return its code."""
+    if (code := process.poll()) is not None:
+        return code
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(process.pid)
+    gone = asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return process.wait()
 
 
 def launch(spec: DriverSpec, work: Path) -> subprocess.Popen[bytes]:
@@ -101,7 +106,7 @@ async def connect(process: subprocess.Popen[bytes], spec: DriverSpec, work: Path
     file = work / _CONNECTION_FILE
     while not file.exists():
         if (code := process.poll()) is not None:
-            raise JvmEnded(describe_end(code))
+            raise JvmEnded(code)
         await asyncio.sleep(_LOOK_EVERY)
     return await asyncio.to_thread(_start_spark, process, spec, work, file)
 

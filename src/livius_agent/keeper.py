@@ -19,10 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from livius_agent.memory import OutOfMemoryKills
 from livius_agent.process import become_subreaper, die_with_parent
 from livius_agent.spec import (
     EXIT_RECORD,
     KEEPER_SPEC,
+    LAST_WORDS,
     MARKER,
     PID_RECORD,
     STDERR,
@@ -36,7 +38,6 @@ from livius_agent.spec import (
 
 _LOCK: Final = "lock"
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-_OUT_OF_MEMORY: Final = b"java.lang.OutOfMemoryError"
 _TAIL: Final = 16 * 1024
 
 
@@ -63,6 +64,7 @@ def main(folder: Path) -> int:
 
 def keep(folder: Path, spec: KeeperSpec) -> None:
     """Run the command to its end, and record it."""
+    kills = OutOfMemoryKills()
     with (folder / STDOUT).open("ab") as stdout, (folder / STDERR).open("ab") as stderr:
         command = subprocess.Popen(
             spec.command,
@@ -85,7 +87,8 @@ def keep(folder: Path, spec: KeeperSpec) -> None:
             code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
             stopped=stopped,
-            oom=_ran_out_of_memory(folder),
+            oom=_ran_out_of_memory(folder)
+            or (code == -signal.SIGKILL and kills.sentence() is not None),
             at=time.time(),
         ),
     )
@@ -135,7 +138,7 @@ def _ran_out_of_memory(folder: Path) -> bool:
     for name in (STDOUT, STDERR):
         with (folder / name).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            if _OUT_OF_MEMORY in file.read():
+            if LAST_WORDS.encode() in file.read():
                 return True
     return False
 

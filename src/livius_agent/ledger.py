@@ -20,7 +20,6 @@ WINDOW: Final = 1024 * 1024
 """How far sending may run ahead of the gateway's acknowledgement."""
 
 _IN_MEMORY: Final = 64 * 1024
-_DISK_FLOOR: Final = 512 * 1024 * 1024
 _LOOK_AT_DISK_EVERY: Final = 8 * 1024 * 1024
 
 Key = tuple[str, int]
@@ -32,6 +31,7 @@ class Entry:
 
     run: Run
     limit: int
+    reserve: int
     folder: Path
     size: int = 0
     sent: int = 0
@@ -60,12 +60,16 @@ class Entry:
             reason = f"the limit is {self.limit} bytes"
         elif self.size - self._looked_at >= _LOOK_AT_DISK_EVERY:
             self._looked_at = self.size
-            if shutil.disk_usage(self.folder).free < _DISK_FLOOR:
+            if shutil.disk_usage(self.folder).free < self.reserve:
                 reason = "the disk is almost full"
         if reason:
             self._cut = True
             data += f"\n[output cut: {reason}]\n".encode()
-        self._write(data)
+        try:
+            self._write(data)
+        except OSError:
+            # Full already, for another reason than us. What is lost is all that can't be told.
+            self._cut = True
 
     def _write(self, data: bytes) -> None:
         if self._spool is None:
@@ -109,8 +113,9 @@ class Entry:
 class Ledger:
     """All entries, in the order in which they came."""
 
-    def __init__(self, *, limit: int, folder: Path) -> None:
+    def __init__(self, *, limit: int, reserve: int, folder: Path) -> None:
         self._limit = limit
+        self._reserve = reserve
         self._folder = folder
         self._entries: dict[Key, Entry] = {}
         self.last: dict[str, int] = {}
@@ -124,7 +129,9 @@ class Ledger:
         if run.number <= self.last.get(run.repl, -1):
             return None
         self.last[run.repl] = run.number
-        entry = self._entries[run.repl, run.number] = Entry(run, self._limit, self._folder)
+        entry = self._entries[run.repl, run.number] = Entry(
+            run, self._limit, self._reserve, self._folder
+        )
         return entry
 
     def get(self, repl: str, number: int) -> Entry | None:

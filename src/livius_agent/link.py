@@ -39,6 +39,7 @@ from livius_agent.wire import (
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _REFUSALS: Final = 3
+_TRY_AGAIN: Final = 1013
 _ANSWER_WITHIN: Final = 10.0
 _GATHER: Final = 0.005
 """How long small pieces of output are gathered before the next frame.
@@ -108,10 +109,12 @@ class Link:
         loop = asyncio.get_running_loop()
         pause, refused, lost_at = _FIRST_PAUSE, 0, loop.time()
         while True:
+            dialled_at = loop.time()
             try:
                 await self._converse()
-                pause, refused = _FIRST_PAUSE, 0
-                lost_at = loop.time()
+                refused, lost_at = 0, loop.time()
+                if lost_at - dialled_at > _LONGEST_PAUSE:  # else it takes us, but not what we say
+                    pause = _FIRST_PAUSE
             except _Refused:
                 refused += 1
                 if refused >= _REFUSALS:
@@ -164,6 +167,8 @@ class Link:
             try:
                 welcome = decode(await socket.recv())
             except websockets.ConnectionClosed as closed:
+                if closed.rcvd is not None and closed.rcvd.code == _TRY_AGAIN:
+                    raise
                 # It was let in and then refused: the record is not what we think.
                 raise _Refused from closed
         if not isinstance(welcome, Welcome):

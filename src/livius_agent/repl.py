@@ -2,48 +2,58 @@
 
 Forked from the zygote. Descriptors 1 and 2 are the repl's output pipe, so that what C code and
 child processes print is caught too. Statements come over a control socket as JSON lines
-``{"number", "kind", "code", "group"}`` and are answered by ``{"number", "outcome", …}`` once
-everything they printed is in the pipe.
+``{"number", "kind", "code", "group"}`` and are answered by ``{"began": number}``, from when on a
+SIGINT reaches their code, and by ``{"number", "outcome", …}`` once everything they printed is in
+the pipe.
 """
 
 from __future__ import annotations
 
 import builtins
+import getpass
 import io
 import json
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Iterator, Mapping
-from types import FrameType, TracebackType
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
-from livius_agent.sql import run_sql
+from livius_agent import tables
+from livius_agent.answers import Answer, Exit, cancelled, encode, failed
+from livius_agent.packages import Packages
+from livius_agent.sql import last_frame, run_sql
+from livius_agent.streams import Streams
+from livius_agent.threads import StartedThreads
 
 _NO_INPUT: Final = "input() is not available in a session: nobody is there to type."
-_NO_EXIT: Final = "exit() does nothing here. Delete the session to end it."
 _NO_STOP: Final = "spark.stop() does nothing here: the session's driver ends with the session.\n"
 
 _running = False
 """Whether a statement's code runs: a SIGINT at any other moment is late, and means nothing."""
 
-
-class ExitRefused(Exception):
-    """What ``exit()`` and ``sys.exit()`` become."""
+_started = StartedThreads()
 
 
 def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
     """Run statements until the control socket ends. ``request`` says where the JVM listens."""
-    _redirect(pipe)
+    os.setsid()  # signals for this repl reach its children and nobody else
+    streams = Streams(pipe)
+    packages = Packages(Path(request["packages"]))
+    packages.enter()
     os.chdir(request["cwd"])
-    signal.signal(signal.SIGINT, _on_interrupt)
-    repl = Repl(request)
+    repl = Repl(request, streams, packages)
     with os.fdopen(control, "r+b", buffering=0) as raw:
         reader = io.BufferedReader(raw, 1024 * 1024)
         for line in reader:
-            answer = repl.run(json.loads(line))
-            _write_all(raw, json.dumps(answer).encode() + b"\n")
+            statement = json.loads(line)
+            began = json.dumps({"began": statement["number"]}).encode() + b"\n"
+            answer = encode(repl.run(statement, partial(_write_all, raw, began)), streams.say)
+            streams.flush()
+            _write_all(raw, answer)
 
 
 def _write_all(raw: io.RawIOBase, data: bytes) -> None:
@@ -52,129 +62,88 @@ def _write_all(raw: io.RawIOBase, data: bytes) -> None:
         view = view[raw.write(view) or 0 :]
 
 
-def _redirect(pipe: int) -> None:
-    os.setsid()  # signals for this repl reach its children and nobody else
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (pipe, 1), (pipe, 2)):
-        os.dup2(source, target)
-    os.close(pipe)
-    sys.stdout, sys.stderr = _printing_to(1), _printing_to(2)
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
-
-
-def _printing_to(descriptor: int) -> io.TextIOWrapper:
-    """Return a stream that prints line by line: it stays in order with what others write."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
-        encoding="utf-8",
-        errors="backslashreplace",
-        line_buffering=True,
-    )
-
-
 def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
     if _running:
+        _started.interrupt()
         raise KeyboardInterrupt
 
 
 class Repl:
     """The user's namespace, and what is outside of it."""
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
-        self._row_limit = int(request["row_limit"])
-        self._handle, self._context, self.spark = _attach(request)
-        self._shell = _make_shell(_namespace(self.spark, self._context))
-        builtins.input = _refuse_input
+    def __init__(self, request: Mapping[str, Any], streams: Streams, packages: Packages) -> None:
+        from livius_agent.magics import LivyMagics
+        from livius_agent.shell import Printer, Shell
 
-    def run(self, statement: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one statement and return its answer. Never raises."""
+        self._row_limit = int(request["row_limit"])
+        self._streams = streams
+        self._process = os.getpid()
+        self._handle, self._context, self._spark = _attach(request, packages.python)
+        self._shell = Shell.make(
+            {
+                "spark": self._spark,
+                "sc": self._context,
+                "sql": self._spark.sql,
+                "exit": Exit(),
+                "quit": Exit(),
+            },
+            Printer(streams.say, streams.flush),
+        )
+        self._shell.register_magics(LivyMagics(self._shell, packages, self._sql_bundle))
+        builtins.input = getpass.getpass = _refuse_input
+
+    def _sql_bundle(self, code: str) -> dict[str, Any] | None:
+        frame = last_frame(self._spark, code)
+        return None if frame is None else tables.of_frame(frame)
+
+    def run(self, statement: Mapping[str, Any], began: Callable[[], None]) -> Answer:
+        """Run one statement, telling when it has begun, and return its answer. Never raises."""
         global _running  # noqa: PLW0603 - the signal handler has to see it
-        answer: dict[str, Any] = {"number": statement["number"]}
+        answer: Answer = {"number": statement["number"]}
+        self._streams.restore()
+        _started.begin()
         try:
-            _running = True
-            try:
-                # Each statement takes the session and the job group anew: an interrupted
-                # call leaves its thread in the JVM behind, and another repl may have
-                # made its own session the default.
-                self._handle.activate()
-                self._context.setJobGroup(
-                    statement["group"], statement["code"][:200], interruptOnCancel=True
-                )
-                if statement["kind"] == "sql":
-                    answer |= run_sql(self.spark, statement["code"], self._row_limit)
-                else:
-                    answer |= self._shell.run_statement(statement["code"])
-            finally:
-                _running = False
+            answer |= self._run(statement, began)
         except KeyboardInterrupt:
+            _running = False  # it may have come just before the line above
             answer |= cancelled()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the statement's answer
             answer |= failed(error)
-        _flush()
+        _started.end()
+        if os.getpid() != self._process:
+            self._leave()
         return answer
 
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    def _run(self, statement: Mapping[str, Any], began: Callable[[], None]) -> Answer:
+        global _running  # noqa: PLW0603 - the signal handler has to see it
+        # User code may have put its own handler there, and then nothing would cancel this one.
+        signal.signal(signal.SIGINT, _on_interrupt)
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue  # The user's code closed it.
+            _running = True
+            began()
+            # Each statement takes the session and the job group anew: an interrupted
+            # call leaves its thread in the JVM behind, and another repl may have
+            # made its own session the default.
+            self._handle.begin(statement["group"], statement["code"][:200])
+            if statement["kind"] == "sql":
+                return run_sql(self._spark, statement["code"], self._row_limit, self._streams.say)
+            answer: Answer = self._shell.run_statement(statement["code"], statement["number"])
+            return answer
+        finally:
+            _running = False
+
+    def _leave(self) -> None:
+        """End a child that user code forked and let run on: the statement is its parent's."""
+        self._streams.flush()
+        os._exit(0)
 
 
-def cancelled() -> dict[str, Any]:
-    """Return the answer of a statement whose code was interrupted."""
-    return {"outcome": "cancelled", "ename": "Cancelled", "evalue": "The statement was cancelled."}
-
-
-def failed(error: BaseException) -> dict[str, Any]:
-    """Return the answer of a statement that raised."""
-    if isinstance(error, SystemExit):
-        error = ExitRefused(_NO_EXIT)
-    return {
-        "outcome": "error",
-        "ename": type(error).__name__,
-        "evalue": message_of(error),
-        "traceback": list(_lines(error)),
-    }
-
-
-def message_of(error: BaseException) -> str:
-    """Return an error's text; of Spark's own errors, the text with the bracketed class."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the user's own __str__
-        return "(the error has no text)"
-    # PySpark's errors carry the plan or the Java stack after the message's first part.
-    return text.partition("\n\nJVM stacktrace:")[0].strip()
-
-
-def _lines(error: BaseException) -> Iterator[str]:
-    """Format a traceback that begins at the user's own line."""
-    frames = _from_cell(error.__traceback__)
-    try:
-        yield from traceback.format_exception(type(error), error, frames)
-    except Exception:  # noqa: BLE001 - the user's own __str__
-        yield f"{type(error).__name__}\n"
-
-
-def _from_cell(frames: TracebackType | None) -> TracebackType | None:
-    while frames is not None and not frames.tb_frame.f_code.co_filename.startswith("<cell"):
-        frames = frames.tb_next
-    return frames
-
-
-def _refuse_input(prompt: object = "") -> str:
-    del prompt
+def _refuse_input(prompt: object = "", stream: object = None) -> str:
+    del prompt, stream
     raise EOFError(_NO_INPUT)
 
 
-def _refuse_exit(code: object = None) -> None:
-    del code
-    raise ExitRefused(_NO_EXIT)
-
-
-def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     """Join the driver's JVM through this repl's own py4j server."""
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
@@ -191,6 +160,9 @@ def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     handler = signal.getsignal(signal.SIGINT)
     SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001 - PySpark has no other way in
     conf = SparkConf(_jvm=gateway.jvm, _jconf=java_context.getConf())
+    if java_context.isLocal():
+        # Workers on other machines can't see our folders; they have a Python of their own.
+        os.environ.setdefault("PYSPARK_PYTHON", str(python))
     context = SparkContext(gateway=gateway, jsc=java_context, conf=conf)
     signal.signal(signal.SIGINT, handler)
     spark = SparkSession(context, shared.get("spark"))
@@ -203,20 +175,3 @@ def _attach(request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
     return shared.get("repl"), context, spark
-
-
-def _namespace(spark: Any, context: Any) -> dict[str, Any]:
-    return {
-        "__name__": "__main__",
-        "spark": spark,
-        "sc": context,
-        "sql": spark.sql,
-        "exit": _refuse_exit,
-        "quit": _refuse_exit,
-    }
-
-
-def _make_shell(namespace: dict[str, Any]) -> Any:
-    from livius_agent.shell import Shell
-
-    return Shell.make(namespace)

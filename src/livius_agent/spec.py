@@ -21,7 +21,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -39,6 +40,25 @@ CLASSES: Final = "classes.jsa"
 
 MARKER: Final = "LIVIUS_DRIVER"
 """The variable that every process of a driver inherits; its value is the keeper's folder."""
+
+
+LAST_WORDS: Final = "Terminating due to java.lang.OutOfMemoryError: "
+"""What a JVM says before it ends itself for want of memory; the kind of memory follows."""
+
+_LONGEST_LINE: Final = 2000
+_NOISE: Final = re.compile(
+    r"(cancelled|cancel) job group livius-|Attempting to kill Python Worker"
+    r"|WARN SparkConf: Note that|^WARNING: |^Setting default log level"
+    r"|^To adjust logging level|Using Spark's default log4j profile"
+    r"|WARN NativeCodeLoader|WARN Utils: (Your hostname|Set SPARK_LOCAL_IP)"
+)
+"""What is said in each driver's log, or by our own handling of a death, and explains nothing."""
+
+
+def telling(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines of a driver's log that may explain its end."""
+    cut = (line[:_LONGEST_LINE] for line in lines)
+    return tuple(line for line in cut if line.strip() and not _NOISE.search(line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +83,9 @@ class DriverSpec:
     ``jars`` is the class path in its fixed order, ``conf`` the complete Spark conf,
     ``java_options`` what stands before the class path. ``address_file`` holds
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
-    ``lease_seconds`` ends its driver. ``show_lakehouse`` asks for `livius_agent.mount`.
+    ``lease_seconds`` ends its driver. ``cancel_seconds`` is how long code that was interrupted may
+    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk;
+    ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     driver: str
@@ -78,7 +100,9 @@ class DriverSpec:
     show_lakehouse: bool
     database: str
     lease_seconds: float
+    cancel_seconds: float
     output_limit_bytes: int
+    disk_reserve_bytes: int
     sql_row_limit: int
 
 

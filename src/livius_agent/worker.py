@@ -1,17 +1,20 @@
 """One repl: runs its statements one after the other, in whichever language each is.
 
-How a statement is stopped depends on its kind: the Spark jobs of its group are cancelled, then the
-Python process is interrupted, and ended if that does not help; a Scala thread is interrupted. It
-counts as cancelled only when its code has truly stopped.
+How a statement is stopped depends on its kind: its Python process or Scala thread is interrupted
+and the Spark jobs of its group are cancelled. If that does not help in the time that the operator
+gives it, the Python process is ended, or the driver. It counts as cancelled only when its code has
+truly stopped, and its Spark jobs too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from livius_agent.capture import Tap
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
@@ -21,11 +24,25 @@ from livius_agent.mount import with_hint
 from livius_agent.wire import Finished
 
 INTERRUPT_EVERY: Final = 1.0
-KILL_AFTER: Final = 10.0
+_REACHED_SOON: Final = 0.02
+_UNTOLD_PATIENCE: Final = 6
+"""How many times the patience we wait for code that can't be interrupted yet."""
+_JVM_ANSWERS_WITHIN: Final = 3.0
+_TASKS_END_WITHIN: Final = {"python": 3.0, "tasks": 0.1}
+"""How long the answer of a cancelled statement waits for tasks of jobs that have ended."""
+_LOST_JVM: Final = re.compile(
+    "Py4J(Network)?Error|ConnectionRefused|ConnectionReset|BrokenPipe|Connection refused"
+    "|Connection reset|Broken pipe|Answer from Java side is empty|while calling \\S+$"
+)
+"""What a Python process says whose JVM may have ended. An error from within the JVM is none."""
 _PROGRESS_AFTER: Final = 0.5
 _PROGRESS_EVERY: Final = 1.0
 _JVM_IS_SEEN_WITHIN: Final = 0.3
-_LOOK_EVERY: Final = 0.02
+_LOOK_EVERY: Final = 0.01
+
+
+class Unstoppable(Exception):
+    """The driver had to be ended to stop a statement; the message is a sentence for people."""
 
 
 class ReplWorker:
@@ -40,6 +57,7 @@ class ReplWorker:
         work: Path,
         lakehouse: str,
         row_limit: int,
+        patience: float,
         changed: Callable[[], None],
         progressed: Callable[[Entry, float], None],
     ) -> None:
@@ -54,12 +72,16 @@ class ReplWorker:
             "token": self._handle.pythonToken(),
             "cwd": lakehouse,
             "row_limit": row_limit,
+            "packages": str(work / f"{name}.packages"),
         }
         self._python: PythonProcess | None = None
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()
         self._current: Entry | None = None
         self._cancelled: set[int] = set()
         self._killed = False
+        self._patience = patience
+        self._force: asyncio.Future[None] | None = None
+        """Of the running statement; done when it has ended, or only the driver's end stops it."""
 
     def submit(self, entry: Entry) -> None:
         """Queue a statement."""
@@ -67,7 +89,8 @@ class ReplWorker:
 
     async def run(self) -> None:
         """Run statements for ever."""
-        await self._ensure_python()  # so that the first statement finds it waiting
+        with suppress(ReplEnded):  # the first statement tries again, and tells
+            await self._ensure_python()  # so that it finds it waiting
         # The compiler takes seconds to come up; most sessions are asked for Scala sooner or later.
         await asyncio.to_thread(self._handle.warmScala)
         while True:
@@ -85,19 +108,55 @@ class ReplWorker:
 
         self._tap.begin(sink)
         loop = asyncio.get_running_loop()
+        self._force = loop.create_future()
         watching = loop.create_task(self._watch_progress(entry))
+        running = loop.create_task(self._execute(entry))
+        either: set[asyncio.Future[Any]] = {running, self._force}
         try:
-            answer = await self._execute(entry)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                self._tap.end()
+                self._end_driver(entry)
+            answer = await running
+            if entry.run.number in self._cancelled:
+                await self._until_quiet(entry)
         finally:
             watching.cancel()
+            running.cancel()
             self._current = None
+            if not self._force.done():
+                self._force.set_result(None)
         self._tap.end()
         if entry.run.number in self._cancelled and answer["outcome"] == "error":
             # A cancelled Spark job surfaces as an error of its own; the code has stopped.
-            answer = _cancelled("The statement was cancelled.") | {
+            answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
                 "traceback": answer.get("traceback", [])
             }
         self._finish(entry, answer)
+
+    def _end_driver(self, entry: Entry) -> NoReturn:
+        """End the JVM: nothing less stops its code, which by then has truly stopped."""
+        # Nothing may come in between, or the end of the JVM would look like an accident.
+        self._jvm.process.kill()
+        self._jvm.process.wait()
+        sentence = (
+            f"A cancelled Scala statement did not stop within {self._patience:g} seconds of being "
+            "interrupted, so the session's Spark driver was ended."
+        )
+        self._finish(entry, _cancelled(f"{sentence} Create a new session."))
+        raise Unstoppable(f"{sentence} Create a new session.")
+
+    async def _until_quiet(self, entry: Entry) -> None:
+        """Wait until no Spark job or task of a cancelled statement is left, within our patience."""
+        group, loop = group_of(entry), asyncio.get_running_loop()
+        began = loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await self._interrupt(entry)  # there may have been no job yet when it was told
+                while (left := await asyncio.to_thread(self._jvm.driver.left, group)) != "nothing":
+                    if loop.time() - began > _TASKS_END_WITHIN.get(left, self._patience):
+                        return
+                    await asyncio.sleep(_LOOK_EVERY)
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)
@@ -121,8 +180,9 @@ class ReplWorker:
         group = group_of(entry)
         if entry.run.kind == "spark":
             return await asyncio.to_thread(self._run_scala, entry.run.code, group)
-        python = await self._ensure_python()
+        python = None
         try:
+            python = await self._ensure_python()
             answer = await python.run(
                 {
                     "number": entry.run.number,
@@ -133,16 +193,20 @@ class ReplWorker:
             )
         except ReplEnded as ended:
             self._python = None
-            python.close()
+            if python is not None:
+                python.close()
             await self._unless_jvm_ended()
             if self._killed:
                 self._killed = False
                 return _cancelled(
-                    "The statement did not stop when interrupted, so its Python process was ended. "
-                    "Its variables are lost; the next statement starts a fresh one."
+                    f"The statement did not stop within {self._patience:g} seconds of being "
+                    "interrupted, so its Python process was ended. Its variables are lost; the "
+                    "next statement starts a fresh one."
                 )
             return {"outcome": "error", "ename": "ReplEnded", "evalue": str(ended)}
-        if str(answer.get("ename")).startswith("Py4J"):
+        if answer["outcome"] == "error" and _LOST_JVM.search(
+            f"{answer['ename']} {answer['evalue']}"
+        ):
             await self._unless_jvm_ended()
         return answer
 
@@ -164,7 +228,7 @@ class ReplWorker:
         if status == "ok":
             return {"outcome": "ok", "data": json.loads(result.data())}
         if status == "interrupted":
-            return _cancelled("The statement was cancelled.")
+            return _cancelled("The statement was cancelled: its code was interrupted.")
         return {
             "outcome": "error",
             "ename": result.ename(),
@@ -189,29 +253,52 @@ class ReplWorker:
             await asyncio.sleep(_PROGRESS_EVERY)
 
     async def cancel(self, entry: Entry) -> None:
-        """Stop a statement, and insist. Returns when it has stopped, or can't be."""
+        """Stop a statement, and insist. Returns when it has stopped, or its end is certain.
+
+        Its time to end by itself begins when its code has been told. While it is compiled, or its
+        process still starts, there is nobody to tell; that may take longer, but not for ever.
+        """
         if entry.finished is not None:
             return
         self._cancelled.add(entry.run.number)
-        if self._current is not entry:
-            return  # It waits, and will be answered when its turn comes.
         loop = asyncio.get_running_loop()
-        kill_at = loop.time() + KILL_AFTER
-        while self._current is entry:
-            await asyncio.to_thread(self._interrupt, entry)
-            if entry.run.kind != "spark" and loop.time() >= kill_at and self._python is not None:
-                self._killed = True
-                self._python.kill()
-            await asyncio.sleep(INTERRUPT_EVERY)
+        asked_at, told_at = loop.time(), 0.0
+        while self._current is entry and self._force is not None:
+            told = await self._interrupt(entry)
+            told_at = told_at or (loop.time() if told else 0.0)
+            late = told_at and loop.time() - told_at >= self._patience
+            if late or loop.time() - asked_at >= self._patience * _UNTOLD_PATIENCE:
+                self._end_by_force(entry)
+                return
+            pause = INTERRUPT_EVERY if told else _REACHED_SOON
+            await asyncio.wait({self._force}, timeout=min(pause, self._patience))
 
-    def _interrupt(self, entry: Entry) -> None:
-        self._jvm.driver.cancelGroup(group_of(entry))
-        if self._current is not entry:
+    async def _interrupt(self, entry: Entry) -> bool:
+        """Tell the statement's code to stop; return whether it has been reached.
+
+        The JVM may hang: neither Python's signal nor our patience may wait for it.
+        """
+        told = False
+        if entry.run.kind != "spark" and self._python is not None:
+            told = self._python.interrupt(entry.run.number)
+        stopping = asyncio.to_thread(self._handle.cancel, group_of(entry))
+        try:
+            async with asyncio.timeout(min(_JVM_ANSWERS_WITHIN, self._patience)):
+                reached = bool(await stopping)
+        except TimeoutError:
+            return True
+        except Exception:  # noqa: BLE001 - py4j's, of a JVM that has ended; its end is told elsewhere
+            return True
+        return reached if entry.run.kind == "spark" else told
+
+    def _end_by_force(self, entry: Entry) -> None:
+        if self._current is not entry or self._force is None:
             return
-        if entry.run.kind == "spark":
-            self._handle.interruptScala()
-        elif self._python is not None:
-            self._python.interrupt()
+        if entry.run.kind != "spark" and self._python is not None:
+            self._killed = True
+            self._python.kill()
+        elif not self._force.done():
+            self._force.set_result(None)
 
 
 def group_of(entry: Entry) -> str:

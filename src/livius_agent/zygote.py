@@ -2,8 +2,8 @@
 
 One thread, no connection to anything, so that a fork is a clean copy. It is asked over a socket
 (its standard input): one JSON line with two descriptors, the repl's control socket and its output
-pipe. It answers with lines: ``{"pid": n}``, and ``{"ended": n, "status": wait status}`` when a
-repl has ended. It ends with the agent.
+pipe. It answers with lines: ``{"pid": n}`` or ``{"failed": why}``, and
+``{"ended": n, "status": wait status}`` when a repl has ended. It ends with the agent.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _LINE: Final = 64 * 1024
 
 def main() -> int:
     """Serve until the agent is gone."""
+    die_with_parent()
     warm_up()
     agent = socket.socket(fileno=os.dup(0))
     woken, waker = socket.socketpair()
@@ -62,8 +63,9 @@ def warm_up() -> None:
         "IPython.core.interactiveshell",
         "pandas",
         "pyarrow",
+        "livius_agent.magics",
         "livius_agent.repl",
-        "livius_agent.sql",
+        "livius_agent.shell",
     ):
         __import__(name)
 
@@ -74,11 +76,16 @@ def _receive(agent: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def _fork(agent: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        pid = -1
+        _say(agent, {"failed": str(error)})
     if pid:
         for descriptor in descriptors:
             os.close(descriptor)
-        _say(agent, {"pid": pid})
+        if pid > 0:
+            _say(agent, {"pid": pid})
         return
     status = 1
     try:

@@ -12,7 +12,7 @@ from livius_agent.wire import OUTPUT_CHUNK_BYTES, Finished, Run
 
 
 def ledger(folder: Path, *, limit: int = 10_000_000) -> Ledger:
-    return Ledger(limit=limit, folder=folder)
+    return Ledger(limit=limit, reserve=0, folder=folder)
 
 
 def run(number: int = 0, repl: str = "r") -> Run:

@@ -36,7 +36,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
     source = Path(livius_agent.keeper.__file__).parent
-    for name in ("__init__", "keeper", "spec", "process"):
+    for name in ("__init__", "keeper", "memory", "process", "spec"):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
     runtime = Runtime(
@@ -56,7 +56,9 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         memory="1g",
         show_lakehouse=True,
         lease_seconds=60,
+        cancel_seconds=10.0,
         output_limit_bytes=1000,
+        disk_reserve_bytes=0,
         sql_row_limit=10,
     )
     return LocalLauncher(common, {"2.0": runtime}, metastore)

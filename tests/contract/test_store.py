@@ -1,6 +1,7 @@
 """What every store promises."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 from livius.domain.driver import Driver
@@ -366,3 +367,58 @@ async def test_a_driver_secret_is_replaced(store: Store) -> None:
     driver = await store.driver(session.driver)
     assert driver is not None
     assert driver.secret_hash == "f" * 64
+
+
+async def test_a_lakehouses_name_is_its_own_in_whatever_case(store: Store) -> None:
+    first, second = await two_lakehouses(store)
+    again = dataclasses.replace(second, id=LakehouseId(new_id()), name="BRONZE", database="b2")
+    assert not await store.add_lakehouse(again)
+    assert not await store.change_lakehouse(second.id, name="bronze", description="")
+    assert await store.change_lakehouse(first.id, name="BRONZE", description="first")
+    found = await store.lakehouse(first.id)
+    assert found == dataclasses.replace(first, name="BRONZE", description="first")
+    assert not await store.change_lakehouse(LakehouseId(new_id()), name="x", description="")
+
+
+async def test_a_deleted_lakehouse_leaves_its_database_name_taken(store: Store) -> None:
+    first, second = await two_lakehouses(store)
+    by = PrincipalId(new_id())
+    session, driver = make()
+    session = dataclasses.replace(session, workspace=first.workspace, lakehouse=first.id)
+    await store.add_session(session, driver)
+    assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert await store.move_session(session.id, SessionEvent.DRIVER_ENDED, at=NOW)
+    assert await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert await store.lakehouse(first.id) is None
+    assert await store.list_lakehouses(first.workspace) == [second]
+    assert await store.database_names() == {"bronze", "silver"}
+    assert await store.add_lakehouse(dataclasses.replace(first, database="bronze_2"))
+
+
+async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) -> None:
+    first, _ = await two_lakehouses(store)
+    guest = PrincipalId(new_id())
+    assert await store.workspaces_of(guest) == []
+    role = RoleAssignment(workspace=first.workspace, principal=guest, role=Role.VIEWER)
+    await store.assign_role(role)
+    workspace = await store.workspace(first.workspace)
+    assert await store.workspaces_of(guest) == [(workspace, Role.VIEWER)]
+
+
+async def two_lakehouses(store: Store) -> tuple[Lakehouse, Lakehouse]:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    await store.add_workspace(workspace, PrincipalId(new_id()))
+    made = [
+        Lakehouse(
+            id=LakehouseId(new_id()),
+            workspace=workspace.id,
+            name=name.capitalize(),
+            database=name,
+            created_at=NOW,
+        )
+        for name in ("bronze", "silver")
+    ]
+    for lakehouse in made:
+        assert await store.add_lakehouse(lakehouse)
+    return made[0], made[1]

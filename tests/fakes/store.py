@@ -32,6 +32,7 @@ class MemoryStore:
         self._statements: dict[tuple[ReplId, StatementNumber], Statement] = {}
         self._workspaces: dict[WorkspaceId, Workspace] = {}
         self._lakehouses: dict[LakehouseId, Lakehouse] = {}
+        self._databases: set[str] = set()
         self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
 
     async def ping(self) -> None:
@@ -249,8 +250,43 @@ class MemoryStore:
         self._workspaces[workspace.id] = workspace
         self._roles[workspace.id, admin] = Role.ADMIN
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> None:
+    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
+        if self._is_taken(lakehouse.workspace, lakehouse.name, but=lakehouse.id):
+            return False
         self._lakehouses[lakehouse.id] = lakehouse
+        self._databases.add(lakehouse.database)
+        return True
+
+    def _is_taken(self, workspace: WorkspaceId, name: str, *, but: LakehouseId) -> bool:
+        return any(
+            one.workspace == workspace and one.name.lower() == name.lower() and one.id != but
+            for one in self._lakehouses.values()
+        )
+
+    async def change_lakehouse(
+        self, lakehouse: LakehouseId, *, name: str, description: str
+    ) -> bool:
+        present = self._lakehouses.get(lakehouse)
+        if present is None or self._is_taken(present.workspace, name, but=lakehouse):
+            return False
+        changed = dataclasses.replace(present, name=name, description=description)
+        self._lakehouses[lakehouse] = changed
+        return True
+
+    async def delete_lakehouse(
+        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+    ) -> bool:
+        del at, by
+        if any(s.lakehouse == lakehouse and s.phase in LIVE for s in self._sessions.values()):
+            return False
+        return self._lakehouses.pop(lakehouse, None) is not None
+
+    async def workspaces_of(self, principal: PrincipalId) -> Sequence[tuple[Workspace, Role]]:
+        return [
+            (workspace, self._roles[workspace.id, principal])
+            for workspace in await self.list_workspaces()
+            if (workspace.id, principal) in self._roles
+        ]
 
     async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
         return self._workspaces.get(workspace)
@@ -297,7 +333,7 @@ class MemoryStore:
         return sorted(found, key=lambda one: (one.created_at, one.id))
 
     async def database_names(self) -> frozenset[str]:
-        return frozenset(lakehouse.database for lakehouse in self._lakehouses.values())
+        return frozenset(self._databases)
 
     async def assign_role(self, assignment: RoleAssignment) -> None:
         self._roles[assignment.workspace, assignment.principal] = assignment.role

@@ -22,7 +22,8 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
-from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
+from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
@@ -76,6 +77,27 @@ class MemoryOutputs:
         for store in (self._streams, self._data):
             for key in [key for key in store if key[0] == session]:
                 del store[key]
+
+
+@dataclass
+class MemoryLakehouses:
+    """Lakehouses whose tables are what the test says."""
+
+    present: dict[LakehouseId, list[LakehouseTable]] = field(default_factory=dict)
+
+    async def create(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        del workspace
+        self.present.setdefault(lakehouse, [])
+
+    async def tables(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId
+    ) -> Sequence[LakehouseTable]:
+        del workspace
+        return sorted(self.present.get(lakehouse, []), key=lambda table: table.folder)
+
+    async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        del workspace
+        self.present.pop(lakehouse, None)
 
 
 @dataclass
@@ -149,9 +171,18 @@ class ScriptedLauncher:
         self.ended[driver] = end
 
 
+@dataclass
 class RoomForAll:
+    """Room for any session, unless a test has a real capacity asked."""
+
+    real: Capacity | None = None
+
     async def check(self, *, drivers: int) -> None:
-        del drivers
+        if self.real is not None:
+            await self.real.check(drivers=drivers)
+
+    def check_disk(self) -> None:
+        pass
 
 
 def principal(name: str = "Ada", oid: str | None = None) -> Principal:
@@ -174,8 +205,10 @@ class World:
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
+    lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
+    room: RoomForAll = field(default_factory=RoomForAll)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
     woken: list[SessionId] = field(default_factory=list)
@@ -193,10 +226,11 @@ class World:
         )
         self.context = Context(
             store=self.store,
+            lakehouses=self.lakehouses,
             outputs=self.outputs,
             links=self.links,
             clock=self.clock,
-            capacity=RoomForAll(),
+            capacity=self.room,
             changes=self.changes,
             wake=self.woken.append,
             rules=Rules(
@@ -204,6 +238,8 @@ class World:
                 runtimes=frozenset({"2.0"}),
                 idle_timeout=timedelta(minutes=20),
                 local=True,
+                driver_memory="1g",
+                driver_cores=2,
                 beat=timedelta(seconds=5),
                 inline_bytes=1024,
                 hold=timedelta(),

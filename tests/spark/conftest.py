@@ -12,7 +12,7 @@ from support.gateway import Client, Gateway, RemoteSession
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Gateway]:
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
-        started = Gateway(Path(folder) / "home")
+        started = Gateway(Path(folder) / "home", settings={"LIVIUS_CANCEL_GRACE": "PT3S"})
         try:
             yield started.start()
         finally:

@@ -131,14 +131,14 @@ class Client:
     """A caller with `requests` and a bearer token; it waits the way a person would."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self.http = requests.Session()
         self.http.trust_env = False
         self.reconnect()
 
     def reconnect(self) -> None:
         """Read where the gateway serves, and sign in."""
-        facts = self._gateway.connection
+        facts = self.gateway.connection
         self.http.verify = facts["ca_file"]
         self.base = (
             f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"

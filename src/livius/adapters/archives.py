@@ -131,6 +131,8 @@ class ClassArchive:
                 show_lakehouse=False,
                 database="training",
                 lease_seconds=0,
+                cancel_seconds=10,
+                disk_reserve_bytes=0,
                 output_limit_bytes=0,
                 sql_row_limit=100,
             ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import psutil
 
-from livius.domain.errors import Exhausted
+from livius.domain.errors import Exhausted, Unavailable
 
 _RETRY_AFTER: Final = timedelta(seconds=30)
 _MEBIBYTE: Final = 1024 * 1024
@@ -16,16 +18,22 @@ _MEBIBYTE: Final = 1024 * 1024
 class MachineCapacity:
     """Implements `livius.ports.capacity.Capacity`.
 
-    ``per_driver`` and ``reserve`` are bytes. Memory that a starting driver has not taken yet is
-    not counted, so the number of drivers is the firm limit.
+    ``per_driver`` and the reserves are bytes; ``disk`` is a folder on the disk in question. Memory
+    that a starting driver has not taken yet is not counted, so the number of drivers is the firm
+    limit.
     """
 
-    def __init__(self, *, max_drivers: int, per_driver: int, reserve: int) -> None:
+    def __init__(
+        self, *, max_drivers: int, per_driver: int, reserve: int, disk: Path, disk_reserve: int
+    ) -> None:
         self._max_drivers = max_drivers
+        self._disk = disk
+        self._disk_reserve = disk_reserve
         self._needed = per_driver + reserve
 
     async def check(self, *, drivers: int) -> None:
         """See the port."""
+        self.check_disk()
         if drivers >= self._max_drivers:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
@@ -39,5 +47,17 @@ class MachineCapacity:
                 "TooManyRequestsForCapacity",
                 f"A session needs {self._needed // _MEBIBYTE} MB of free memory and the server has "
                 f"{available // _MEBIBYTE} MB. Delete a session, or try again later.",
+                retry_after=_RETRY_AFTER,
+            )
+
+    def check_disk(self) -> None:
+        """See the port."""
+        free = shutil.disk_usage(self._disk).free
+        if free < self._disk_reserve:
+            raise Unavailable(
+                "InsufficientStorage",
+                f"The server's disk has {free // _MEBIBYTE} MB left and keeps "
+                f"{self._disk_reserve // _MEBIBYTE} MB free, so it takes no new work. Try again "
+                "later; the operator makes room or lowers LIVIUS_DISK_RESERVE.",
                 retry_after=_RETRY_AFTER,
             )

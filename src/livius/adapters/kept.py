@@ -30,6 +30,7 @@ from livius_agent.spec import (
     ProcessId,
     is_running,
     read,
+    telling,
     write,
 )
 
@@ -138,8 +139,9 @@ class Kept:
         return tuple(text.splitlines()[-lines:])
 
     def log_tail(self, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of what it printed, errors last."""
-        return (*self.tail(STDOUT, lines=lines), *self.tail(STDERR, lines=lines))[-lines:]
+        """Return the last lines of what it printed that tell something, errors last."""
+        printed = (*self.tail(STDOUT, lines=lines), *self.tail(STDERR, lines=lines))
+        return telling(printed)[-lines:]
 
     async def remove(self) -> None:
         """Delete the folder of an ended process."""

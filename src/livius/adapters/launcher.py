@@ -12,6 +12,7 @@ from typing import Final
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
 from livius.adapters.names import names_file, write_names
+from livius.adapters.pip_settings import pip_settings
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
@@ -41,7 +42,9 @@ class LocalLaunch:
     memory: str
     show_lakehouse: bool
     lease_seconds: float
+    cancel_seconds: float
     output_limit_bytes: int
+    disk_reserve_bytes: int
     sql_row_limit: int
 
 
@@ -115,6 +118,10 @@ class LocalLauncher:
         secret = os.open(folder / SECRET, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(secret, "w", encoding="ascii") as file:
             file.write(spec.secret)
+        settings = work / "home" / ".config" / "pip" / "pip.conf"
+        settings.parent.mkdir(mode=0o700, parents=True)
+        settings.touch(mode=0o600)
+        settings.write_text(pip_settings(os.environ), encoding="utf-8")
         root = common.lakehouses / spec.workspace / spec.lakehouse
         for name in ("Tables", "Files"):
             (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,7 +151,9 @@ class LocalLauncher:
                 show_lakehouse=common.show_lakehouse,
                 database=spec.database,
                 lease_seconds=common.lease_seconds,
+                cancel_seconds=common.cancel_seconds,
                 output_limit_bytes=common.output_limit_bytes,
+                disk_reserve_bytes=common.disk_reserve_bytes,
                 sql_row_limit=common.sql_row_limit,
             ),
         )

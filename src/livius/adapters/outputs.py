@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from livius.domain.errors import Unavailable
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 
 
@@ -78,6 +79,8 @@ def _write(path: Path, offset: int, data: bytes) -> int:
             return size
         # A full disk may take a part of it: what is durable is what the size says.
         return max(size, offset + os.pwrite(descriptor, data, offset))
+    except OSError as error:
+        raise _full(error) from error
     finally:
         os.close(descriptor)
 
@@ -92,8 +95,15 @@ def _read(path: Path, offset: int, size: int | None) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.chmod(0o600)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.chmod(0o600)
+        partial.replace(path)
+    except OSError as error:
+        raise _full(error) from error
+
+
+def _full(error: OSError) -> Unavailable:
+    return Unavailable("InsufficientStorage", f"An output can't be written: {error}.")

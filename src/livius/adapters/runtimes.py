@@ -94,6 +94,8 @@ _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.databricks.delta.allowArbitraryProperties.enabled": "true",
     "spark.ui.enabled": "true",
     "spark.ui.port": "0",
+    # How long the Python worker of a cancelled task may go on after Spark has seen the cancel.
+    "spark.python.task.killTimeout": "100ms",
 }
 """What a session may change."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from livius import __version__
+from livius.cli.lakehouse import app as lakehouse
 
 app = App(
     name="livius",
@@ -22,6 +23,9 @@ app = App(
     installation), LIVIUS_PORT, LIVIUS_HTTP_PORT, LIVIUS_DRIVER_MEMORY and others; see
     docs/reference/settings.md.""",
 )
+
+
+app.command(lakehouse)
 
 
 @app.command
@@ -77,11 +81,19 @@ def logs(
 
 
 @app.command
-def doctor() -> int:
-    """Look for what could keep Livius from working here, and say what to do about it."""
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Look for what could keep Livius from working here, and say what to do about it.
+
+    The exit code is 1 if something does keep it.
+
+    Parameters
+    ----------
+    as_json
+        Print the findings for a program to read.
+    """
     from livius.cli.doctor import doctor as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @app.command

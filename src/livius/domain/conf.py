@@ -1,14 +1,17 @@
 """Which Spark conf a caller may set, and what Fabric's own keys mean here.
 
-Three fates of a key:
+Fates of a key, the first that fits:
 
-* refused: it would let a caller leave the sandbox, or change what the operator decided. The error
-  names the key and the reason, and nothing is started.
+* refused: it would let a caller leave the sandbox before any code of the session runs, or change
+  what the operator decided. The error names the key and the reason, and nothing is started.
 * taken by Livius: the idle timeout, an environment.
-* passed to Spark, if it begins with ``spark.``; else kept in the record and told to be without
-  effect.
+* without effect: Fabric's own keys, sizes on a local master, what Spark would not read. Kept in
+  the record and told.
+* passed to Spark, once its value could be right: a number where Spark needs one, a path in the
+  lakehouse, a class of Spark's own.
 
-Keys are compared in lower case: Spark reads some of them case-insensitively.
+Keys are compared in lower case, because Hadoop and some of Spark's readers ignore it. What a
+session's own code sets is not policed: it runs as the driver does anyway.
 """
 
 from __future__ import annotations
@@ -21,83 +24,39 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final
 
+from livius.domain.conf_rules import (
+    CLASSES,
+    EXCEPTIONS,
+    FABRIC_CLASSES,
+    FORMS,
+    OWN_PACKAGES,
+    PATHS,
+    REFUSALS,
+    SET_HERE,
+    SIZED_ON_CLUSTERS,
+    WITHOUT_EFFECT,
+    Form,
+    Refusal,
+)
 from livius.domain.errors import Invalid
 from livius.domain.session import Sizes
 
 MAX_KEYS: Final = 500
+MAX_KEY_CHARS: Final = 256
 MAX_VALUE_CHARS: Final = 16_384
+IDLE_TIMEOUT: Final = "spark.livy.session.idle.timeout"
+ENVIRONMENT_DETAILS: Final = "spark.fabric.environmentDetails"
+ENVIRONMENT_ID: Final = "spark.fabric.environment.id"
+SHORTEST_IDLE: Final = timedelta(seconds=1)
+LONGEST_IDLE: Final = timedelta(days=14)
+"""Fabric's own upper bound."""
 
-_MASTER: Final = "the server's settings decide where Spark runs"
-_CODE: Final = "it would load code into the driver before any of its checks"
-_FILES: Final = "paths on the server's machine can't be named from outside"
-_CREDENTIALS: Final = "credentials of the server are not the caller's to set"
-_LISTEN: Final = "the driver listens on loopback only"
-_HOUSE: Final = "Livius sets it, and a session could not work with another value"
-
-_REFUSED: Final[tuple[tuple[str, str], ...]] = (
-    ("spark.master", _MASTER),
-    ("spark.submit.deploymode", _MASTER),
-    ("spark.submit.*", _FILES),
-    ("spark.app.id", _HOUSE),
-    ("spark.home", _FILES),
-    ("spark.local.dir", _FILES),
-    ("*.extrajavaoptions", _CODE),
-    ("*.defaultjavaoptions", _CODE),
-    ("*.extraclasspath", _CODE),
-    ("*.extralibrarypath", _CODE),
-    ("*.userclasspathfirst", _CODE),
-    ("spark.plugins*", _CODE),
-    ("spark.extralisteners", _CODE),
-    ("spark.sql.extensions", _CODE),
-    ("spark.sql.queryexecutionlisteners", _CODE),
-    ("spark.sql.streaming.streamingquerylisteners", _CODE),
-    ("spark.sql.catalog.*", _CODE),
-    ("spark.sql.catalogimplementation", _HOUSE),
-    ("spark.sql.hive.metastore.*", _CODE),
-    ("spark.sql.warehouse.dir", _FILES),
-    ("spark.sql.artifact.isolation.*", _HOUSE),
-    ("spark.repl.*", _HOUSE),
-    ("spark.driver.host", _LISTEN),
-    ("spark.driver.bindaddress", _LISTEN),
-    ("spark.driver.port", _LISTEN),
-    ("spark.blockmanager.port", _LISTEN),
-    ("spark.driver.blockmanager.port", _LISTEN),
-    ("spark.ui.*", _LISTEN),
-    ("spark.driver.log.*", _FILES),
-    ("spark.executor.logs.*", _FILES),
-    ("spark.eventlog.*", _FILES),
-    ("spark.history.*", _FILES),
-    ("spark.log.structuredlogging.*", _HOUSE),
-    ("spark.metrics.*", _CODE),
-    ("spark.authenticate*", _CREDENTIALS),
-    ("spark.ssl.*", _CREDENTIALS),
-    ("spark.kerberos.*", _CREDENTIALS),
-    ("spark.security.*", _CREDENTIALS),
-    ("spark.pyspark.*", _CODE),
-    ("spark.executorenv.*", _CODE),
-    ("spark.yarn.*", _MASTER),
-    ("spark.kubernetes.*", _MASTER),
-    ("spark.mesos.*", _MASTER),
-    ("spark.jars*", _FILES),
-    ("spark.files", _FILES),
-    ("spark.archives", _FILES),
-    ("spark.hadoop.fs.*.impl", _CODE),
-    ("spark.hadoop.fs.defaultfs", _HOUSE),
-    ("spark.hadoop.hive.metastore.*", _HOUSE),
-    ("spark.hadoop.javax.jdo.*", _CODE),
-    ("spark.hadoop.hadoop.security.*", _CREDENTIALS),
+_TAKEN: Final = frozenset(
+    key.lower() for key in (IDLE_TIMEOUT, ENVIRONMENT_DETAILS, ENVIRONMENT_ID)
 )
-
-_IDLE_TIMEOUT: Final = "spark.livy.session.idle.timeout"
-_ENVIRONMENT: Final = ("spark.fabric.environmentdetails", "spark.fabric.environment.id")
-_NO_EFFECT: Final = ("spark.fabric.*", "spark.livy.*", "spark.highconcurrency.*")
-
-_SIZED_ON_CLUSTERS: Final = re.compile(
-    r"spark\.(driver|executor)\.(memory|cores)|spark\.cores\.max"
-)
-"""On a local master there is one JVM, and a setting sizes it."""
-
-_DURATION: Final = re.compile(r"\s*(\d{1,9})\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE)
+_SET_HERE: Final = {key.lower(): value for key, value in SET_HERE.items()}
+_KEY: Final = re.compile(r"[A-Za-z0-9_.$-]+", re.ASCII)
+_DURATION: Final = re.compile(r"\s*(\d{1,9})\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE | re.ASCII)
 _UNITS: Final[Mapping[str, timedelta]] = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -106,8 +65,22 @@ _UNITS: Final[Mapping[str, timedelta]] = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
-_LONGEST_IDLE: Final = timedelta(days=14)  # Fabric's own upper bound
-_MEMORY: Final = re.compile(r"([1-9]\d{0,5})\s*([mgt])b?", re.IGNORECASE)
+_FORM_PATTERNS: Final[Mapping[Form, re.Pattern[str]]] = {
+    form: re.compile(pattern, re.IGNORECASE | re.ASCII)
+    for form, pattern in {
+        Form.COUNT: r"0*[1-9]\d{0,8}",
+        Form.NUMBER: r"\d{1,9}",
+        Form.SWITCH: "true|false",
+        Form.DURATION: r"\d{1,12}(us|ms|s|m|min|h|d)?",
+        Form.BYTES: r"-1|\d{1,15}([kmgtp]?b?)",
+        Form.MEMORY: r"[1-9]\d{0,5}\s*[mgt]b?",
+    }.items()
+}
+_SHORT_NAME: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_LAKEHOUSE_PATH: Final = re.compile(
+    r"(?:\./)?(?:Files|Tables)(?:/[^\x00-\x1f]*)?|abfss://[^\x00-\x1f]+", re.IGNORECASE
+)
+_STEP_UP: Final = re.compile(r"(?:\.|%2e){2}", re.IGNORECASE)
 _MAX_CORES: Final = 256
 _MAX_EXECUTORS: Final = 10_000
 
@@ -140,15 +113,15 @@ def police(conf: Mapping[str, str], *, local: bool) -> Policed:
     without_effect: list[str] = []
     for key, value in conf.items():
         plain = _plain_key(key, value)
-        if plain == _IDLE_TIMEOUT:
+        if _SET_HERE.get(plain) == value:
+            continue
+        _refuse(key, plain)
+        _check_value(key, plain, value)
+        if plain == IDLE_TIMEOUT:
             idle = parse_duration(value, field=f"conf.{key}")
-        elif plain in _ENVIRONMENT:
+        elif plain in _TAKEN:
             environment = _environment_id(key, value)
-        elif (
-            any(fnmatchcase(plain, pattern) for pattern in _NO_EFFECT)
-            or not plain.startswith("spark.")
-            or (local and _SIZED_ON_CLUSTERS.fullmatch(plain))
-        ):
+        elif _does_nothing(key, plain, value, local=local):
             without_effect.append(key)
         else:
             passed[key] = value
@@ -161,12 +134,13 @@ def police(conf: Mapping[str, str], *, local: bool) -> Policed:
 
 
 def _plain_key(key: str, value: str) -> str:
-    """Return the key in lower case, or refuse it."""
+    """Return the key in lower case; refuse what only looks like one."""
     where = f"conf.{key[:100]}"
-    if not key.isascii() or not key.isprintable() or key != key.strip() or " " in key or "=" in key:
+    if not _KEY.fullmatch(key) or len(key) > MAX_KEY_CHARS:
         raise Invalid(
             "InvalidInput",
-            "A conf key holds only plain letters, digits, dots, dashes and underscores.",
+            f"The conf key {key[:100]!r} has other characters than plain letters, digits, dots, "
+            f"dashes, underscores and dollar signs, or more than {MAX_KEY_CHARS}. Correct it.",
             field=where,
         )
     if "\0" in value or len(value) > MAX_VALUE_CHARS:
@@ -175,27 +149,96 @@ def _plain_key(key: str, value: str) -> str:
             f"The value of {key} holds a NUL or more than {MAX_VALUE_CHARS} characters.",
             field=where,
         )
+    return key.lower()
+
+
+def _refuse(key: str, plain: str) -> None:
+    refusal = refusal_of(plain)
+    if refusal is not None:
+        raise Invalid(
+            "SparkConfNotAllowed",
+            f"The conf key {key} can't be set by a session: {refusal.why}. {refusal.instead}.",
+            field=f"conf.{key}",
+        )
+
+
+def refusal_of(key: str) -> Refusal | None:
+    """Return why a key can't be set; None where it can."""
     plain = key.lower()
-    for pattern, reason in _REFUSED:
-        # Spark knows some keys without their prefix too, so both spellings are refused.
-        if fnmatchcase(plain, pattern) or fnmatchcase(f"spark.{plain}", pattern):
-            raise Invalid(
-                "SparkConfNotAllowed",
-                f"The conf key {key} can't be set by a session: {reason}. Leave it out.",
-                field=where,
-            )
-    return plain
+    # Spark reads some keys without their prefix, and hands keys with Hadoop's on without it.
+    spellings = (plain, f"spark.{plain}", plain.removeprefix("spark.hadoop."))
+    if _matches(plain, EXCEPTIONS):
+        return None
+    return next(
+        (one for one in REFUSALS if any(_matches(text, one.patterns) for text in spellings)), None
+    )
+
+
+def is_size(key: str) -> bool:
+    """Tell whether a key asks for memory, cores or executors."""
+    return _matches(key.lower(), SIZED_ON_CLUSTERS)
+
+
+def _matches(plain: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(plain, pattern) for pattern in patterns)
+
+
+def _does_nothing(key: str, plain: str, value: str, *, local: bool) -> bool:
+    return (
+        # Spark itself reads keys with exactly this beginning.
+        not key.startswith("spark.")
+        or _matches(plain, tuple(WITHOUT_EFFECT))
+        or value in FABRIC_CLASSES
+        or (local and _matches(plain, SIZED_ON_CLUSTERS))
+    )
+
+
+def _check_value(key: str, plain: str, value: str) -> None:
+    """Refuse a value that could not work, or that would reach out of the lakehouse."""
+    form = FORMS.get(plain)
+    if form is not None and not _FORM_PATTERNS[form].fullmatch(value.strip()):
+        raise Invalid(
+            "InvalidInput",
+            f"The value of {key} is {form}, not {value[:60]!r}.",
+            field=f"conf.{key}",
+        )
+    if _matches(plain, CLASSES) and not all(map(_is_own_class, value.split(","))):
+        raise Invalid(
+            "SparkConfNotAllowed",
+            f"The value of {key} names a class that is not Spark's, Hadoop's or Delta's own. Such "
+            "code can only be loaded by the session's statements.",
+            field=f"conf.{key}",
+        )
+    if _matches(plain, PATHS) and not _is_inside(value.strip()):
+        raise Invalid(
+            "SparkConfNotAllowed",
+            f"The value of {key} is a path outside the lakehouse. Name one below Files/ or "
+            "Tables/, or an abfss:// address of a lakehouse.",
+            field=f"conf.{key}",
+        )
+
+
+def _is_own_class(text: str) -> bool:
+    name = text.strip()
+    return bool(_SHORT_NAME.fullmatch(name)) or name.startswith(OWN_PACKAGES)
+
+
+def _is_inside(value: str) -> bool:
+    """Tell whether a path is in a lakehouse. A few path-like keys are switches."""
+    if value.lower() in ("", "true", "false"):
+        return True
+    return bool(_LAKEHOUSE_PATH.fullmatch(value)) and not _STEP_UP.search(value)
 
 
 def parse_duration(text: str, *, field: str) -> timedelta:
     """Return an idle timeout such as ``20m``, ``90s``, ``1h`` or ``1200`` (seconds).
 
     Raises:
-        Invalid: not a duration, zero, or more than 14 days.
+        Invalid: not a duration, less than a second, or more than 14 days.
     """
     match = _DURATION.fullmatch(text)
     duration = int(match[1]) * _UNITS[(match[2] or "s").lower()] if match else timedelta()
-    if not timedelta() < duration <= _LONGEST_IDLE:
+    if not SHORTEST_IDLE <= duration <= LONGEST_IDLE:
         raise Invalid(
             "InvalidInput",
             f"{field} is not a duration between 1s and 14d. Write it like 20m, 90s or 2h.",
@@ -210,7 +253,7 @@ def _environment_id(key: str, value: str) -> str:
     People copy the documentation's sample with its stray quotes, so anything that holds an id in
     quotes or alone is read.
     """
-    if key.lower() == _ENVIRONMENT[1]:
+    if key.lower() == ENVIRONMENT_ID:
         return value.strip()
     try:
         details = json.loads(value)
@@ -238,12 +281,8 @@ def check_sizes(sizes: Sizes) -> None:
         ("driverMemory", sizes.driver_memory),
         ("executorMemory", sizes.executor_memory),
     ):
-        if memory is not None and not _MEMORY.fullmatch(memory.strip()):
-            raise Invalid(
-                "InvalidInput",
-                f"{name} is a whole number with a unit, such as 512m, 28g or 56g.",
-                field=name,
-            )
+        if memory is not None and not _FORM_PATTERNS[Form.MEMORY].fullmatch(memory.strip()):
+            raise Invalid("InvalidInput", f"{name} is {Form.MEMORY}.", field=name)
     for name, count, most in (
         ("driverCores", sizes.driver_cores, _MAX_CORES),
         ("executorCores", sizes.executor_cores, _MAX_CORES),
@@ -251,3 +290,17 @@ def check_sizes(sizes: Sizes) -> None:
     ):
         if count is not None and not 1 <= count <= most:
             raise Invalid("InvalidInput", f"{name} is a whole number from 1 to {most}.", field=name)
+
+
+def sizes_as_conf(sizes: Sizes) -> dict[str, str]:
+    """Return the sizes of a create request as the conf keys that mean the same to Spark.
+
+    The driver's memory is not among them: a driver is a process of the server, and a setting
+    sizes it.
+    """
+    asked = {
+        "spark.executor.memory": sizes.executor_memory,
+        "spark.executor.cores": sizes.executor_cores,
+        "spark.executor.instances": sizes.num_executors,
+    }
+    return {key: str(value) for key, value in asked.items() if value is not None}

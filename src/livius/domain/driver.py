@@ -44,12 +44,15 @@ class DriverEnd:
     def sentence(self) -> str:
         """Say how it ended, for people."""
         if self.oom:
-            return "The Spark driver ran out of memory and was ended."
+            return (
+                "The Spark driver ran out of memory and was ended. Let the operator change "
+                "LIVIUS_DRIVER_MEMORY, or bring less data to the driver at once."
+            )
         if self.signal is not None:
-            return f"The Spark driver was ended by signal {self.signal}."
+            return f"The Spark driver's agent was ended by signal {self.signal}, and Spark with it."
         if self.code is not None:
-            return f"The Spark driver ended by itself with exit code {self.code}."
-        return "The Spark driver is gone; nothing recorded how it ended."
+            return f"The Spark driver's agent ended by itself with exit code {self.code}."
+        return "The Spark driver's keeper was killed, and the driver with it."
 
 
 def new_secret() -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from livius.domain.errors import Invalid
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
 
 
@@ -30,6 +31,7 @@ class Workspace:
     id: WorkspaceId
     name: str
     created_at: datetime
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,15 @@ class Lakehouse:
     name: str
     database: str
     created_at: datetime
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakehouseTable:
+    """A table as its folder shows it; ``folder`` is the folder's name below ``Tables/``."""
+
+    folder: str
+    format: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,52 @@ class RoleAssignment:
 
 
 _LONGEST_DATABASE_NAME: Final = 100
+_LAKEHOUSE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,122}", re.ASCII)
+_MAX_WORKSPACE_NAME: Final = 256
+_MAX_DESCRIPTION: Final = 256
+
+
+def check_lakehouse_name(name: str) -> None:
+    """Refuse what Fabric would not take for a lakehouse's name.
+
+    Raises:
+        Invalid: the message has the rule.
+    """
+    if not _LAKEHOUSE_NAME.fullmatch(name):
+        raise Invalid(
+            "InvalidInput",
+            f"{name[:130]!r} can't be a lakehouse's name. It begins with a letter and has up to "
+            "123 letters, digits and underscores.",
+            field="displayName",
+        )
+
+
+def check_workspace_name(name: str) -> None:
+    """Refuse an empty, endless or unprintable name.
+
+    Raises:
+        Invalid: the message has the rule.
+    """
+    if not name.strip() or len(name) > _MAX_WORKSPACE_NAME or not name.isprintable():
+        raise Invalid(
+            "InvalidInput",
+            f"A workspace's name has 1 to {_MAX_WORKSPACE_NAME} printable characters.",
+            field="displayName",
+        )
+
+
+def check_description(text: str) -> None:
+    """Refuse a description that is too long.
+
+    Raises:
+        Invalid: the message has the rule.
+    """
+    if len(text) > _MAX_DESCRIPTION:
+        raise Invalid(
+            "InvalidInput",
+            f"A description has at most {_MAX_DESCRIPTION} characters.",
+            field="description",
+        )
 
 
 def database_name(display_name: str, lakehouse: LakehouseId, *, taken: frozenset[str]) -> str:

@@ -124,6 +124,11 @@ class Home:
             _write_private(self._ports_file, asdict(ports))
         return ports
 
+    def kept_ports(self) -> Ports | None:
+        """Return the ports that an earlier start has kept."""
+        kept = _read_json(self._ports_file)
+        return Ports(https=int(kept["https"]), http=int(kept["http"])) if kept else None
+
     def write_address(self, url: str) -> None:
         """Tell agents where to dial."""
         _write_private(self.address_file, {"url": url})

@@ -1,12 +1,41 @@
-"""The settings' reference, made from the settings themselves."""
+"""The reference pages that are made from the code: settings and conf.
+
+``python -m livius.installation.reference`` writes them anew, in a clone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
+from typing import Final
 
 from pydantic_core import PydanticUndefined
 
+from livius.domain.conf import (
+    ENVIRONMENT_DETAILS,
+    ENVIRONMENT_ID,
+    IDLE_TIMEOUT,
+    LONGEST_IDLE,
+    MAX_KEYS,
+    MAX_VALUE_CHARS,
+)
+from livius.domain.conf_rules import (
+    CLASSES,
+    EXCEPTIONS,
+    FABRIC_CLASSES,
+    FORMS,
+    OWN_PACKAGES,
+    PATHS,
+    REFUSALS,
+    SET_HERE,
+    SIZED_ON_CLUSTERS,
+    WITHOUT_EFFECT,
+    Form,
+    Refusal,
+)
 from livius.settings import Settings
+from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
 
 
 def settings_page() -> str:
@@ -36,3 +65,106 @@ def _shown(value: object) -> str:
         mebibytes = value / 2**20
         return f"{mebibytes:g} MiB" if mebibytes >= 1 else f"{value // 1024} KiB"
     return f"`{value}`"
+
+
+_CONF: Final = """\
+# Spark conf of a session
+
+What becomes of each key in the `conf` of a create request. Made from the code; a test keeps it
+true. `*` stands for anything; upper and lower case count as the same.
+
+The policy is about what a *request* can do before any code of the session runs. A session's own
+statements run as the driver does, so `SET` and `spark.conf.set` are not policed: see
+[SECURITY.md](../../SECURITY.md).
+
+A key that isn't named here and begins with `spark.` is passed to Spark; any other is kept in the
+record and does nothing. Keys that do nothing stand in the session's tag `{without_effect_tag}`.
+There are at most {keys} keys, of letters, digits, dots, dashes, underscores and dollar signs, with
+values of at most {characters} characters.
+
+## Taken by Livius
+
+| key | what it does |
+|---|---|
+| `{idle}` | Ends the session after this long without work: `20m`, `90s`, 1 s to {days} days. |
+| {environment} | The environment to run in. There are none yet, so naming one is refused. |
+
+## Refused
+
+The request is answered with 400 `SparkConfNotAllowed`, which names the key. These are never
+refused: {exceptions}. Neither is a key with the value that each session has anyway: {set_here}.
+
+{refusals}
+
+## Without effect
+
+Accepted, so that a request written for Fabric works unchanged.
+
+| key | about |
+|---|---|
+{nothing}
+
+So is any key whose value is {fabric_classes}, which only Fabric has.
+
+## Sizes
+
+`driverMemory`, `driverCores`, `executorMemory`, `executorCores` and `numExecutors` of the request,
+and these keys, are checked and echoed as asked. On a local master there is one JVM, sized by
+`LIVIUS_DRIVER_MEMORY`, and they do nothing; on a cluster they are passed to Spark, but for the
+driver's memory. A session that asks for sizes says what it has got in its tag `{sizes_tag}`.
+
+{sizes}
+
+## Values that are checked
+
+| key | value |
+|---|---|
+{forms}
+| {classes} | a short name, or a class below {packages} |
+| {paths} | a path below `Files/` or `Tables/`, or an `abfss://` address |
+"""
+
+
+def conf_page() -> str:
+    """Return ``docs/reference/conf.md``."""
+    return _CONF.format(
+        without_effect_tag=WITHOUT_EFFECT_TAG,
+        keys=MAX_KEYS,
+        characters=MAX_VALUE_CHARS,
+        idle=IDLE_TIMEOUT,
+        days=LONGEST_IDLE.days,
+        environment=_listed((ENVIRONMENT_DETAILS, ENVIRONMENT_ID)),
+        exceptions=_listed(EXCEPTIONS),
+        set_here=_listed(f"{key}={value}" for key, value in SET_HERE.items()),
+        refusals="\n\n".join(map(_refusal, REFUSALS)),
+        nothing="\n".join(f"| `{key}` | {about} |" for key, about in WITHOUT_EFFECT.items()),
+        fabric_classes=_listed(FABRIC_CLASSES),
+        sizes_tag=SIZES_TAG,
+        sizes=_listed(SIZED_ON_CLUSTERS),
+        forms="\n".join(
+            f"| {_listed(key for key, one in FORMS.items() if one is form)} | {form} |"
+            for form in Form
+        ),
+        classes=_listed(CLASSES),
+        packages=_listed(OWN_PACKAGES),
+        paths=_listed(PATHS),
+    )
+
+
+def _refusal(refusal: Refusal) -> str:
+    why = refusal.why[:1].upper() + refusal.why[1:]
+    return f"**{why}.** {refusal.instead}.\n\n{_listed(refusal.patterns)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def main() -> None:
+    """Write the pages of the clone that is the working directory."""
+    for name, page in (("settings", settings_page()), ("conf", conf_page())):
+        Path("docs", "reference", f"{name}.md").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -46,11 +46,8 @@ class InstalledRuntime:
 def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
     """Return a complete runtime, or None. Reads the manifest only."""
     root = folder / name
-    try:
-        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    if manifest.get("lock") != _lock_digest(name):
+    manifest = read_manifest(root)
+    if manifest is None or manifest.get("lock") != _lock_digest(name):
         return None
     spark_home = _spark_home(root)
     return InstalledRuntime(
@@ -61,6 +58,21 @@ def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
         jars=(*sorted((spark_home / "jars").glob("*.jar")), *sorted((root / "jars").glob("*.jar"))),
         versions=manifest["versions"],
     )
+
+
+def read_manifest(root: Path) -> dict[str, Any] | None:
+    """Return what a runtime's folder says of itself; None if it is not complete."""
+    try:
+        found = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_driver_jar_current(root: Path) -> bool:
+    """Tell whether a runtime's driver jar was made of the sources that are here now."""
+    manifest = read_manifest(root)
+    return manifest is not None and manifest.get("sources") == _sources_digest()
 
 
 def ensure_runtime(
@@ -84,8 +96,8 @@ def ensure_runtime(
             (root / _MANIFEST).unlink(missing_ok=True)
             _build_packages(root, name, progress)
             _fetch_jars(root, name, java, ivy_settings, progress)
-        digest = _sources_digest()
-        if present is None or _compiled(root) != digest:
+        if present is None or not is_driver_jar_current(root):
+            digest = _sources_digest()
             _compile_driver_jar(root, java, progress)
             _write_manifest(root, name, digest)
         loaded = load_runtime(folder, name)
@@ -122,11 +134,6 @@ def _sources_digest() -> str:
     for source in (*_sources(), _scala() / "scalac-plugin.xml"):
         digest.update(source.read_bytes())
     return digest.hexdigest()
-
-
-def _compiled(root: Path) -> str | None:
-    found: str | None = json.loads((root / _MANIFEST).read_text(encoding="utf-8")).get("sources")
-    return found
 
 
 def _spark_home(root: Path) -> Path:

@@ -6,12 +6,20 @@ from typing import Protocol
 
 
 class Capacity(Protocol):
-    """Asked before a session is accepted."""
+    """Asked before new work is accepted."""
 
     async def check(self, *, drivers: int) -> None:
         """Return when one more driver than ``drivers`` fits.
 
         Raises:
             Exhausted: it does not fit; the message has the numbers and what to do.
+        """
+        ...
+
+    def check_disk(self) -> None:
+        """Return when there is room for the records and outputs of one more statement.
+
+        Raises:
+            Unavailable: there is not; the message has the numbers and what to do.
         """
         ...

@@ -21,6 +21,9 @@ class Outputs(Protocol):
 
         An offset beyond the present size is refused by leaving the stream as it is: the size
         that is returned tells the sender where to go on.
+
+        Raises:
+            Unavailable: the disk takes nothing. What was written before stays.
         """
         ...
 

@@ -209,8 +209,23 @@ class Catalog(Protocol):
         """Insert a workspace whose first admin is given."""
         ...
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> None:
-        """Insert a lakehouse; its database name is unique."""
+    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
+        """Insert a lakehouse; False if its name is taken in the workspace, in whatever case."""
+        ...
+
+    async def change_lakehouse(
+        self, lakehouse: LakehouseId, *, name: str, description: str
+    ) -> bool:
+        """Set what people see of a lakehouse; False if the name is another one's."""
+        ...
+
+    async def delete_lakehouse(
+        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+    ) -> bool:
+        """Remove a lakehouse from the catalog; False while it has a live session.
+
+        Its database name stays taken for good: the metastore goes on to know the old tables.
+        """
         ...
 
     async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
@@ -231,6 +246,10 @@ class Catalog(Protocol):
         """Return all workspaces, oldest first."""
         ...
 
+    async def workspaces_of(self, principal: PrincipalId) -> Sequence[tuple[Workspace, Role]]:
+        """Return the workspaces in which a principal has a role, with it, oldest first."""
+        ...
+
     async def lakehouse(self, lakehouse: LakehouseId) -> Lakehouse | None:
         """Return a lakehouse."""
         ...
@@ -240,7 +259,7 @@ class Catalog(Protocol):
         ...
 
     async def database_names(self) -> frozenset[str]:
-        """Return every lakehouse's database name."""
+        """Return every database name that is or was a lakehouse's."""
         ...
 
     async def assign_role(self, assignment: RoleAssignment) -> None:

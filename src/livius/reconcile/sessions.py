@@ -163,6 +163,8 @@ class Reconciler:
     async def _end(self, session: Session, end: DriverEnd) -> None:
         """Record that the driver has ended, and give every open statement its end."""
         await self.launcher.end(session.driver)  # sweeps what a killed keeper left
+        # The driver may have said why since the step began.
+        session = await self.store.session(session.id) or session
         cause, reason = _explain(session, end)
         log = session.log or end.log
         opened = await self.store.open_statements(session.driver)
@@ -194,9 +196,7 @@ def _explain(session: Session, end: DriverEnd) -> tuple[EndCause, str]:
     if session.end_cause is not None:
         return session.end_cause, session.end_reason or session.end_cause.value
     cause = EndCause.DRIVER_DIED if session.phase is Phase.READY else EndCause.START_FAILED
-    if end.oom or session.end_reason is None:
-        return cause, end.sentence()
-    return cause, session.end_reason
+    return cause, session.end_reason or end.sentence()
 
 
 async def end_orphans(store: Store, launcher: Launcher) -> int:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
+from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
 from livius.ports.outputs import Outputs
 from livius.ports.store import Store
@@ -18,8 +19,9 @@ from livius.ports.wake import Wake
 class Rules:
     """What the operator decided, as far as use cases need it.
 
-    ``local`` tells that Spark runs inside the driver alone. ``runtimes`` are those that drivers
-    can be started with. ``inline_bytes`` is the most that an ending's data may take in its record.
+    ``local`` tells that Spark runs inside the driver alone; ``driver_memory`` and
+    ``driver_cores`` are what a driver then has. ``runtimes`` are those that drivers can be
+    started with. ``inline_bytes`` is the most that an ending's data may take in its record.
     ``hold`` is how long the question for something unfinished is held by default.
     """
 
@@ -27,6 +29,8 @@ class Rules:
     runtimes: frozenset[str]
     idle_timeout: timedelta
     local: bool
+    driver_memory: str
+    driver_cores: int | None
     beat: timedelta
     inline_bytes: int
     hold: timedelta
@@ -37,6 +41,7 @@ class Context:
     """The ports, and the rules."""
 
     store: Store
+    lakehouses: LakehouseFiles
     outputs: Outputs
     links: Links
     clock: Clock

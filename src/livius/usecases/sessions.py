@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from livius.domain.conf import check_sizes, police
+from livius.domain.conf import Policed, check_sizes, is_size, police, sizes_as_conf
 from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
@@ -20,6 +20,8 @@ MAX_NAME_CHARS: Final = 256
 MAX_TAGS: Final = 100
 WITHOUT_EFFECT_TAG: Final = "ConfWithoutEffect"
 """The tag that lists accepted conf keys that do nothing here."""
+SIZES_TAG: Final = "SizesInEffect"
+"""The tag that says what a session that asked for sizes has got."""
 
 _ON_THE_WAY: Final = ACCEPTING - {Phase.READY}
 
@@ -76,7 +78,8 @@ def _new_session(
             "lakehouse's Files and load them with sc.addPyFile or spark.read.",
             field=wanted.libraries[0],
         )
-    policed = police(wanted.conf, local=rules.local)
+    # What stands in conf itself is the more exact wish.
+    policed = police({**sizes_as_conf(wanted.sizes), **wanted.conf}, local=rules.local)
     if policed.environment is not None:
         raise Invalid(
             "EnvironmentNotFound",
@@ -93,7 +96,6 @@ def _new_session(
     now = context.clock.now()
     session_id = SessionId(new_id())
     driver = Driver(id=DriverId(new_id()), session=session_id, secret_hash=None, created_at=now)
-    ours = {WITHOUT_EFFECT_TAG: ",".join(policed.without_effect)} if policed.without_effect else {}
     session = Session(
         id=session_id,
         workspace=place.lakehouse.workspace,
@@ -103,7 +105,7 @@ def _new_session(
         name=name or f"{place.lakehouse.name}_{session_id}",
         runtime=rules.default_runtime,
         conf=policed.conf,
-        tags={**wanted.tags, **ours},
+        tags={**wanted.tags, **_our_tags(context, wanted, policed)},
         request=wanted.request,
         goal=Goal.RUN,
         phase=Phase.REQUESTED,
@@ -115,6 +117,22 @@ def _new_session(
         times={Phase.REQUESTED: now},
     )
     return session, driver
+
+
+def _our_tags(context: Context, wanted: CreateSession, policed: Policed) -> dict[str, str]:
+    """Return the tags that say what became of the request; none where it was simply done."""
+    tags: dict[str, str] = {}
+    ignored = [key for key in policed.without_effect if key in wanted.conf]
+    if ignored:
+        tags[WITHOUT_EFFECT_TAG] = ",".join(ignored)
+    if wanted.sizes != Sizes() or any(map(is_size, wanted.conf)):
+        rules = context.rules
+        sizes = {"driverMemory": rules.driver_memory}
+        if rules.driver_cores is not None:
+            sizes |= {"driverCores": str(rules.driver_cores), "numExecutors": "0"}
+        sizes |= {key: value for key, value in policed.conf.items() if is_size(key)}
+        tags[SIZES_TAG] = ",".join(f"{name}={value}" for name, value in sizes.items())
+    return tags
 
 
 def _name(name: str | None) -> str | None:

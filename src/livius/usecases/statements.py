@@ -97,9 +97,11 @@ async def submit_statement(
 
     Raises:
         NotFound: there is no such session, or it has ended.
+        Unavailable: the disk is full.
     """
     session = await own_session(context, caller, path, to_run=True)
     parsed = parse_kind(kind)
+    context.capacity.check_disk()
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
     statement = await context.store.add_statement(
         NewStatement(

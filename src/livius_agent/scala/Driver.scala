@@ -63,6 +63,14 @@ object Driver {
   private def literal(text: String)    = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 }
 
+private object Threads {
+  def names: Seq[String] = {
+    val root = Iterator.iterate(Thread.currentThread.getThreadGroup)(_.getParent).takeWhile(_ != null).toSeq.last
+    val some = new Array[Thread](2 * root.activeCount + 10)
+    some.take(root.enumerate(some)).map(_.getName).toSeq
+  }
+}
+
 final class Driver private (
     context: SparkContext,
     private[livius] val base: SparkSession,
@@ -110,11 +118,6 @@ final class Driver private (
     session
   }
 
-  /** Cancels the Spark jobs of a statement; a Scala statement of that group will count as interrupted. */
-  def cancelGroup(group: String): Unit = {
-    repls.values.forEach(_.cancelling(group))
-    context.cancelJobGroup(group)
-  }
 
   /** Completed tasks over all tasks of the group's jobs; -1 if it had none. */
   def progress(group: String): Double = {
@@ -128,9 +131,19 @@ final class Driver private (
     if (tasks == 0) -1 else stages.map(_.numCompletedTasks).sum.toDouble / tasks
   }
 
-  def activeJobs(group: String): Int = {
+  /** What of a cancelled group is left: its jobs, tasks that run Python, tasks, nothing.
+    *
+    * Tasks end a moment after their job. Those in the JVM only compute until they look whether they should; Python goes on with
+    * whatever it does until Spark ends its worker, for which it looks every two seconds.
+    */
+  def left(group: String): String = {
     val tracker = context.statusTracker
-    tracker.getJobIdsForGroup(group).intersect(tracker.getActiveJobIds()).length
+    val jobs    = tracker.getJobIdsForGroup(group)
+    def tasks   = jobs.flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
+    if (jobs.exists(tracker.getActiveJobIds().contains)) "jobs"
+    else if (jobs.isEmpty || tasks == 0) "nothing"
+    else if (!context.isLocal || Threads.names.exists(_.startsWith("Worker Monitor for"))) "python"
+    else "tasks"
   }
 
   /** Whether any streaming query runs, in whichever session. */

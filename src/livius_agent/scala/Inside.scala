@@ -12,6 +12,9 @@ object Inside {
   /** A session on a context that we made. The public builder gives the same one, and a warning. */
   def session(context: SparkContext): SparkSession = classic.SparkSession.builder().sparkContext(context).getOrCreate()
 
+  /** The calling thread's own properties, not a copy. */
+  def localProperties(context: SparkContext): java.util.Properties = context.localProperties.get
+
   /** The conf for display, without its secrets. */
   def redacted(conf: SparkConf): Map[String, String] = Utils.redact(conf, conf.getAll.toSeq).toMap
 

@@ -16,9 +16,9 @@ import scala.util.matching.Regex
 
 object Interpreter {
 
-  /** Stands around user code, and only that. */
+  /** Stands around user code, and only that, which is in a package of its own. */
   trait Guard {
-    def user[A](body: => A): A
+    def user[A](codePackage: String)(body: => A): A
   }
 
   private val Hidden = List(
@@ -135,7 +135,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
     case Left(Results.Error)      => compilerSays()
     case Right(request) =>
       val line = request.lineRep
-      guard.user(repl.classLoader.asContext(line.callEither(line.printName))) match {
+      guard.user(line.packageName)(repl.classLoader.asContext(line.callEither(line.printName))) match {
         case Right(result) =>
           repl.recordRequest(request)
           out.print(display(s"$result", request.termNames.map(_.decoded)))

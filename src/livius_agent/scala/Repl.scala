@@ -4,14 +4,16 @@ import java.io.PrintStream
 import java.net.InetAddress
 import java.nio.charset.StandardCharsets.UTF_8
 import java.security.SecureRandom
-import java.util.HexFormat
+import java.util.{HexFormat, Properties}
 import java.util.concurrent.{ExecutionException, Executors}
 
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.livius.Inside
 
-import py4j.ClientServer
+import py4j.{ClientServer, DefaultGatewayServerListener}
 
 import scala.collection.mutable
+import scala.jdk.CollectionConverters._
 
 /** How a Scala statement ended. `status` is ok, error or interrupted; `data` is JSON, what it showed by MIME type. */
 final class ScalaResult(val status: String, val ename: String, val evalue: String, lines: Seq[String], val data: String = "{}") {
@@ -39,6 +41,14 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     thread.setContextClassLoader(driver.loader)
     thread
   }
+
+  /** What new threads of the Python process find as their local properties in Spark. */
+  @volatile private var inherited = new Properties
+
+  /** The thread that Python's main thread calls from, during a statement, and that statement's group. */
+  private val callers                           = new Object
+  @volatile private var calling: Option[(String, Thread)] = None
+
   private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out)
 
   val pythonToken: String = {
@@ -55,6 +65,10 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     shared.put("repl", this)
     val server = new ClientServer.ClientServerBuilder(shared)
       .authToken(pythonToken).javaPort(0).javaAddress(InetAddress.getLoopbackAddress).build()
+    // Each thread of Python has one here, a child of the one that listens; so what that one has, they have.
+    server.getJavaServer.addListener(new DefaultGatewayServerListener {
+      override def serverStarted(): Unit = inherited = Inside.localProperties(session.sparkContext)
+    })
     // py4j's threads are daemons if their parent is one.
     val starter = new Thread(() => server.startServer(), s"gateway-$id")
     starter.setDaemon(true)
@@ -72,6 +86,30 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     SparkSession.setActiveSession(session)
   }
 
+  /** Begins a Python statement. The thread that calls may be a new one: an interrupted call leaves its thread behind. */
+  def begin(group: String, description: String): Unit = callers.synchronized {
+    Thread.interrupted() // whoever was to be stopped has ended
+    activate()
+    inherited.setProperty("spark.jobGroup.id", group)
+    session.sparkContext.setJobGroup(group, description, interruptOnCancel = true)
+    calling = Some(group -> Thread.currentThread)
+  }
+
+  /** Stops what the JVM does for a statement: its Spark jobs, those it would begin yet, and its Scala code or what Python has called.
+    *
+    * @return whether Scala code of the statement has been interrupted; it can't be while it is compiled
+    */
+  def cancel(group: String): Boolean = {
+    val isScala = statements.synchronized {
+      val scala = statements.filter(_.group == group)
+      scala.foreach(_.isUnwanted = true)
+      scala.nonEmpty
+    }
+    if (isScala || calling.exists(_._1 == group)) session.sparkContext.cancelJobGroupAndFutureJobs(group)
+    callers.synchronized(calling.foreach { case (running, thread) => if (running == group) thread.interrupt() })
+    statements.synchronized(statements.filter(_.group == group).map(_.interrupt()).contains(true))
+  }
+
   /** Makes the interpreter in the background: it takes seconds. */
   def warmScala(): Unit = worker.execute(() => Streams.redirected(out)(interpreter))
 
@@ -85,15 +123,9 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     finally statements.synchronized(statements -= statement)
   }
 
-  /** Ends the running statement, if there is one, at its next check or blocking call. */
-  def interruptScala(): Unit = statements.synchronized(statements.foreach(_.interrupt()))
-
-  private[livius] def cancelling(group: String): Unit =
-    statements.synchronized(statements.filter(_.group == group).foreach(_.isUnwanted = true))
-
   def close(): Unit = {
     driver.closed(this)
-    interruptScala()
+    statements.synchronized(statements.foreach(_.interrupt()))
     session.streams.active.foreach(_.stop())
     gateway.shutdown()
     worker.shutdown()
@@ -102,6 +134,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   }
 
   private val statements = mutable.Set.empty[Statement]
+  private val LookEvery  = 20L
 
   /** One run of the interpreter. The lock makes sure that an interrupt never hits the compiler, whose open files it would close, nor
     * the statement after.
@@ -109,12 +142,17 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private final class Statement(val group: String) extends Interpreter.Guard {
     private var thread: Thread = _
     @volatile var isUnwanted   = false
+    @volatile private var code = Set.empty[String]
 
-    def run(code: String): ScalaResult = Streams.redirected(out) {
+    def run(text: String): ScalaResult = Streams.redirected(out) {
       activate()
       session.sparkContext.setJobGroup(group, group, interruptOnCancel = true)
       try {
-        val result = interpreter.run(code, this)
+        val result = interpreter.run(text, this)
+        while (isUnwanted && others.nonEmpty) {
+          others.foreach(_.interrupt())
+          Thread.sleep(LookEvery)
+        }
         if (isUnwanted && result.status == "error") ScalaResult.Interrupted else result
       } finally {
         session.sparkContext.clearJobGroup()
@@ -122,9 +160,10 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       }
     }
 
-    def user[A](body: => A): A = {
+    def user[A](codePackage: String)(body: => A): A = {
       statements.synchronized {
         if (isUnwanted) throw new InterruptedException
+        code += s"$codePackage."
         thread = Thread.currentThread
       }
       try body
@@ -134,9 +173,19 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       }
     }
 
-    def interrupt(): Unit = {
+    def interrupt(): Boolean = {
       isUnwanted = true
       if (thread != null) thread.interrupt()
+      others.foreach(_.interrupt())
+      thread != null
     }
+
+    /** The other threads that run code of this statement: its own, those of pools, of tasks. Only their stacks tell. */
+    private def others: Seq[Thread] =
+      if (code.isEmpty) Nil
+      else
+        Thread.getAllStackTraces.asScala.toSeq.collect {
+          case (other, frames) if other != thread && frames.exists(frame => code.exists(frame.getClassName.startsWith)) => other
+        }
   }
 }

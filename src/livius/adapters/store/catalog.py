@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, union, update
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import lakehouse_of, workspace_of
-from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
+from livius.adapters.store.schema import (
+    DELETED_LAKEHOUSES,
+    LAKEHOUSES,
+    ROLES,
+    SESSIONS,
+    WORKSPACES,
+)
 from livius.adapters.store.sessions import find_session
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.session import LIVE
 from livius.ports.store import Found, NamedPlace
 
 # Every request runs these: made once, they cost a third of what they would cost made each time.
@@ -21,6 +29,16 @@ _LAKEHOUSE = select(LAKEHOUSES).where(LAKEHOUSES.c.id == bindparam("lakehouse"))
 _ROLE = select(ROLES.c.role).where(
     ROLES.c.workspace == bindparam("workspace"), ROLES.c.principal == bindparam("principal")
 )
+
+
+def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) -> bool:
+    """Tell whether another lakehouse of the workspace has the name, in whatever case."""
+    query = select(LAKEHOUSES.c.id).where(
+        LAKEHOUSES.c.workspace == workspace,
+        func.lower(LAKEHOUSES.c.name) == name.lower(),
+        LAKEHOUSES.c.id != but,
+    )
+    return connection.execute(query).first() is not None
 
 
 class SqlCatalog:
@@ -39,10 +57,54 @@ class SqlCatalog:
 
         await self._transactions.run(work)
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> None:
+    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
         """See the port."""
-        query = insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse))
-        await self._transactions.execute(query)
+
+        def work(connection: Connection) -> bool:
+            if _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id):
+                return False
+            connection.execute(insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse)))
+            return True
+
+        return await self._transactions.run(work)
+
+    async def change_lakehouse(
+        self, lakehouse: LakehouseId, *, name: str, description: str
+    ) -> bool:
+        """See the port."""
+        key = LAKEHOUSES.c.id == lakehouse
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(select(LAKEHOUSES).where(key)).first()
+            if row is None or _is_taken(connection, row.workspace, name, but=lakehouse):
+                return False
+            changed = update(LAKEHOUSES).where(key).values(name=name, description=description)
+            connection.execute(changed)
+            return True
+
+        return await self._transactions.run(work)
+
+    async def delete_lakehouse(
+        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+    ) -> bool:
+        """See the port."""
+        key = LAKEHOUSES.c.id == lakehouse
+        live = select(SESSIONS.c.id).where(
+            SESSIONS.c.lakehouse == lakehouse, SESSIONS.c.phase.in_(LIVE)
+        )
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(select(LAKEHOUSES).where(key)).first()
+            if row is None or connection.execute(live.limit(1)).first() is not None:
+                return False
+            kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
+            connection.execute(
+                insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by)
+            )
+            connection.execute(delete(LAKEHOUSES).where(key))
+            return True
+
+        return await self._transactions.run(work)
 
     async def workspace(self, workspace: WorkspaceId) -> Workspace | None:
         """See the port."""
@@ -105,6 +167,22 @@ class SqlCatalog:
             lambda connection: [workspace_of(row) for row in connection.execute(query)]
         )
 
+    async def workspaces_of(self, principal: PrincipalId) -> Sequence[tuple[Workspace, Role]]:
+        """See the port."""
+        query = (
+            select(WORKSPACES, ROLES.c.role)
+            .join(ROLES, ROLES.c.workspace == WORKSPACES.c.id)
+            .where(ROLES.c.principal == principal)
+            .order_by(WORKSPACES.c.created_at, WORKSPACES.c.id)
+        )
+
+        def work(connection: Connection) -> Sequence[tuple[Workspace, Role]]:
+            rows = [row._asdict() for row in connection.execute(query)]
+            roles = [Role(row.pop("role")) for row in rows]
+            return [(Workspace(**row), role) for row, role in zip(rows, roles, strict=True)]
+
+        return await self._transactions.run(work)
+
     async def lakehouse(self, lakehouse: LakehouseId) -> Lakehouse | None:
         """See the port."""
 
@@ -127,7 +205,7 @@ class SqlCatalog:
 
     async def database_names(self) -> frozenset[str]:
         """See the port."""
-        query = select(LAKEHOUSES.c.database)
+        query = union(select(LAKEHOUSES.c.database), select(DELETED_LAKEHOUSES.c.database))
         return await self._transactions.run(
             lambda connection: frozenset(row.database for row in connection.execute(query))
         )

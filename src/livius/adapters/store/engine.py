@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, inspect
+from sqlalchemy.exc import OperationalError
+
+from livius.domain.errors import Unavailable
 
 Result = TypeVar("Result")
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 _BUSY_MILLISECONDS: Final = 10_000
+_RETRY_AFTER: Final = timedelta(seconds=30)
 
 
 class SchemaMismatch(Exception):
@@ -47,13 +53,33 @@ class Transactions:
         await self.run(work)
 
     def _run(self, work: Callable[[Connection], Result]) -> Result:
-        with self._engine.begin() as connection:
-            return work(connection)
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except OperationalError as error:
+            if _is_of_disk(error):
+                raise Unavailable(
+                    "InsufficientStorage",
+                    "The server can't write to its disk now: it is full, or not writable. Try "
+                    "again later; the operator finds the cause in the log.",
+                    retry_after=_RETRY_AFTER,
+                ) from error
+            raise
 
     def close(self) -> None:
         """Finish what is queued, then close the connections."""
         self._thread.shutdown(wait=True)
         self._engine.dispose()
+
+
+def _is_of_disk(error: OperationalError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # what is above says more of the same
+    return code in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+    )
 
 
 def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:

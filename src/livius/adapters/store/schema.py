@@ -70,6 +70,7 @@ WORKSPACES: Final = Table(
     Column("id", GUID, primary_key=True),
     Column("name", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
 )
 
 LAKEHOUSES: Final = Table(
@@ -80,8 +81,20 @@ LAKEHOUSES: Final = Table(
     Column("name", Text, nullable=False),
     Column("database", String(128), nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
     UniqueConstraint("database"),
     UniqueConstraint("workspace", "name"),
+)
+
+DELETED_LAKEHOUSES: Final = Table(
+    "deleted_lakehouses",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("workspace", GUID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("database", String(128), nullable=False),
+    Column("deleted_at", Moment, nullable=False),
+    Column("deleted_by", GUID, nullable=False),
 )
 
 ROLES: Final = Table(

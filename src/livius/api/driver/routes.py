@@ -14,7 +14,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from livius.domain.driver import Driver
-from livius.domain.errors import LiviusError, Unauthenticated
+from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
 from livius.domain.ids import DriverId
 from livius.domain.session import Session
 from livius.usecases import drivers
@@ -36,6 +36,7 @@ _HELLO_WITHIN: Final = 10.0
 _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
+_TRY_AGAIN: Final = 1013
 _FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack)
 
 _log = structlog.get_logger(__name__)
@@ -89,6 +90,10 @@ def router(context: Context, links: LinkRegister) -> APIRouter:
         await socket.accept()
         try:
             await _serve(context, links, socket, driver)
+        except* Unavailable as group:
+            # Our trouble, not the driver's: it is to come again.
+            _log.error("link_lost", driver=driver.id, reasons=[str(e) for e in group.exceptions])
+            await _close(socket, _TRY_AGAIN)
         except* (LiviusError, WireError) as group:
             for error in group.exceptions:
                 _log.warning("link_refused", driver=driver.id, reason=str(error))
@@ -136,7 +141,11 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
 async def _send_all(socket: WebSocket, outgoing: asyncio.Queue[FromGateway | None]) -> None:
     """Send what is queued; None is the order to close."""
     while (message := await outgoing.get()) is not None:
-        await socket.send_text(encode(message))
+        try:
+            await socket.send_text(encode(message))
+        except WebSocketDisconnect:
+            # What it said last, why it ends for one, is still to be read.
+            return
     await _close(socket, _GOING_AWAY)
     raise WebSocketDisconnect(_GOING_AWAY)
 

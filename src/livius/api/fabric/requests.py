@@ -1,7 +1,8 @@
-"""Request bodies (Fabric contract 1.3, 2.2). Unknown fields are accepted, wrong types are not.
+"""Request bodies (Fabric contract 1.3, 2.2, 7.2, 7.3).
 
-The routes that are called all the time read their requests with `read_body` and `read_count`: the
-framework's declarations would double what such a request costs.
+Unknown fields are accepted, wrong types are not. The routes that are called all the time read
+their requests with `read_body` and `read_count`: the framework's declarations would double what
+such a request costs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -86,6 +88,48 @@ class StatementRequest(BaseModel):
     code: StrictStr
     kind: StrictStr | None = None
     sourceId: StrictStr | None = None  # noqa: N815 - the wire's name
+
+
+class NewWorkspace(BaseModel):
+    """The body of ``POST /v1/workspaces``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    displayName: StrictStr  # noqa: N815 - the wire's name
+    description: StrictStr = ""
+
+
+class CreationPayload(BaseModel):
+    """What is special about a new lakehouse."""
+
+    model_config = ConfigDict(extra="allow")
+
+    enableSchemas: StrictBool  # noqa: N815
+
+
+class NewLakehouse(BaseModel):
+    """The body of ``POST …/lakehouses``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    displayName: StrictStr  # noqa: N815
+    description: StrictStr = ""
+    creationPayload: CreationPayload | None = None  # noqa: N815
+
+
+class NewItem(NewLakehouse):
+    """The body of ``POST …/items``."""
+
+    type: StrictStr
+
+
+class ChangedLakehouse(BaseModel):
+    """The body of ``PATCH …/lakehouses/{id}``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    displayName: StrictStr | None = None  # noqa: N815
+    description: StrictStr | None = None
 
 
 Body = TypeVar("Body", bound=BaseModel)

@@ -1,0 +1,214 @@
+"""Fabric's REST for workspaces and lakehouses (Fabric contract 7.1 to 7.4).
+
+All is synchronous: a create answers 201 with the item, which can be used at once. Lists are short
+and come whole, but for tables, which have pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from livius.api.auth import CurrentCaller
+from livius.api.fabric.requests import ChangedLakehouse, NewItem, NewLakehouse, NewWorkspace
+from livius.domain.errors import Invalid
+from livius.domain.identity import Principal
+from livius.domain.lakehouse import Lakehouse, LakehouseTable, Workspace
+from livius.usecases import catalog
+from livius.usecases.context import Context
+
+ONELAKE: Final = "onelake.dfs.fabric.microsoft.com"
+"""Where Fabric keeps files. Sessions know the same addresses."""
+
+_LAKEHOUSE: Final = "Lakehouse"
+_MAX_PAGE: Final = 100
+
+Id = Annotated[str, Path(max_length=100)]
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes over one core."""
+    routes = APIRouter(prefix="/v1/workspaces", tags=["Fabric workspaces and lakehouses"])
+    _add_workspaces(routes, context)
+    _add_lakehouses(routes, context)
+    _add_lakehouse(routes, context)
+    return routes
+
+
+def _add_workspaces(routes: APIRouter, context: Context) -> None:
+    @routes.get("")
+    async def list_all(
+        caller: CurrentCaller, roles: Annotated[str | None, Query(max_length=100)] = None
+    ) -> Response:
+        """List the caller's workspaces; ``roles`` keeps those where the caller has one of them."""
+        found = await catalog.list_workspaces(context, caller)
+        wanted = {role.strip().lower() for role in roles.split(",")} if roles else None
+        kept = [one for one, role in found if wanted is None or role.lower() in wanted]
+        return JSONResponse({"value": [_workspace(one) for one in kept]})
+
+    @routes.post("", status_code=201)
+    async def create(request: Request, caller: CurrentCaller, body: NewWorkspace) -> Response:
+        """Create a workspace whose Admin is the caller."""
+        made = await catalog.create_workspace(context, caller, body.displayName, body.description)
+        return _created(request, _workspace(made))
+
+    @routes.get("/{workspace}")
+    async def get(caller: CurrentCaller, workspace: Id) -> Response:
+        """Return a workspace."""
+        found, _role = await catalog.get_workspace(context, caller, workspace)
+        return JSONResponse(_workspace(found))
+
+
+def _add_lakehouses(routes: APIRouter, context: Context) -> None:
+    async def make(caller: Principal, workspace: str, body: NewLakehouse) -> dict[str, Any]:
+        if body.creationPayload is not None:
+            raise Invalid(
+                "FeatureNotAvailable",
+                "Lakehouses with schemas are not available in this version of Livius. Leave "
+                "creationPayload out.",
+                field="creationPayload",
+            )
+        made = await catalog.create_lakehouse(
+            context, caller, workspace, body.displayName, body.description
+        )
+        return _lakehouse(made)
+
+    @routes.get("/{workspace}/lakehouses")
+    async def list_lakehouses(caller: CurrentCaller, workspace: Id) -> Response:
+        """List a workspace's lakehouses."""
+        found = await catalog.list_lakehouses(context, caller, workspace)
+        return JSONResponse({"value": [_lakehouse(one) for one in found]})
+
+    @routes.post("/{workspace}/lakehouses", status_code=201)
+    async def create_lakehouse(
+        request: Request, caller: CurrentCaller, workspace: Id, body: NewLakehouse
+    ) -> Response:
+        """Create a lakehouse. It can be used at once."""
+        return _created(request, await make(caller, workspace, body))
+
+    @routes.get("/{workspace}/items")
+    async def list_items(
+        caller: CurrentCaller,
+        workspace: Id,
+        kind: Annotated[str, Query(alias="type", max_length=100)] = _LAKEHOUSE,
+    ) -> Response:
+        """List a workspace's items. There are lakehouses only."""
+        found = await catalog.list_lakehouses(context, caller, workspace)
+        wanted = found if kind.lower() == _LAKEHOUSE.lower() else []
+        return JSONResponse({"value": [_item(one) for one in wanted]})
+
+    @routes.post("/{workspace}/items", status_code=201)
+    async def create_item(
+        request: Request, caller: CurrentCaller, workspace: Id, body: NewItem
+    ) -> Response:
+        """Create an item, which can only be a lakehouse."""
+        if body.type != _LAKEHOUSE:
+            raise Invalid(
+                "InvalidItemType", f"Livius has items of the type {_LAKEHOUSE} only.", field="type"
+            )
+        made = await make(caller, workspace, body)
+        del made["properties"]
+        return _created(request, made)
+
+
+def _add_lakehouse(routes: APIRouter, context: Context) -> None:
+    path = "/{workspace}/lakehouses/{lakehouse}"
+
+    @routes.get(path)
+    async def get(caller: CurrentCaller, workspace: Id, lakehouse: Id) -> Response:
+        """Return a lakehouse."""
+        found = await catalog.get_lakehouse(context, caller, workspace, lakehouse)
+        return JSONResponse(_lakehouse(found))
+
+    @routes.patch(path)
+    async def change(
+        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: ChangedLakehouse
+    ) -> Response:
+        """Change a lakehouse's display name or description; its tables stay where they are."""
+        changed = await catalog.change_lakehouse(
+            context,
+            caller,
+            workspace,
+            lakehouse,
+            name=body.displayName,
+            description=body.description,
+        )
+        return JSONResponse(_lakehouse(changed))
+
+    @routes.delete(path)
+    async def delete(
+        caller: CurrentCaller,
+        workspace: Id,
+        lakehouse: Id,
+        hard: Annotated[bool, Query(alias="hardDelete")] = False,  # noqa: FBT002 - the wire's
+    ) -> Response:
+        """Delete a lakehouse; its files only with ``hardDelete``."""
+        await catalog.delete_lakehouse(context, caller, workspace, lakehouse, hard=hard)
+        return Response(status_code=200)
+
+    @routes.get(path + "/tables")
+    async def tables(
+        request: Request,
+        caller: CurrentCaller,
+        workspace: Id,
+        lakehouse: Id,
+        most: Annotated[int, Query(alias="maxResults", ge=1, le=_MAX_PAGE)] = _MAX_PAGE,
+        after: Annotated[str, Query(alias="continuationToken", max_length=1000)] = "",
+    ) -> Response:
+        """List a lakehouse's tables by name; the token of a page is its last table's name."""
+        found, all_tables = await catalog.list_tables(context, caller, workspace, lakehouse)
+        rest = [table for table in all_tables if table.folder > after]
+        body: dict[str, Any] = {"data": _tables(found, rest[:most])}
+        if len(rest) > most:
+            token = rest[most - 1].folder
+            body["continuationToken"] = token
+            following = request.url.include_query_params(continuationToken=token)
+            body["continuationUri"] = str(following)
+        return JSONResponse(body)
+
+
+def _created(request: Request, body: dict[str, Any]) -> Response:
+    location = f"{request.url.path}/{body['id']}"
+    return JSONResponse(body, status_code=201, headers={"Location": location})
+
+
+def _workspace(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "id": workspace.id,
+        "displayName": workspace.name,
+        "description": workspace.description,
+        "type": "Workspace",
+    }
+
+
+def _item(lakehouse: Lakehouse) -> dict[str, Any]:
+    return {
+        "id": lakehouse.id,
+        "type": _LAKEHOUSE,
+        "displayName": lakehouse.name,
+        "description": lakehouse.description,
+        "workspaceId": lakehouse.workspace,
+    }
+
+
+def _lakehouse(lakehouse: Lakehouse) -> dict[str, Any]:
+    """Return a lakehouse. ``defaultSchema`` is absent: clients tell lakehouses with schemas so."""
+    root = f"https://{ONELAKE}/{lakehouse.workspace}/{lakehouse.id}"
+    paths = {"oneLakeTablesPath": f"{root}/Tables", "oneLakeFilesPath": f"{root}/Files"}
+    return {**_item(lakehouse), "properties": paths}
+
+
+def _tables(lakehouse: Lakehouse, tables: Sequence[LakehouseTable]) -> list[dict[str, Any]]:
+    root = f"abfss://{lakehouse.workspace}@{ONELAKE}/{lakehouse.id}/Tables"
+    return [
+        {
+            "type": "Managed",
+            "name": table.folder,
+            "location": f"{root}/{table.folder}",
+            "format": table.format,
+        }
+        for table in tables
+    ]

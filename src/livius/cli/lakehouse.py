@@ -1,0 +1,106 @@
+"""``livius lakehouse``: the commands. What they do is in `livius.cli.lakehouses`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="lakehouse",
+    help="""List and create lakehouses, and load your own files into their tables.
+
+    For example: `livius lakehouse load ~/trips.csv` makes the table trips in the sample lakehouse,
+    which every session then finds as `SELECT * FROM trips`.
+
+    A Delta table that you copy into a lakehouse's folder Tables/ needs no command: it becomes a
+    table within seconds.""",
+)
+
+
+@app.command(name="list")
+def list_all() -> int:
+    """List the lakehouses with their ids, folders and tables."""
+    from livius.cli.lakehouses import list_all as run
+
+    return run()
+
+
+@app.command
+def create(name: str, /, *, workspace: str | None = None, description: str = "") -> int:
+    """Create a lakehouse. Sessions can use it at once.
+
+    For example: `livius lakehouse create silver --description "clean data"`.
+
+    Parameters
+    ----------
+    name
+        Begins with a letter, and has up to 123 letters, digits and underscores.
+    workspace
+        Name or id of the workspace; the sample's if left out.
+    description
+        What people see beside the name, up to 256 characters.
+    """
+    from livius.cli.lakehouses import create as run
+
+    return run(name, workspace=workspace, description=description)
+
+
+@app.command
+def load(
+    source: Path,
+    /,
+    *,
+    table: str | None = None,
+    lakehouse: str | None = None,
+    mode: Literal["error", "append", "overwrite"] = "error",
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["parquet", "csv", "json", "delta"] | None, Parameter()
+    ] = None,
+    header: bool = True,
+    delimiter: str | None = None,
+) -> int:
+    """Load a file, or a folder of files, into a Delta table.
+
+    It takes Parquet, CSV, JSON and JSON Lines, the last three also as .gz, from anywhere on this
+    machine, and leaves them as they are. It says how many rows there are.
+
+    Examples:
+    * `livius lakehouse load trips.parquet`
+    * `livius lakehouse load sales/2026 --table sales --lakehouse silver`
+    * `livius lakehouse load more.csv.gz --table trips --mode append`
+    * `livius lakehouse load export.txt --format csv --no-header --delimiter ";"`
+
+    Parameters
+    ----------
+    source
+        The file or folder. All files of a folder have one format; names that begin with a dot or an
+        underscore are left out.
+    table
+        The table's name; made of the file's if left out.
+    lakehouse
+        Name or id of the lakehouse, or workspace/name; the sample if left out.
+    mode
+        If the table is there already: stop (error), add to it (append), or replace it (overwrite).
+    format
+        What the files are; seen from their names if left out.
+    header
+        Whether a CSV file's first line has the columns' names.
+    delimiter
+        What stands between a CSV file's values; a comma, or a tab for .tsv, if left out.
+    """
+    from livius.cli.lakehouses import load as run
+    from livius.cli.loading import Wanted
+
+    return run(
+        Wanted(
+            source=source,
+            table=table,
+            mode=mode,
+            format=format,
+            header=header,
+            delimiter=delimiter,
+        ),
+        lakehouse=lakehouse,
+    )

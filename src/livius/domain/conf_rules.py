@@ -1,0 +1,282 @@
+"""The conf policy's tables; `livius.domain.conf` applies them, and its reference is made of them.
+
+A pattern is compared with a key in lower case, whole, with ``*`` for anything. Two rules for who
+changes a table: judge a key by what it can do before any code of the session runs, and give the
+caller a way to reach the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Keys that a session can't set: why, and what to do instead."""
+
+    why: str
+    instead: str
+    patterns: tuple[str, ...]
+
+
+REFUSALS: Final[tuple[Refusal, ...]] = (
+    Refusal(
+        why="the server's settings decide where Spark runs and who it is",
+        instead="Leave it out",
+        patterns=(
+            "spark.master",
+            "spark.master.*",
+            "spark.submit.*",
+            "spark.app.id",
+            "spark.app.attempt.id",
+            "spark.home",
+            "spark.yarn.*",
+            "spark.kubernetes.*",
+            "spark.mesos.*",
+            "spark.deploy.*",
+            "spark.worker.*",
+            "spark.remote",
+            "spark.api.mode",
+            "spark.local.connect",
+        ),
+    ),
+    Refusal(
+        why="it would load code into the driver, or run a program, before the session's own code",
+        instead="Do it in the session's first statement",
+        patterns=(
+            "*extrajavaoptions*",
+            "*defaultjavaoptions*",
+            "*extraclasspath*",
+            "*extralibrarypath*",
+            "*userclasspathfirst*",
+            "spark.plugins*",
+            "spark.executor.plugins*",
+            "spark.extralisteners",
+            "*querylisteners",
+            "*executionlisteners",
+            "spark.sql.extensions*",
+            "spark.sql.catalog.*",
+            "spark.sql.defaultcatalog",
+            "spark.sql.hive.metastore.*",
+            "spark.sql.maven.*",
+            "spark.delta.logstore.*",
+            "spark.databricks.delta.coordinatedcommits.*",
+            "spark.connect.*",
+            "spark.metrics.*",
+            "spark.testing*",
+            "*pyspark.python*",
+            "*pyspark.driver.python*",
+            "spark.pyspark.*",
+            "spark.python.*module",
+            "spark.python.profile.dump",
+            "spark.r.*",
+            "spark.sparkr.*",
+            "*script",
+            "spark.resources.discoveryplugin",
+            "spark.executorenv.*",
+            "spark.driverenv.*",
+            "spark.hadoop.fs.*.impl",
+            "spark.hadoop.javax.jdo.*",
+            "spark.hadoop.datanucleus.*",
+            "spark.hadoop.net.topology.*",
+            "spark.hadoop.hadoop.*",
+            "spark.hadoop.io.serializations",
+            "spark.hadoop.hive.*",
+            "spark.hive.*",
+        ),
+    ),
+    Refusal(
+        why="the server loads no files or packages for a session by its conf",
+        instead="Put files into Files and load them with sc.addPyFile or spark.read",
+        patterns=("spark.jars*", "spark.files", "spark.archives", "spark.driver.resourcesfile"),
+    ),
+    Refusal(
+        why="paths on the server's machine can't be named from outside",
+        instead="Leave it out",
+        patterns=(
+            "spark.local.dir",
+            "spark.sql.warehouse.dir",
+            "spark.driver.log.*",
+            "spark.executor.logs.*",
+            "spark.eventlog.*",
+            "spark.history.*",
+            "spark.python.unix.*",
+            "spark.storage.replication.topology*",
+            "spark.storage.decommission.*path",
+        ),
+    ),
+    Refusal(
+        why="credentials and access rules of the server are not the caller's to set",
+        instead="Leave it out",
+        patterns=(
+            "spark.authenticate*",
+            "spark.ssl.*",
+            "spark.kerberos.*",
+            "spark.security.*",
+            "spark.acls.*",
+            "spark.admin.*",
+            "spark.modify.*",
+            "spark.io.encryption.*",
+            "spark.network.crypto.*",
+        ),
+    ),
+    Refusal(
+        why="the driver listens on loopback only, where the server tells it to",
+        instead="Leave it out",
+        patterns=(
+            "spark.driver.host",
+            "spark.driver.bindaddress",
+            "spark.driver.port",
+            "spark.driver.appuiaddress",
+            "*blockmanager.port",
+            "spark.ui.*",
+        ),
+    ),
+    Refusal(
+        why="Livius sets it, and a session could not work with another value",
+        instead="Leave it out",
+        patterns=(
+            "spark.sql.catalogimplementation",
+            "spark.sql.artifact.*",
+            "spark.repl.*",
+            "spark.hadoop.fs.defaultfs",
+            "spark.hadoop.fs.livius.*",
+            "spark.fs.defaultfs",
+            "spark.log.structuredlogging.*",
+        ),
+    ),
+)
+
+EXCEPTIONS: Final = (
+    "spark.hadoop.hive.exec.dynamic.partition*",
+    "spark.hadoop.hive.exec.max.dynamic.partitions*",
+    "spark.ui.retained*",
+)
+"""Keys that a refusal's pattern would hit and that do no harm."""
+
+SET_HERE: Final[Mapping[str, str]] = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "hive",
+}
+"""What every session has anyway. Delta's own guide tells people to send it, so it may be sent."""
+
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "spark.fabric.*": "Fabric's pools, resource profiles and default items",
+    "spark.livy.*": "Fabric's Livy server, but for the idle timeout",
+    "spark.highconcurrency.*": "Fabric's high-concurrency mode",
+    "spark.sql.parquet.vorder.*": "V-Order; files are plain Parquet",
+    "spark.microsoft.*": "Microsoft's additions to Delta, whose own keys pass",
+    "spark.native.*": "the native execution engine",
+    "spark.gluten.*": "the native execution engine",
+    "spark.ms.*": "autotune",
+    "spark.synapse.*": "the intelligent cache and other parts of Fabric's Spark",
+    "spark.trident.*": "Fabric's own plumbing",
+    "spark.onelake.*": "Fabric's own plumbing",
+    "spark.advise.*": "Fabric's advisor",
+    "spark.autoscale.*": "Fabric's pools",
+    "spark.app.name": "the application is named after the session",
+}
+"""Keys of Fabric's that are accepted and do nothing here, and what they are about."""
+
+SIZED_ON_CLUSTERS: Final = (
+    "spark.driver.memory",
+    "spark.driver.memoryoverhead*",
+    "spark.driver.cores",
+    "spark.executor.memory",
+    "spark.executor.memoryoverhead*",
+    "spark.executor.cores",
+    "spark.executor.instances",
+    "spark.cores.max",
+    "spark.dynamicallocation.*",
+)
+"""On a local master there is one JVM, which a setting sizes."""
+
+CLASSES: Final = (
+    "*class",
+    "*classes",
+    "*codec",
+    "*codecs",
+    "*serializer",
+    "*registrator",
+    "*provider",
+    "*providers",
+    "*provider.*",
+    "*providername",
+    "*topologymapper",
+    "*replication.policy",
+    "*committer.factory.*",
+    "spark.kryo.classestoregister",
+    "spark.shuffle.manager",
+    "spark.hadoop.*.impl",
+    "spark.hadoop.*factory*",
+    "spark.sql.orc.impl",
+)
+"""Keys whose value may name a class: Spark's, Hadoop's and Delta's own pass, and short names."""
+
+OWN_PACKAGES: Final = (
+    "org.apache.spark.",
+    "org.apache.hadoop.",
+    "org.apache.parquet.",
+    "io.delta.",
+)
+
+FABRIC_CLASSES: Final = ("org.apache.spark.shuffle.sort.ColumnarShuffleManager",)
+"""Classes that only Fabric has: with them as its value, a key is without effect."""
+
+PATHS: Final = (
+    "*.dir",
+    "*.path",
+    "*.file",
+    "*.location",
+    "*directory",
+    "*checkpointlocation",
+)
+"""Keys whose value is a path: it must lie in a lakehouse."""
+
+
+class Form(StrEnum):
+    """What a value has to be."""
+
+    COUNT = "a whole number above zero"
+    NUMBER = "a whole number"
+    SWITCH = "true or false"
+    DURATION = "a duration such as 30s, 5m or 1h"
+    BYTES = "a size such as 64m or 1g"
+    MEMORY = "a whole number with a unit, such as 512m, 28g or 56g"
+
+
+FORMS: Final[Mapping[str, Form]] = {
+    "spark.sql.shuffle.partitions": Form.COUNT,
+    "spark.default.parallelism": Form.COUNT,
+    "spark.task.cpus": Form.COUNT,
+    "spark.task.maxfailures": Form.COUNT,
+    "spark.driver.cores": Form.COUNT,
+    "spark.executor.cores": Form.COUNT,
+    "spark.cores.max": Form.COUNT,
+    "spark.executor.instances": Form.NUMBER,
+    "spark.dynamicallocation.minexecutors": Form.NUMBER,
+    "spark.dynamicallocation.maxexecutors": Form.NUMBER,
+    "spark.dynamicallocation.initialexecutors": Form.NUMBER,
+    "spark.highconcurrency.max": Form.COUNT,
+    "spark.dynamicallocation.enabled": Form.SWITCH,
+    "spark.sql.adaptive.enabled": Form.SWITCH,
+    "spark.sql.ansi.enabled": Form.SWITCH,
+    "spark.sql.casesensitive": Form.SWITCH,
+    "spark.speculation": Form.SWITCH,
+    "spark.network.timeout": Form.DURATION,
+    "spark.executor.heartbeatinterval": Form.DURATION,
+    "spark.sql.broadcasttimeout": Form.DURATION,
+    "spark.sql.files.maxpartitionbytes": Form.BYTES,
+    "spark.sql.autobroadcastjointhreshold": Form.BYTES,
+    "spark.driver.maxresultsize": Form.BYTES,
+    "spark.kryoserializer.buffer.max": Form.BYTES,
+    "spark.driver.memory": Form.MEMORY,
+    "spark.executor.memory": Form.MEMORY,
+    "spark.driver.memoryoverhead": Form.BYTES,
+    "spark.executor.memoryoverhead": Form.BYTES,
+}
+"""Well-known keys whose wrong value would only be found once the driver runs, or never."""

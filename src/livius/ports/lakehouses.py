@@ -1,0 +1,27 @@
+"""The lakehouses' files: what the catalog's records stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from livius.domain.ids import LakehouseId, WorkspaceId
+from livius.domain.lakehouse import LakehouseTable
+
+
+class LakehouseFiles(Protocol):
+    """``Tables/`` and ``Files/`` of each lakehouse."""
+
+    async def create(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        """Make both folders, where they are missing."""
+        ...
+
+    async def tables(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId
+    ) -> Sequence[LakehouseTable]:
+        """Return the tables that lie there, whoever wrote them, by name."""
+        ...
+
+    async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
+        """Delete all files of a lakehouse, for good."""
+        ...

@@ -1,0 +1,213 @@
+"""Workspaces and lakehouses: list, look, create, rename, delete (Fabric contract 7.2, 7.3).
+
+Whoever has a role in a workspace sees it; creating and changing lakehouses needs Contributor, as
+running does. Deleting is careful: never while a session runs, and the files stay unless the caller
+says otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from livius.domain.identity import Principal
+from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id, parse_id
+from livius.domain.lakehouse import (
+    MAY_RUN,
+    Lakehouse,
+    LakehouseTable,
+    Role,
+    Workspace,
+    check_description,
+    check_lakehouse_name,
+    check_workspace_name,
+    database_name,
+)
+from livius.usecases.access import Place, enter, may_run
+from livius.usecases.context import Context
+
+
+async def list_workspaces(context: Context, caller: Principal) -> Sequence[tuple[Workspace, Role]]:
+    """Return the workspaces that the caller has a role in, with it."""
+    return await context.store.workspaces_of(PrincipalId(caller.oid))
+
+
+async def create_workspace(
+    context: Context, caller: Principal, name: str, description: str
+) -> Workspace:
+    """Create a workspace whose Admin is the caller.
+
+    Raises:
+        Invalid: the name or description does not do.
+        Conflict: a workspace has the name.
+    """
+    check_workspace_name(name)
+    check_description(description)
+    if any(one.name.lower() == name.lower() for one in await context.store.list_workspaces()):
+        raise Conflict(
+            "WorkspaceNameAlreadyExists", f"There is a workspace {name}. Choose another name."
+        )
+    workspace = Workspace(
+        id=WorkspaceId(new_id()),
+        name=name,
+        created_at=context.clock.now(),
+        description=description,
+    )
+    await context.store.add_workspace(workspace, PrincipalId(caller.oid))
+    return workspace
+
+
+async def get_workspace(
+    context: Context, caller: Principal, workspace: str
+) -> tuple[Workspace, Role]:
+    """Return a workspace, and the caller's role in it.
+
+    Raises:
+        NotFound: there is no such workspace.
+        Forbidden: the caller has no role in it.
+    """
+    workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
+    found = await context.store.workspace(workspace_id)
+    if found is None:
+        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
+    role = await context.store.role(workspace_id, PrincipalId(caller.oid))
+    if role is None:
+        raise Forbidden(
+            "InsufficientPrivileges",
+            f"{caller.name} has no role in the workspace {workspace_id}. "
+            "Ask one of its Admins for one.",
+        )
+    return found, role
+
+
+async def list_lakehouses(
+    context: Context, caller: Principal, workspace: str
+) -> Sequence[Lakehouse]:
+    """Return the lakehouses of a workspace."""
+    found, _role = await get_workspace(context, caller, workspace)
+    return await context.store.list_lakehouses(found.id)
+
+
+async def create_lakehouse(
+    context: Context, caller: Principal, workspace: str, name: str, description: str
+) -> Lakehouse:
+    """Create a lakehouse; sessions can use it from the moment that this returns.
+
+    Raises:
+        Forbidden: the caller may only look.
+        Invalid: the name or description does not do.
+        Conflict: a lakehouse of the workspace has the name.
+    """
+    found, role = await get_workspace(context, caller, workspace)
+    if role not in MAY_RUN:
+        raise Forbidden(
+            "InsufficientWorkspaceRole",
+            f"The role {role} may look, not create. Ask an Admin of the workspace for the role "
+            "Contributor.",
+        )
+    check_lakehouse_name(name)
+    check_description(description)
+    identity = LakehouseId(new_id())
+    lakehouse = Lakehouse(
+        id=identity,
+        workspace=found.id,
+        name=name,
+        database=database_name(name, identity, taken=await context.store.database_names()),
+        created_at=context.clock.now(),
+        description=description,
+    )
+    await context.lakehouses.create(found.id, identity)
+    if not await context.store.add_lakehouse(lakehouse):
+        await context.lakehouses.remove(found.id, identity)
+        raise _name_in_use(name)
+    return lakehouse
+
+
+async def get_lakehouse(
+    context: Context, caller: Principal, workspace: str, lakehouse: str
+) -> Lakehouse:
+    """Return a lakehouse."""
+    return (await enter(context, caller, workspace, lakehouse)).lakehouse
+
+
+async def change_lakehouse(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    *,
+    name: str | None,
+    description: str | None,
+) -> Lakehouse:
+    """Change what people see of a lakehouse. Its id, its folder and its database stay.
+
+    Raises:
+        Invalid: nothing to change, or a name or description that does not do.
+        Conflict: another lakehouse of the workspace has the name.
+    """
+    place = await _to_change(context, caller, workspace, lakehouse)
+    present = place.lakehouse
+    if name is None and description is None:
+        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
+    changed = dataclasses.replace(
+        present,
+        name=present.name if name is None else name,
+        description=present.description if description is None else description,
+    )
+    if name is not None:
+        check_lakehouse_name(name)
+    check_description(changed.description)
+    done = await context.store.change_lakehouse(
+        present.id, name=changed.name, description=changed.description
+    )
+    if not done:
+        raise _name_in_use(changed.name)
+    return changed
+
+
+async def delete_lakehouse(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, *, hard: bool
+) -> None:
+    """Remove a lakehouse from its workspace; with ``hard``, its files too.
+
+    Without it the files stay in the data folder, and can be copied into another lakehouse.
+
+    Raises:
+        Conflict: a session runs in it.
+    """
+    place = await _to_change(context, caller, workspace, lakehouse)
+    present = place.lakehouse
+    done = await context.store.delete_lakehouse(
+        present.id, at=context.clock.now(), by=PrincipalId(caller.oid)
+    )
+    if not done:
+        raise Conflict(
+            "LakehouseInUse",
+            f"Sessions run in the lakehouse {present.name}. Delete them first, or wait until they "
+            "have ended.",
+        )
+    if hard:
+        await context.lakehouses.remove(present.workspace, present.id)
+
+
+async def list_tables(
+    context: Context, caller: Principal, workspace: str, lakehouse: str
+) -> tuple[Lakehouse, Sequence[LakehouseTable]]:
+    """Return a lakehouse and its tables, by name."""
+    place = await enter(context, caller, workspace, lakehouse)
+    found = place.lakehouse
+    return found, await context.lakehouses.tables(found.workspace, found.id)
+
+
+async def _to_change(context: Context, caller: Principal, workspace: str, lakehouse: str) -> Place:
+    place = await enter(context, caller, workspace, lakehouse)
+    may_run(place)
+    return place
+
+
+def _name_in_use(name: str) -> Conflict:
+    return Conflict(
+        "ItemDisplayNameAlreadyInUse",
+        f"There is a lakehouse {name} in this workspace. Choose another name.",
+    )

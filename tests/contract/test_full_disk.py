@@ -1,0 +1,60 @@
+"""A disk that takes nothing more is told as such, and is no end of anything."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from livius.adapters.outputs import FileOutputs
+from livius.adapters.store import SqlStore, open_store
+from livius.domain.errors import Unavailable
+from livius.domain.ids import PrincipalId, ReplId, SessionId, StatementNumber, WorkspaceId, new_id
+from livius.domain.lakehouse import Workspace
+
+KEY = (SessionId(new_id()), ReplId(new_id()), StatementNumber(0))
+
+
+async def test_an_output_that_finds_no_room(tmp_path: Path) -> None:
+    outputs = FileOutputs(tmp_path)
+    (tmp_path / KEY[0]).mkdir()
+    for suffix in ("out", "partial"):
+        (tmp_path / KEY[0] / f"{KEY[1]}-{KEY[2]}.{suffix}").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="No space left"):
+        await outputs.write(*KEY, offset=0, data=b"text")
+    with pytest.raises(Unavailable, match="No space left"):
+        await outputs.write_data(*KEY, b"{}")
+
+
+async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some(
+    tmp_path: Path,
+) -> None:
+    transactions = open_store(tmp_path / "livius.db")
+    store = SqlStore(transactions)
+    engine: Engine = transactions._engine
+
+    def pages(most: int) -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+
+    async def add() -> None:
+        workspace = Workspace(
+            id=WorkspaceId(new_id()), name="x" * 100_000, created_at=datetime.now(UTC)
+        )
+        await store.add_workspace(workspace, PrincipalId(new_id()))
+
+    async def fill() -> None:
+        for _ in range(10):
+            await add()
+
+    try:
+        await add()
+        pages(1)  # which is raised to what there is
+        with pytest.raises(Unavailable, match="full"):
+            await fill()
+        before = len(await store.list_workspaces())
+        pages(1_000_000)
+        await add()
+        assert len(await store.list_workspaces()) == before + 1
+    finally:
+        store.close()

@@ -1,0 +1,316 @@
+"""A cancelled statement has stopped: what it did, it does no longer when the cancel is told.
+
+Each piece of code beats: it makes a file grow for as long as it runs.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from support.gateway import Client, RemoteSession
+from support.waiting import wait_for
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
+
+PYTHON = """
+import ctypes, os, subprocess, threading, time
+def beat():
+    fd = os.open({beat!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, b'.')
+    os.close(fd)
+def beats():
+    while True:
+        beat(); time.sleep(0.01)
+shell = 'while :; do printf . >> {beat}; sleep 0.02; done'
+"""
+
+IN_PYTHON = {
+    "a busy loop": "while True: beat()",
+    "a loop that sleeps": "beats()",
+    "a sleep": "beat(); time.sleep(1000)",
+    "a child process": "subprocess.run(['sh', '-c', shell])",
+    "a shell command": "!{{shell}}\nbeats()",
+    "a pool of threads": """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(2) as pool:
+    for _ in range(8): pool.submit(beats)
+""",
+    "a thread": "threading.Thread(target=beats, daemon=True).start(); time.sleep(1000)",
+    "a call into the JVM": "beat(); sc._jvm.java.lang.Thread.sleep(1000000)",
+    "a catastrophic pattern": (
+        "subprocess.Popen(['sh', '-c', shell]); import re; re.match('(a+)+$', 'a' * 60 + 'b')"
+    ),
+    "a Spark job": "beat(); spark.range(10**12).selectExpr('sum(hash(id))').collect()",
+    "a Spark job of a thread": """
+def count(): beat(); spark.range(10**12).selectExpr('sum(hash(id))').collect()
+thread = threading.Thread(target=count); thread.start(); thread.join()
+""",
+    "Python in a Spark job": """
+def forever(_):
+    import time
+    while True:
+        open({beat!r}, 'a').write('.'); time.sleep(0.01)
+sc.parallelize([1], 1).map(forever).collect()
+""",
+    "a job that is tried again and again": """
+while True:
+    try: beat(); spark.range(10**12).selectExpr('sum(hash(id))').collect()
+    except Exception: pass
+""",
+}
+
+SCALA = """
+import java.nio.file._; import java.nio.file.StandardOpenOption._
+def beat(): Unit = Files.write(Paths.get("{beat}"), Array[Byte](46), CREATE, APPEND)
+"""
+
+IN_SCALA = {
+    "while": "while (true) {{ beat() }}",
+    "do while": "do {{ beat() }} while (true)",
+    "recursion": "def go(n: Long): Long = {{ beat(); go(n + 1) }}\ngo(0)",
+    "an endless iterator": "Iterator.continually(1).foreach(_ => beat())",
+    "a lazy list": "LazyList.from(1).map {{ i => beat(); i }}.foreach(_ => ())",
+    "nested for": "for (i <- 1 to 1000000; j <- 1 to 1000000) {{ beat() }}",
+    "a sleep": "locally {{ beat(); Thread.sleep(1000000) }}",
+    "a thread": "new Thread(() => while (true) beat()).start()\nThread.sleep(1000000)",
+    "a future": """
+import scala.concurrent._, ExecutionContext.Implicits.global
+Await.result(Future(while (true) beat()), duration.Duration.Inf)
+""",
+    "a Spark job": 'beat(); spark.range(1000000000000L).selectExpr("sum(hash(id))").show()',
+    "tasks": "sc.parallelize(Seq(1), 1).foreach(_ => while (true) {{ beat() }})",
+}
+
+STUBBORN = {
+    "Python that goes on": """
+while True:
+    try:
+        beats()
+    except BaseException:
+        pass
+""",
+    "a thread that goes on": """
+def stubborn():
+    while True:
+        try: beats()
+        except BaseException: pass
+threading.Thread(target=stubborn, daemon=True).start(); time.sleep(1000)
+""",
+    "a hang in C": """
+subprocess.Popen(['sh', '-c', shell], start_new_session=True)
+lock, libc = ctypes.create_string_buffer(64), ctypes.PyDLL(None)
+libc.pthread_mutex_lock(lock); libc.pthread_mutex_lock(lock)
+""",
+}
+
+
+@pytest.fixture
+def beat(tmp_path: Path) -> Path:
+    return tmp_path / "beat"
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def jobs(session: RemoteSession) -> str:
+    return session.text("len(sc.statusTracker().getActiveJobsIds())")
+
+
+def cancelled(session: RemoteSession, number: int) -> str:
+    """Cancel a statement, wait for that, and return what is said of it."""
+    session.cancel(number)
+    ended = session.wait(number, 60)
+    assert ended["state"] == "cancelled"
+    assert ended["output"]["status"] == "error"
+    said: str = ended["output"]["evalue"]
+    return said
+
+
+def begin(session: RemoteSession, code: str, kind: str, beat: Path) -> int:
+    number = session.submit(code.format(beat=str(beat)), kind)
+    wait_for(lambda: size(beat), seconds=60, what="the code runs")
+    return number
+
+
+def assert_still(beat: Path, session: RemoteSession) -> None:
+    """The beat has stopped, and two statements later it still has."""
+    at_the_end = size(beat)
+    assert jobs(session) == "0"
+    session.text("import time; time.sleep(0.1)")
+    assert size(beat) == at_the_end
+
+
+@pytest.mark.parametrize("code", IN_PYTHON.values(), ids=IN_PYTHON)
+def test_python_is_interrupted_and_keeps_its_variables(
+    session: RemoteSession, beat: Path, code: str
+) -> None:
+    session.text("kept = 'a value'")
+    number = begin(session, PYTHON + code, "pyspark", beat)
+    assert "interrupted" in cancelled(session, number)
+    assert_still(beat, session)
+    assert session.text("kept") == "'a value'"
+
+
+@pytest.mark.parametrize("code", IN_SCALA.values(), ids=IN_SCALA)
+def test_scala_is_interrupted_and_keeps_its_variables(
+    session: RemoteSession, beat: Path, code: str
+) -> None:
+    session.text("val kept = 42", "spark")
+    number = begin(session, SCALA + code, "spark", beat)
+    assert "interrupted" in cancelled(session, number)
+    assert_still(beat, session)
+    assert session.text("println(kept)", "spark") == "42"
+
+
+def test_a_query_is_cancelled(session: RemoteSession) -> None:
+    number = session.submit("select sum(hash(id)) from range(1000000000000)", "sql")
+    wait_for(
+        lambda: session.statement(number)["progress"] or session.statement(number)["started"],
+        seconds=60,
+        what="the query runs",
+    )
+    assert "interrupted" in cancelled(session, number)
+    assert jobs(session) == "0"
+
+
+@pytest.mark.parametrize("code", STUBBORN.values(), ids=STUBBORN)
+def test_python_that_does_not_stop_loses_its_process(
+    session: RemoteSession, beat: Path, code: str
+) -> None:
+    session.text("lost = 1")
+    session.run("create temp view kept as select 2 a", "sql")
+    number = begin(session, PYTHON + code, "pyspark", beat)
+    assert "Python process was ended. Its variables are lost" in cancelled(session, number)
+    assert_still(beat, session)
+    assert session.run("lost")["ename"] == "NameError"
+    assert session.rows("select * from kept") == [[2]]
+    session.run("drop view kept", "sql")
+
+
+UNSTOPPABLE = {
+    "it catches the interrupt and goes on": (
+        "while (true) try {{ while (true) beat() }} catch {{ case _: InterruptedException => }}"
+    ),
+    "Java code that never looks": """
+locally {{
+  beat()
+  java.math.BigInteger.ONE.shiftLeft(300000).nextProbablePrime()
+}}
+""",
+}
+
+
+@pytest.mark.parametrize("code", UNSTOPPABLE.values(), ids=UNSTOPPABLE)
+def test_scala_that_does_not_stop_ends_the_driver_and_the_session_says_so(
+    client: Client, beat: Path, code: str
+) -> None:
+    with client.session() as session:
+        number = begin(session, SCALA + code, "spark", beat)
+        waiting = session.submit("1", "pyspark")
+        assert "driver was ended" in cancelled(session, number)
+        at_the_end = size(beat)
+        ended = session.wait(waiting, 30)
+        assert ended["state"] == "available"
+        assert "did not stop" in ended["output"]["evalue"]
+        body = wait_for(
+            lambda: found if (found := session.get())["state"] == "dead" else None,
+            seconds=30,
+            what="the session is dead",
+        )
+        assert "did not stop" in body["errorInfo"][0]["message"]
+        assert size(beat) == at_the_end
+        assert session.statement(number)["state"] == "cancelled"
+
+
+def test_one_that_waits_is_cancelled_at_once_and_never_runs(
+    session: RemoteSession, beat: Path
+) -> None:
+    number = session.submit("import time; time.sleep(0.5)")
+    waiting = session.submit(f"open({str(beat)!r}, 'w').close()")
+    session.cancel(waiting)
+    assert session.statement(waiting)["state"] == "cancelled"
+    assert "before it started" in session.statement(waiting)["output"]["evalue"]
+    assert session.wait(number)["state"] == "available"
+    session.text("1")
+    assert not beat.exists()
+
+
+def test_one_that_has_ended_stays_as_it_is(session: RemoteSession) -> None:
+    number = session.submit("6 * 7")
+    ended = session.wait(number)
+    session.cancel(number)
+    assert session.statement(number) == ended
+
+
+def test_one_that_is_compiled_has_no_effect(session: RemoteSession, beat: Path) -> None:
+    cases = "\n".join(
+        f"  case class C{i}(a: Int, b: String, c: Seq[C{i - 1}])" for i in range(1, 40)
+    )
+    code = f"object Many {{\n  case class C0(a: Int)\n{cases}\n}}\n{SCALA}\nbeat()"
+    number = session.submit(code.replace("{beat}", str(beat)), "spark")
+    wait_for(lambda: session.statement(number)["state"] == "running", seconds=30, what="it runs")
+    cancelled(session, number)
+    assert not beat.exists()
+
+
+def test_a_cancel_at_once_and_twice(session: RemoteSession) -> None:
+    for kind, code in (("pyspark", "while True: pass"), ("spark", "while (true) {}")):
+        number = session.submit(code, kind)
+        session.cancel(number)
+        assert "cancelled" in cancelled(session, number)
+    assert session.text("1 + 1") == "2"
+
+
+def test_one_that_waits_for_the_session_to_start(client: Client, beat: Path) -> None:
+    session = client.create()
+    number = session.submit(f"open({str(beat)!r}, 'w').close()")
+    session.cancel(number)
+    assert session.statement(number)["state"] == "cancelled"
+    after = session.submit("'after'")
+    assert session.wait(after)["output"]["data"]["text/plain"] == "'after'"
+    assert not beat.exists()
+    running = session.submit("while True: pass")
+    session.cancel(running)
+    assert session.delete() == 200
+    assert session.client.call("GET", f"{session.path}/statements/{running}").status_code == 404
+
+
+def test_each_statement_ends_once_and_its_effects_agree_with_how(
+    session: RemoteSession, tmp_path: Path
+) -> None:
+    """Many short statements, each cancelled at some moment: no cancel hits a neighbour."""
+    moments = random.Random(20)
+    wanted, unwanted = [], []
+    for i in range(60):
+        kind = moments.choice(("pyspark", "pyspark", "spark"))
+        mark, after = tmp_path / f"{i}", tmp_path / f"{i}-after"
+        pause = moments.choice((0, 0, 2, 10))
+        if kind == "spark":
+            touch = "java.nio.file.Files.createFile(java.nio.file.Paths.get"
+            code = f'{touch}("{mark}")); Thread.sleep({pause}); {touch}("{after}"))'
+        else:
+            code = f"import time; open({str(mark)!r}, 'x'); time.sleep({pause / 1000}); "
+            code += f"open({str(after)!r}, 'x')"
+        number = session.submit(code, kind)
+        if moments.random() < 0.5:
+            wait_for(
+                lambda: mark.exists() or moments.random() < 0.2,  # noqa: B023 - used at once
+                seconds=30,
+                what="the statement runs, or a moment passes",
+                every=0.002,
+            )
+            session.cancel(number)
+            unwanted.append((number, mark, after))
+        else:
+            wanted.append((number, mark, after))
+    for number, mark, after in wanted:
+        ended = session.wait(number)
+        assert (ended["state"], ended["output"]["status"]) == ("available", "ok"), ended
+        assert mark.exists()
+        assert after.exists()
+    for number, _, after in unwanted:
+        ended = session.wait(number)
+        assert ended["state"] == ("available" if after.exists() else "cancelled"), ended
+        assert session.statement(number) == ended

@@ -1,0 +1,43 @@
+"""What the conf policy passes reaches Spark, and what it takes for granted is so."""
+
+import pytest
+
+from livius.domain.conf_rules import SET_HERE
+from support.gateway import Client
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
+
+PASSED = {
+    "spark.sql.shuffle.partitions": "3",
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+    "spark.io.compression.codec": "zstd",
+    "spark.sql.streaming.checkpointLocation": "Files/checkpoints",
+    "spark.hadoop.hive.exec.dynamic.partition.mode": "nonstrict",
+    "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+    "spark.driver.maxResultSize": "0",
+    "spark.targetLakehouse": "bronze",
+}
+FABRICS = {
+    "spark.native.enabled": "true",
+    "spark.shuffle.manager": "org.apache.spark.shuffle.sort.ColumnarShuffleManager",
+    "spark.fabric.resourceProfile": "writeHeavy",
+    "spark.executor.memory": "28g",
+}
+
+
+def test_a_session_with_the_conf_of_a_fabric_notebook_runs_with_it(client: Client) -> None:
+    conf = {**PASSED, **FABRICS, **SET_HERE, "spark.livy.session.idle.timeout": "60m"}
+    with client.session(conf=conf, driverMemory="56g", driverCores=8) as session:
+        tags = session.get()["tags"]
+        assert set(tags["ConfWithoutEffect"].split(",")) == set(FABRICS)
+        assert tags["SizesInEffect"].startswith("driverMemory=1g,driverCores=")
+        wanted = {**PASSED, **SET_HERE}
+        lacking = f"[k for k, v in {wanted!r}.items() if v not in spark.conf.get(k).split(',')]"
+        assert session.text(lacking) == "[]"
+        absent = session.text(f"[spark.conf.get(k, None) for k in {list(FABRICS)!r}]")
+        assert absent == "[None, None, None, None]"
+        cores = session.text("sc.defaultParallelism")
+        assert f"driverCores={cores}," in tags["SizesInEffect"]
+        heap = session.text("sc._jvm.java.lang.Runtime.getRuntime().maxMemory() // 2**20")
+        assert 900 < int(heap) <= 1024
+        assert session.rows("select count(*) from range(10)") == [[10]]

@@ -1,0 +1,209 @@
+"""Fabric's REST for workspaces and lakehouses, on the wire."""
+
+from typing import Any
+
+import pytest
+
+from livius.domain.ids import LakehouseId, SessionId
+from livius.domain.lakehouse import LakehouseTable, Role
+from wire.conftest import Wire
+
+
+def lakehouses(wire: Wire) -> str:
+    return f"/v1/workspaces/{wire.world.workspace.id}/lakehouses"
+
+
+async def caller_with(wire: Wire, role: Role) -> dict[str, str]:
+    found = await wire.world.member(role)
+    wire.tokens.known[role] = found
+    return {"Authorization": f"Bearer {role}"}
+
+
+async def test_a_caller_sees_the_workspaces_it_has_a_role_in(wire: Wire) -> None:
+    body = (await wire.client.get("/v1/workspaces")).json()
+    assert body == {
+        "value": [
+            {
+                "id": wire.world.workspace.id,
+                "displayName": "Research",
+                "description": "",
+                "type": "Workspace",
+            }
+        ]
+    }
+    one = await wire.client.get(f"/v1/workspaces/{wire.world.workspace.id}")
+    assert one.json() == body["value"][0]
+    assert (await wire.client.get("/v1/workspaces?roles=Viewer")).json() == {"value": []}
+    assert len((await wire.client.get("/v1/workspaces?roles=Viewer,Admin")).json()["value"]) == 1
+    eve = wire.as_caller("eve")
+    assert (await wire.client.get("/v1/workspaces", headers=eve)).json() == {"value": []}
+    refused = await wire.client.get(one.url, headers=eve)
+    assert (refused.status_code, refused.json()["errorCode"]) == (403, "InsufficientPrivileges")
+
+
+async def test_a_new_workspace_is_its_makers(wire: Wire) -> None:
+    eve = wire.as_caller("eve")
+    answer = await wire.client.post(
+        "/v1/workspaces", json={"displayName": "Eve's", "description": "hers"}, headers=eve
+    )
+    made = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/v1/workspaces/{made['id']}"
+    assert (await wire.client.get("/v1/workspaces", headers=eve)).json()["value"] == [made]
+    assert (await wire.client.get(f"/v1/workspaces/{made['id']}")).status_code == 403
+    again = await wire.client.post("/v1/workspaces", json={"displayName": "EVE'S"}, headers=eve)
+    assert (again.status_code, again.json()["errorCode"]) == (409, "WorkspaceNameAlreadyExists")
+
+
+async def test_a_lakehouse_is_created_at_once_and_takes_sessions(wire: Wire) -> None:
+    wanted = {"displayName": "Silver", "description": "clean", "folderId": "ignored"}
+    answer = await wire.client.post(lakehouses(wire), json=wanted)
+    made = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{lakehouses(wire)}/{made['id']}"
+    root = f"https://onelake.dfs.fabric.microsoft.com/{wire.world.workspace.id}/{made['id']}"
+    assert made == {
+        "id": made["id"],
+        "type": "Lakehouse",
+        "displayName": "Silver",
+        "description": "clean",
+        "workspaceId": wire.world.workspace.id,
+        "properties": {
+            "oneLakeTablesPath": f"{root}/Tables",
+            "oneLakeFilesPath": f"{root}/Files",
+        },
+    }
+    assert (await wire.client.get(answer.headers["location"])).json() == made
+    assert made in (await wire.client.get(lakehouses(wire))).json()["value"]
+    livy = f"{lakehouses(wire)}/{made['id']}/livyapi/versions/2023-12-01/sessions"
+    session = await wire.client.post(livy, json={})
+    assert session.status_code == 202
+    await wire.world.settle(SessionId(session.json()["id"]))
+    [launched] = wire.world.launcher.alive.values()
+    assert (launched.lakehouse, launched.database) == (made["id"], "silver")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "2022", "_x", "a b", "a-b", "a.b", "é", "a" * 124, "x\n", "../x", "a/b"]
+)
+async def test_a_name_that_fabric_would_not_take_is_refused_with_the_rule(
+    wire: Wire, name: str
+) -> None:
+    for answer in (
+        await wire.client.post(lakehouses(wire), json={"displayName": name}),
+        await wire.client.patch(
+            f"{lakehouses(wire)}/{wire.world.lakehouse.id}", json={"displayName": name}
+        ),
+    ):
+        assert answer.status_code == 400
+        assert "letters, digits and underscores" in answer.json()["message"]
+
+
+async def test_a_taken_name_is_a_409(wire: Wire) -> None:
+    answer = await wire.client.post(lakehouses(wire), json={"displayName": "bronze"})
+    assert (answer.status_code, answer.json()["errorCode"]) == (409, "ItemDisplayNameAlreadyInUse")
+    assert len((await wire.client.get(lakehouses(wire))).json()["value"]) == 1
+    assert wire.world.lakehouses.present == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "displayName"),
+        ({"displayName": 1}, "displayName"),
+        ({"displayName": "a", "description": "x" * 257}, "description"),
+        ({"displayName": "a", "creationPayload": {"enableSchemas": True}}, "creationPayload"),
+        ({"displayName": "a", "creationPayload": {"enableSchemas": "yes"}}, "enableSchemas"),
+    ],
+)
+async def test_a_wrong_lakehouse_is_a_400_that_names_the_field(
+    wire: Wire, body: Any, field: str
+) -> None:
+    answer = await wire.client.post(lakehouses(wire), json=body)
+    assert answer.status_code == 400
+    assert field in answer.text
+
+
+async def test_a_rename_changes_what_people_see_and_nothing_else(wire: Wire) -> None:
+    url = f"{lakehouses(wire)}/{wire.world.lakehouse.id}"
+    answer = await wire.client.patch(url, json={"displayName": "Raw"})
+    assert (answer.status_code, answer.json()["displayName"]) == (200, "Raw")
+    await wire.client.patch(url, json={"description": "as it came"})
+    body = (await wire.client.get(url)).json()
+    assert (body["displayName"], body["description"]) == ("Raw", "as it came")
+    stored = await wire.world.store.lakehouse(wire.world.lakehouse.id)
+    assert stored is not None
+    assert stored.database == "bronze"
+    assert (await wire.client.patch(url, json={})).status_code == 400
+
+
+async def test_a_lakehouse_in_use_is_not_deleted(wire: Wire) -> None:
+    session = await wire.ready_session()
+    url = f"{lakehouses(wire)}/{wire.world.lakehouse.id}"
+    answer = await wire.client.delete(f"{url}?hardDelete=true")
+    assert (answer.status_code, answer.json()["errorCode"]) == (409, "LakehouseInUse")
+    assert (await wire.client.get(f"{wire.base}/sessions/{session.id}")).status_code == 200
+
+
+@pytest.mark.parametrize(("query", "kept"), [("", True), ("?hardDelete=true", False)])
+async def test_a_deleted_lakehouses_files_stay_unless_the_caller_says_otherwise(
+    wire: Wire, query: str, *, kept: bool
+) -> None:
+    made = (await wire.client.post(lakehouses(wire), json={"displayName": "Old"})).json()
+    url = f"{lakehouses(wire)}/{made['id']}"
+    answer = await wire.client.delete(url + query)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (await wire.client.get(url)).status_code == 404
+    assert (LakehouseId(made["id"]) in wire.world.lakehouses.present) is kept
+    again = (await wire.client.post(lakehouses(wire), json={"displayName": "Old"})).json()
+    stored = await wire.world.store.lakehouse(again["id"])
+    assert stored is not None
+    assert stored.database == f"old_{again['id'][:4]}", "the metastore still knows the old tables"
+
+
+async def test_tables_come_in_pages_under_data(wire: Wire) -> None:
+    url = f"{lakehouses(wire)}/{wire.world.lakehouse.id}/tables"
+    assert (await wire.client.get(url)).json() == {"data": []}
+    wire.world.lakehouses.present[wire.world.lakehouse.id] = [
+        LakehouseTable(folder=name, format="delta") for name in ("c", "a", "b")
+    ]
+    page = (await wire.client.get(f"{url}?maxResults=2")).json()
+    workspace, lakehouse = wire.world.place
+    assert page["data"][0] == {
+        "type": "Managed",
+        "name": "a",
+        "location": f"abfss://{workspace}@onelake.dfs.fabric.microsoft.com/{lakehouse}/Tables/a",
+        "format": "delta",
+    }
+    rest = (await wire.client.get(page["continuationUri"])).json()
+    assert [table["name"] for table in page["data"] + rest["data"]] == ["a", "b", "c"]
+    assert "continuationToken" not in rest
+    assert (await wire.client.get(f"{url}?maxResults=101")).status_code == 400
+
+
+async def test_a_viewer_looks_and_a_contributor_changes(wire: Wire) -> None:
+    viewer = await caller_with(wire, Role.VIEWER)
+    url = f"{lakehouses(wire)}/{wire.world.lakehouse.id}"
+    for path in (lakehouses(wire), url, f"{url}/tables"):
+        assert (await wire.client.get(path, headers=viewer)).status_code == 200
+    for answer in (
+        await wire.client.post(lakehouses(wire), json={"displayName": "x"}, headers=viewer),
+        await wire.client.patch(url, json={"displayName": "x"}, headers=viewer),
+        await wire.client.delete(url, headers=viewer),
+    ):
+        assert answer.status_code == 403
+        assert answer.json()["errorCode"] == "InsufficientWorkspaceRole"
+    contributor = await caller_with(wire, Role.CONTRIBUTOR)
+    made = await wire.client.post(lakehouses(wire), json={"displayName": "x"}, headers=contributor)
+    assert made.status_code == 201
+
+
+async def test_items_are_lakehouses(wire: Wire) -> None:
+    items = f"/v1/workspaces/{wire.world.workspace.id}/items"
+    made = await wire.client.post(items, json={"displayName": "Gold", "type": "Lakehouse"})
+    assert made.status_code == 201
+    listed = (await wire.client.get(f"{items}?type=Lakehouse")).json()["value"]
+    assert made.json() in listed
+    assert (await wire.client.get(f"{items}?type=Notebook")).json() == {"value": []}
+    wrong = await wire.client.post(items, json={"displayName": "n", "type": "Notebook"})
+    assert (wrong.status_code, wrong.json()["errorCode"]) == (400, "InvalidItemType")
