@@ -189,16 +189,20 @@ async def _compose(prepared: Prepared) -> _Gateway:
     sample = await _ensure_sample(store, clock, PrincipalId(sample_app.object_id))
     agent = ensure_agent(paths.root)
     runtime = prepared.launchable()
-    metastore = LocalMetastore(paths.metastore, runtime, agent)
+    metastore = LocalMetastore(
+        paths.metastore, runtime, agent, lakehouses=paths.onelake, names=paths.names
+    )
     archive = prepared.class_archive()
     launcher = LocalLauncher(
         LocalLaunch(
             drivers=paths.drivers,
             lakehouses=paths.onelake,
+            names=paths.names,
             agent=agent,
             address_file=paths.address_file,
             master=settings.spark_master,
             memory=settings.driver_memory,
+            show_lakehouse=settings.show_lakehouse,
             lease_seconds=settings.lease.total_seconds(),
             cancel_seconds=settings.cancel_grace.total_seconds(),
             output_limit_bytes=settings.output_limit,

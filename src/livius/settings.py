@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d{0,5}[mgMG]$",
         description="A driver's heap. Smaller carries more sessions, larger more data in each.",
     )
+    show_lakehouse: bool = Field(
+        default=True,
+        description="Show the lakehouse at /lakehouse/default to a session's own processes, as "
+        "Fabric does. Needs root or unprivileged user namespaces; without, errors name the path.",
+    )
     max_drivers: int = Field(
         default=8, ge=1, description="How many sessions may live at once; each is a JVM."
     )

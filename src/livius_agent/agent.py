@@ -16,6 +16,7 @@ from livius_agent.autopsy import Autopsy
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
+from livius_agent.mount import show_lakehouse
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
 from livius_agent.wire import Cancel, Failing, Progress, Ready, Run
 from livius_agent.worker import ReplWorker, Unstoppable
@@ -215,6 +216,8 @@ def main(folder: Path) -> int:
     if spec is None:
         sys.stderr.write(f"There is no {DRIVER_SPEC} in {folder}.\n")
         return 2
+    if spec.show_lakehouse:
+        show_lakehouse(spec.lakehouse_root, folder / WORK)  # while there is but one thread
     secret_file = folder / SECRET
     secret = secret_file.read_text(encoding="ascii").strip()
     secret_file.unlink()

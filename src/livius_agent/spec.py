@@ -84,7 +84,8 @@ class DriverSpec:
     ``java_options`` what stands before the class path. ``address_file`` holds
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
     ``lease_seconds`` ends its driver. ``cancel_seconds`` is how long code that was interrupted may
-    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk.
+    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk;
+    ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     driver: str
@@ -96,6 +97,7 @@ class DriverSpec:
     jars: tuple[str, ...]
     conf: Mapping[str, str]
     lakehouse_root: str
+    show_lakehouse: bool
     database: str
     lease_seconds: float
     cancel_seconds: float

@@ -9,6 +9,7 @@ truly stopped, and its Spark jobs too.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from livius_agent.capture import Tap
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
+from livius_agent.mount import with_hint
 from livius_agent.wire import Finished
 
 INTERRUPT_EVERY: Final = 1.0
@@ -168,7 +170,7 @@ class ReplWorker:
                 with_text=answer.get("with_text", True),
                 data=answer.get("data"),
                 ename=answer.get("ename"),
-                evalue=answer.get("evalue"),
+                evalue=with_hint(answer.get("evalue")),
                 traceback=tuple(answer.get("traceback", ())),
             )
         )
@@ -224,7 +226,7 @@ class ReplWorker:
         result = self._handle.runScala(code, group)
         status = result.status()
         if status == "ok":
-            return {"outcome": "ok", "data": {}}
+            return {"outcome": "ok", "data": json.loads(result.data())}
         if status == "interrupted":
             return _cancelled("The statement was cancelled: its code was interrupted.")
         return {

@@ -12,7 +12,7 @@ import livius_agent.keeper
 from fakes.world import ScriptedLauncher
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.runtimes import Runtime
-from livius.domain.ids import DriverId, LakehouseId, ReplId, WorkspaceId, new_id
+from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius_agent.spec import MARKER, WORK
 from support.waiting import wait_for
@@ -49,10 +49,12 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     common = LocalLaunch(
         drivers=folder / "drivers",
         lakehouses=folder / "onelake",
+        names=folder / "names",
         agent=package.parent,
         address_file=folder / "address.json",
         master="local[2]",
         memory="1g",
+        show_lakehouse=True,
         lease_seconds=60,
         cancel_seconds=10.0,
         output_limit_bytes=1000,
@@ -76,6 +78,7 @@ def spec() -> LaunchSpec:
     return LaunchSpec(
         driver=DriverId(new_id()),
         repl=ReplId(new_id()),
+        submitter=PrincipalId(new_id()),
         workspace=WorkspaceId(new_id()),
         lakehouse=LakehouseId(new_id()),
         database="bronze",

@@ -20,7 +20,7 @@ from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event, Kind
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import Found, NewStatement, Store
+from livius.ports.store import Found, NamedPlace, NewStatement, Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WORKSPACE = WorkspaceId(new_id())
@@ -326,6 +326,39 @@ async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
     for role in (Role.VIEWER, Role.CONTRIBUTOR):
         await store.assign_role(RoleAssignment(workspace=workspace.id, principal=guest, role=role))
         assert await store.role(workspace.id, guest) is role
+
+
+async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: Store) -> None:
+    admin, guest, viewer = sorted(PrincipalId(new_id()) for _ in range(3))
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    await store.add_workspace(workspace, admin)
+    for principal, role in ((guest, Role.CONTRIBUTOR), (viewer, Role.VIEWER)):
+        await store.assign_role(
+            RoleAssignment(workspace=workspace.id, principal=principal, role=role)
+        )
+    assert await store.places() == []
+    lakehouses = sorted(LakehouseId(new_id()) for _ in range(2))
+    for lakehouse in lakehouses:
+        await store.add_lakehouse(
+            Lakehouse(
+                id=lakehouse,
+                workspace=workspace.id,
+                name=f"name of {lakehouse}",
+                database=f"at_{lakehouse}",
+                created_at=NOW,
+            )
+        )
+    assert await store.places() == [
+        NamedPlace(
+            principal=principal,
+            workspace=workspace.id,
+            workspace_name="Research",
+            lakehouse=lakehouse,
+            lakehouse_name=f"name of {lakehouse}",
+        )
+        for principal in (admin, guest)
+        for lakehouse in lakehouses
+    ]
 
 
 async def test_a_driver_secret_is_replaced(store: Store) -> None:

@@ -15,14 +15,14 @@ from livius.domain.ids import (
     StatementNumber,
     WorkspaceId,
 )
-from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import sources as session_sources
 from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import Found, NewStatement
+from livius.ports.store import Found, NamedPlace, NewStatement
 
 
 class MemoryStore:
@@ -303,6 +303,23 @@ class MemoryStore:
             lakehouse=self._lakehouses.get(lakehouse),
             role=self._roles.get((workspace, principal)),
             session=self._sessions.get(session) if session is not None else None,
+        )
+
+    async def places(self) -> Sequence[NamedPlace]:
+        return sorted(
+            (
+                NamedPlace(
+                    principal=principal,
+                    workspace=workspace,
+                    workspace_name=self._workspaces[workspace].name,
+                    lakehouse=lakehouse.id,
+                    lakehouse_name=lakehouse.name,
+                )
+                for (workspace, principal), role in self._roles.items()
+                for lakehouse in self._lakehouses.values()
+                if lakehouse.workspace == workspace and role in MAY_RUN
+            ),
+            key=lambda place: (place.principal, place.workspace, place.lakehouse),
         )
 
     async def list_workspaces(self) -> Sequence[Workspace]:

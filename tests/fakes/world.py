@@ -25,6 +25,7 @@ from livius.domain.ids import (
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context, Rules
@@ -129,6 +130,7 @@ class ScriptedLauncher:
     alive: dict[DriverId, LaunchSpec] = field(default_factory=dict)
     ended: dict[DriverId, DriverEnd] = field(default_factory=dict)
     refuse: LiviusError | None = None
+    places: list[NamedPlace] = field(default_factory=list)
     launches: int = 0
 
     async def launch(self, spec: LaunchSpec) -> None:
@@ -137,6 +139,9 @@ class ScriptedLauncher:
         if spec.driver not in self.alive:
             self.launches += 1
             self.alive[spec.driver] = spec
+
+    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+        self.places = list(places)
 
     async def observe(self, driver: DriverId) -> Observation:
         if driver in self.alive:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.names import names_file, write_names
 from livius.adapters.pip_settings import pip_settings
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
 from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.store import NamedPlace
 from livius_agent.spec import DRIVER_SPEC, KEEPER_SPEC, SECRET, WORK, DriverSpec, KeeperSpec, write
 
 _LOG_LINES: Final = 100
@@ -26,16 +28,19 @@ _LOG_LINES: Final = 100
 class LocalLaunch:
     """What is the same for all drivers of this machine.
 
-    ``drivers`` holds their folders, ``lakehouses`` the data, ``agent`` the folder that contains
-    the agent's package, ``address_file`` says where to dial. ``memory`` is the JVM's heap.
+    ``drivers`` holds their folders, ``lakehouses`` the data, ``names`` what the lakehouses are
+    called, ``agent`` is the folder that contains the agent's package, ``address_file`` says where
+    to dial. ``memory`` is the JVM's heap; ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     drivers: Path
     lakehouses: Path
+    names: Path
     agent: Path
     address_file: Path
     master: str
     memory: str
+    show_lakehouse: bool
     lease_seconds: float
     cancel_seconds: float
     output_limit_bytes: int
@@ -138,9 +143,12 @@ class LocalLauncher:
                     name=spec.name,
                     metastore_uri=metastore_uri,
                     scratch=work / "scratch",
+                    lakehouses=common.lakehouses,
+                    names=names_file(common.names, spec.submitter),
                     asked=spec.conf,
                 ),
                 lakehouse_root=str(root),
+                show_lakehouse=common.show_lakehouse,
                 database=spec.database,
                 lease_seconds=common.lease_seconds,
                 cancel_seconds=common.cancel_seconds,
@@ -149,6 +157,10 @@ class LocalLauncher:
                 sql_row_limit=common.sql_row_limit,
             ),
         )
+
+    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+        """See the port."""
+        await asyncio.to_thread(write_names, self._common.names, places)
 
     async def observe(self, driver: DriverId) -> Observation:
         """See the port."""

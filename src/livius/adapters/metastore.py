@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.names import names_file
 from livius.adapters.runtimes import Runtime, module_options
 from livius.domain.errors import Unavailable
 from livius_agent.spec import KeeperSpec
@@ -32,8 +33,12 @@ class LocalMetastore:
     is kept: drivers that run go on to use it after a restart of either side.
     """
 
-    def __init__(self, folder: Path, runtime: Runtime, agent: Path) -> None:
+    def __init__(
+        self, folder: Path, runtime: Runtime, agent: Path, *, lakehouses: Path, names: Path
+    ) -> None:
         self._folder = folder
+        self._lakehouses = lakehouses
+        self._names = names
         self._runtime = runtime
         self._kept = Kept(folder, runtime.python, agent)
 
@@ -93,6 +98,8 @@ class LocalMetastore:
             *("--data", str(self._folder / "derby")),
             *("--port", str(self._port())),
             *("--ready", str(ready)),
+            *("--onelake", str(self._lakehouses)),
+            *("--names", str(names_file(self._names))),
         )
         _log.info("metastore_launched")
         await self._kept.launch(

@@ -66,13 +66,23 @@ def java_options(heap: str, temporary: Path) -> tuple[str, ...]:
 
 
 _BASE_CONF: Final[Mapping[str, str]] = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension,livius.Dialect",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "hive",
     "spark.sql.artifact.isolation.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    "spark.hadoop.fs.file.impl": "livius.PlainFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+    "spark.hadoop.fs.abfs.impl": "livius.OneLakeFileSystem",
+    "spark.hadoop.fs.abfss.impl": "livius.OneLakeFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.abfs.impl": "livius.OneLakeAbfs",
+    "spark.hadoop.fs.AbstractFileSystem.abfss.impl": "livius.OneLakeAbfss",
+    # Of two writers at once, Delta's own store for local files may lose one.
+    "spark.delta.logStore.file.impl": "livius.LocalLogStore",
+    "spark.delta.logStore.abfs.impl": "livius.LocalLogStore",
+    "spark.delta.logStore.abfss.impl": "livius.LocalLogStore",
 }
 """What a session can't change."""
 
@@ -80,6 +90,8 @@ _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.sql.sources.default": "delta",
     # With Delta on its class path, Spark 4.1 refuses spark.sql(query, args) without this.
     "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    # Fabric's table properties, such as delta.parquet.vorder.enabled, are unknown to Delta.
+    "spark.databricks.delta.allowArbitraryProperties.enabled": "true",
     "spark.ui.enabled": "true",
     "spark.ui.port": "0",
     # How long the Python worker of a cancelled task may go on after Spark has seen the cancel.
@@ -97,7 +109,14 @@ _SMALL_MACHINE: Final[Mapping[str, str]] = {
 
 
 def spark_conf(
-    *, master: str, name: str, metastore_uri: str, scratch: Path, asked: Mapping[str, str]
+    *,
+    master: str,
+    name: str,
+    metastore_uri: str,
+    scratch: Path,
+    lakehouses: Path,
+    names: Path,
+    asked: Mapping[str, str],
 ) -> dict[str, str]:
     """Return a driver's complete Spark conf: our defaults, the caller's, then what is fixed."""
     local = master.startswith("local")
@@ -112,4 +131,6 @@ def spark_conf(
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.hadoop.hive.metastore.uris": metastore_uri,
+        "spark.hadoop.fs.livius.onelake.root": str(lakehouses),
+        "spark.hadoop.fs.livius.onelake.names": str(names),
     }

@@ -64,6 +64,7 @@ class Home:
         self.drivers = root / "drivers"
         self.metastore = root / "metastore"
         self.onelake = root / "onelake"
+        self.names = root / "names"
         self.outputs = root / "outputs"
         self.log_file = root / "gateway.log"
         self.address_file = root / "address.json"
@@ -76,7 +77,14 @@ class Home:
 
     def create(self) -> None:
         """Make the folders that everything else relies on."""
-        for folder in (self.root, self.identity, self.drivers, self.onelake, self.outputs):
+        for folder in (
+            self.root,
+            self.identity,
+            self.drivers,
+            self.onelake,
+            self.names,
+            self.outputs,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
 

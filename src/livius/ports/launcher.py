@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
 from livius.domain.driver import DriverEnd
-from livius.domain.ids import DriverId, LakehouseId, ReplId, WorkspaceId
+from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId
+from livius.ports.store import NamedPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class LaunchSpec:
 
     driver: DriverId
     repl: ReplId
+    submitter: PrincipalId
     workspace: WorkspaceId
     lakehouse: LakehouseId
     database: str
@@ -57,6 +59,13 @@ class Launcher(Protocol):
 
         Raises:
             LiviusError: it can't be started; the message says why. Nothing is left behind.
+        """
+        ...
+
+    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+        """Let drivers know which lakehouses there are, for whom, and under which names.
+
+        Drivers that run learn it too. Idempotent, and cheap where nothing changed.
         """
         ...
 

@@ -187,8 +187,23 @@ class Found:
     session: Session | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPlace:
+    """A lakehouse with its names, and a principal that may run code in its workspace."""
+
+    principal: PrincipalId
+    workspace: WorkspaceId
+    workspace_name: str
+    lakehouse: LakehouseId
+    lakehouse_name: str
+
+
 class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
+
+    async def places(self) -> Sequence[NamedPlace]:
+        """Return every lakehouse once for each principal that may run code there, in order."""
+        ...
 
     async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
         """Insert a workspace whose first admin is given."""

@@ -19,6 +19,7 @@ from livius.ports.wake import Wake
 from livius.reconcile.sessions import end_orphans
 
 _IDLE_EVERY: Final = 1.0
+_PLACES_EVERY: Final = 2.0
 _ORPHANS_EVERY: Final = 60.0
 _RETENTION_EVERY: Final = 600.0
 
@@ -40,6 +41,7 @@ class Housekeeping:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loop(self.end_idle, _IDLE_EVERY), name="idle")
+            group.create_task(self._loop(self.tell_places, _PLACES_EVERY), name="places")
             group.create_task(self._loop(self.end_orphans, _ORPHANS_EVERY), name="orphans")
             group.create_task(self._loop(self.forget, _RETENTION_EVERY), name="retention")
 
@@ -65,6 +67,10 @@ class Housekeeping:
                 end_reason=f"The session was idle for {minutes:g} minutes.",
             )
             self.wake(key)
+
+    async def tell_places(self) -> None:
+        """Let running drivers resolve the URLs of lakehouses made, renamed or opened meanwhile."""
+        await self.launcher.tell_places(await self.store.places())
 
     async def end_orphans(self) -> None:
         """End drivers that nobody wants."""

@@ -106,10 +106,12 @@ class Reconciler:
         secret = new_secret()
         await self.store.set_driver_secret(session.driver, hash_secret(secret))
         try:
+            await self.launcher.tell_places(await self.store.places())
             await self.launcher.launch(
                 LaunchSpec(
                     driver=session.driver,
                     repl=session.repl,
+                    submitter=session.submitter,
                     workspace=session.workspace,
                     lakehouse=session.lakehouse,
                     database=lakehouse.database,

@@ -11,6 +11,7 @@ import scala.reflect.internal.util.{CodeAction, Position}
 import scala.tools.nsc.Settings
 import scala.tools.nsc.interpreter.{IMain, Naming, Results}
 import scala.tools.nsc.interpreter.shell.ReplReporterImpl
+import scala.util.Try
 import scala.util.matching.Regex
 
 object Interpreter {
@@ -24,7 +25,8 @@ object Interpreter {
     "import org.apache.spark.SparkContext._",
     "import spark.implicits._",
     "import spark.sql",
-    "import org.apache.spark.sql.functions._"
+    "import org.apache.spark.sql.functions._",
+    "import _root_.livius.Display.{display, displayHTML}"
   )
 
   // Interpreters share a folder of classes, and name them by counting. Spark knows their classes by that very pattern, so it is the
@@ -32,6 +34,13 @@ object Interpreter {
   private val LinesPerInterpreter = 100000
   private val LongestResult       = 64 * 1024
   private val LongestTraceback    = 60
+  // Java limits a class to 64 KiB of code and as many names; long before that the compiler takes minutes, and the driver's memory.
+  private val LongestCell         = 1024 * 1024
+  private val MostPieces          = 1000
+  private val Shown               = """(?s)(.*\n)?[ \t]*%(json|table)[ \t]+([^\n]+?)\s*""".r
+  private val Magic               = """(?s)\s*(%%?[A-Za-z]\w*).*""".r
+  private val Command             = """(?s)\s*(:[A-Za-z?]+)(?:\s.*)?""".r
+  private val Kinds               = Map("pyspark" -> "pyspark", "python" -> "pyspark", "sql" -> "sql", "sparkr" -> "sparkr", "r" -> "sparkr")
   private val Brackets            = """[\s)}]*[)}]""".r
 
   private def ourJar: String = new File(getClass.getProtectionDomain.getCodeSource.getLocation.toURI).getPath
@@ -74,7 +83,29 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
     Hidden.foreach(repl.interpret(_))
   }
 
-  def run(code: String, guard: Guard): ScalaResult = {
+  def run(code: String, guard: Guard): ScalaResult = code match {
+    case _ if code.length > LongestCell =>
+      ScalaResult.error(s"The cell has ${code.length} characters; Scala takes at most $LongestCell. Read large data from a file.")
+    case _ if code.contains('\u0000') => ScalaResult.error("The code contains a NUL character. Remove it.")
+    case Shown(before, how, what)      => runCell(s"${Option(before).getOrElse("")}_root_.livius.Display.$how($what)", guard)
+    case Magic(name)                   => ScalaResult.error(unknown(name))
+    case Command(name) =>
+      ScalaResult.error(s"$name is a command of spark-shell and has no meaning in a session. A statement may have any number of lines.")
+    case _ => runCell(code, guard)
+  }
+
+  private def unknown(magic: String) = {
+    val kind = Kinds.get(magic.dropWhile(_ == '%').toLowerCase).map(kind => s": send this code with the kind $kind")
+    s"$magic has no meaning in Scala. A statement has one language, which its kind says${kind.getOrElse("")}. " +
+      "Scala knows %json and %table, on a cell's last line."
+  }
+
+  private def runCell(code: String, guard: Guard): ScalaResult = Display.collected(runShown(code, guard)) match {
+    case (ScalaResult.Ok, data) => ScalaResult.ok(data)
+    case (failed, _)            => failed
+  }
+
+  private def runShown(code: String, guard: Guard): ScalaResult = {
     messages.getBuffer.setLength(0)
     cell = code.split("\n", -1)
     // Else the parser takes the errors of the cell before for its own.
@@ -85,7 +116,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       case Right((trees, _, _))     => runAll(pieces(code, trees.asInstanceOf[List[repl.global.Tree]]), guard)
     } catch {
       case _: InterruptedException => ScalaResult.Interrupted
-      case failure: Throwable      => ScalaResult.error(s"the compiler failed: $failure")
+      case failure: Throwable      => ScalaResult.error(s"the compiler failed: ${told(failure)}")
     }
   }
 
@@ -112,7 +143,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
         case Left(failure) =>
           val cause = unwrapped(failure)
           if (cause.isInstanceOf[InterruptedException]) ScalaResult.Interrupted
-          else ScalaResult.error(cause.toString, traceback(cause, line.packageName))
+          else ScalaResult.error(told(cause), traceback(cause, line.packageName))
       }
   }
 
@@ -140,13 +171,14 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       // What `val (a, b) = …` and `val a, b = …` stand for overlaps.
       case (tree, next) if (runs(tree) || (isClass(tree) && !isClass(next))) && end(tree) <= next.pos.start => end(tree) -> tree
     } ++ trees.lastOption.map(code.length -> _)
-    val pieces = (0 :: cuts.map(_._1)).zip(cuts).map { case (from, (to, last)) =>
-      val piece = code.take(from).map(char => if (char == '\n') char else ' ') + code.slice(from, to)
+    val pieces = (0 :: cuts.map(_._1)).zip(cuts).to(LazyList).map { case (from, (to, last)) =>
+      val before = code.take(from)
+      val piece  = "\n" * before.count(_ == '\n') + " " * (from - before.lastIndexOf('\n') - 1) + code.slice(from, to)
       // The last expression becomes a field, and a loop inside an assignment is never compiled while it runs (the JVM wants an empty
       // stack for that): a hundred times slower. So the loop must not be the last.
       if (last.isInstanceOf[LabelDef]) piece + "\n()" else piece
     }
-    if (pieces.forall(repl.parse(_).isRight)) pieces else List(code)
+    if (cuts.size <= MostPieces && pieces.forall(repl.parse(_).isRight)) pieces.toList else List(code)
   }
 
   /** Writes results as Livy's clients know them: `x: Int = 1`, without `val`. Only for names that the cell defined: a value's own text
@@ -158,7 +190,8 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       if (names.isEmpty) result
       else result.replaceAll(s"(?m)^va[lr] (?=$name: )", "").replaceAll(s"(?m)^lazy val ($name: .*?) // unevaluated", "$1 = <lazy>\n")
     val text = Naming.unmangle(plain)
-    if (text.length <= LongestResult) text else text.take(LongestResult) + "...\n"
+    if (text.length <= LongestResult) text
+    else s"${text.take(LongestResult)}...\n(${text.length - LongestResult} characters more; print the value to see them)\n"
   }
 
   /** The frames of user code and of what it called; below them are only the interpreter's. */
@@ -172,7 +205,13 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       else (all.take(LongestTraceback / 2) :+ "  ...") ++ all.takeRight(LongestTraceback / 2)
     }
     val causes = Iterator.iterate(failure.getCause)(_.getCause).takeWhile(_ != null).take(10)
-    frames(failure) ++ causes.flatMap(cause => s"Caused by: $cause" +: frames(cause))
+    frames(failure) ++ causes.flatMap(cause => s"Caused by: ${told(cause)}" +: frames(cause))
+  }
+
+  /** A user's own exception may fail to say what it is. */
+  private def told(failure: Throwable): String = Try(failure.toString).getOrElse {
+    val named = Iterator.iterate[Class[_]](failure.getClass)(_.getSuperclass).find(!_.isAnonymousClass)
+    s"${Naming.unmangle(named.fold("An exception")(_.getName))} (it has no message: getMessage failed)"
   }
 
   @tailrec private def unwrapped(failure: Throwable): Throwable = failure match {

@@ -46,6 +46,9 @@ object Metastore {
     Configurator.setLevel("org.apache.hadoop.hive.metastore.RetryingHMSHandler", Level.OFF)
 
     val conf    = configuration(data)
+    // Tables may lie at OneLake URLs: it makes their folders.
+    for ((key, option) <- Seq(OneLake.RootKey -> "--onelake", OneLake.NamesKey -> "--names")) options.get(option).foreach(conf.set(key, _))
+    for (scheme <- Seq("abfs", "abfss")) conf.set(s"fs.$scheme.impl", classOf[OneLakeFileSystem].getName)
     val handler = HiveMetaStore.newRetryingHMSHandler(new HMSHandler("livius", conf, false), conf)
     val socket  = new TServerSocket(new InetSocketAddress(InetAddress.getLoopbackAddress, options("--port").toInt))
     val server  = new TThreadPoolServer(

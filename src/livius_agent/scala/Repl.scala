@@ -15,14 +15,15 @@ import py4j.{ClientServer, DefaultGatewayServerListener}
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
 
-/** How a Scala statement ended. `status` is ok, error or interrupted. */
-final class ScalaResult(val status: String, val ename: String, val evalue: String, lines: Seq[String]) {
+/** How a Scala statement ended. `status` is ok, error or interrupted; `data` is JSON, what it showed by MIME type. */
+final class ScalaResult(val status: String, val ename: String, val evalue: String, lines: Seq[String], val data: String = "{}") {
   val traceback: java.util.List[String] = new java.util.ArrayList(lines.size)
   lines.foreach(traceback.add)
 }
 
 object ScalaResult {
   val Ok: ScalaResult          = new ScalaResult("ok", "", "", Nil)
+  def ok(data: String): ScalaResult = new ScalaResult("ok", "", "", Nil, data)
   val Interrupted: ScalaResult = new ScalaResult("interrupted", "Interrupted", "The statement was interrupted", Nil)
   // Classic Livy calls every failure of Scala code so; clients look at the value.
   def error(value: String, traceback: Seq[String] = Nil): ScalaResult = new ScalaResult("error", "Error", value, traceback)

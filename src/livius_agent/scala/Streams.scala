@@ -1,6 +1,6 @@
 package livius
 
-import java.io.{FileOutputStream, InputStream, OutputStream, PrintStream}
+import java.io.{EOFException, FileOutputStream, InputStream, OutputStream, PrintStream}
 import java.nio.charset.StandardCharsets.UTF_8
 
 /** Lets each thread have its own standard streams, and the threads it starts after it.
@@ -20,10 +20,15 @@ object Streams {
 
   /** Nobody types into a driver; but SparkSubmit's own thread waits on the real input. */
   private final class Input(real: InputStream) extends InputStream {
-    private def isRedirected = target.get != null
-    override def read(): Int                                               = if (isRedirected) -1 else real.read()
-    override def read(bytes: Array[Byte], offset: Int, length: Int): Int = if (isRedirected) -1 else real.read(bytes, offset, length)
-    override def available(): Int                                          = if (isRedirected) 0 else real.available()
+    private def from                                                       = if (target.get == null) real else NoInput
+    override def read(): Int                                               = from.read()
+    override def read(bytes: Array[Byte], offset: Int, length: Int): Int = from.read(bytes, offset, length)
+    override def available(): Int                                          = from.available()
+  }
+
+  private object NoInput extends InputStream {
+    override def read(): Int      = throw new EOFException("There is no input in a session: nobody is there to type.")
+    override def available(): Int = 0
   }
 
   private lazy val installed: Unit = {
@@ -38,7 +43,7 @@ object Streams {
   def redirected[A](to: PrintStream)(body: => A): A = {
     val before = target.get
     target.set(to)
-    try Console.withOut(to)(Console.withErr(to)(Console.withIn(InputStream.nullInputStream)(body)))
+    try Console.withOut(to)(Console.withErr(to)(Console.withIn(NoInput)(body)))
     finally if (before == null) target.remove() else target.set(before)
   }
 

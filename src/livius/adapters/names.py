@@ -1,0 +1,55 @@
+"""The files by which drivers and metastore resolve the names in OneLake URLs.
+
+One for each principal, with the lakehouses of the workspaces where it may run code, and one with
+all of them for the metastore, which makes the folders of everybody's tables. A line is workspace
+id, workspace name, lakehouse id, lakehouse name, with tabs between. A file is replaced as a whole
+and only where it changed: who reads it looks at its date.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from livius.domain.ids import PrincipalId
+from livius.ports.store import NamedPlace
+
+_ALL: Final = "all"
+
+
+def names_file(folder: Path, principal: PrincipalId | None = None) -> Path:
+    """Return a principal's file, or the file of all lakehouses."""
+    return folder / f"{_ALL if principal is None else principal}.tsv"
+
+
+def write_names(folder: Path, places: Sequence[NamedPlace]) -> None:
+    """Make the files say what the places do; they are sorted by principal."""
+    wanted = {names_file(folder): sorted({_line(place) for place in places})}
+    for principal, own in groupby(places, key=lambda place: place.principal):
+        wanted[names_file(folder, principal)] = [_line(place) for place in own]
+    for file, lines in wanted.items():
+        _write(file, "".join(lines))
+    # Who lost the last role keeps a file that names nothing: a driver may still read it.
+    for file in folder.glob("*.tsv"):
+        if file not in wanted:
+            _write(file, "")
+
+
+def _line(place: NamedPlace) -> str:
+    names = (place.workspace, place.workspace_name, place.lakehouse, place.lakehouse_name)
+    # A name with a control character can't stand in a URL; its id still can.
+    return "\t".join(name if name.isprintable() else "" for name in names) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    partial.replace(file)

@@ -1,0 +1,47 @@
+"""The files by which drivers resolve the names in OneLake URLs."""
+
+from pathlib import Path
+
+from livius.adapters.names import names_file, write_names
+from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
+from livius.ports.store import NamedPlace
+
+
+def place(principal: str, lakehouse: str, name: str = "Bronze") -> NamedPlace:
+    return NamedPlace(
+        principal=PrincipalId(principal),
+        workspace=WorkspaceId("w"),
+        workspace_name="Research",
+        lakehouse=LakehouseId(lakehouse),
+        lakehouse_name=name,
+    )
+
+
+def test_each_principal_has_its_own_and_the_metastore_all(tmp_path: Path) -> None:
+    write_names(tmp_path, [place("ada", "1"), place("ada", "2"), place("bob", "2")])
+    assert names_file(tmp_path, PrincipalId("ada")).read_text() == (
+        "w\tResearch\t1\tBronze\nw\tResearch\t2\tBronze\n"
+    )
+    assert names_file(tmp_path, PrincipalId("bob")).read_text() == "w\tResearch\t2\tBronze\n"
+    assert len(names_file(tmp_path).read_text().splitlines()) == 2
+
+
+def test_a_file_is_replaced_only_where_it_changed(tmp_path: Path) -> None:
+    write_names(tmp_path, [place("ada", "1"), place("bob", "1")])
+    before = {
+        name: names_file(tmp_path, PrincipalId(name)).stat().st_ino for name in ("ada", "bob")
+    }
+    write_names(tmp_path, [place("ada", "1"), place("bob", "1"), place("bob", "2")])
+    assert names_file(tmp_path, PrincipalId("ada")).stat().st_ino == before["ada"]
+    assert names_file(tmp_path, PrincipalId("bob")).stat().st_ino != before["bob"]
+
+
+def test_who_lost_the_last_role_has_nothing_left(tmp_path: Path) -> None:
+    write_names(tmp_path, [place("ada", "1"), place("bob", "1")])
+    write_names(tmp_path, [place("ada", "1")])
+    assert names_file(tmp_path, PrincipalId("bob")).read_text() == ""
+
+
+def test_a_name_that_would_break_the_form_stands_by_its_id_only(tmp_path: Path) -> None:
+    write_names(tmp_path, [place("ada", "1", "a\tb\nc")])
+    assert names_file(tmp_path, PrincipalId("ada")).read_text() == "w\tResearch\t1\t\n"
