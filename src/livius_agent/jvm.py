@@ -22,6 +22,7 @@ from livius_agent.spec import DriverSpec
 
 _MAIN: Final = "org.apache.spark.deploy.SparkSubmit"
 _CONNECTION_FILE: Final = "jvm-connection"
+_LOOPBACK: Final = "127.0.0.1"
 _LOOK_EVERY: Final = 0.01
 _STOP_WITHIN: Final = 1.0
 
@@ -75,6 +76,12 @@ def launch(spec: DriverSpec, work: Path) -> subprocess.Popen[bytes]:
         env={
             **os.environ,
             "_PYSPARK_DRIVER_CONN_INFO_PATH": str(work / _CONNECTION_FILE),
+            # The pages of a driver listen where this says, and everywhere if it says nothing.
+            **(
+                {"SPARK_LOCAL_IP": _LOOPBACK}
+                if spec.conf["spark.master"].startswith("local")
+                else {}
+            ),
             # Each of our threads takes a connection from a pool; none is tied to a thread.
             "PYSPARK_PIN_THREAD": "false",
         },

@@ -28,8 +28,10 @@ _REACHED_SOON: Final = 0.02
 _UNTOLD_PATIENCE: Final = 6
 """How many times the patience we wait for code that can't be interrupted yet."""
 _JVM_ANSWERS_WITHIN: Final = 3.0
-_TASKS_END_WITHIN: Final = {"python": 3.0, "tasks": 0.1}
+_TASKS_END_WITHIN: Final = {"python": 3.0, "tasks": 2.0}
 """How long the answer of a cancelled statement waits for tasks of jobs that have ended."""
+_KILL_TASKS_AFTER: Final = 0.15
+"""A task that goes on for so long after its job was not told, which happens; it is told again."""
 _LOST_JVM: Final = re.compile(
     "Py4J(Network)?Error|ConnectionRefused|ConnectionReset|BrokenPipe|Connection refused"
     "|Connection reset|Broken pipe|Answer from Java side is empty|while calling \\S+$"
@@ -150,13 +152,21 @@ class ReplWorker:
         """Wait until no Spark job or task of a cancelled statement is left, within our patience."""
         group, loop = group_of(entry), asyncio.get_running_loop()
         began = loop.time()
+        kill_at = began + _KILL_TASKS_AFTER
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
-                await self._interrupt(entry)  # there may have been no job yet when it was told
                 while (left := await asyncio.to_thread(self._jvm.driver.left, group)) != "nothing":
-                    if loop.time() - began > _TASKS_END_WITHIN.get(left, self._patience):
+                    now = loop.time()
+                    if now - began > _TASKS_END_WITHIN.get(left, self._patience):
                         return
+                    if left == "jobs":
+                        await self._stop_in_jvm(group)
+                    elif left == "tasks" and now >= kill_at:
+                        await asyncio.to_thread(self._jvm.driver.killTasks, group)
+                        kill_at = now + _KILL_TASKS_AFTER
                     await asyncio.sleep(_LOOK_EVERY)
+                # Now nothing can begin a job any more; what was begun last may not be listed yet.
+                await self._stop_in_jvm(group)
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)
@@ -281,15 +291,19 @@ class ReplWorker:
         told = False
         if entry.run.kind != "spark" and self._python is not None:
             told = self._python.interrupt(entry.run.number)
-        stopping = asyncio.to_thread(self._handle.cancel, group_of(entry))
+        reached = await self._stop_in_jvm(group_of(entry))
+        return reached if entry.run.kind == "spark" else told
+
+    async def _stop_in_jvm(self, group: str) -> bool:
+        """Stop what the JVM does for a statement; return whether Scala code has been reached."""
+        stopping = asyncio.to_thread(self._handle.cancel, group)
         try:
             async with asyncio.timeout(min(_JVM_ANSWERS_WITHIN, self._patience)):
-                reached = bool(await stopping)
+                return bool(await stopping)
         except TimeoutError:
             return True
-        except Exception:  # noqa: BLE001 - py4j's, of a JVM that has ended; its end is told elsewhere
+        except Exception:  # noqa: BLE001 - of a JVM that has ended; that is told elsewhere
             return True
-        return reached if entry.run.kind == "spark" else told
 
     def _end_by_force(self, entry: Entry) -> None:
         if self._current is not entry or self._force is None:

@@ -4,6 +4,7 @@ Each piece of code beats: it makes a file grow for as long as it runs.
 """
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,26 @@ def test_a_query_is_cancelled(session: RemoteSession) -> None:
     )
     assert "interrupted" in cancelled(session, number)
     assert jobs(session) == "0"
+
+
+AT_WORK = """
+tracker = sc.statusTracker()
+stages = [tracker.getStageInfo(number) for number in range(2000)]
+sum(stage.numActiveTasks for stage in stages if stage) + len(tracker.getActiveJobsIds())
+"""
+
+
+def test_a_job_that_is_only_just_begun_is_not_forgotten(session: RemoteSession, beat: Path) -> None:
+    """Adaptive queries begin their jobs from threads of Spark's, after who asked has given up."""
+    code = "spark.range(10**12).selectExpr('sum(hash(id))').collect()"
+    for moment in range(10):
+        mark = beat.with_name(f"beat-{moment}")
+        number = begin(session, f"open({str(mark)!r}, 'w').write('.'); {code}", "pyspark", mark)
+        wait_for(lambda began=time.monotonic(), pause=moment / 100: time.monotonic() > began + pause,
+                 seconds=5, what="a moment passes", every=0.001)  # fmt: skip
+        assert "interrupted" in cancelled(session, number)
+        assert jobs(session) == "0"
+        wait_for(lambda: session.text(AT_WORK) == "0", seconds=5, what="no task goes on")
 
 
 @pytest.mark.parametrize("code", STUBBORN.values(), ids=STUBBORN)

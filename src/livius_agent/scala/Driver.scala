@@ -69,6 +69,11 @@ private object Threads {
     val some = new Array[Thread](2 * root.activeCount + 10)
     some.take(root.enumerate(some)).map(_.getName).toSeq
   }
+
+  /** Whether any thread of these pools works. Adaptive queries begin their jobs from there, a moment after who asked has given up. */
+  def isBusy(pools: Seq[String]): Boolean = Thread.getAllStackTraces.asScala.exists { case (thread, frames) =>
+    pools.exists(thread.getName.startsWith) && frames.exists(_.getClassName.startsWith("org.apache.spark."))
+  }
 }
 
 final class Driver private (
@@ -131,7 +136,7 @@ final class Driver private (
     if (tasks == 0) -1 else stages.map(_.numCompletedTasks).sum.toDouble / tasks
   }
 
-  /** What of a cancelled group is left: its jobs, tasks that run Python, tasks, nothing.
+  /** What of a cancelled group is left: its jobs or calls that may begin some, tasks that run Python, tasks, nothing.
     *
     * Tasks end a moment after their job. Those in the JVM only compute until they look whether they should; Python goes on with
     * whatever it does until Spark ends its worker, for which it looks every two seconds.
@@ -140,11 +145,17 @@ final class Driver private (
     val tracker = context.statusTracker
     val jobs    = tracker.getJobIdsForGroup(group)
     def tasks   = jobs.flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
-    if (jobs.exists(tracker.getActiveJobIds().contains)) "jobs"
+    def isPlanned = repls.values.asScala.exists(_.isCalling(group)) || Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
+    if (jobs.exists(tracker.getActiveJobIds().contains) || isPlanned) "jobs"
     else if (jobs.isEmpty || tasks == 0) "nothing"
     else if (!context.isLocal || Threads.names.exists(_.startsWith("Worker Monitor for"))) "python"
     else "tasks"
   }
+
+  /** Kills the tasks that still run for a group whose jobs have ended: Spark's own order to end may have missed them. */
+  def killTasks(group: String): Unit =
+    for (task <- Inside.runningTasks(context, context.statusTracker.getJobIdsForGroup(group).toSeq))
+      context.killTaskAttempt(task, interruptThread = true, "the statement was cancelled")
 
   /** Whether any streaming query runs, in whichever session. */
   def streaming: Boolean = Inside.hasStreams(base)

@@ -15,6 +15,14 @@ object Inside {
   /** The calling thread's own properties, not a copy. */
   def localProperties(context: SparkContext): java.util.Properties = context.localProperties.get
 
+  /** The ids of the tasks that run for these jobs. */
+  def runningTasks(context: SparkContext, jobs: Seq[Int]): Seq[Long] =
+    for {
+      job   <- jobs.flatMap(context.statusTracker.getJobInfo(_))
+      stage <- job.stageIds.toSeq.flatMap(context.statusTracker.getStageInfo(_)) if stage.numActiveTasks > 0
+      task  <- context.statusStore.taskList(stage.stageId, stage.currentAttemptId, Int.MaxValue) if task.status == "RUNNING"
+    } yield task.taskId
+
   /** The conf for display, without its secrets. */
   def redacted(conf: SparkConf): Map[String, String] = Utils.redact(conf, conf.getAll.toSeq).toMap
 

@@ -95,6 +95,11 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     calling = Some(group -> Thread.currentThread)
   }
 
+  /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
+  private[livius] def isCalling(group: String): Boolean = calling.exists { case (running, thread) =>
+    running == group && thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands."))
+  }
+
   /** Stops what the JVM does for a statement: its Spark jobs, those it would begin yet, and its Scala code or what Python has called.
     *
     * @return whether Scala code of the statement has been interrupted; it can't be while it is compiled
