@@ -13,6 +13,7 @@ import builtins
 import getpass
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -171,6 +172,8 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
         sys.stdout.write(_NO_STOP)
 
     SparkContext.stop = SparkSession.stop = no_stop
+    # It tells of each connection that it closes, to whoever configures logging.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     # They print each Spark error a second time, as a line of JSON in the statement's output.
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True

@@ -260,6 +260,21 @@ async def test_a_statement_that_is_not_there_is_not_found(world: World, number: 
         await cancel_statement(world.context, world.admin, path, number)
 
 
+async def test_a_list_brings_no_data_that_lies_elsewhere(world: World) -> None:
+    session = await ready(world)
+    await submit(world, session)
+    large = {"application/json": "x" * (world.context.rules.inline_bytes + 1)}
+    await report(world.context, session, finished(session, data=large))
+    [listed], _ = await list_statements(
+        world.context, world.admin, world.path(session.id), skip=0, top=10
+    )
+    assert listed.statement.ending is not None
+    assert listed.statement.ending.data is None
+    whole = (await get(world, session)).statement.ending
+    assert whole is not None
+    assert whole.data == large
+
+
 async def test_the_list_has_all_statements_with_the_heads_of_their_outputs(world: World) -> None:
     world.context = with_rules(world, inline_bytes=2)
     session = await ready(world)

@@ -200,14 +200,21 @@ async def list_statements(
     skip: int,
     top: int,
 ) -> tuple[Sequence[StatementView], int]:
-    """Return one page of a session's statements, with the heads of their outputs."""
+    """Return one page of a session's statements, with the heads of their outputs.
+
+    A head is the beginning of the text, and the data where it is small.
+    """
     session = await own_session(context, caller, path, to_run=True)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
-    head = Window(size=context.rules.inline_bytes)
-    return [
-        await _with_output(context, statement, head if statement.phase in FINAL else None)
-        for statement in found
-    ], total
+    return [await _with_head(context, statement) for statement in found], total
+
+
+async def _with_head(context: Context, found: Statement) -> StatementView:
+    if found.phase not in FINAL:
+        return StatementView(found, "")
+    size = context.rules.inline_bytes
+    raw = await context.outputs.read(found.session, found.repl, found.number, size=size)
+    return StatementView(found, _whole_characters(raw), whole=len(raw) < size)
 
 
 async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
