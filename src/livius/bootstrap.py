@@ -13,8 +13,9 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -53,11 +54,12 @@ from livius.domain.ids import (
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, Workspace, database_name
+from livius.domain.led import ENTRA, is_led
 from livius.domain.session import EndCause
 from livius.installation.agent import ensure_agent
+from livius.installation.certificates import Certificates
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
-from livius.installation.tls import Certificates
 from livius.ports.store import Store
 from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
@@ -253,7 +255,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
     )
     keys = KeyRing.open(paths.keys)
-    realm = Realm(tenant=tenant, hosts=_HOSTS)
+    realm = Realm(tenant=tenant, hosts=_HOSTS | ENTRA)
     connection = _connection(prepared, tenant, sample_app, sample)
     app = create_app(
         EmbeddedVerifier(keys, realm, clock),
@@ -316,6 +318,7 @@ def _listener(app: object, port: int, certificates: Certificates | None) -> _Ser
             port=port,
             ssl_certfile=certificates.leaf_file if certificates else None,
             ssl_keyfile=certificates.leaf_key_file if certificates else None,
+            ssl_context_factory=_with_led_names(certificates) if certificates else None,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -328,6 +331,25 @@ def _listener(app: object, port: int, certificates: Certificates | None) -> _Ser
             timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
         )
     )
+
+
+def _with_led_names(
+    certificates: Certificates,
+) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """Have callers of a led name see the certificate for those, and everybody else the other."""
+
+    def make(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        own, led = default(), default()
+        led.load_cert_chain(certificates.led_file, certificates.led_key_file)
+
+        def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            if name is not None and is_led(name):
+                connection.context = led
+
+        own.sni_callback = choose
+        return own
+
+    return make
 
 
 def _connection(

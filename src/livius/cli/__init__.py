@@ -104,6 +104,61 @@ def token() -> int:
     return run()
 
 
+@app.command(name="exec")
+def execute(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    only: Annotated[bool, Parameter(negative="")] = False,
+    up: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run a program that was written for Fabric, with no change, against this gateway.
+
+    For the program and what it starts, and for nothing else on this machine, the host names of
+    Fabric, OneLake, Key Vault and Entra lead to Livius: by a proxy on loopback, by a certificate
+    that only these processes trust, and by variables that requests, MSAL, azure-identity, httpx,
+    curl, Node and others read. `az account get-access-token` and the managed identity give tokens
+    of the sample application. Exit code, signals and terminal are the program's own.
+
+    Examples:
+    * `livius exec -- python my_notebook.py`
+    * `livius exec -- dbt build`
+    * `livius exec -- bash`, for a shell in which every command is led
+    * `livius exec --up --only -- pytest`, in CI: starts the gateway; no other host is reached
+
+    A program that reads no proxy variables is not led: its own settings have to name the gateway.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments, behind `--`.
+    only
+        Refuse other hosts instead of passing them through.
+    up
+        Start the gateway first if none serves, as `livius up --detach` does. It goes on afterwards.
+    """
+    from livius.cli.led.commands import execute as run
+
+    return run(list(command), only=only, up=up)
+
+
+@app.command
+def env(*, only: Annotated[bool, Parameter(negative="")] = False, pid: int | None = None) -> int:
+    """Print what `exec` sets, as exports for the shell that you are in.
+
+    Use it as `eval "$(livius env)"`. The shell, and what it starts from then on, is led until it
+    ends. `livius exec -- bash` gives a shell of its own instead, which is the simpler way back.
+
+    Parameters
+    ----------
+    only
+        Refuse other hosts instead of passing them through.
+    pid
+        The process for whose life it is; the shell above this command if left out.
+    """
+    from livius.cli.led.commands import export as run
+
+    return run(only=only, process=pid)
+
+
 @app.command
 def serve(*, keep_drivers: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Serve in this process, without set-up: what `up` starts, and what a service manager runs.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from livius.adapters.archives import ClassArchive
 from livius.adapters.runtimes import Runtime
 from livius.installation.agent import ensure_agent
+from livius.installation.certificates import Certificates
 from livius.installation.home import Home, Ports
 from livius.installation.java import Java, ensure_java, find_java
 from livius.installation.progress import Progress, SetupFailed
 from livius.installation.runtime import InstalledRuntime, ensure_runtime, load_runtime
-from livius.installation.tls import Certificates, ensure_certificates
+from livius.installation.tls import ensure_certificates
 from livius.settings import Settings
 
 

@@ -1,10 +1,16 @@
-"""The gateway's own certificate authority and the certificate that it serves with."""
+"""The gateway's own certificate authority and the certificates that it serves with.
+
+There are two. The first is for this machine's names, from an authority that people may trust for
+good. The second is for the led names, which are Microsoft's: its authority signs that one
+certificate, its key is never written down, and `livius exec` has one process tree trust it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,49 +21,60 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from livius.domain.led import LED, constraints
+from livius.installation.certificates import Certificates, certificates_in
+
 _CA_DAYS: Final = 3650
 _LEAF_DAYS: Final = 397
 _RENEW_WITHIN: Final = timedelta(days=30)
 _BACKDATED: Final = timedelta(minutes=5)
-_LED_HERE: Final = (
-    # Hosts that a process tree can be led here for; the authority may sign for these alone.
-    "api.fabric.microsoft.com",
-    "onelake.dfs.fabric.microsoft.com",
-    "onelake.blob.fabric.microsoft.com",
-    "login.microsoftonline.com",
-    "login.windows.net",
-    "login.microsoft.com",
-    "sts.windows.net",
-)
+_LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+_ALL_ADDRESSES: Final = ("0.0.0.0/0", "::/0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificates:
-    """Files in PEM. Only ``ca_file`` is for others; the keys are 0600."""
-
-    ca_file: Path
-    leaf_file: Path
-    leaf_key_file: Path
+@dataclass(frozen=True, slots=True)
+class _Authority:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
 
 
-def ensure_certificates(folder: Path) -> Certificates:
-    """Return certificates that are good for a month at least, making what is missing."""
+def ensure_certificates(
+    folder: Path, *, machine: str | None = None, led: frozenset[str] = LED
+) -> Certificates:
+    """Return certificates that are good for a month at least, making what is missing.
+
+    ``machine`` is this machine's host name, asked of the system if left out.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ca_file, ca_key_file = folder / "ca.pem", folder / "ca.key"
-    files = Certificates(
-        ca_file=ca_file, leaf_file=folder / "server.pem", leaf_key_file=folder / "server.key"
-    )
+    files = certificates_in(folder)
     now = datetime.now(UTC)
-    if not _is_good(ca_file, now) or not ca_key_file.exists():
-        _make_authority(ca_file, ca_key_file, now)
-        files.leaf_file.unlink(missing_ok=True)
-    if not _is_good(files.leaf_file, now) or _names_in(files.leaf_file) != _names():
-        _make_leaf(files, ca_key_file, now)
+    names = sorted({"localhost", (machine or socket.gethostname()).lower()})
+    _ensure_own(files, folder / "ca.key", names, now)
+    _ensure_led(files, led, now)
     return files
 
 
-def _names() -> list[str]:
-    return sorted({"localhost", socket.gethostname().lower()})
+def _ensure_own(files: Certificates, ca_key_file: Path, names: list[str], now: datetime) -> None:
+    # An authority made under another host name could not sign for this one.
+    fits = _is_good(files.ca_file, now) and _permitted(files.ca_file) == names
+    if not fits or not ca_key_file.exists():
+        made = _make_authority("Livius local authority", names, _LOOPBACK, now, _CA_DAYS)
+        _write_key(ca_key_file, made.key)
+        _write(files.ca_file, made.certificate)
+        files.leaf_file.unlink(missing_ok=True)
+    if not _is_good(files.leaf_file, now) or _names_in(files.leaf_file) != names:
+        authority = _load_authority(files.ca_file, ca_key_file)
+        _make_leaf(files.leaf_file, files.leaf_key_file, authority, names, now, local=True)
+
+
+def _ensure_led(files: Certificates, led: frozenset[str], now: datetime) -> None:
+    names = sorted(led)
+    good = all(_is_good(file, now) for file in (files.led_ca_file, files.led_file))
+    if good and files.led_key_file.exists() and _names_in(files.led_file) == names:
+        return
+    authority = _make_authority("Livius led names", constraints(led), (), now, _LEAF_DAYS)
+    _make_leaf(files.led_file, files.led_key_file, authority, names, now, local=False)
+    _write(files.led_ca_file, authority.certificate)
 
 
 def _is_good(path: Path, now: datetime) -> bool:
@@ -74,53 +91,79 @@ def _names_in(path: Path) -> list[str]:
     return sorted(names.get_values_for_type(x509.DNSName))
 
 
-def _make_authority(file: Path, key_file: Path, now: datetime) -> None:
+def _permitted(path: Path) -> list[str]:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return []
+    permitted = found.permitted_subtrees or []
+    return sorted(str(one.value) for one in permitted if isinstance(one, x509.DNSName))
+
+
+def _make_authority(
+    name: str, domains: Sequence[str], addresses: Sequence[str], now: datetime, days: int
+) -> _Authority:
+    """Make an authority that can sign for the domains and networks, and for nothing else."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Livius local authority")])
-    permitted: list[x509.GeneralName] = [x509.DNSName(host) for host in (*_names(), *_LED_HERE)]
-    permitted += [
-        x509.IPAddress(ipaddress.ip_network("127.0.0.0/8")),
-        x509.IPAddress(ipaddress.ip_network("::1/128")),
-    ]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    permitted: list[x509.GeneralName] = [x509.DNSName(domain) for domain in domains]
+    permitted += _networks(addresses)
+    # A kind of name that is not mentioned would be free.
+    excluded = None if addresses else _networks(_ALL_ADDRESSES)
     public = key.public_key()
     certificate = (
-        _builder(name, name, public, now, _CA_DAYS)
+        _builder(subject, subject, public, now, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        # Whoever steals the key can sign for these names only.
-        .add_extension(x509.NameConstraints(permitted, None), critical=True)
+        .add_extension(x509.NameConstraints(permitted, excluded), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write_key(key_file, key)
-    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return _Authority(certificate, key)
 
 
-def _make_leaf(files: Certificates, ca_key_file: Path, now: datetime) -> None:
-    ca = x509.load_pem_x509_certificate(files.ca_file.read_bytes())
-    ca_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), password=None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{ca_key_file} is not one of ours; delete the folder {ca_key_file.parent}")
+def _networks(texts: Sequence[str]) -> list[x509.IPAddress]:
+    return [x509.IPAddress(ipaddress.ip_network(text)) for text in texts]
+
+
+def _load_authority(file: Path, key_file: Path) -> _Authority:
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{key_file} is not one of ours; delete the folder {key_file.parent}")
+    return _Authority(x509.load_pem_x509_certificate(file.read_bytes()), key)
+
+
+def _make_leaf(
+    file: Path,
+    key_file: Path,
+    authority: _Authority,
+    domains: Sequence[str],
+    now: datetime,
+    *,
+    local: bool,
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names: list[x509.GeneralName] = [x509.DNSName(host) for host in _names()]
-    names += [
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domains[0])])
+    names: list[x509.GeneralName] = [x509.DNSName(domain) for domain in domains]
+    if local:
+        names += [x509.IPAddress(ipaddress.ip_address(one)) for one in ("127.0.0.1", "::1")]
+    signer = authority.key.public_key()
     certificate = (
-        _builder(name, ca.subject, key.public_key(), now, _LEAF_DAYS)
+        _builder(subject, authority.certificate.subject, key.public_key(), now, _LEAF_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
-        .sign(ca_key, hashes.SHA256())
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
+        .sign(authority.key, hashes.SHA256())
     )
-    _write_key(files.leaf_key_file, key)
-    files.leaf_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(key_file, key)
+    _write(file, certificate)
+
+
+def _write(path: Path, certificate: x509.Certificate) -> None:
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _builder(
