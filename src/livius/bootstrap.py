@@ -31,9 +31,14 @@ from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.assertions import JwtAssertions
-from livius.adapters.identity.clients import FileClients
 from livius.adapters.identity.keys import KeyRing
-from livius.adapters.identity.sample import SampleApplication, ensure_sample
+from livius.adapters.identity.sample import (
+    FirstUser,
+    SampleApplication,
+    ensure_first_user,
+    ensure_own_applications,
+    ensure_sample,
+)
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.lakehouses import LocalLakehouses
@@ -44,7 +49,7 @@ from livius.adapters.outputs import FileOutputs
 from livius.adapters.store import SqlStore, open_store
 from livius.api import authority, driver, fabric, home
 from livius.api.app import create_app
-from livius.domain.identity import Realm
+from livius.domain.identity import Address, Realm
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -53,7 +58,13 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
-from livius.domain.lakehouse import Lakehouse, Workspace, database_name
+from livius.domain.lakehouse import (
+    Lakehouse,
+    Role,
+    RoleAssignment,
+    Workspace,
+    database_name,
+)
 from livius.domain.led import ENTRA, is_led
 from livius.domain.session import EndCause
 from livius.installation.agent import ensure_agent
@@ -65,10 +76,11 @@ from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.reconcile.workqueue import WorkQueue
 from livius.usecases.context import Context, Rules
-from livius.usecases.tokens import Authority
+from livius.usecases.identity.authority import Authority
 
 _LOOPBACK: Final = "127.0.0.1"
-_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
+_DOMAIN: Final = "livius.localhost"
 _BEAT: Final = timedelta(seconds=5)
 _SESSIONS_END_WITHIN: Final = 12.0
 _LISTENERS_END_WITHIN: Final = 2
@@ -187,8 +199,10 @@ async def _compose(prepared: Prepared) -> _Gateway:
     clock = SystemClock()
     store = SqlStore(open_store(paths.database, synchronous=settings.sqlite_synchronous))
     tenant = _tenant(paths)
-    sample_app = ensure_sample(paths.sample, FileClients(paths.clients), clock)
-    sample = await _ensure_sample(store, clock, PrincipalId(sample_app.object_id))
+    sample_app = await ensure_sample(paths.sample, store, clock)
+    first_user = await ensure_first_user(paths.sample, store, clock)
+    await ensure_own_applications(store, tenant, clock)
+    sample = await _ensure_sample(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
     agent = ensure_agent(paths.root)
     runtime = prepared.launchable()
     metastore = LocalMetastore(
@@ -254,9 +268,9 @@ async def _compose(prepared: Prepared) -> _Gateway:
             hold=settings.hold,
         ),
     )
-    keys = KeyRing.open(paths.keys)
-    realm = Realm(tenant=tenant, hosts=_HOSTS | ENTRA)
-    connection = _connection(prepared, tenant, sample_app, sample)
+    keys = KeyRing.open(paths.keys, clock)
+    realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
+    connection = _connection(prepared, tenant, sample_app, first_user, sample)
     app = create_app(
         EmbeddedVerifier(keys, realm, clock),
         (
@@ -266,11 +280,13 @@ async def _compose(prepared: Prepared) -> _Gateway:
             authority.router(
                 Authority(
                     realm=realm,
-                    clients=FileClients(paths.clients),
+                    store=store,
                     used=FileUsedAssertions(paths.used_assertions, clock),
                     assertions=JwtAssertions(),
                     signer=keys,
                     clock=clock,
+                    home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
+                    pages=connection.http,
                 )
             ),
         ),
@@ -353,7 +369,11 @@ def _with_led_names(
 
 
 def _connection(
-    prepared: Prepared, tenant: TenantId, application: SampleApplication, sample: Sample
+    prepared: Prepared,
+    tenant: TenantId,
+    application: SampleApplication,
+    first_user: FirstUser,
+    sample: Sample,
 ) -> Connection:
     api = f"https://localhost:{prepared.ports.https}"
     return Connection(
@@ -366,8 +386,8 @@ def _connection(
         certificate_file=str(application.certificate_file),
         private_key_file=str(application.private_key_file),
         thumbprint=application.thumbprint,
-        username=None,
-        password=None,
+        username=first_user.username if first_user.password else None,
+        password=first_user.password,
         workspace_id=sample.workspace.id,
         lakehouse_id=sample.lakehouse.id,
         ca_file=str(prepared.certificates.ca_file),
@@ -396,14 +416,19 @@ def _tenant(paths: Home) -> TenantId:
     return TenantId(paths.tenant_file.read_text(encoding="ascii").strip())
 
 
-async def _ensure_sample(store: Store, clock: SystemClock, admin: PrincipalId) -> Sample:
-    """Return the first workspace and lakehouse; the first start makes them."""
+async def _ensure_sample(
+    store: Store, clock: SystemClock, admins: tuple[PrincipalId, PrincipalId]
+) -> Sample:
+    """Return the first workspace and lakehouse; the first start makes them, with two Admins."""
     workspaces = await store.list_workspaces()
     if workspaces:
         workspace = workspaces[0]
     else:
         workspace = Workspace(id=WorkspaceId(new_id()), name=_SAMPLE_NAME, created_at=clock.now())
-        await store.add_workspace(workspace, admin)
+        await store.add_workspace(workspace, admins[0])
+        await store.assign_role(
+            RoleAssignment(workspace=workspace.id, principal=admins[1], role=Role.ADMIN)
+        )
     lakehouses = await store.list_lakehouses(workspace.id)
     if lakehouses:
         return Sample(workspace, lakehouses[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +13,23 @@ import jwt
 import pytest
 
 from livius.adapters.identity.assertions import JwtAssertions
-from livius.adapters.identity.clients import FileClients
 from livius.adapters.identity.keys import KeyRing
-from livius.adapters.identity.sample import SampleApplication, ensure_sample
+from livius.adapters.identity.sample import (
+    FirstUser,
+    SampleApplication,
+    ensure_first_user,
+    ensure_own_applications,
+    ensure_sample,
+)
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
-from livius.domain.identity import Realm
+from livius.adapters.store import SqlStore, open_store
+from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
-from livius.usecases.tokens import Authority
+from livius.usecases.identity.authority import Authority
 
 TENANT = TenantId("3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11")
+PAGES = "http://localhost:8998"
 
 
 @dataclass
@@ -44,8 +52,9 @@ class World:
     clock: MovedClock
     realm: Realm
     keys: KeyRing
-    clients: FileClients
+    store: SqlStore
     sample: SampleApplication
+    user: FirstUser
     authority: Authority
     verifier: EmbeddedVerifier
 
@@ -73,8 +82,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
     """RSA keys cost time: one set of files is made, and copied for each test."""
     template = tmp_path_factory.mktemp("identity")
     clock = MovedClock()
-    KeyRing.open(template / "keys")
-    sample = ensure_sample(template / "sample", FileClients(template / "clients.json"), clock)
+    KeyRing.open(template / "keys", clock)
+    sample, user = asyncio.run(begin(template, clock))
 
     def make(folder: Path) -> World:
         for path in sorted(template.rglob("*")):
@@ -90,14 +99,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
             hosts=frozenset({"localhost", "127.0.0.1"}),
             domains=frozenset({"livius.test"}),
         )
-        keys = KeyRing.open(folder / "keys")
-        clients = FileClients(folder / "clients.json")
+        keys = KeyRing.open(folder / "keys", clock)
+        store = SqlStore(open_store(folder / "livius.db"))
         return World(
             folder=folder,
             clock=clock,
             realm=realm,
             keys=keys,
-            clients=clients,
+            store=store,
+            user=user,
             sample=replace(
                 sample,
                 certificate_file=folder / "sample/certificate.pem",
@@ -105,11 +115,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
             ),
             authority=Authority(
                 realm=realm,
-                clients=clients,
+                store=store,
                 used=FileUsedAssertions(folder / "used-assertions", clock),
                 assertions=JwtAssertions(),
                 signer=keys,
                 clock=clock,
+                home=Address(host="localhost", port=8443, tenant=TENANT),
+                pages=PAGES,
             ),
             verifier=EmbeddedVerifier(keys, realm, clock),
         )
@@ -118,8 +130,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
 
 
 @pytest.fixture
-def world(made: Callable[[Path], World], tmp_path: Path) -> World:
-    return made(tmp_path)
+def world(made: Callable[[Path], World], tmp_path: Path) -> Iterator[World]:
+    world = made(tmp_path)
+    yield world
+    world.store.close()
+
+
+async def begin(folder: Path, clock: MovedClock) -> tuple[SampleApplication, FirstUser]:
+    """What the first start of a gateway makes."""
+    store = SqlStore(open_store(folder / "livius.db"))
+    sample = await ensure_sample(folder / "sample", store, clock)
+    user = await ensure_first_user(folder / "sample", store, clock)
+    await ensure_own_applications(store, TENANT, clock)
+    store.close()
+    return sample, user
 
 
 def kid_of(token: str) -> str:

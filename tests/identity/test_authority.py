@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,13 +22,13 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 
-from identity.conftest import TENANT, World
-from livius.adapters.identity.assertions import JwtAssertions
+from identity.conftest import PAGES, TENANT, World
+from livius.adapters.identity.sample import registered
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api.authority import router
 from livius.domain.identity import Realm
-from livius.usecases.tokens import Authority
+from livius.usecases.identity.authority import Authority
 
 ORIGIN = "https://localhost:8443"
 FABRIC = "https://api.fabric.microsoft.com/.default"
@@ -128,9 +131,13 @@ async def test_discovery_speaks_under_the_name_that_the_caller_used(
         answer = await client.get(path, headers={"host": host})
         found = answer.json()
         authority = f"https://{host}{prefix}{policy}"
-        assert found["token_endpoint"] == f"{authority}/oauth2/v2.0/token"
-        assert found["authorization_endpoint"] == f"{authority}/oauth2/v2.0/authorize"
-        assert found["issuer"] == f"https://{host}/{TENANT}{policy}/v2.0"
+        assert found["token_endpoint"] == f"{authority}/oauth2{version}/token"
+        assert found["authorization_endpoint"] == (
+            f"{PAGES}{prefix}{policy}/oauth2{version}/authorize"
+        )
+        assert found["issuer"] == (
+            f"https://{host}/{TENANT}{policy}/v2.0" if version else f"https://{host}/{TENANT}/"
+        )
         keys = await client.get(found["jwks_uri"].removeprefix(f"https://{host}"))
         assert keys.json()["keys"][0]["kty"] == "RSA"
 
@@ -160,7 +167,6 @@ async def test_discovery_speaks_under_the_name_that_the_caller_used(
             {"host": "a b"},
             (400, "invalid_request", 9002313),
         ),
-        (f"/{TENANT}/oauth2/v2.0/authorize", {}, (501, "unsupported_response_type", 70005)),
     ],
 )
 async def test_what_is_not_here_is_said(
@@ -274,14 +280,9 @@ async def test_an_assertion_may_name_the_authority_by_any_of_its_names(
 
 
 def hs256_with_the_public_key(world: World) -> str:
-    application = world.clients.find(world.sample.client_id)
-    assert application is not None
-    pem = application.certificates[0].public_key_pem.encode()
+    pem = registered(certificate(world)).public_key_pem.encode()
     head = b64(f'{{"alg":"HS256","x5t":"{x5t(world)["x5t"]}"}}'.encode(), padded=False)
     body = assertion(world).split(".")[1]
-    import hashlib
-    import hmac
-
     mac = hmac.new(pem, f"{head}.{body}".encode(), hashlib.sha256).digest()
     return f"{head}.{body}.{b64(mac, padded=False)}"
 
@@ -348,13 +349,8 @@ async def test_a_replayed_assertion_is_refused_even_after_a_restart(
     fields = with_assertion(world, assertion(world))
     assert (await client.post(POST_TO, data=fields)).status_code == 200
     assert error_of(await client.post(POST_TO, data=fields)) == (401, "invalid_client", 50013)
-    restarted = Authority(
-        realm=world.realm,
-        clients=world.clients,
-        used=FileUsedAssertions(world.folder / "used-assertions", world.clock),
-        assertions=JwtAssertions(),
-        signer=world.keys,
-        clock=world.clock,
+    restarted = replace(
+        world.authority, used=FileUsedAssertions(world.folder / "used-assertions", world.clock)
     )
     transport = httpx.ASGITransport(application(restarted))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as again:
@@ -404,7 +400,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[int, str, int]]] = {
     ),
     "two scopes": ({"scope": f"{FABRIC} {FABRIC}"}, (400, "invalid_scope", 70011)),
     "another resource": (
-        {"scope": "https://graph.microsoft.com/.default"},
+        {"scope": "https://management.core.windows.net/.default"},
         (400, "invalid_resource", 500011),
     ),
     "an assertion without its type": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +9,14 @@ import pytest
 from cryptography import x509
 
 from identity.conftest import MovedClock, World
-from livius.adapters.identity.clients import FileClients
 from livius.adapters.identity.keys import KeyRing
-from livius.adapters.identity.sample import ensure_sample
+from livius.adapters.identity.sample import (
+    ensure_first_user,
+    ensure_sample,
+    forget_first_password,
+)
 from livius.adapters.identity.used import FileUsedAssertions
+from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Unavailable
 from livius.domain.identity import hash_secret, secret_matches
 
@@ -26,61 +29,63 @@ def test_nobody_else_may_read_anything(world: World) -> None:
 def test_a_key_that_was_opened_to_others_is_closed_again(world: World) -> None:
     (key,) = (world.folder / "keys").glob("*.pem")
     key.chmod(0o644)
-    KeyRing.open(world.folder / "keys")
+    KeyRing.open(world.folder / "keys", world.clock)
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_sample_is_the_same_at_every_start(world: World) -> None:
-    written = (world.folder / "clients.json").stat().st_mtime_ns
-    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
-    assert (world.folder / "clients.json").stat().st_mtime_ns == written
+async def known(world: World) -> ClientApplication:
+    application = await world.store.application(world.sample.client_id)
+    assert application is not None
+    return application
 
 
-def test_the_registry_keeps_no_secret(world: World) -> None:
-    assert world.sample.client_secret not in (world.folder / "clients.json").read_text()
-    assert world.sample.client_secret not in repr(world.sample)
+async def test_the_sample_is_the_same_at_every_start(world: World) -> None:
+    before = await known(world)
+    assert await ensure_sample(world.folder / "sample", world.store, world.clock) == world.sample
+    assert await known(world) == before
 
 
-def test_a_certificate_near_its_end_is_renewed_and_registered(world: World) -> None:
+async def test_the_store_keeps_no_secret(world: World) -> None:
+    for secret in (world.sample.client_secret, world.user.password or ""):
+        for path in world.folder.glob("livius.db*"):
+            assert secret.encode() not in path.read_bytes()
+        assert secret not in repr((world.sample, world.user))
+
+
+async def test_a_certificate_near_its_end_is_renewed_and_registered(world: World) -> None:
+    folder = world.folder / "sample"
     world.clock.move(timedelta(days=699))
-    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
+    assert await ensure_sample(folder, world.store, world.clock) == world.sample
     world.clock.move(timedelta(days=2))
-    renewed = ensure_sample(world.folder / "sample", world.clients, world.clock)
+    renewed = await ensure_sample(folder, world.store, world.clock)
     assert renewed.thumbprint != world.sample.thumbprint
     assert renewed.client_secret == world.sample.client_secret
-    application = world.clients.find(renewed.client_id)
-    assert application is not None
-    assert [one.sha1 for one in application.certificates] == [renewed.thumbprint]
+    assert [one.sha1 for one in (await known(world)).certificates] == [renewed.thumbprint]
 
 
 @pytest.mark.parametrize("damage", ["certificate.pem", "private_key.pem"])
-def test_a_damaged_certificate_is_replaced(world: World, damage: str) -> None:
+async def test_a_damaged_certificate_is_replaced(world: World, damage: str) -> None:
     (world.folder / "sample" / damage).write_text("torn")
-    again = ensure_sample(world.folder / "sample", world.clients, world.clock)
+    again = await ensure_sample(world.folder / "sample", world.store, world.clock)
     certificate = x509.load_pem_x509_certificate(again.certificate_file.read_bytes())
     assert again.thumbprint != world.sample.thumbprint
     assert certificate.subject.rfc4514_string() == "CN=livius sample"
 
 
-def test_a_lost_registry_learns_the_sample_again(world: World) -> None:
-    (world.folder / "clients.json").unlink()
-    assert world.clients.find(world.sample.client_id) is None
-    assert ensure_sample(world.folder / "sample", world.clients, world.clock) == world.sample
-    assert world.clients.find(world.sample.client_id) is not None
+async def test_a_store_that_was_lost_learns_the_sample_again(world: World) -> None:
+    assert await world.store.remove_application(world.sample.client_id)
+    assert await ensure_sample(world.folder / "sample", world.store, world.clock) == world.sample
+    assert (await known(world)).object_id == world.sample.object_id
 
 
-def test_what_another_process_registers_is_seen(world: World) -> None:
-    other = FileClients(world.folder / "clients.json")
-    application = other.find(world.sample.client_id)
-    assert application is not None
-    assert world.clients.find(world.sample.client_id) == application
-    path = world.folder / "clients.json"
-    content = json.loads(path.read_text())
-    content["applications"][0]["name"] = "renamed by hand"
-    path.write_text(json.dumps(content))
-    found = world.clients.find(world.sample.client_id)
-    assert found is not None
-    assert found.name == "renamed by hand"
+async def test_the_first_user_is_made_once(world: World) -> None:
+    folder = world.folder / "sample"
+    assert await ensure_first_user(folder, world.store, world.clock) == world.user
+    forget_first_password(folder, world.user.oid)
+    assert await world.store.remove_user(world.user.oid)
+    again = await ensure_first_user(folder, world.store, world.clock)
+    assert (again.oid, again.password) == (world.user.oid, None)
+    assert await world.store.users() == []
 
 
 async def test_a_spent_assertion_stays_spent_over_a_restart(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_rotated_key_verifies_until_it_is_retired(world: World) -> None:
     new = world.keys.rotate()
     assert kid_of(world.keys.sign({})) == new
     world.verifier.verify(token)
-    reopened = KeyRing.open(world.folder / "keys")
+    reopened = KeyRing.open(world.folder / "keys", world.clock)
     assert {key["kid"] for key in reopened.key_set()["keys"]} == {old, new}
     assert kid_of(reopened.sign({})) == new
     world.keys.retire(old)

@@ -297,7 +297,7 @@ def folder(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding
 def _private(home: Home) -> list[Path]:
     """Return the files that hold keys or secrets."""
     keys = [*home.keys.glob("*"), *home.tls.glob("*.key"), *home.sample.glob("*")]
-    others = (home.clients, home.connection_file, home.database)
+    others = (home.connection_file, home.database)
     return sorted(file for file in (*keys, *others) if file.is_file())
 
 

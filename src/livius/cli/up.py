@@ -199,6 +199,7 @@ Livius serves.
   Client id        {connection.client_id}
   Workspace id     {connection.workspace_id}
   Lakehouse id     {connection.lakehouse_id}
+  Sign in as       {_first_user(connection, home)}
   All of it, for programs: {_shown(home.connection_file)}
 
 Next, each can be pasted:
@@ -208,6 +209,13 @@ Next, each can be pasted:
 """,
         markup=False,
     )
+
+
+def _first_user(connection: Connection, home: Home) -> str:
+    """Say who can sign in at a page, and where the password is: it isn't for logs to keep."""
+    if connection.username is None:
+        return "a user of your own (livius identity user list)"
+    return f"{connection.username}, password in {_shown(home.first_user_file)}"
 
 
 def _shown(path: Path) -> str:

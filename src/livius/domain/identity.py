@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from livius.domain.ids import ClientId, TenantId
+from livius.domain.led import ENTRA
 
 TOKEN_LIFETIME: Final = timedelta(minutes=60)
 CLOCK_SKEW: Final = timedelta(seconds=60)
@@ -92,34 +93,12 @@ class Principal:
     subject: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
-    """A certificate that an application may prove itself with. Thumbprints are upper-case hex."""
-
-    sha1: str
-    sha256: str
-    public_key_pem: str
-    not_before: datetime
-    not_after: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientApplication:
-    """An application that may ask for tokens. ``object_id`` is its principal in the tenant."""
-
-    client_id: ClientId
-    name: str
-    object_id: str
-    secrets: tuple[str, ...] = ()
-    certificates: tuple[ClientCertificate, ...] = ()
-
-
 _SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 _LONGEST_SECRET: Final = 1024
 
 
 def hash_secret(secret: str) -> str:
-    """Return what is kept of a client secret."""
+    """Return what is kept of a client secret or a password. Slow on purpose."""
     salt = secrets.token_bytes(16)
     return f"scrypt${b64encode(salt).decode()}${b64encode(_digest(secret, salt)).decode()}"
 
@@ -139,11 +118,23 @@ def _digest(secret: str, salt: bytes) -> bytes:
 POLICY_PATTERN: Final = "[bB]2[cC]_[A-Za-z0-9_-]{1,64}"
 """The path segment by which MSAL takes an authority's word without asking the public cloud."""
 
+ANY_TENANT: Final = frozenset({"common", "organizations"})
+"""What stands for the one tenant in a path, as in Entra for whichever the user belongs to."""
+
 _ADDRESS: Final = re.compile(
     r"https://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
-    rf"/(?P<tenant>[^/?#\s]+)(?:/{POLICY_PATTERN})?(?P<path>(?:/[A-Za-z0-9._-]+)*)/?"
+    rf"/(?:adfs|(?:dstsv2/)?(?P<tenant>[^/?#\s]+)(?:/{POLICY_PATTERN})?)"
+    r"(?P<path>(?:/[A-Za-z0-9._-]+)*)/?"
 )
 _HTTPS_PORT: Final = 443
+
+
+class Style(StrEnum):
+    """The forms of an authority's path, each of which MSAL treats in a way of its own."""
+
+    TENANT = ""
+    ADFS = "adfs"
+    DSTS = "dstsv2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +156,10 @@ class Realm:
 
     def has_tenant(self, text: str) -> bool:
         """Tell whether a path segment means this tenant."""
-        return text.lower() in {self.tenant, *self.domains}
+        return text.lower() in {self.tenant, *self.domains, *ANY_TENANT}
 
     def is_issuer(self, text: str) -> bool:
-        """Tell whether this authority signs with that name.
+        """Tell whether this authority signs with that name, in Entra's first form or its second.
 
         The port is free: it may have been another one when the token was issued.
         """
@@ -176,14 +167,14 @@ class Realm:
         return (
             found is not None
             and found["host"].lower() in self.hosts
-            and found["tenant"].lower() == self.tenant
-            and found["path"] == "/v2.0"
+            and (found["tenant"] or "").lower() == self.tenant
+            and found["path"] in ("", "/v2.0")
         )
 
     def is_assertion_audience(self, text: str, *, port: int) -> bool:
         """Tell whether a client assertion is made out to this authority.
 
-        That is the token endpoint under any of the names and prefixes that it is published by, or
+        That is a token endpoint under any of the names and prefixes that it is published by, or
         the issuer, which Entra takes too.
         """
         found = _ADDRESS.fullmatch(text)
@@ -191,23 +182,24 @@ class Realm:
             found is not None
             and found["host"].lower() in self.hosts
             and int(found["port"] or _HTTPS_PORT) == port
-            and self.has_tenant(found["tenant"])
-            and found["path"] in ("/oauth2/v2.0/token", "/v2.0")
+            and (found["tenant"] is None or self.has_tenant(found["tenant"]))
+            and found["path"] in ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0")
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where one request met the authority; all that the authority publishes starts with it.
+    """Where one request met the authority; what the authority publishes for programs starts so.
 
-    ``tenant`` is the path's first segment as the caller wrote it, ``policy`` the second one if it
-    is of MSAL's ``b2c_`` form, else empty.
+    ``tenant`` is as the caller wrote it (the tenant's id where the path has none), ``policy`` the
+    segment behind it if it is of MSAL's ``b2c_`` form, else empty.
     """
 
     host: str
     port: int
     tenant: str
     policy: str = ""
+    style: Style = Style.TENANT
 
     @property
     def origin(self) -> str:
@@ -215,11 +207,25 @@ class Address:
         return f"https://{self.host}" + ("" if self.port == _HTTPS_PORT else f":{self.port}")
 
     @property
+    def prefix(self) -> str:
+        """Return the path that all of the authority's paths begin with."""
+        match self.style:
+            case Style.ADFS:
+                return "/adfs"
+            case Style.DSTS:
+                return f"/dstsv2/{self.tenant}"
+            case Style.TENANT:
+                return f"/{self.tenant}" + (f"/{self.policy}" if self.policy else "")
+
+    @property
     def authority(self) -> str:
         """Return what a client calls the authority."""
-        return f"{self.origin}/{self.tenant}" + (f"/{self.policy}" if self.policy else "")
+        return self.origin + self.prefix
 
-    def issuer(self, realm: Realm) -> str:
+    def issuer(self, realm: Realm, *, version: int = 2) -> str:
         """Return the name that is signed with here. It has the tenant's id, as Entra's has."""
+        if version == 1:
+            origin = "https://sts.windows.net" if self.host in ENTRA else self.origin
+            return f"{origin}/{realm.tenant}/"
         policy = f"/{self.policy}" if self.policy else ""
         return f"{self.origin}/{realm.tenant}{policy}/v2.0"

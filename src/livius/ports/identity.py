@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from livius.domain.identity import ClientApplication, ClientCertificate, Principal
+from livius.domain.accounts import (
+    ClientApplication,
+    ClientCertificate,
+    Consent,
+    Decision,
+    Grant,
+    SignIn,
+    User,
+)
+from livius.domain.identity import Principal
+from livius.domain.ids import ClientId, PrincipalId
 
 
 class TokenVerifier(Protocol):
@@ -32,17 +42,129 @@ class Signer(Protocol):
         """Return the claims as a signed token."""
         ...
 
+    def read(self, token: str) -> Mapping[str, Any] | None:
+        """Return the claims of a token that one of the keys signed, whatever they say, or None."""
+        ...
+
     def key_set(self) -> Mapping[str, Any]:
         """Return the public halves as a JSON Web Key Set: every key that still verifies."""
         ...
 
 
-class ClientRegistry(Protocol):
-    """The client applications."""
+class Directory(Protocol):
+    """Users, client applications and consents. Each method is one transaction."""
 
-    async def client(self, client_id: str) -> ClientApplication | None:
-        """Return an application, or None."""
+    async def user(self, oid: PrincipalId) -> User | None:
+        """Return a user."""
         ...
+
+    async def user_named(self, username: str) -> User | None:
+        """Return a user by the lower-case username."""
+        ...
+
+    async def users(self) -> Sequence[User]:
+        """Return all users, by username."""
+        ...
+
+    async def add_user(self, user: User) -> bool:
+        """Insert a user; False if the username is taken."""
+        ...
+
+    async def set_password(self, oid: PrincipalId, password_hash: str) -> bool:
+        """Replace a user's password and end all sign-ins and grants; False if there is no user."""
+        ...
+
+    async def remove_user(self, oid: PrincipalId) -> bool:
+        """Delete a user with all consents, sign-ins and grants; False if there is none."""
+        ...
+
+    async def application(self, client_id: ClientId) -> ClientApplication | None:
+        """Return a client application."""
+        ...
+
+    async def applications(self) -> Sequence[ClientApplication]:
+        """Return all client applications, by name."""
+        ...
+
+    async def put_application(self, application: ClientApplication) -> None:
+        """Insert an application, or replace what is known under its client id."""
+        ...
+
+    async def change_application(
+        self, client_id: ClientId, change: Callable[[ClientApplication], ClientApplication]
+    ) -> ClientApplication | None:
+        """Replace an application by what the function makes of it; None if there is none."""
+        ...
+
+    async def remove_application(self, client_id: ClientId) -> bool:
+        """Delete an application with all consents and grants; False if there is none."""
+        ...
+
+    async def consent(
+        self, user: PrincipalId, client_id: ClientId, resource: str
+    ) -> Consent | None:
+        """Return what a user let an application do with a resource."""
+        ...
+
+    async def consents(self) -> Sequence[Consent]:
+        """Return all consents, oldest first."""
+        ...
+
+    async def add_consent(self, consent: Consent) -> None:
+        """Remember a consent; scopes that were consented to before stay so."""
+        ...
+
+    async def revoke_consent(self, user: PrincipalId, client_id: ClientId) -> bool:
+        """Forget a user's consents to an application, and end its grants; False if none was."""
+        ...
+
+
+class Grants(Protocol):
+    """Codes, refresh tokens, device codes, sign-ins. Each method is one transaction."""
+
+    async def add_grant(self, grant: Grant) -> bool:
+        """Remember a grant; False if its user code is taken."""
+        ...
+
+    async def grant(self, key: str) -> Grant | None:
+        """Return a grant, spent or not."""
+        ...
+
+    async def spend_grant(self, key: str, *, at: datetime) -> bool:
+        """Mark a grant as spent; False if it was spent before."""
+        ...
+
+    async def end_family(self, family: str) -> None:
+        """Delete all that came of one sign-in."""
+        ...
+
+    async def waiting_device(self, user_code: str) -> Grant | None:
+        """Return the device grant that a user code names and nobody has decided on yet."""
+        ...
+
+    async def decide_device(self, key: str, decision: Decision, user: PrincipalId) -> bool:
+        """Note what the user said to a device; False if it was decided before."""
+        ...
+
+    async def add_sign_in(self, sign_in: SignIn) -> None:
+        """Remember a browser's sign-in."""
+        ...
+
+    async def sign_in(self, key: str) -> SignIn | None:
+        """Return a browser's sign-in."""
+        ...
+
+    async def remove_sign_in(self, key: str) -> None:
+        """Forget a browser's sign-in."""
+        ...
+
+    async def forget_expired(self, now: datetime) -> None:
+        """Delete grants and sign-ins whose time is over."""
+        ...
+
+
+class IdentityStore(Directory, Grants, Protocol):
+    """All that the embedded authority keeps."""
 
 
 class UsedAssertions(Protocol):

@@ -1,1 +1,1 @@
-"""Keys, tokens and client applications on files of the gateway's own (PyJWT, cryptography)."""
+"""Keys, tokens and first accounts on files of the gateway's own (PyJWT, cryptography)."""

@@ -10,16 +10,11 @@ from typing import Any, Final
 
 import jwt
 
-from livius.domain.identity import ClientCertificate
+from livius.adapters.identity.keys import SIGNATURE_ONLY
+from livius.domain.accounts import ClientCertificate
 from livius.ports.identity import AssertionFault, AssertionRefused, SignedAssertion
 
 _ALGORITHMS: Final = ("RS256", "PS256")
-_SIGNATURE_ONLY: Final[Any] = {
-    "verify_signature": True,
-    **dict.fromkeys(
-        (f"verify_{name}" for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")), False
-    ),
-}
 
 
 class JwtAssertions:
@@ -44,7 +39,7 @@ class JwtAssertions:
                 assertion,
                 key=certificate.public_key_pem,
                 algorithms=_ALGORITHMS,
-                options=_SIGNATURE_ONLY,
+                options=SIGNATURE_ONLY,
             )
         except jwt.InvalidSignatureError:
             raise AssertionRefused(AssertionFault.BAD_SIGNATURE) from None

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,54 +24,61 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from livius.adapters.identity.files import private_folder, read_private, write_private
+from livius.domain.identity import CLOCK_SKEW, TOKEN_LIFETIME
+from livius.ports.clock import Clock
 
 ALGORITHM: Final = "RS256"
+SIGNATURE_ONLY: Final[Any] = {
+    "verify_signature": True,
+    **dict.fromkeys(
+        (f"verify_{name}" for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")), False
+    ),
+}
 
 _BITS: Final = 2048
 _CURRENT: Final = "current"
+_LEEWAY: Final = timedelta(minutes=1)  # another process may sign a moment longer
 
 
 class KeyRing:
     """Implements `livius.ports.identity.Signer`.
 
-    The folder holds ``<kid>.pem`` for each key, and ``current``, which names the one that signs.
-    A ``kid`` is the key's own thumbprint (RFC 7638), so none can be given to two keys.
+    The folder holds ``<kid>.pem`` for each key, and ``current``, which names the one that signs. A
+    key that another has replaced has ``<kid>.until``, the moment at which the last token that it
+    signed is dead; then it goes. A ``kid`` is the key's own thumbprint (RFC 7638), so none can be
+    given to two keys. Another process may rotate: ``current`` is looked at before each use.
     """
 
-    def __init__(self, folder: Path, keys: Mapping[str, RSAPrivateKey], current: str) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
-        self._keys = dict(keys)
-        self._public = {kid: key.public_key() for kid, key in keys.items()}
-        self._current = current
+        self._clock = clock
+        self._stamp: tuple[int, int] | None = None
+        self._keys: dict[str, RSAPrivateKey] = {}
+        self._until: dict[str, datetime] = {}
+        self._current = ""
 
     @classmethod
-    def open(cls, folder: Path) -> KeyRing:
+    def open(cls, folder: Path, clock: Clock) -> KeyRing:
         """Read the keys; make the first one where there is none."""
         private_folder(folder)
-        keys = {}
-        for path in sorted(folder.glob("*.pem")):
-            key = load_pem_private_key(read_private(path), password=None)
-            if isinstance(key, RSAPrivateKey):
-                keys[key_id(key.public_key())] = key
-        try:
-            current = read_private(folder / _CURRENT).decode("ascii").strip()
-        except FileNotFoundError:
-            current = ""
-        ring = cls(folder, keys, current)
-        if current not in keys:
+        ring = cls(folder, clock)
+        ring._refresh()
+        if ring._current not in ring._keys:
             ring.rotate()
         return ring
 
     def rotate(self) -> str:
-        """Sign with a new key from now on. The others verify until they are retired."""
+        """Sign with a new key from now on. The old one verifies until its tokens are dead."""
+        self._refresh()
         key = generate_private_key(public_exponent=65537, key_size=_BITS)
         kid = key_id(key.public_key())
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_private(self._folder / f"{kid}.pem", pem)
+        if self._current in self._keys:
+            until = self._clock.now() + TOKEN_LIFETIME + 2 * CLOCK_SKEW + _LEEWAY
+            write_private(self._folder / f"{self._current}.until", until.isoformat().encode())
         write_private(self._folder / _CURRENT, kid.encode("ascii"))
-        self._keys[kid] = key
-        self._public[kid] = key.public_key()
-        self._current = kid
+        self._refresh()
         return kid
 
     def retire(self, kid: str) -> None:
@@ -81,16 +89,74 @@ class KeyRing:
         """
         if kid == self._current:
             raise ValueError("The key that signs cannot be retired. Rotate first.")
-        self._public.pop(kid, None)
-        self._keys.pop(kid, None)
-        (self._folder / f"{kid}.pem").unlink(missing_ok=True)
+        for suffix in ("pem", "until"):
+            (self._folder / f"{kid}.{suffix}").unlink(missing_ok=True)
+        # A new file, so that other processes look again.
+        write_private(self._folder / _CURRENT, self._current.encode("ascii"))
+        self._refresh()
+
+    def kids(self) -> tuple[str, ...]:
+        """Return the keys that verify, the one that signs first."""
+        self._refresh()
+        return (self._current, *(kid for kid in self._keys if kid != self._current))
 
     def public_key(self, kid: str) -> RSAPublicKey | None:
         """Return the key that verifies what ``kid`` signed."""
-        return self._public.get(kid)
+        self._refresh()
+        key = self._keys.get(kid)
+        return None if key is None else key.public_key()
+
+    def read(self, token: str) -> Mapping[str, Any] | None:
+        """See the port."""
+        try:
+            header = jwt.get_unverified_header(token)
+            kid = header.get("kid")
+            key = self.public_key(kid) if isinstance(kid, str) else None
+            # The algorithm is ours to choose: a token that names another one is refused.
+            if key is None or header.get("alg") != ALGORITHM or "crit" in header:
+                return None
+            claims: dict[str, Any] = jwt.decode(
+                token, key=key, algorithms=[ALGORITHM], options=SIGNATURE_ONLY
+            )
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            return None
+        return claims
+
+    def _refresh(self) -> None:
+        """Read the folder if it has changed, and drop the keys whose time is over."""
+        try:
+            status = (self._folder / _CURRENT).stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+        except FileNotFoundError:
+            stamp = None
+        if stamp is not None and stamp != self._stamp:
+            self._load()
+            self._stamp = stamp
+        now = self._clock.now()
+        for kid in [kid for kid, until in self._until.items() if until <= now]:
+            del self._until[kid]
+            self._keys.pop(kid, None)
+            for suffix in ("pem", "until"):
+                (self._folder / f"{kid}.{suffix}").unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        keys = {}
+        for path in sorted(self._folder.glob("*.pem")):
+            known = self._keys.get(path.stem)
+            key = known or load_pem_private_key(read_private(path), password=None)
+            if isinstance(key, RSAPrivateKey):
+                keys[path.stem if known else key_id(key.public_key())] = key
+        self._current = read_private(self._folder / _CURRENT).decode("ascii").strip()
+        self._keys = keys
+        self._until = {
+            path.stem: datetime.fromisoformat(read_private(path).decode("ascii"))
+            for path in self._folder.glob("*.until")
+            if path.stem in keys and path.stem != self._current
+        }
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """See the port."""
+        self._refresh()
         return jwt.encode(
             dict(claims),
             self._keys[self._current],
@@ -100,10 +166,11 @@ class KeyRing:
 
     def key_set(self) -> Mapping[str, Any]:
         """See the port."""
+        self._refresh()
         return {
             "keys": [
-                {**_numbers(key), "use": "sig", "alg": ALGORITHM, "kid": kid}
-                for kid, key in self._public.items()
+                {**_numbers(key.public_key()), "use": "sig", "alg": ALGORITHM, "kid": kid}
+                for kid, key in self._keys.items()
             ]
         }
 

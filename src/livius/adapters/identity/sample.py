@@ -1,17 +1,19 @@
-"""The sample client application: made at the first start, so that a stranger can sign in at once.
+"""What every installation begins with, so that a stranger can sign in at once.
 
-Its credentials lie in clear in the data folder. They are for development; nothing else of the kind
-is kept.
+The sample application and the first user have credentials in clear in the data folder. They are
+for development; nothing else of the kind is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from uuid import UUID, uuid5
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
@@ -25,21 +27,25 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from livius.adapters.identity.clients import FileClients
 from livius.adapters.identity.files import private_folder, read_private, write_private
-from livius.domain.identity import (
-    ClientApplication,
-    ClientCertificate,
-    hash_secret,
-    secret_matches,
-)
-from livius.domain.ids import ClientId, new_id
+from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret, User
+from livius.domain.identity import Scope, hash_secret, secret_matches
+from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
 from livius.ports.clock import Clock
+from livius.ports.identity import Directory
 
 _NAME: Final = "livius sample"
 _LIFETIME: Final = timedelta(days=730)
 _RENEW_BEFORE: Final = timedelta(days=30)
 _BACKDATED: Final = timedelta(minutes=5)
+_LOOPBACK: Final = ("http://localhost", "http://127.0.0.1")
+_DEVELOPER_TOOLS: Final = ClientId("04b07795-8ddb-461a-bbee-02f9e1bf7b46")
+"""By this id the Azure tools and libraries sign people in where a program names no other."""
+
+FIRST_USER_FILE: Final = "user.json"
+FIRST_USER: Final = "admin@livius.localhost"
+PORTAL_SIGNED_IN: Final = "/portal/signed-in"
+PORTAL_SIGNED_OUT: Final = "/portal/signed-out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,20 @@ class _Kept:
     client_secret: str
 
 
-def ensure_sample(folder: Path, clients: FileClients, clock: Clock) -> SampleApplication:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstUser:
+    """The first user. ``password`` is None once another was set, which only its owner has."""
+
+    oid: PrincipalId
+    username: str
+    password: str | None
+
+    def __repr__(self) -> str:
+        """Leave the password out."""
+        return f"FirstUser(username={self.username!r})"
+
+
+async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> SampleApplication:
     """Return the sample application; make, complete or renew what is missing of it.
 
     The ids and the secret stay what they are. The certificate is replaced in its last 30 days, and
@@ -80,7 +99,7 @@ def ensure_sample(folder: Path, clients: FileClients, clock: Clock) -> SampleApp
     certificate = _present(certificate_file, key_file, clock.now())
     if certificate is None:
         certificate = _make_certificate(certificate_file, key_file, clock.now())
-    _register(clients, kept, registered(certificate))
+    await _register(directory, kept, registered(certificate), clock)
     return SampleApplication(
         client_id=ClientId(kept.client_id),
         object_id=kept.object_id,
@@ -89,6 +108,82 @@ def ensure_sample(folder: Path, clients: FileClients, clock: Clock) -> SampleApp
         private_key_file=key_file,
         thumbprint=_sha1(certificate),
     )
+
+
+async def ensure_first_user(folder: Path, directory: Directory, clock: Clock) -> FirstUser:
+    """Return the first user; the first start makes it up. One that was removed stays so."""
+    private_folder(folder)
+    path = folder / FIRST_USER_FILE
+    try:
+        first = FirstUser(**json.loads(read_private(path)))
+    except FileNotFoundError:
+        first = FirstUser(
+            oid=PrincipalId(new_id()), username=FIRST_USER, password=secrets.token_urlsafe(12)
+        )
+        write_private(path, json.dumps(asdict(first), indent=2).encode())
+    if first.password is not None and await directory.user(first.oid) is None:
+        await directory.add_user(
+            User(
+                oid=first.oid,
+                username=first.username,
+                name="Admin",
+                password_hash=hash_secret(first.password),
+                created_at=clock.now(),
+            )
+        )
+    return first
+
+
+def forget_first_password(folder: Path, oid: PrincipalId) -> None:
+    """Take the first user's password out of its file: another was set, or the user removed."""
+    path = folder / FIRST_USER_FILE
+    with contextlib.suppress(FileNotFoundError):
+        first = FirstUser(**json.loads(read_private(path)))
+        if first.oid == oid:
+            write_private(path, json.dumps({**asdict(first), "password": None}, indent=2).encode())
+
+
+def portal_client_id(tenant: TenantId) -> ClientId:
+    """Return the client id of the portal: the same for good in one installation."""
+    return ClientId(str(uuid5(UUID(tenant), "livius portal")))
+
+
+async def ensure_own_applications(directory: Directory, tenant: TenantId, clock: Clock) -> None:
+    """Have the directory know the portal and the developer tools."""
+    await _ensure(
+        directory,
+        ClientApplication(
+            client_id=portal_client_id(tenant),
+            name="Livius portal",
+            object_id=str(uuid5(UUID(tenant), "livius portal's principal")),
+            created_at=clock.now(),
+            redirect_uris=tuple(
+                origin + path
+                for origin in _LOOPBACK
+                for path in (PORTAL_SIGNED_IN, PORTAL_SIGNED_OUT)
+            ),
+            scopes=frozenset(Scope),
+            public=True,
+            trusted=True,
+        ),
+    )
+    await _ensure(
+        directory,
+        ClientApplication(
+            client_id=_DEVELOPER_TOOLS,
+            name="Azure developer tools",
+            object_id=str(uuid5(UUID(tenant), "developer tools' principal")),
+            created_at=clock.now(),
+            redirect_uris=_LOOPBACK,
+            scopes=frozenset(Scope),
+            public=True,
+        ),
+    )
+
+
+async def _ensure(directory: Directory, application: ClientApplication) -> None:
+    if await directory.application(application.client_id) is None:
+        await directory.put_application(application)
 
 
 def registered(certificate: x509.Certificate) -> ClientCertificate:
@@ -157,22 +252,29 @@ def _make_certificate(certificate_file: Path, key_file: Path, now: datetime) -> 
     return certificate
 
 
-def _register(clients: FileClients, kept: _Kept, certificate: ClientCertificate) -> None:
-    """Have the registry know exactly these credentials."""
-    known = clients.find(kept.client_id)
-    if (
-        known is not None
-        and known.certificates == (certificate,)
-        and known.object_id == kept.object_id
-        and any(secret_matches(kept.client_secret, one) for one in known.secrets)
-    ):
-        return
-    clients.put(
-        ClientApplication(
+async def _register(
+    directory: Directory, kept: _Kept, certificate: ClientCertificate, clock: Clock
+) -> None:
+    """Have the directory know these credentials; what else was changed of it stays."""
+    known = await directory.application(ClientId(kept.client_id))
+    if known is None:
+        known = ClientApplication(
             client_id=ClientId(kept.client_id),
             name=_NAME,
             object_id=kept.object_id,
-            secrets=(hash_secret(kept.client_secret),),
-            certificates=(certificate,),
+            created_at=clock.now(),
+            redirect_uris=_LOOPBACK,
+            scopes=frozenset(Scope),
+            public=True,
         )
+    elif certificate in known.certificates and any(
+        secret_matches(kept.client_secret, one.hash) for one in known.secrets
+    ):
+        return
+    secret = ClientSecret(
+        id=new_id(),
+        hint=kept.client_secret[:3],
+        hash=hash_secret(kept.client_secret),
+        created_at=clock.now(),
     )
+    await directory.put_application(replace(known, secrets=(secret,), certificates=(certificate,)))

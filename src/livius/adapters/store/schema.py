@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from livius.domain.accounts import Decision, GrantKind
 from livius.domain.lakehouse import Role
 from livius.domain.session import Goal
 from livius.domain.session import Phase as SessionPhase
@@ -180,4 +182,83 @@ Index(
     unique=True,
     sqlite_where=STATEMENTS.c.phase.in_(("running", "cancelling")),
     postgresql_where=STATEMENTS.c.phase.in_(("running", "cancelling")),
+)
+
+USERS: Final = Table(
+    "users",
+    METADATA,
+    Column("oid", GUID, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("username"),
+)
+
+APPLICATIONS: Final = Table(
+    "applications",
+    METADATA,
+    Column("client_id", GUID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("object_id", GUID, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("secrets", JSON, nullable=False),
+    Column("certificates", JSON, nullable=False),
+    Column("redirect_uris", JSON, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("trusted", Boolean, nullable=False),
+    UniqueConstraint("object_id"),
+)
+
+CONSENTS: Final = Table(
+    "consents",
+    METADATA,
+    Column("user", GUID, ForeignKey("users.oid", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "client_id",
+        GUID,
+        ForeignKey("applications.client_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("resource", String(128), primary_key=True),
+    Column("scopes", JSON, nullable=False),
+    Column("given_at", Moment, nullable=False),
+)
+
+GRANTS: Final = Table(
+    "grants",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("family", GUID, nullable=False, index=True),
+    Column(
+        "client_id",
+        GUID,
+        ForeignKey("applications.client_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("user", GUID, ForeignKey("users.oid", ondelete="CASCADE"), index=True),
+    Column("scope", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("spent_at", Moment),
+    Column("user_code", String(16)),
+    Column("decision", String(16), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("challenge", String(64), nullable=False),
+    Column("nonce", Text, nullable=False),
+    _one_of("kind", GrantKind),
+    _one_of("decision", Decision),
+    UniqueConstraint("user_code"),
+)
+
+SIGN_INS: Final = Table(
+    "sign_ins",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("user", GUID, ForeignKey("users.oid", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
 )

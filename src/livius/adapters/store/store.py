@@ -6,12 +6,13 @@ from sqlalchemy import text
 
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.identity import SqlIdentity
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
 
 
-class SqlStore(SqlSessions, SqlStatements, SqlCatalog):
-    """Implements `livius.ports.store.Store`."""
+class SqlStore(SqlSessions, SqlStatements, SqlCatalog, SqlIdentity):
+    """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions

@@ -11,45 +11,54 @@ from uuid import uuid4
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from livius.usecases.tokens import TokenRefused
+from livius.usecases.identity.authority import TokenRefused
 
-_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _STATUS: Final[Mapping[str, int]] = {
     "invalid_client": 401,
     "temporarily_unavailable": 429,
     "server_busy": 503,
-    "unsupported_response_type": 501,
 }
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def reply(content: Mapping[str, Any]) -> JSONResponse:
     """Return a success."""
-    return JSONResponse(content, headers=_NO_STORE)
+    return JSONResponse(content, headers=NO_STORE)
 
 
 def refusal(request: Request, refused: TokenRefused, *, at: datetime) -> JSONResponse:
     """Return an error as Entra writes it, under the caller's own correlation id."""
     trace, correlation = str(uuid4()), _correlation(request)
     timestamp = f"{at:%Y-%m-%d %H:%M:%SZ}"
-    headers = dict(_NO_STORE)
-    if refused.retry_after is not None:
-        headers["Retry-After"] = str(int(refused.retry_after.total_seconds()))
+    content = {
+        "error": refused.error,
+        "error_description": (
+            f"{refused.code}: {refused.message} Trace ID: {trace} "
+            f"Correlation ID: {correlation} Timestamp: {timestamp}"
+        ),
+        "error_codes": [refused.number],
+        "timestamp": timestamp,
+        "trace_id": trace,
+        "correlation_id": correlation,
+    }
+    if refused.suberror is not None:
+        content["suberror"] = refused.suberror
     return JSONResponse(
-        {
-            "error": refused.error,
-            "error_description": (
-                f"{refused.code}: {refused.message} Trace ID: {trace} "
-                f"Correlation ID: {correlation} Timestamp: {timestamp}"
-            ),
-            "error_codes": [refused.number],
-            "timestamp": timestamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
-        },
-        status_code=_STATUS.get(refused.error, 400),
-        headers=headers,
+        content, status_code=status_of(refused), headers={**NO_STORE, **retry_after(refused)}
     )
+
+
+def status_of(refused: TokenRefused) -> int:
+    """Return the HTTP status of a refusal."""
+    return _STATUS.get(refused.error, 400)
+
+
+def retry_after(refused: TokenRefused) -> Mapping[str, str]:
+    """Return the header that says when to come back, if that helps."""
+    if refused.retry_after is None:
+        return {}
+    return {"Retry-After": str(int(refused.retry_after.total_seconds()))}
 
 
 def _correlation(request: Request) -> str:

@@ -10,9 +10,35 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import Request
+from starlette.convertors import Convertor, register_url_convertor
 
-from livius.domain.identity import POLICY_PATTERN, Address, Realm
-from livius.usecases.tokens import TokenRefused
+from livius.domain.accounts import LOOPBACK_HOSTS
+from livius.domain.identity import POLICY_PATTERN, Address, Realm, Style
+from livius.usecases.identity.authority import TokenRefused
+from livius.usecases.identity.proof import Proof
+
+PATH_PARAMETER: Final = "authority"
+PATH: Final = f"/{{{PATH_PARAMETER}:livius_authority}}"
+"""What every path of the authority begins with: a tenant in one of the forms that MSAL knows."""
+
+
+class _AuthorityPath(Convertor[str]):
+    """A GUID, a domain, or a word of Entra's: nothing else that the gateway serves is shadowed."""
+
+    regex = (
+        r"(?:adfs|(?:dstsv2/)?"
+        r"(?:common|organizations|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+        r"|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+))(?:/[^/]+)?"
+    )
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("livius_authority", _AuthorityPath())
 
 _LARGEST_FORM: Final = 64 * 1024
 _MOST_FIELDS: Final = 64
@@ -22,7 +48,7 @@ _POLICY: Final = re.compile(POLICY_PATTERN)
 
 
 def met_at(request: Request, realm: Realm) -> Address:
-    """Return where the request met the authority, by the connection's own Host header.
+    """Return where a program met the authority, by the connection's own Host header.
 
     Raises:
         TokenRefused: not here: another host, another tenant, or not over https.
@@ -37,20 +63,67 @@ def met_at(request: Request, realm: Realm) -> Address:
             "The authority is not served at this address. Use https and the host name that the "
             "gateway shows at its start.",
         )
-    tenant, policy = _segments(request)
+    return _address(request, realm, host=found[1], port=int(found[2] or 443))
+
+
+def check_page(request: Request, realm: Realm) -> None:
+    """Refuse a page to a browser that asks under a name that isn't ours (DNS rebinding).
+
+    Raises:
+        TokenRefused: it does, or it asks for another tenant.
+    """
+    found = _HOST.fullmatch(request.headers.get("host", "").lower())
+    hosts = realm.hosts if request.scope["scheme"] == "https" else LOOPBACK_HOSTS | {"[::1]"}
+    if found is None or found[1] not in hosts:
+        raise TokenRefused(
+            9002313,
+            "invalid_request",
+            "This page is not served under this name. Use the address that the gateway shows at "
+            "its start.",
+        )
+    if PATH_PARAMETER in request.path_params:
+        _address(request, realm, host=found[1], port=int(found[2] or 443))
+
+
+def _address(request: Request, realm: Realm, *, host: str, port: int) -> Address:
+    parts = str(request.path_params[PATH_PARAMETER]).split("/")
+    style = Style(parts[0]) if parts[0] in (Style.ADFS, Style.DSTS) else Style.TENANT
+    if style is Style.ADFS:
+        parts = [realm.tenant, *parts[1:]]
+    elif style is Style.DSTS:
+        parts = parts[1:]
+    tenant, policy = parts[0], "/".join(parts[1:])
     if not realm.has_tenant(tenant) or (policy and not _POLICY.fullmatch(policy)):
         raise TokenRefused(
             90002,
             "invalid_tenant",
-            f"Tenant '{tenant}' not found. The tenant here is {realm.tenant}.",
+            f"Tenant '{tenant[:100]}' not found. The tenant here is {realm.tenant}.",
         )
-    return Address(host=found[1], port=int(found[2] or 443), tenant=tenant, policy=policy)
+    return Address(host=host, port=port, tenant=tenant, policy=policy, style=style)
 
 
-def _segments(request: Request) -> tuple[str, str]:
-    """Return tenant and policy as the routes matched them."""
-    policy = str(request.path_params.get("policy", ""))
-    return str(request.scope["path"]).lstrip("/").split("/", 1)[0], policy
+def caller_of(request: Request) -> str:
+    """Return the peer's address."""
+    return request.client.host if request.client is not None else ""
+
+
+def proof_of(request: Request, form: Mapping[str, str], address: Address) -> Proof:
+    """Return by what the application that sent a form proves itself."""
+    return Proof(
+        address=address,
+        caller=caller_of(request),
+        client_id=needed(form, "client_id"),
+        secret=form.get("client_secret"),
+        assertion=form.get("client_assertion"),
+        assertion_type=form.get("client_assertion_type"),
+    )
+
+
+def scope_of(form: Mapping[str, str], version: int) -> str | None:
+    """Return a request's scope. In Entra's first form it names a resource instead."""
+    if version == 1 and "resource" in form:
+        return f"{form['resource']}/.default openid profile offline_access"
+    return form.get("scope")
 
 
 async def read_form(request: Request) -> Mapping[str, str]:

@@ -1,7 +1,6 @@
-"""``/{tenant}/…``: discovery, keys, token (what MSAL calls, and in its order).
+"""What programs call: discovery, keys, token, device code (what MSAL calls, and in its order).
 
-The tenant is a GUID or a registered domain in the path, so that nothing else the gateway serves is
-shadowed. Each route exists with and without a ``b2c_`` segment behind the tenant.
+Each route exists for every form of an authority's path, and in Entra's first and second version.
 """
 
 from __future__ import annotations
@@ -13,22 +12,26 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from livius.api.authority.documents import instance_discovery, openid_configuration
+from livius.api.authority.pages import add_pages
 from livius.api.authority.replies import refusal, reply
-from livius.api.authority.requests import met_at, needed, read_form, with_basic
+from livius.api.authority.requests import (
+    PATH,
+    met_at,
+    needed,
+    proof_of,
+    read_form,
+    scope_of,
+    with_basic,
+)
 from livius.domain.errors import Unavailable
 from livius.domain.identity import Address
-from livius.usecases.tokens import (
-    Authority,
-    ClientTokenRequest,
-    TokenRefused,
-    issue_for_client,
-)
+from livius.usecases.identity import grants
+from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.sign_in import DEVICE_INTERVAL, DEVICE_LIFETIME, start_device
 
-_DISCOVERY: Final = ("/v2.0/.well-known/openid-configuration", "/.well-known/openid-configuration")
-_KEYS: Final = "/discovery/v2.0/keys"
-_TOKEN: Final = "/oauth2/v2.0/token"  # noqa: S105 # a path
-_AUTHORIZE: Final = "/oauth2/v2.0/authorize"
-_CLIENT_CREDENTIALS: Final = "client_credentials"
+_DEVICE_GRANTS: Final = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "device_code"})
+_ON_BEHALF_OF: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 _log = structlog.get_logger(__name__)
 
@@ -38,37 +41,32 @@ Handler = Callable[[Request, Address], Awaitable[Mapping[str, Any]]]
 def router(authority: Authority) -> APIRouter:
     """Return the authority's routes."""
     routes = APIRouter(include_in_schema=False)
-    tenants = ["/{tenant:uuid}", *(f"/{domain}" for domain in sorted(authority.realm.domains))]
 
-    async def discovery(_request: Request, address: Address) -> Mapping[str, Any]:
-        return _document(authority, address)
+    async def instance(request: Request, address: Address) -> Mapping[str, Any]:
+        asked = request.query_params.get("authorization_endpoint")
+        return instance_discovery(authority, address, asked)
 
     async def keys(_request: Request, _address: Address) -> Mapping[str, Any]:
         return authority.signer.key_set()
 
-    async def token(request: Request, address: Address) -> Mapping[str, Any]:
-        return await _token(authority, request, address)
-
-    async def authorize(_request: Request, _address: Address) -> Mapping[str, Any]:
-        raise TokenRefused(
-            70005,
-            "unsupported_response_type",
-            "This version of Livius has no sign-in page yet. Sign in as an application, with a "
-            "certificate or a client secret.",
+    _serve(routes, authority, PATH + "/discovery/instance", instance)
+    for path in ("/discovery/v2.0/keys", "/discovery/keys"):
+        _serve(routes, authority, PATH + path, keys)
+    for version, document, endpoints in (
+        (2, "/v2.0/.well-known/openid-configuration", "/oauth2/v2.0"),
+        (1, "/.well-known/openid-configuration", "/oauth2"),
+    ):
+        _serve(routes, authority, PATH + document, _discovery(authority, version))
+        _serve(routes, authority, f"{PATH}{endpoints}/token", _token(authority, version), "POST")
+        _serve(
+            routes, authority, f"{PATH}{endpoints}/devicecode", _device(authority, version), "POST"
         )
-
-    for tenant in tenants:
-        for prefix in (tenant, tenant + "/{policy}"):
-            for path in _DISCOVERY:
-                _serve(routes, authority, prefix + path, discovery)
-            _serve(routes, authority, prefix + _KEYS, keys)
-            _serve(routes, authority, prefix + _TOKEN, token, method="POST")
-            _serve(routes, authority, prefix + _AUTHORIZE, authorize)
+    add_pages(routes, authority)
     return routes
 
 
 def _serve(
-    routes: APIRouter, authority: Authority, path: str, handler: Handler, *, method: str = "GET"
+    routes: APIRouter, authority: Authority, path: str, handler: Handler, method: str = "GET"
 ) -> None:
     async def endpoint(request: Request) -> JSONResponse:
         try:
@@ -84,56 +82,117 @@ def _serve(
 
 
 def _refuse(authority: Authority, request: Request, refused: TokenRefused) -> JSONResponse:
-    _log.info("token_request_refused", path=request.scope["path"], code=refused.code)
+    if refused.error != "authorization_pending":
+        _log.info("token_request_refused", path=request.scope["path"], code=refused.code)
     return refusal(request, refused, at=authority.clock.now())
 
 
-def _document(authority: Authority, address: Address) -> Mapping[str, Any]:
-    """Return the discovery document: every URL under the name that the caller used."""
-    return {
-        "token_endpoint": address.authority + _TOKEN,
-        "token_endpoint_auth_methods_supported": [
-            "client_secret_post",
-            "private_key_jwt",
-            "client_secret_basic",
-        ],
-        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256"],
-        "jwks_uri": address.authority + _KEYS,
-        "issuer": address.issuer(authority.realm),
-        # MSAL wants the name in the document, whether it signs people in or not.
-        "authorization_endpoint": address.authority + _AUTHORIZE,
-        "response_types_supported": ["code"],
-        "grant_types_supported": [_CLIENT_CREDENTIALS],
-        "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-        "request_uri_parameter_supported": False,
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nbf", "oid", "tid", "ver"],
-    }
+def _discovery(authority: Authority, version: int) -> Handler:
+    async def discovery(_request: Request, address: Address) -> Mapping[str, Any]:
+        return openid_configuration(authority, address, version=version)
+
+    return discovery
 
 
-async def _token(authority: Authority, request: Request, address: Address) -> Mapping[str, Any]:
-    form = with_basic(request, await read_form(request))
-    if needed(form, "grant_type") != _CLIENT_CREDENTIALS:
-        raise TokenRefused(
-            70003,
-            "unsupported_grant_type",
-            "The app requested an unsupported grant type. This version of Livius knows "
-            f"{_CLIENT_CREDENTIALS}.",
-        )
-    asked = ClientTokenRequest(
-        address=address,
-        caller=request.client.host if request.client is not None else "",
-        client_id=needed(form, "client_id"),
-        scope=needed(form, "scope"),
-        secret=form.get("client_secret"),
-        assertion=form.get("client_assertion"),
-        assertion_type=form.get("client_assertion_type"),
+def _device(authority: Authority, version: int) -> Handler:
+    async def device(request: Request, address: Address) -> Mapping[str, Any]:
+        form = with_basic(request, await read_form(request))
+        scope = scope_of(form, version) or needed(form, "scope")
+        started = await start_device(authority, proof_of(request, form, address), scope=scope)
+        shown = f"{started.user_code[:4]}-{started.user_code[4:]}"
+        where = f"{authority.pages}/device"
+        return {
+            "device_code": started.device_code,
+            "user_code": shown,
+            "verification_uri": where,
+            "verification_uri_complete": f"{where}?user_code={shown}",
+            "expires_in": int(DEVICE_LIFETIME.total_seconds()),
+            "interval": int(DEVICE_INTERVAL.total_seconds()),
+            "message": f"To sign in, open {where} in a browser and enter the code {shown}.",
+        }
+
+    return device
+
+
+def _token(authority: Authority, version: int) -> Handler:
+    async def token(request: Request, address: Address) -> Mapping[str, Any]:
+        form = with_basic(request, await read_form(request))
+        kind = needed(form, "grant_type")
+        issued = await _redeem(authority, request, address, form, version=version)
+        _log.info("token_issued", grant=kind, client_id=form["client_id"], scope=issued.scope)
+        return _body(issued, form, version=version)
+
+    return token
+
+
+async def _redeem(
+    authority: Authority,
+    request: Request,
+    address: Address,
+    form: Mapping[str, str],
+    *,
+    version: int,
+) -> grants.Tokens:
+    kind, proof, scope = (
+        form["grant_type"],
+        proof_of(request, form, address),
+        scope_of(form, version),
     )
-    issued = await issue_for_client(authority, asked)
-    _log.info("token_issued", client_id=asked.client_id, scope=asked.scope)
-    return {
+    if kind == "client_credentials":
+        wanted = f"{form['resource']}/.default" if version == 1 and "resource" in form else None
+        return await grants.issue_for_client(
+            authority, proof, version=version, scope=wanted or needed(form, "scope")
+        )
+    if kind == "authorization_code":
+        return await grants.redeem_code(
+            authority,
+            proof,
+            version=version,
+            code=needed(form, "code"),
+            redirect_uri=needed(form, "redirect_uri"),
+            verifier=form.get("code_verifier"),
+            scope=scope,
+        )
+    if kind == "refresh_token":
+        return await grants.refresh(
+            authority,
+            proof,
+            version=version,
+            refresh_token=needed(form, "refresh_token"),
+            scope=scope,
+        )
+    if kind in _DEVICE_GRANTS:
+        code = form.get("device_code") or needed(form, "code")
+        return await grants.poll_device(authority, proof, version=version, device_code=code)
+    if kind == _ON_BEHALF_OF and form.get("requested_token_use") == "on_behalf_of":
+        return await grants.on_behalf_of(
+            authority,
+            proof,
+            version=version,
+            assertion=needed(form, "assertion"),
+            scope=scope or needed(form, "scope"),
+        )
+    raise TokenRefused(
+        70003,
+        "unsupported_grant_type",
+        "The app requested an unsupported grant type. Known are client_credentials, "
+        "authorization_code with PKCE, refresh_token, device_code and, on behalf of a user, "
+        "jwt-bearer.",
+    )
+
+
+def _body(issued: grants.Tokens, form: Mapping[str, str], *, version: int) -> Mapping[str, Any]:
+    seconds = issued.access.expires_in
+    body: dict[str, Any] = {
         "token_type": "Bearer",
-        "expires_in": issued.expires_in,
-        "ext_expires_in": issued.expires_in,
-        "access_token": issued.access_token,
+        "expires_in": seconds,
+        "ext_expires_in": seconds,
+        "access_token": issued.access.access_token,
+        "scope": issued.scope,
+        "refresh_token": issued.refresh_token,
+        "id_token": issued.id_token,
+        "client_info": issued.client_info if form.get("client_info") == "1" else None,
     }
+    if version == 1:
+        body["resource"] = form.get("resource")
+    return {name: value for name, value in body.items() if value is not None}

@@ -1,0 +1,285 @@
+"""Users, client applications, consents, grants and sign-ins, in SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql import ColumnElement
+
+from livius.adapters.store.engine import Transactions
+from livius.adapters.store.schema import APPLICATIONS, CONSENTS, GRANTS, SIGN_INS, USERS
+from livius.domain.accounts import (
+    ClientApplication,
+    ClientCertificate,
+    ClientSecret,
+    Consent,
+    Decision,
+    Grant,
+    GrantKind,
+    SignIn,
+    User,
+)
+from livius.domain.ids import ClientId, PrincipalId
+
+
+class SqlIdentity:
+    """Implements `livius.ports.identity.IdentityStore`."""
+
+    _transactions: Transactions
+
+    async def user(self, oid: PrincipalId) -> User | None:
+        """See the port."""
+        row = await self._first(USERS, USERS.c.oid == oid)
+        return User(**row._asdict()) if row else None
+
+    async def user_named(self, username: str) -> User | None:
+        """See the port."""
+        row = await self._first(USERS, USERS.c.username == username)
+        return User(**row._asdict()) if row else None
+
+    async def users(self) -> Sequence[User]:
+        """See the port."""
+        query = select(USERS).order_by(USERS.c.username)
+        return await self._transactions.run(
+            lambda connection: [User(**row._asdict()) for row in connection.execute(query)]
+        )
+
+    async def add_user(self, user: User) -> bool:
+        """See the port."""
+        return await self._insert(USERS, dataclasses.asdict(user))
+
+    async def set_password(self, oid: PrincipalId, password_hash: str) -> bool:
+        """See the port."""
+        change = update(USERS).where(USERS.c.oid == oid).values(password_hash=password_hash)
+
+        def work(connection: Connection) -> bool:
+            connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
+            connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
+            return connection.execute(change).rowcount == 1
+
+        return await self._transactions.run(work)
+
+    async def remove_user(self, oid: PrincipalId) -> bool:
+        """See the port. What belongs to the user goes by cascade."""
+        return await self._delete(USERS, USERS.c.oid == oid) == 1
+
+    async def application(self, client_id: ClientId) -> ClientApplication | None:
+        """See the port."""
+        row = await self._first(APPLICATIONS, APPLICATIONS.c.client_id == client_id)
+        return _application_of(row) if row else None
+
+    async def applications(self) -> Sequence[ClientApplication]:
+        """See the port."""
+        query = select(APPLICATIONS).order_by(APPLICATIONS.c.name, APPLICATIONS.c.client_id)
+        return await self._transactions.run(
+            lambda connection: [_application_of(row) for row in connection.execute(query)]
+        )
+
+    async def put_application(self, application: ClientApplication) -> None:
+        """See the port."""
+        row = _application_row(application)
+
+        def work(connection: Connection) -> None:
+            # Updated where it is, so that its consents and grants stay.
+            key = APPLICATIONS.c.client_id == application.client_id
+            if connection.execute(update(APPLICATIONS).where(key).values(row)).rowcount == 0:
+                connection.execute(insert(APPLICATIONS).values(row))
+
+        await self._transactions.run(work)
+
+    async def change_application(
+        self, client_id: ClientId, change: Callable[[ClientApplication], ClientApplication]
+    ) -> ClientApplication | None:
+        """See the port."""
+        key = APPLICATIONS.c.client_id == client_id
+
+        def work(connection: Connection) -> ClientApplication | None:
+            row = connection.execute(select(APPLICATIONS).where(key)).first()
+            if row is None:
+                return None
+            changed = change(_application_of(row))
+            connection.execute(update(APPLICATIONS).where(key).values(_application_row(changed)))
+            return changed
+
+        return await self._transactions.run(work)
+
+    async def remove_application(self, client_id: ClientId) -> bool:
+        """See the port. What belongs to it goes by cascade."""
+        return await self._delete(APPLICATIONS, APPLICATIONS.c.client_id == client_id) == 1
+
+    async def consent(
+        self, user: PrincipalId, client_id: ClientId, resource: str
+    ) -> Consent | None:
+        """See the port."""
+        row = await self._first(CONSENTS, *_consent_key(user, client_id, resource))
+        return _consent_of(row) if row else None
+
+    async def consents(self) -> Sequence[Consent]:
+        """See the port."""
+        query = select(CONSENTS).order_by(CONSENTS.c.given_at)
+        return await self._transactions.run(
+            lambda connection: [_consent_of(row) for row in connection.execute(query)]
+        )
+
+    async def add_consent(self, consent: Consent) -> None:
+        """See the port."""
+        key = _consent_key(consent.user, consent.client_id, consent.resource)
+
+        def work(connection: Connection) -> None:
+            row = connection.execute(select(CONSENTS).where(*key)).first()
+            scopes = sorted(consent.scopes | (_consent_of(row).scopes if row else frozenset()))
+            connection.execute(delete(CONSENTS).where(*key))
+            values = {**dataclasses.asdict(consent), "scopes": scopes}
+            connection.execute(insert(CONSENTS).values(values))
+
+        await self._transactions.run(work)
+
+    async def revoke_consent(self, user: PrincipalId, client_id: ClientId) -> bool:
+        """See the port."""
+
+        def work(connection: Connection) -> bool:
+            grants, consents = (
+                delete(table).where(table.c.user == user, table.c.client_id == client_id)
+                for table in (GRANTS, CONSENTS)
+            )
+            connection.execute(grants)
+            return connection.execute(consents).rowcount > 0
+
+        return await self._transactions.run(work)
+
+    async def add_grant(self, grant: Grant) -> bool:
+        """See the port."""
+        return await self._insert(GRANTS, dataclasses.asdict(grant))
+
+    async def grant(self, key: str) -> Grant | None:
+        """See the port."""
+        row = await self._first(GRANTS, GRANTS.c.key == key)
+        return _grant_of(row) if row else None
+
+    async def spend_grant(self, key: str, *, at: datetime) -> bool:
+        """See the port."""
+        change = (
+            update(GRANTS)
+            .where(GRANTS.c.key == key, GRANTS.c.spent_at.is_(None))
+            .values(spent_at=at)
+        )
+        return await self._transactions.run(
+            lambda connection: connection.execute(change).rowcount == 1
+        )
+
+    async def end_family(self, family: str) -> None:
+        """See the port."""
+        await self._delete(GRANTS, GRANTS.c.family == family)
+
+    async def waiting_device(self, user_code: str) -> Grant | None:
+        """See the port."""
+        row = await self._first(
+            GRANTS, GRANTS.c.user_code == user_code, GRANTS.c.decision == Decision.PENDING
+        )
+        return _grant_of(row) if row else None
+
+    async def decide_device(self, key: str, decision: Decision, user: PrincipalId) -> bool:
+        """See the port."""
+        change = (
+            update(GRANTS)
+            .where(GRANTS.c.key == key, GRANTS.c.decision == Decision.PENDING)
+            .values(decision=decision, user=user)
+        )
+        return await self._transactions.run(
+            lambda connection: connection.execute(change).rowcount == 1
+        )
+
+    async def add_sign_in(self, sign_in: SignIn) -> None:
+        """See the port."""
+        await self._transactions.execute(insert(SIGN_INS).values(dataclasses.asdict(sign_in)))
+
+    async def sign_in(self, key: str) -> SignIn | None:
+        """See the port."""
+        row = await self._first(SIGN_INS, SIGN_INS.c.key == key)
+        return SignIn(**row._asdict()) if row else None
+
+    async def remove_sign_in(self, key: str) -> None:
+        """See the port."""
+        await self._delete(SIGN_INS, SIGN_INS.c.key == key)
+
+    async def forget_expired(self, now: datetime) -> None:
+        """See the port."""
+        for table in (GRANTS, SIGN_INS):
+            await self._delete(table, table.c.expires_at < now)
+
+    async def _first(self, table: Table, *where: ColumnElement[bool]) -> Row[Any] | None:
+        query = select(table).where(*where)
+        return await self._transactions.run(lambda connection: connection.execute(query).first())
+
+    async def _insert(self, table: Table, values: dict[str, Any]) -> bool:
+        """Insert a row; False if something that must be unique is taken."""
+        try:
+            await self._transactions.execute(insert(table).values(values))
+        except IntegrityError:
+            return False
+        return True
+
+    async def _delete(self, table: Table, *where: ColumnElement[bool]) -> int:
+        query = delete(table).where(*where)
+        return await self._transactions.run(lambda connection: connection.execute(query).rowcount)
+
+
+def _application_row(application: ClientApplication) -> dict[str, Any]:
+    values = dataclasses.asdict(application)
+    values["scopes"] = sorted(application.scopes)
+    values["redirect_uris"] = list(application.redirect_uris)
+    for name in ("secrets", "certificates"):
+        values[name] = [{key: _plain(value) for key, value in one.items()} for one in values[name]]
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _application_of(row: Row[Any]) -> ClientApplication:
+    values = row._asdict()
+    values["scopes"] = frozenset(values["scopes"])
+    values["redirect_uris"] = tuple(values["redirect_uris"])
+    values["secrets"] = tuple(ClientSecret(**_moments(one)) for one in values["secrets"])
+    values["certificates"] = tuple(
+        ClientCertificate(**_moments(one)) for one in values["certificates"]
+    )
+    return ClientApplication(**values)
+
+
+def _moments(kept: dict[str, Any]) -> dict[str, Any]:
+    """Read the fields that are moments."""
+    return {
+        name: datetime.fromisoformat(value)
+        if name in ("created_at", "not_before", "not_after")
+        else value
+        for name, value in kept.items()
+    }
+
+
+def _consent_key(
+    user: PrincipalId, client_id: ClientId, resource: str
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        CONSENTS.c.user == user,
+        CONSENTS.c.client_id == client_id,
+        CONSENTS.c.resource == resource,
+    )
+
+
+def _consent_of(row: Row[Any]) -> Consent:
+    values = row._asdict()
+    return Consent(**{**values, "scopes": frozenset(values["scopes"])})
+
+
+def _grant_of(row: Row[Any]) -> Grant:
+    values = row._asdict()
+    values["kind"] = GrantKind(values["kind"])
+    values["decision"] = Decision(values["decision"])
+    return Grant(**values)

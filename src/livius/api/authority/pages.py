@@ -1,0 +1,440 @@
+"""What people see: sign in, choose an account, consent, device code, sign out.
+
+Every page is whole in one answer and works without scripts; the only script sends off the form of
+``form_post``. A request is never kept between two pages: each form goes to the address it came
+from, and the request in it is checked anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from livius.api.authority.replies import NO_STORE, retry_after, status_of
+from livius.api.authority.requests import PATH, caller_of, check_page, read_form, scope_of
+from livius.domain.accounts import ClientApplication, User, origin_of
+from livius.domain.errors import Unavailable
+from livius.domain.ids import ClientId
+from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.minting import client_info
+from livius.usecases.identity.scopes import Wanted
+from livius.usecases.identity.sign_in import (
+    AnsweredElsewhere,
+    AskingDevice,
+    Authorization,
+    ReplyTo,
+    asking_device,
+    begin_sign_in,
+    check_password,
+    consent_is_due,
+    decide_device,
+    end_sign_in,
+    make_code,
+    read_authorization,
+    remember_consent,
+    signed_in,
+)
+
+_FOLDER: Final = Path(__file__).parent / "templates"
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+_SIGN_IN_COOKIE: Final = "livius_sign_in"
+_BROWSER_COOKIE: Final = "livius_browser"
+_MOST_FIELDS: Final = 64
+_STATIC: Final = {"style.css": "text/css", "post.js": "text/javascript"}
+
+_log = structlog.get_logger(__name__)
+
+
+def add_pages(routes: APIRouter, authority: Authority) -> None:
+    """Add the routes of the pages."""
+    for version, endpoints in ((2, "/oauth2/v2.0"), (1, "/oauth2")):
+        _serve(routes, authority, f"{PATH}{endpoints}/authorize", _authorize(version))
+        _serve(routes, authority, f"{PATH}{endpoints}/logout", _sign_out)
+    _serve(routes, authority, "/device", _device)
+    _serve(routes, authority, "/signout", _sign_out)
+
+    async def static(name: str) -> Response:
+        if name not in _STATIC:
+            return Response(status_code=404)
+        content = (_FOLDER / name).read_text(encoding="utf-8")
+        return Response(content, media_type=_STATIC[name], headers={"Cache-Control": "no-cache"})
+
+    routes.add_api_route("/authority/{name}", static, methods=["GET"])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Visit:
+    """One request by a browser: who sits there, and what its answer must carry."""
+
+    request: Request
+    authority: Authority
+    browser: str
+    sign_in: str
+    user: User | None
+    form: Mapping[str, str] | None = None
+    form_goes_to: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def step(self) -> str:
+        """Return which button was pressed; empty where none was."""
+        return self.form.get("step", "") if self.form is not None else ""
+
+    @property
+    def csrf(self) -> str:
+        """Return what a form of this browser and sign-in carries. Nobody else can know it."""
+        known = f"livius form {self.browser} {self.sign_in}"
+        return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()
+
+    async def signs_in(self) -> User:
+        """Check the form's username and password, and begin a new sign-in.
+
+        Raises:
+            TokenRefused: they are not right, or were wrong too often.
+        """
+        form = self.form or {}
+        user = await check_password(
+            self.authority,
+            form.get("username", ""),
+            form.get("password", ""),
+            caller=caller_of(self.request),
+        )
+        await end_sign_in(self.authority, self.sign_in)
+        self.sign_in = self.cookies[_SIGN_IN_COOKIE] = await begin_sign_in(self.authority, user)
+        self.user = user
+        _log.info("signed_in", user=user.oid)
+        return user
+
+    async def signs_out(self) -> None:
+        """End the sign-in."""
+        await end_sign_in(self.authority, self.sign_in)
+        self.sign_in = self.cookies[_SIGN_IN_COOKIE] = ""
+        self.user = None
+
+    def page(
+        self, template: str, status: int = 200, *, scripts: bool = False, **values: Any
+    ) -> Response:
+        """Return a page."""
+        text = _TEMPLATES.get_template(template).render(
+            csrf=self.csrf, user=self.user, tenant=self.authority.realm.tenant, **values
+        )
+        policy = [
+            "default-src 'none'",
+            "style-src 'self'",
+            "img-src data:",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            # Browsers ask it of the redirect that answers a form, too.
+            f"form-action 'self' {self.form_goes_to}".rstrip(),
+            *(["script-src 'self'"] if scripts else []),
+        ]
+        headers = {
+            **NO_STORE,
+            "Content-Security-Policy": "; ".join(policy),
+            "Referrer-Policy": "no-referrer" if scripts else "same-origin",
+            "X-Frame-Options": "DENY",
+        }
+        return HTMLResponse(text, status_code=status, headers=headers)
+
+    def refusal(self, refused: TokenRefused) -> Response:
+        """Return a page that says what is wrong."""
+        answer = self.page("refused.html", status_of(refused), refused=refused)
+        answer.headers.update(retry_after(refused))
+        return answer
+
+    def finish(self, answer: Response) -> Response:
+        """Put the cookies on an answer."""
+        secure = self.request.scope["scheme"] == "https"
+        for name, value in self.cookies.items():
+            if value:
+                answer.set_cookie(name, value, httponly=True, samesite="lax", secure=secure)
+            else:
+                answer.delete_cookie(name, httponly=True, samesite="lax", secure=secure)
+        return answer
+
+
+Handler = Callable[[_Visit], Awaitable[Response]]
+
+
+def _serve(routes: APIRouter, authority: Authority, path: str, handler: Handler) -> None:
+    async def endpoint(request: Request) -> Response:
+        visit = await _arrive(request, authority)
+        try:
+            check_page(request, authority.realm)
+            if request.method == "POST":
+                visit.form = await read_form(request)
+                _check_csrf(visit)
+            answer = await handler(visit)
+        except AnsweredElsewhere as answered:
+            _log.info("sign_in_refused", path=path, code=answered.refused.code)
+            answer = _reply_error(visit, answered)
+        except TokenRefused as refused:
+            _log.info("sign_in_refused", path=path, code=refused.code)
+            answer = visit.refusal(refused)
+        except Unavailable as unavailable:
+            answer = visit.refusal(TokenRefused(90033, "server_busy", unavailable.message))
+        return visit.finish(answer)
+
+    routes.add_api_route(path, endpoint, methods=["GET", "POST"])
+
+
+async def _arrive(request: Request, authority: Authority) -> _Visit:
+    browser = request.cookies.get(_BROWSER_COOKIE, "")
+    sign_in = request.cookies.get(_SIGN_IN_COOKIE, "")
+    visit = _Visit(
+        request=request,
+        authority=authority,
+        browser=browser,
+        sign_in=sign_in,
+        user=await signed_in(authority, sign_in),
+    )
+    if not browser:
+        visit.browser = visit.cookies[_BROWSER_COOKIE] = secrets.token_urlsafe(32)
+    return visit
+
+
+def _check_csrf(visit: _Visit) -> None:
+    """Refuse a form that is not one of this browser's own."""
+    headers, given = visit.request.headers, (visit.form or {}).get("csrf", "")
+    origin = headers.get("origin")
+    own = f"{visit.request.scope['scheme']}://{headers.get('host', '')}"
+    if (origin is not None and origin.lower() != own.lower()) or not hmac.compare_digest(
+        given.encode(), visit.csrf.encode()
+    ):
+        raise TokenRefused(
+            399218,
+            "invalid_request",
+            "This form was not sent by the page that it belongs to, or the page was open for too "
+            "long. Go back to the application and sign in again; cookies must be allowed.",
+        )
+
+
+def _authorize(version: int) -> Handler:
+    async def authorize(visit: _Visit) -> Response:
+        query = _query(visit.request)
+        scope = scope_of(query, version)
+        asked = await read_authorization(
+            visit.authority, query if scope is None else {**query, "scope": scope}
+        )
+        visit.form_goes_to = origin_of(asked.reply_to.redirect_uri)
+        return await (_pressed(visit, asked) if visit.form is not None else _sent(visit, asked))
+
+    return authorize
+
+
+def _query(request: Request) -> dict[str, str]:
+    """Return the parameters of an address, each given once."""
+    try:
+        text = request.scope["query_string"].decode("ascii")
+        pairs = parse_qsl(text, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        pairs = []
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        raise TokenRefused(
+            9002313, "invalid_request", "Invalid request. A parameter is given more than once."
+        )
+    return query
+
+
+async def _sent(visit: _Visit, asked: Authorization) -> Response:
+    """Answer a person whom an application has sent."""
+    user = visit.user
+    if user is not None and asked.login_hint.lower() not in ("", user.username):
+        user = None
+    if asked.prompt == "none":
+        return await _silently(visit, asked, user)
+    if user is None or asked.prompt == "login":
+        return _ask_sign_in(visit, asked.application, username=asked.login_hint)
+    if asked.prompt == "select_account":
+        return visit.page("account.html", application=asked.application)
+    return await _go_on(visit, asked, user)
+
+
+async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> Response:
+    """Answer at once, or say why that can't be."""
+    if user is None:
+        raise AnsweredElsewhere(
+            asked.reply_to,
+            TokenRefused(
+                50058, "login_required", "A silent sign-in was asked for, but no user is signed in."
+            ),
+        )
+    if await consent_is_due(visit.authority, asked, user):
+        raise AnsweredElsewhere(
+            asked.reply_to,
+            TokenRefused(
+                65001, "consent_required", "The user has not consented to use the application."
+            ),
+        )
+    return await _hand_over(visit, asked, user)
+
+
+async def _pressed(visit: _Visit, asked: Authorization) -> Response:
+    """Answer a form."""
+    if visit.step == "sign-in":
+        try:
+            user = await visit.signs_in()
+        except TokenRefused as refused:
+            return _ask_sign_in(visit, asked.application, refused=refused)
+        return await _go_on(visit, asked, user)
+    if visit.step == "deny":
+        raise AnsweredElsewhere(
+            asked.reply_to,
+            TokenRefused(
+                65004, "access_denied", "The user declined to consent to access the application."
+            ),
+        )
+    if visit.user is None or visit.step not in ("continue", "allow"):
+        return _ask_sign_in(visit, asked.application, username=asked.login_hint)
+    if visit.step == "allow":
+        await remember_consent(visit.authority, asked.application, visit.user, asked.wanted)
+        return await _hand_over(visit, asked, visit.user)
+    return await _go_on(visit, asked, visit.user)
+
+
+async def _go_on(visit: _Visit, asked: Authorization, user: User) -> Response:
+    """Ask for consent where it is due, else hand over."""
+    if await consent_is_due(visit.authority, asked, user):
+        return _ask_consent(visit, asked.application, asked.wanted)
+    return await _hand_over(visit, asked, user)
+
+
+async def _hand_over(visit: _Visit, asked: Authorization, user: User) -> Response:
+    answer = {"code": await make_code(visit.authority, asked, user)}
+    if asked.client_info:
+        answer["client_info"] = client_info(visit.authority, user)
+    return _reply(visit, asked.reply_to, answer)
+
+
+def _reply_error(visit: _Visit, answered: AnsweredElsewhere) -> Response:
+    refused = answered.refused
+    visit.form_goes_to = origin_of(answered.reply_to.redirect_uri)
+    answer = {
+        "error": refused.error,
+        "error_description": f"{refused.code}: {refused.message}",
+    }
+    return _reply(visit, answered.reply_to, answer)
+
+
+def _reply(visit: _Visit, to: ReplyTo, answer: dict[str, str]) -> Response:
+    """Send the person back to the application."""
+    if to.state:
+        answer["state"] = to.state
+    if to.mode == "form_post":
+        return visit.page("post.html", scripts=True, action=to.redirect_uri, fields=answer)
+    parts, more = urlsplit(to.redirect_uri), urlencode(answer)
+    if to.mode == "fragment":
+        parts = parts._replace(fragment=more)
+    else:
+        parts = parts._replace(query=f"{parts.query}&{more}" if parts.query else more)
+    return RedirectResponse(
+        urlunsplit(parts), status_code=303, headers={**NO_STORE, "Referrer-Policy": "no-referrer"}
+    )
+
+
+def _ask_sign_in(
+    visit: _Visit,
+    application: ClientApplication,
+    *,
+    username: str = "",
+    refused: TokenRefused | None = None,
+    user_code: str | None = None,
+) -> Response:
+    typed = (visit.form or {}).get("username", "") if refused is not None else username
+    answer = visit.page(
+        "sign_in.html",
+        200 if refused is None else status_of(refused),
+        application=application,
+        username=typed,
+        refused=refused,
+        user_code=user_code,
+    )
+    if refused is not None:
+        answer.headers.update(retry_after(refused))
+    return answer
+
+
+def _ask_consent(
+    visit: _Visit, application: ClientApplication, wanted: Wanted, *, user_code: str | None = None
+) -> Response:
+    return visit.page(
+        "consent.html",
+        application=application,
+        resource=wanted.resource,
+        scopes=sorted(wanted.scopes),
+        openid=wanted.openid,
+        user_code=user_code,
+        goes_to=visit.form_goes_to,
+    )
+
+
+async def _device(visit: _Visit) -> Response:
+    """Connect a device or program that can show no page itself."""
+    if visit.form is None:
+        code = visit.request.query_params.get("user_code", "")[:_MOST_FIELDS]
+        return visit.page("device.html", user_code=code, refused=None)
+    user_code = visit.form.get("user_code", "")
+    try:
+        asking = await asking_device(visit.authority, user_code, caller=caller_of(visit.request))
+    except TokenRefused as refused:
+        answer = visit.page("device.html", status_of(refused), user_code=user_code, refused=refused)
+        answer.headers.update(retry_after(refused))
+        return answer
+    return await _device_pressed(visit, asking, user_code)
+
+
+async def _device_pressed(visit: _Visit, asking: AskingDevice, user_code: str) -> Response:
+    if visit.step == "sign-in":
+        try:
+            await visit.signs_in()
+        except TokenRefused as refused:
+            return _ask_sign_in(visit, asking.application, refused=refused, user_code=user_code)
+    elif visit.step in ("other", "") or visit.user is None:
+        return _ask_sign_in(visit, asking.application, user_code=user_code)
+    elif visit.step in ("allow", "deny"):
+        approved = visit.step == "allow"
+        await decide_device(visit.authority, asking, visit.user, approved=approved)
+        return visit.page("done.html", application=asking.application, approved=approved)
+    # Also where consent was given before: who sends a stranger a code must not get by unseen.
+    return _ask_consent(visit, asking.application, asking.wanted, user_code=user_code)
+
+
+async def _sign_out(visit: _Visit) -> Response:
+    """Ask, then sign out: a link alone must not do it."""
+    if visit.form is None and visit.user is not None:
+        back = await _way_back(visit)
+        visit.form_goes_to = origin_of(back) if back else ""
+        return visit.page("sign_out.html")
+    if visit.form is not None:
+        await visit.signs_out()
+    back = await _way_back(visit)
+    if back is not None:
+        return RedirectResponse(back, status_code=303, headers=NO_STORE)
+    return visit.page("signed_out.html")
+
+
+async def _way_back(visit: _Visit) -> str | None:
+    """Return where an application wants people to go, if it is one of its redirect URIs."""
+    query = _query(visit.request)
+    uri, client_id = query.get("post_logout_redirect_uri"), query.get("client_id")
+    if client_id is None and "id_token_hint" in query:
+        claims = visit.authority.signer.read(query["id_token_hint"]) or {}
+        client_id = str(claims.get("aud", ""))
+    if uri is None or client_id is None:
+        return None
+    application = await visit.authority.store.application(ClientId(client_id.lower()))
+    return uri if application is not None and application.answers_at(uri) else None

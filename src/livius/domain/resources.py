@@ -1,0 +1,108 @@
+"""What tokens can be made out to, and which scope opens each of it inside a session.
+
+The scopes' meaning is Fabric contract 8.2, the short names 8.3.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from livius.domain.identity import AUDIENCES, FABRIC, Scope
+
+DEFAULT: Final = ".default"
+"""The scope that stands for all that the application was allowed on a resource."""
+
+USER_IMPERSONATION: Final = "user_impersonation"
+ACCESS_AS_USER: Final = "access_as_user"
+OPENID_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})
+
+_OLDER_SCOPES: Final = frozenset({"Item.ReadWrite.All", "Workspace.ReadWrite.All"})
+"""What older pages of Fabric's Livy API ask for; they gate nothing here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that takes tokens.
+
+    ``name`` is what notebookutils calls it. ``audiences`` are all its spellings. Code in a session
+    gets tokens to it where ``opened_by`` is allowed; None: never.
+    """
+
+    name: str
+    audiences: frozenset[str]
+    scopes: frozenset[str]
+    opened_by: Scope | None
+    pattern: re.Pattern[str] | None = None
+
+    def takes(self, audience: str) -> bool:
+        """Tell whether an audience in its plain form is this resource."""
+        return audience in self.audiences or bool(
+            self.pattern is not None and self.pattern.fullmatch(audience)
+        )
+
+
+def _azure(
+    name: str, opened_by: Scope, *audiences: str, pattern: re.Pattern[str] | None = None
+) -> Resource:
+    return Resource(
+        name=name,
+        audiences=frozenset(audiences),
+        scopes=frozenset({USER_IMPERSONATION}),
+        opened_by=opened_by,
+        pattern=pattern,
+    )
+
+
+RESOURCES: Final = (
+    Resource(
+        name="pbi",
+        audiences=AUDIENCES,
+        scopes=frozenset(Scope) | _OLDER_SCOPES,
+        opened_by=Scope.CODE_FABRIC,
+    ),
+    _azure("storage", Scope.CODE_STORAGE, "https://storage.azure.com"),
+    _azure("keyvault", Scope.CODE_KEY_VAULT, "https://vault.azure.net"),
+    _azure(
+        "kusto",
+        Scope.CODE_DATA_EXPLORER,
+        "https://kusto.kusto.windows.net",
+        # Each cluster is an audience of its own.
+        pattern=re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+){0,2}\.kusto\.windows\.net"),
+    ),
+    _azure("sql", Scope.CODE_SQL, "https://database.windows.net"),
+    _azure("datalake", Scope.CODE_DATA_LAKE, "https://datalake.azure.net"),
+    Resource(
+        # What a request for a person's name alone is made out to. Nothing here takes it.
+        name="graph",
+        audiences=frozenset(
+            {"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}
+        ),
+        scopes=frozenset({"User.Read"}),
+        opened_by=None,
+    ),
+)
+GRAPH: Final = "https://graph.microsoft.com"
+
+_CANONICAL: Final = {
+    "pbi": FABRIC,
+    "storage": "https://storage.azure.com",
+    "keyvault": "https://vault.azure.net",
+    "kusto": "https://kusto.kusto.windows.net",
+    "sql": "https://database.windows.net",
+    "datalake": "https://datalake.azure.net",
+}
+
+
+def find_resource(text: str) -> tuple[Resource, str] | None:
+    """Return a resource and the plain form of an audience, or None for what is none of ours.
+
+    ``text`` is an audience in any spelling, or a short name of notebookutils.
+    """
+    plain = text.strip().removesuffix("/").lower()
+    plain = _CANONICAL.get(plain, plain)
+    for resource in RESOURCES:
+        if resource.takes(plain):
+            return resource, plain
+    return None

@@ -1,0 +1,111 @@
+"""What the authority works with, how it says no, and how it slows down guessing.
+
+What is refused, and under which of Entra's numbers, is decided in this package; the numbers are
+what clients and people search for. Cryptography is behind the ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import Address, Realm
+from livius.ports.clock import Clock
+from livius.ports.identity import AssertionVerifier, IdentityStore, Signer, UsedAssertions
+
+_HASHES_AT_ONCE: Final = 4
+
+
+class TokenRefused(Unauthenticated):
+    """The authority says no.
+
+    ``error`` is OAuth's word for it and ``number`` is Entra's; ``code`` spells the number as
+    ``AADSTS…``. ``suberror`` tells clients what would help. ``retry_after`` is set where the same
+    request may succeed later.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        error: str,
+        message: str,
+        *,
+        suberror: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(f"AADSTS{number}", message)
+        self.number = number
+        self.error = error
+        self.suberror = suberror
+        self.retry_after = retry_after
+
+
+class FailureLimit:
+    """Counts what somebody got wrong lately, and makes them wait after too much of it.
+
+    Counted by name and caller, so that a stranger elsewhere cannot lock a name out; callers of one
+    machine cannot be told apart. Bounded: the longest unseen is forgotten.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int = 10,
+        within: timedelta = timedelta(minutes=1),
+        remembered: int = 4096,
+    ) -> None:
+        self._most = most
+        self._within = within.total_seconds()
+        self._remembered = remembered
+        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    def check(self, who: tuple[str, str], *, at: float) -> None:
+        """Refuse if there were too many failures within the time.
+
+        Raises:
+            TokenRefused: with the time to wait.
+        """
+        failures = self._failures.get(who)
+        while failures and failures[0] <= at - self._within:
+            failures.popleft()
+        if failures and len(failures) >= self._most:
+            wait = timedelta(seconds=max(1, math.ceil(failures[0] + self._within - at)))
+            raise TokenRefused(
+                90055,
+                "temporarily_unavailable",
+                "There were too many failed requests. Correct what is sent, then try again in "
+                f"{wait.seconds} seconds.",
+                retry_after=wait,
+            )
+
+    def count(self, who: tuple[str, str], *, at: float) -> None:
+        """Remember a failure."""
+        self._failures.setdefault(who, deque(maxlen=self._most)).append(at)
+        self._failures.move_to_end(who)
+        if len(self._failures) > self._remembered:
+            self._failures.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What the embedded authority works with.
+
+    ``home`` is the address that it names itself by where no request does. ``pages`` is the origin
+    of its pages for people: http on loopback, so that no browser warns of our certificate.
+    """
+
+    realm: Realm
+    store: IdentityStore
+    used: UsedAssertions
+    assertions: AssertionVerifier
+    signer: Signer
+    clock: Clock
+    home: Address
+    pages: str
+    failures: FailureLimit = field(default_factory=FailureLimit)
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))

@@ -1,0 +1,355 @@
+"""The token endpoint's grants: what is redeemed, under which conditions, for which tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from livius.domain.accounts import (
+    ClientApplication,
+    Decision,
+    Grant,
+    GrantKind,
+    User,
+    hash_drawn,
+    verifies,
+)
+from livius.domain.identity import CLOCK_SKEW, LARGEST_TOKEN, moment
+from livius.domain.ids import PrincipalId, new_id
+from livius.domain.resources import DEFAULT
+from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.minting import (
+    Issue,
+    IssuedToken,
+    app_token,
+    client_info,
+    id_token,
+    user_token,
+)
+from livius.usecases.identity.proof import Proof, Proven, prove, prove_or_public
+from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, read_scope
+
+REFRESH_LIFETIME: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a grant was redeemed for. The later fields are for users only."""
+
+    access: IssuedToken
+    scope: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    client_info: str | None = None
+
+
+async def issue_for_client(
+    authority: Authority, proof: Proof, *, version: int, scope: str
+) -> Tokens:
+    """Return an access token for an application that acts for itself.
+
+    Raises:
+        TokenRefused: the request is wrong, or the proof is.
+    """
+    spelling, default, rest = scope.strip().partition(f"/{DEFAULT}")
+    if not default or rest:
+        raise TokenRefused(
+            70011,
+            "invalid_scope",
+            "The provided value for scope is not valid. An application that acts for itself asks "
+            "for one scope, <resource>/.default, for example "
+            "https://api.fabric.microsoft.com/.default.",
+        )
+    resource, audience = await find(authority, spelling)
+    proven = await prove(authority, proof, use=audience)
+    if resource.name != "pbi" and not allowed_scopes(proven.application, resource):
+        raise TokenRefused(
+            650057,
+            "invalid_resource",
+            f"The application {proven.application.client_id} gets tokens for {spelling} only where "
+            f"it is allowed {resource.opened_by}. Allow it: livius identity app allow "
+            f"{proven.application.client_id} {resource.opened_by}.",
+        )
+    return Tokens(access=app_token(authority, _issue(proof, proven, version), audience=audience))
+
+
+async def redeem_code(
+    authority: Authority,
+    proof: Proof,
+    *,
+    version: int,
+    code: str,
+    redirect_uri: str,
+    verifier: str | None,
+    scope: str | None,
+) -> Tokens:
+    """Return tokens for an authorization code, once.
+
+    A second use ends what the first one gave: somebody else has the code (RFC 6749, 4.1.2).
+
+    Raises:
+        TokenRefused: the code, or what proves that it was given to the caller, is not good.
+    """
+    proven = await prove_or_public(authority, proof, use=f"code {hash_drawn(code)}")
+    grant = await _grant(authority, proven.application, GrantKind.CODE, code)
+    if grant.redirect_uri != redirect_uri:
+        raise TokenRefused(
+            500112,
+            "invalid_grant",
+            "The reply address does not match the reply address provided when requesting the "
+            "authorization code. 'redirect_uri' must be the same in both requests.",
+        )
+    _check_verifier(grant, verifier, public=proven.by == "0")
+    if grant.spent_at is not None or not await _spend(authority, grant):
+        await authority.store.end_family(grant.family)
+        raise TokenRefused(
+            54005,
+            "invalid_grant",
+            "The authorization code was already redeemed. Sign in again; what was issued for it "
+            "can't be renewed any more.",
+        )
+    return await _redeem(authority, _issue(proof, proven, version), grant, scope or grant.scope)
+
+
+async def refresh(
+    authority: Authority, proof: Proof, *, version: int, refresh_token: str, scope: str | None
+) -> Tokens:
+    """Return tokens for a refresh token, and with them a new one.
+
+    The old one stays good until its time is over, as Entra's does: programs share them.
+
+    Raises:
+        TokenRefused: it is not good, or the user has not consented to what is asked for.
+    """
+    proven = await prove_or_public(authority, proof, use=f"refresh {hash_drawn(refresh_token)}")
+    grant = await _grant(authority, proven.application, GrantKind.REFRESH, refresh_token)
+    return await _redeem(authority, _issue(proof, proven, version), grant, scope or grant.scope)
+
+
+async def poll_device(
+    authority: Authority, proof: Proof, *, version: int, device_code: str
+) -> Tokens:
+    """Return tokens for a device code, once the user has approved it.
+
+    Raises:
+        TokenRefused: not yet (``authorization_pending``), or not at all.
+    """
+    proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
+    grant = await _grant(authority, proven.application, GrantKind.DEVICE, device_code)
+    match grant.decision:
+        case Decision.PENDING:
+            raise TokenRefused(
+                70016,
+                "authorization_pending",
+                "OAuth 2.0 device flow: the user has not yet approved. Go on polling.",
+            )
+        case Decision.DENIED:
+            raise TokenRefused(
+                65004, "authorization_declined", "The user declined to consent to the application."
+            )
+        case Decision.APPROVED:
+            pass
+    if grant.spent_at is not None or not await _spend(authority, grant):
+        raise _unknown(GrantKind.DEVICE)
+    return await _redeem(authority, _issue(proof, proven, version), grant, grant.scope)
+
+
+async def on_behalf_of(
+    authority: Authority, proof: Proof, *, version: int, assertion: str, scope: str
+) -> Tokens:
+    """Return tokens by which an application that a user has called goes on as that user.
+
+    Raises:
+        TokenRefused: the user's token is not good or not made out to the application, or the user
+            has not consented to what the application wants.
+    """
+    use = f"assertion {hashlib.sha256(assertion.encode('utf-8', 'replace')).hexdigest()} {scope}"
+    proven = await prove(authority, proof, use=use)
+    user = await _caller_of(authority, proven.application, assertion)
+    issue = _issue(proof, proven, version)
+    wanted = await read_scope(authority, proven.application, scope)
+    await _check_consent(authority, proven.application, user, wanted)
+    return await _tokens(authority, issue, user, wanted, family=new_id(), nonce="")
+
+
+async def has_consented(
+    authority: Authority, application: ClientApplication, user: User, wanted: Wanted
+) -> bool:
+    """Tell whether a user let an application do all that is wanted."""
+    if application.trusted:
+        return True
+    given = await authority.store.consent(user.oid, application.client_id, wanted.resource.name)
+    return given is not None and wanted.scopes <= given.scopes
+
+
+def _issue(proof: Proof, proven: Proven, version: int) -> Issue:
+    return Issue(
+        address=proof.address, version=version, application=proven.application, proof=proven.by
+    )
+
+
+async def _grant(
+    authority: Authority, application: ClientApplication, kind: GrantKind, secret: str
+) -> Grant:
+    """Return a grant that was given to the application and is in its time."""
+    grant = await authority.store.grant(hash_drawn(secret))
+    if grant is None or grant.kind is not kind or grant.client_id != application.client_id:
+        raise _unknown(kind)
+    if authority.clock.now() >= grant.expires_at:
+        raise _expired(kind)
+    return grant
+
+
+def _unknown(kind: GrantKind) -> TokenRefused:
+    if kind is GrantKind.DEVICE:
+        return TokenRefused(
+            70018,
+            "bad_verification_code",
+            "The device code is not one that was given to this application, or it was used before. "
+            "Ask for a new one.",
+        )
+    what = "authorization code" if kind is GrantKind.CODE else "refresh token"
+    return TokenRefused(
+        70000,
+        "invalid_grant",
+        f"The provided {what} is not one that was given to this application, or it was revoked. "
+        "Sign in again.",
+    )
+
+
+def _expired(kind: GrantKind) -> TokenRefused:
+    match kind:
+        case GrantKind.CODE:
+            return TokenRefused(
+                70008, "invalid_grant", "The authorization code has expired. Sign in again."
+            )
+        case GrantKind.REFRESH:
+            return TokenRefused(
+                700082, "invalid_grant", "The refresh token has expired. Sign in again."
+            )
+        case GrantKind.DEVICE:
+            return TokenRefused(
+                70019, "expired_token", "The device code has expired. Ask for a new one."
+            )
+
+
+def _check_verifier(grant: Grant, verifier: str | None, *, public: bool) -> None:
+    """Refuse who can't show to be the one that began (RFC 7636), and any downgrade of it."""
+    if not grant.challenge and not verifier and not public:
+        return
+    if not grant.challenge or not verifier or not verifies(verifier, grant.challenge):
+        raise TokenRefused(
+            501481,
+            "invalid_grant",
+            "The 'code_verifier' does not match the 'code_challenge' supplied in the authorization "
+            "request.",
+        )
+
+
+async def _spend(authority: Authority, grant: Grant) -> bool:
+    return await authority.store.spend_grant(grant.key, at=authority.clock.now())
+
+
+async def _redeem(authority: Authority, issue: Issue, grant: Grant, scope: str) -> Tokens:
+    user = await authority.store.user(grant.user) if grant.user is not None else None
+    if user is None:
+        raise _unknown(grant.kind)
+    wanted = await read_scope(authority, issue.application, scope)
+    await _check_consent(authority, issue.application, user, wanted)
+    if grant.kind is GrantKind.REFRESH:
+        # What is renewed stays renewable; MSAL asks for it each time, others do not.
+        wanted = wanted.with_openid("offline_access")
+    return await _tokens(authority, issue, user, wanted, family=grant.family, nonce=grant.nonce)
+
+
+async def _check_consent(
+    authority: Authority, application: ClientApplication, user: User, wanted: Wanted
+) -> None:
+    if not await has_consented(authority, application, user, wanted):
+        raise TokenRefused(
+            65001,
+            "invalid_grant",
+            f"The user has not consented to use the application {application.name} "
+            f"({application.client_id}) for what it asks. Send an interactive authorization "
+            "request for this user and resource.",
+            suberror="consent_required",
+        )
+
+
+async def _tokens(
+    authority: Authority, issue: Issue, user: User, wanted: Wanted, *, family: str, nonce: str
+) -> Tokens:
+    access = user_token(
+        authority,
+        issue,
+        user,
+        resource=wanted.resource,
+        audience=wanted.audience,
+        scopes=wanted.scopes,
+    )
+    renewable = "offline_access" in wanted.openid
+    named = "openid" in wanted.openid
+    return Tokens(
+        access=access,
+        scope=wanted.granted,
+        refresh_token=await _new_refresh(authority, issue, user, wanted, family)
+        if renewable
+        else None,
+        id_token=id_token(authority, issue, user, nonce=nonce) if named else None,
+        client_info=client_info(authority, user),
+    )
+
+
+async def _new_refresh(
+    authority: Authority, issue: Issue, user: User, wanted: Wanted, family: str
+) -> str:
+    secret, now = secrets.token_urlsafe(48), authority.clock.now()
+    await authority.store.add_grant(
+        Grant(
+            key=hash_drawn(secret),
+            kind=GrantKind.REFRESH,
+            family=family,
+            client_id=issue.application.client_id,
+            user=user.oid,
+            scope=wanted.request,
+            created_at=now,
+            expires_at=now + REFRESH_LIFETIME,
+        )
+    )
+    return secret
+
+
+async def _caller_of(authority: Authority, application: ClientApplication, assertion: str) -> User:
+    """Return the user whose token for the application an assertion is."""
+    claims = authority.signer.read(assertion) if len(assertion) <= LARGEST_TOKEN else None
+    if claims is None or not authority.realm.is_issuer(str(claims.get("iss"))):
+        raise TokenRefused(
+            50013,
+            "invalid_grant",
+            "The assertion failed signature validation: it is not a token that this authority "
+            "issued.",
+        )
+    if claims.get("aud") != application.client_id:
+        raise TokenRefused(
+            500131,
+            "invalid_grant",
+            "The assertion's audience does not match the application that presents it. The user's "
+            f"token must be made out to {application.client_id}.",
+        )
+    now, begins, ends = authority.clock.now(), moment(claims.get("nbf")), moment(claims.get("exp"))
+    if begins is None or ends is None or now >= ends or now < begins - CLOCK_SKEW:
+        raise TokenRefused(
+            500133, "invalid_grant", "The assertion is not within its valid time range."
+        )
+    oid = claims.get("oid")
+    user = await authority.store.user(PrincipalId(oid)) if isinstance(oid, str) else None
+    if user is None or not claims.get("scp"):
+        raise TokenRefused(
+            50000,
+            "invalid_grant",
+            "The assertion is not a user's access token. On-behalf-of is for users.",
+        )
+    return user

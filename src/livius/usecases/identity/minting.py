@@ -1,0 +1,125 @@
+"""Tokens: their claims, named as Entra names them, in its first form and its second."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from livius.domain.accounts import ClientApplication, User
+from livius.domain.identity import TOKEN_LIFETIME, Address
+from livius.domain.ids import new_id
+from livius.domain.resources import Resource
+from livius.usecases.identity.authority import Authority
+
+LIFETIME_SECONDS: Final = int(TOKEN_LIFETIME.total_seconds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Where a token is issued, in which form, and to which application, proved by what."""
+
+    address: Address
+    version: int
+    application: ClientApplication
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """An access token and how many seconds it is good for."""
+
+    access_token: str = field(repr=False)
+    expires_in: int = LIFETIME_SECONDS
+
+
+def app_token(authority: Authority, issue: Issue, *, audience: str) -> IssuedToken:
+    """Return an application's own access token. It carries no scopes."""
+    claims = {
+        **_common(authority, issue, audience),
+        "app_displayname": issue.application.name,
+        "idtyp": "app",
+        "oid": issue.application.object_id,
+        "roles": [],
+        "sub": issue.application.object_id,
+    }
+    return IssuedToken(access_token=authority.signer.sign(claims))
+
+
+def user_token(
+    authority: Authority,
+    issue: Issue,
+    user: User,
+    *,
+    resource: Resource,
+    audience: str,
+    scopes: Iterable[str],
+) -> IssuedToken:
+    """Return an access token by which an application acts for a user."""
+    claims = {
+        **_common(authority, issue, audience),
+        **_names(issue, user),
+        "app_displayname": issue.application.name,
+        "idtyp": "user",
+        "oid": user.oid,
+        "scp": " ".join(sorted(scopes)),
+        "sub": _pairwise(user, resource.name),
+    }
+    return IssuedToken(access_token=authority.signer.sign(claims))
+
+
+def id_token(authority: Authority, issue: Issue, user: User, *, nonce: str) -> str:
+    """Return what tells an application who has signed in."""
+    claims = {
+        **_common(authority, issue, issue.application.client_id),
+        **_names(issue, user),
+        "oid": user.oid,
+        "sub": _pairwise(user, issue.application.client_id),
+    }
+    for name in ("azp", "azpacr", "appid", "appidacr"):
+        claims.pop(name, None)
+    return authority.signer.sign({**claims, "nonce": nonce} if nonce else claims)
+
+
+def client_info(authority: Authority, user: User) -> str:
+    """Return by what MSAL tells accounts apart."""
+    return _base64url(json.dumps({"uid": user.oid, "utid": authority.realm.tenant}).encode())
+
+
+def _common(authority: Authority, issue: Issue, audience: str) -> dict[str, Any]:
+    now = int(authority.clock.now().timestamp())
+    client = issue.application.client_id
+    named = (
+        {"azp": client, "azpacr": issue.proof, "ver": "2.0"}
+        if issue.version == 2  # noqa: PLR2004 - Entra has two
+        else {"appidacr": issue.proof, "ver": "1.0"}
+    )
+    return {
+        "aud": audience,
+        "iss": issue.address.issuer(authority.realm, version=issue.version),
+        "iat": now,
+        "nbf": now,
+        "exp": now + LIFETIME_SECONDS,
+        "appid": client,
+        "tid": authority.realm.tenant,
+        "uti": new_id(),
+        **named,
+    }
+
+
+def _names(issue: Issue, user: User) -> dict[str, str]:
+    if issue.version == 1:
+        return {"name": user.name, "upn": user.username, "unique_name": user.username}
+    return {"name": user.name, "preferred_username": user.username}
+
+
+def _pairwise(user: User, whom: str) -> str:
+    """Return the name of a user for one resource or application, which tells others nothing."""
+    return _base64url(hashlib.sha256(f"{user.oid} {whom}".encode()).digest())
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")

@@ -1,0 +1,62 @@
+"""Tokens for code that runs inside a session (Fabric contract 8.3)."""
+
+from __future__ import annotations
+
+from livius.domain.errors import Forbidden, Invalid, Unauthenticated
+from livius.domain.identity import Principal, PrincipalKind
+from livius.domain.ids import PrincipalId
+from livius.domain.resources import RESOURCES, find_resource
+from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.minting import Issue, IssuedToken, app_token, user_token
+
+
+async def issue_for_session(
+    authority: Authority, principal: Principal, audience: str
+) -> IssuedToken:
+    """Return a fresh token of the session's submitter for an audience.
+
+    ``audience`` is a short name of notebookutils (``storage``, ``pbi``, ``keyvault``, ``kusto``,
+    ``sql``, ``datalake``) or a URL. A user's token is given where the scopes that the session was
+    submitted with allow it; an application's, where the application was allowed the scope. May be
+    called for as long as the session lives, beyond the end of the caller's own token.
+
+    Raises:
+        Invalid: there is no such audience.
+        Forbidden: the scope is missing; the message names it.
+        Unauthenticated: the user or the application was removed meanwhile.
+    """
+    found = find_resource(audience)
+    if found is None or found[0].opened_by is None:
+        raise Invalid(
+            "UnknownAudience",
+            f"There is no audience {audience[:100]!r}. Known are "
+            f"{', '.join(one.name for one in RESOURCES if one.opened_by)}, and their URLs.",
+        )
+    resource, plain = found
+    application = (
+        await authority.store.application(principal.client_id) if principal.client_id else None
+    )
+    if application is None:
+        raise _gone("application")
+    is_app = principal.kind is PrincipalKind.APP
+    if resource.opened_by not in (application.scopes if is_app else principal.scopes):
+        whose = f"The application {application.name}" if is_app else "The session's token"
+        raise Forbidden(
+            "InsufficientScopes",
+            f"{whose} lacks the scope {resource.opened_by}, without which code gets no token for "
+            f"{resource.name}.",
+        )
+    issue = Issue(address=authority.home, version=2, application=application, proof="2")
+    if is_app:
+        return app_token(authority, issue, audience=plain)
+    user = await authority.store.user(PrincipalId(principal.oid))
+    if user is None:
+        raise _gone("user")
+    scopes = principal.scopes if resource.name == "pbi" else resource.scopes
+    return user_token(authority, issue, user, resource=resource, audience=plain, scopes=scopes)
+
+
+def _gone(what: str) -> Unauthenticated:
+    return Unauthenticated(
+        "InvalidToken", f"The {what} that submitted the session is not known any more."
+    )

@@ -1,0 +1,357 @@
+"""People: signing in, consenting, and what is handed to the application that sent them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Final
+
+from livius.domain.accounts import (
+    ClientApplication,
+    Consent,
+    Decision,
+    Grant,
+    GrantKind,
+    SignIn,
+    User,
+    hash_drawn,
+    is_challenge,
+)
+from livius.domain.identity import hash_secret, secret_matches
+from livius.domain.ids import new_id
+from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.grants import has_consented
+from livius.usecases.identity.proof import Proof, find_application, prove_or_public
+from livius.usecases.identity.scopes import Wanted, read_scope
+
+CODE_LIFETIME: Final = timedelta(minutes=5)
+DEVICE_LIFETIME: Final = timedelta(minutes=15)
+DEVICE_INTERVAL: Final = timedelta(seconds=5)
+SIGN_IN_LIFETIME: Final = timedelta(hours=12)
+
+_RESPONSE_MODES: Final = frozenset({"query", "fragment", "form_post"})
+_PROMPTS: Final = frozenset({"", "login", "none", "consent", "select_account"})
+_LONGEST_FIELD: Final = 2048
+_USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ23456789"  # no vowels: no words; nothing alike
+_USER_CODE_LENGTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyTo:
+    """Where an application wants its answer, and how."""
+
+    redirect_uri: str
+    mode: str
+    state: str
+
+
+class AnsweredElsewhere(Exception):
+    """A refusal that belongs to the application, by way of its redirect URI."""
+
+    def __init__(self, reply_to: ReplyTo, refused: TokenRefused) -> None:
+        super().__init__(refused.message)
+        self.reply_to = reply_to
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """An authorization request that was found good."""
+
+    application: ClientApplication
+    reply_to: ReplyTo
+    scope: str
+    wanted: Wanted
+    challenge: str
+    nonce: str
+    prompt: str
+    login_hint: str
+    client_info: bool
+
+
+async def read_authorization(authority: Authority, asked: Mapping[str, str]) -> Authorization:
+    """Return what an application sent a person here for.
+
+    Raises:
+        TokenRefused: there is no such application, or it does not answer where it says: only the
+            person can be told.
+        AnsweredElsewhere: anything else that is wrong.
+    """
+    application, redirect_uri = await _whence(authority, asked)
+    mode = asked.get("response_mode", "query")
+    reply_to = ReplyTo(
+        redirect_uri=redirect_uri,
+        mode=mode if mode in _RESPONSE_MODES else "query",
+        state=asked.get("state", ""),
+    )
+    try:
+        return await _authorization(authority, application, reply_to, asked)
+    except TokenRefused as refused:
+        raise AnsweredElsewhere(reply_to, refused) from None
+
+
+async def _whence(authority: Authority, asked: Mapping[str, str]) -> tuple[ClientApplication, str]:
+    """Return the application and its redirect URI: what is wrong with these, no redirect tells."""
+    for name in ("client_id", "redirect_uri"):
+        if name not in asked:
+            raise TokenRefused(
+                900144,
+                "invalid_request",
+                f"The request must contain the following parameter: '{name}'.",
+            )
+    application = await find_application(authority, asked["client_id"])
+    redirect_uri = asked["redirect_uri"]
+    if not application.answers_at(redirect_uri):
+        raise TokenRefused(
+            50011,
+            "invalid_request",
+            f"The redirect URI {redirect_uri[:200]!r} specified in the request does not match the "
+            f"redirect URIs configured for the application {application.client_id}. Add it: livius "
+            f"identity app add-redirect {application.client_id} URI.",
+        )
+    return application, redirect_uri
+
+
+async def _authorization(
+    authority: Authority,
+    application: ClientApplication,
+    reply_to: ReplyTo,
+    asked: Mapping[str, str],
+) -> Authorization:
+    if asked.get("response_mode", "query") not in _RESPONSE_MODES:
+        raise TokenRefused(
+            90023, "invalid_request", "response_mode must be query, fragment or form_post."
+        )
+    if asked.get("response_type") != "code":
+        raise TokenRefused(
+            700051,
+            "unsupported_response_type",
+            "The response_type must be 'code': this authority knows the authorization code flow.",
+        )
+    prompt = asked.get("prompt", "")
+    if prompt not in _PROMPTS or any(
+        len(asked.get(name, "")) > _LONGEST_FIELD for name in ("nonce", "state", "login_hint")
+    ):
+        raise TokenRefused(
+            90023,
+            "invalid_request",
+            "The request is not valid: prompt must be login, none, consent or select_account, and "
+            f"nonce, state and login_hint have up to {_LONGEST_FIELD} characters.",
+        )
+    scope = asked.get("scope", "")
+    return Authorization(
+        application=application,
+        reply_to=reply_to,
+        scope=scope,
+        wanted=await read_scope(authority, application, scope),
+        challenge=_challenge(application, asked),
+        nonce=asked.get("nonce", ""),
+        prompt=prompt,
+        login_hint=asked.get("login_hint", ""),
+        client_info=asked.get("client_info") == "1",
+    )
+
+
+def _challenge(application: ClientApplication, asked: Mapping[str, str]) -> str:
+    challenge = asked.get("code_challenge", "")
+    if not challenge:
+        if application.public or "code_challenge_method" in asked:
+            raise TokenRefused(
+                9002325,
+                "invalid_request",
+                "Proof Key for Code Exchange is required: send a 'code_challenge' made by S256.",
+            )
+        return ""
+    if asked.get("code_challenge_method") != "S256" or not is_challenge(challenge):
+        raise TokenRefused(
+            501491,
+            "invalid_request",
+            "The 'code_challenge' is not valid: 'code_challenge_method' must be S256, and the "
+            "challenge 43 characters of base64url.",
+        )
+    return challenge
+
+
+async def check_password(
+    authority: Authority, username: str, password: str, *, caller: str
+) -> User:
+    """Return the user whose password it is. Who doesn't exist takes as long as who does.
+
+    Raises:
+        TokenRefused: it is nobody's, or there were too many that were not.
+    """
+    username = username.strip().lower()[:_LONGEST_FIELD]
+    who = (f"user {username}", caller)
+    authority.failures.check(who, at=authority.clock.monotonic())
+    user = await authority.store.user_named(username)
+    async with authority.hashing:
+        authority.failures.check(who, at=authority.clock.monotonic())
+        kept = user.password_hash if user is not None else await asyncio.to_thread(_nobodys)
+        matches = await asyncio.to_thread(secret_matches, password, kept)
+    if user is None or not matches:
+        authority.failures.count(who, at=authority.clock.monotonic())
+        raise TokenRefused(
+            50126, "invalid_grant", "The username or the password is not right. Try again."
+        )
+    return user
+
+
+@cache
+def _nobodys() -> str:
+    return hash_secret(secrets.token_urlsafe(16))
+
+
+async def begin_sign_in(authority: Authority, user: User) -> str:
+    """Return the cookie of a new sign-in. It is always a new one, so none can be foisted."""
+    cookie, now = secrets.token_urlsafe(32), authority.clock.now()
+    await authority.store.forget_expired(now)
+    await authority.store.add_sign_in(
+        SignIn(
+            key=hash_drawn(cookie),
+            user=user.oid,
+            created_at=now,
+            expires_at=now + SIGN_IN_LIFETIME,
+        )
+    )
+    return cookie
+
+
+async def signed_in(authority: Authority, cookie: str) -> User | None:
+    """Return who has signed in with a browser's cookie."""
+    found = await authority.store.sign_in(hash_drawn(cookie)) if cookie else None
+    if found is None or authority.clock.now() >= found.expires_at:
+        return None
+    return await authority.store.user(found.user)
+
+
+async def end_sign_in(authority: Authority, cookie: str) -> None:
+    """Sign out."""
+    await authority.store.remove_sign_in(hash_drawn(cookie))
+
+
+async def consent_is_due(authority: Authority, asked: Authorization, user: User) -> bool:
+    """Tell whether the user has to be asked."""
+    if asked.application.trusted:
+        return False
+    return asked.prompt == "consent" or not await has_consented(
+        authority, asked.application, user, asked.wanted
+    )
+
+
+async def remember_consent(
+    authority: Authority, application: ClientApplication, user: User, wanted: Wanted
+) -> None:
+    """Write down that the user let the application do what it wants."""
+    await authority.store.add_consent(
+        Consent(
+            user=user.oid,
+            client_id=application.client_id,
+            resource=wanted.resource.name,
+            scopes=wanted.scopes,
+            given_at=authority.clock.now(),
+        )
+    )
+
+
+async def make_code(authority: Authority, asked: Authorization, user: User) -> str:
+    """Return a code that the application can redeem once, within minutes."""
+    code, now = secrets.token_urlsafe(48), authority.clock.now()
+    await authority.store.add_grant(
+        Grant(
+            key=hash_drawn(code),
+            kind=GrantKind.CODE,
+            family=new_id(),
+            client_id=asked.application.client_id,
+            user=user.oid,
+            scope=asked.scope,
+            created_at=now,
+            expires_at=now + CODE_LIFETIME,
+            redirect_uri=asked.reply_to.redirect_uri,
+            challenge=asked.challenge,
+            nonce=asked.nonce,
+        )
+    )
+    return code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedDevice:
+    """What a device was given: its own code, and the one for the person to type."""
+
+    device_code: str
+    user_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskingDevice:
+    """A device that waits for a person's word."""
+
+    grant: Grant
+    application: ClientApplication
+    wanted: Wanted
+
+
+async def start_device(authority: Authority, proof: Proof, *, scope: str) -> StartedDevice:
+    """Hand out a device code.
+
+    Raises:
+        TokenRefused: no such application, or nothing that it may ask for.
+    """
+    proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
+    await read_scope(authority, proven.application, scope)
+    now = authority.clock.now()
+    await authority.store.forget_expired(now)
+    while True:
+        device_code = secrets.token_urlsafe(48)
+        user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
+        grant = Grant(
+            key=hash_drawn(device_code),
+            kind=GrantKind.DEVICE,
+            family=new_id(),
+            client_id=proven.application.client_id,
+            user=None,
+            scope=scope,
+            created_at=now,
+            expires_at=now + DEVICE_LIFETIME,
+            user_code=user_code,
+            decision=Decision.PENDING,
+        )
+        if await authority.store.add_grant(grant):
+            return StartedDevice(device_code=device_code, user_code=user_code)
+
+
+async def asking_device(authority: Authority, user_code: str, *, caller: str) -> AskingDevice:
+    """Return the device that a user code belongs to.
+
+    Raises:
+        TokenRefused: none, or there were too many wrong codes.
+    """
+    who = ("user code", caller)
+    authority.failures.check(who, at=authority.clock.monotonic())
+    plain = "".join(user_code.upper().replace("-", " ").split())
+    grant = await authority.store.waiting_device(plain)
+    if grant is None or authority.clock.now() >= grant.expires_at:
+        authority.failures.count(who, at=authority.clock.monotonic())
+        raise TokenRefused(
+            70018,
+            "bad_verification_code",
+            "This code is not known, has expired, or was used before. Check it, or start again on "
+            "your device for a new one.",
+        )
+    application = await find_application(authority, grant.client_id)
+    wanted = await read_scope(authority, application, grant.scope)
+    return AskingDevice(grant=grant, application=application, wanted=wanted)
+
+
+async def decide_device(
+    authority: Authority, asking: AskingDevice, user: User, *, approved: bool
+) -> None:
+    """Tell the device what the person said."""
+    if approved:
+        await remember_consent(authority, asking.application, user, asking.wanted)
+    decision = Decision.APPROVED if approved else Decision.DENIED
+    await authority.store.decide_device(asking.grant.key, decision, user.oid)
