@@ -44,10 +44,14 @@ from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
+from livius.adapters.logs import FileDriverLogs
 from livius.adapters.metastore import LocalMetastore
+from livius.adapters.metrics import Metrics
 from livius.adapters.outputs import FileOutputs
+from livius.adapters.spark_pages import HttpSparkPages
 from livius.adapters.store import SqlStore, open_store
 from livius.api import authority, driver, fabric, home
+from livius.api import metrics as metrics_api
 from livius.api.app import create_app
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import (
@@ -117,6 +121,7 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 ("queue", gateway.queue.run()),
                 ("housekeeping", gateway.housekeeping.run()),
                 ("metastore", gateway.metastore.run()),
+                ("loop watch", gateway.metrics.watch_loop()),
                 ("https", gateway.https.serve()),
                 ("http", gateway.http.serve()),
             ):
@@ -153,6 +158,7 @@ class _Gateway:
     https: _Server
     http: _Server
     changes: LocalChanges
+    metrics: Metrics
     connection: Connection
 
     async def announce(self) -> None:
@@ -197,7 +203,10 @@ class _Gateway:
 async def _compose(prepared: Prepared) -> _Gateway:
     settings, paths = prepared.settings, prepared.home
     clock = SystemClock()
-    store = SqlStore(open_store(paths.database, synchronous=settings.sqlite_synchronous))
+    metrics = Metrics()
+    transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
+    transactions.observe = metrics.transaction
+    store = SqlStore(transactions)
     tenant = _tenant(paths)
     sample_app = await ensure_sample(paths.sample, store, clock)
     first_user = await ensure_first_user(paths.sample, store, clock)
@@ -237,6 +246,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         links=links,
         changes=changes,
         clock=clock,
+        meter=metrics,
         patience=Patience(start=settings.start_timeout, redial=settings.redial_grace),
         born=clock.monotonic(),
     )
@@ -246,6 +256,9 @@ async def _compose(prepared: Prepared) -> _Gateway:
         lakehouses=LocalLakehouses(paths.onelake),
         outputs=outputs,
         links=links,
+        logs=FileDriverLogs(paths.drivers),
+        pages=HttpSparkPages(),
+        meter=metrics,
         clock=clock,
         capacity=MachineCapacity(
             max_drivers=settings.max_drivers,
@@ -268,6 +281,14 @@ async def _compose(prepared: Prepared) -> _Gateway:
             hold=settings.hold,
         ),
     )
+
+    async def scrape() -> bytes:
+        sessions, statements = await store.count_live()
+        metrics.set_present(
+            sessions=sessions, statements=statements, held=changes.watched, links=len(links)
+        )
+        return metrics.text()
+
     keys = KeyRing.open(paths.keys, clock)
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
@@ -277,6 +298,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             fabric.router(context),
             driver.router(context, links),
             home.router(context, _facts(connection)),
+            metrics_api.router(scrape),
             authority.router(
                 Authority(
                     realm=realm,
@@ -291,6 +313,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             ),
         ),
         version=__version__,
+        observe=metrics.request_handled,
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -312,6 +335,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         https=_listener(app, prepared.ports.https, prepared.certificates),
         http=_listener(app, prepared.ports.http, None),
         changes=changes,
+        metrics=metrics,
         connection=connection,
     )
 

@@ -132,7 +132,12 @@ class Settings(BaseSettings):
         description="FULL survives power cuts too, at the cost of a disk flush per statement.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug has a line per request."
+        default="info",
+        description="info has a line per request that changes something or fails, debug one per "
+        "request.",
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="How log lines are written: for programs, or for people."
     )
 
     @field_validator("home", "runtimes", "java_home", "ivy_settings")

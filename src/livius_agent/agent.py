@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import sys
@@ -18,7 +19,7 @@ from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
 from livius_agent.mount import show_lakehouse
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
-from livius_agent.wire import Cancel, Failing, Progress, Ready, Run
+from livius_agent.wire import Cancel, Failing, Jobs, Progress, Ready, Run, decode
 from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
@@ -132,6 +133,7 @@ class Agent:
             patience=self._spec.cancel_seconds,
             changed=self._link.changed,
             progressed=self._progressed,
+            has_jobs=self._has_jobs,
         )
         self._workers[self._spec.repl] = worker
         for entry in self._waiting:
@@ -196,6 +198,13 @@ class Agent:
         entry.seq += 1
         repl, number = entry.key
         self._link.say(Progress(repl=repl, number=number, seq=entry.seq, value=share))
+
+    def _has_jobs(self, entry: Entry, described: str) -> None:
+        repl, number = entry.key
+        frame = {"type": Jobs.type, "repl": repl, "number": number, **json.loads(described)}
+        message = decode(json.dumps(frame))
+        if isinstance(message, Jobs):
+            self._link.say(message)
 
     def end(self) -> None:
         """End Java and the zygote; the keeper sees to the rest."""

@@ -117,11 +117,13 @@ async def _train(spec: DriverSpec, work: Path) -> int:
             patience=spec.cancel_seconds,
             changed=lambda: None,
             progressed=lambda *_: None,
+            has_jobs=lambda *_: None,
         )
         working = asyncio.get_running_loop().create_task(worker.run())
         for number, (kind, code) in enumerate(_STATEMENTS):
             run = Run(repl=spec.repl, number=number, kind=kind, code=code)  # type: ignore[arg-type]
             await _run(worker, Entry(run, _LIMIT, 0, work))
+        await worker.told()
         working.cancel()
         await asyncio.to_thread(jvm.driver.stop)
         # Java ends with its standard input, and only an orderly end writes the archive.

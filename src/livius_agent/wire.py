@@ -34,6 +34,8 @@ MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 
 OUTPUT_CHUNK_BYTES: Final = 64 * 1024
 
+MOST_JOBS: Final = 100
+
 
 class WireError(ValueError):
     """The peer sent something that is not a message of this protocol."""
@@ -129,6 +131,52 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks."""
+
+    id: int
+    attempt: int
+    name: str
+    status: str
+    tasks: int
+    done: int
+    active: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Spark job. Times are Unix seconds; of more than 50 stages it has the last."""
+
+    id: int
+    name: str
+    status: str
+    tasks: int
+    done: int
+    active: int
+    failed: int
+    skipped: int
+    started: float | None = None
+    ended: float | None = None
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """A statement's Spark jobs as they are now, the last `MOST_JOBS` of ``total``.
+
+    Sent while it runs, and once more soon after its end; what was sent last holds. Of a statement
+    without jobs nothing is sent.
+    """
+
+    type: ClassVar[str] = "jobs"
+    repl: str
+    number: int
+    total: int
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A statement ended. Sent again after each redial until acknowledged.
 
@@ -206,7 +254,7 @@ class Ack:
     finished: bool
 
 
-FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Finished | Beat
+FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat
 FromGateway: TypeAlias = Welcome | Run | Cancel | Ack
 Message: TypeAlias = FromAgent | FromGateway
 

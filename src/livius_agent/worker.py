@@ -21,7 +21,7 @@ from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
-from livius_agent.wire import Finished
+from livius_agent.wire import MOST_JOBS, Finished
 
 INTERRUPT_EVERY: Final = 1.0
 _REACHED_SOON: Final = 0.02
@@ -62,11 +62,14 @@ class ReplWorker:
         patience: float,
         changed: Callable[[], None],
         progressed: Callable[[Entry, float], None],
+        has_jobs: Callable[[Entry, str], None],
     ) -> None:
         self._jvm = jvm
         self._zygote = zygote
         self._changed = changed
         self._progressed = progressed
+        self._has_jobs = has_jobs
+        self._telling: set[asyncio.Task[None]] = set()
         self._tap = Tap(work / f"{name}.pipe")
         self._handle = jvm.driver.openRepl(name, str(self._tap.path))
         self._request = {
@@ -185,6 +188,10 @@ class ReplWorker:
             )
         )
         self._changed()
+        # After the end has been told, which does not wait for it.
+        telling = asyncio.get_running_loop().create_task(self._tell_jobs(entry, is_last=True))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
         group = group_of(entry)
@@ -260,7 +267,24 @@ class ReplWorker:
             if share > last:
                 last = share
                 self._progressed(entry, share)
+            await self._tell_jobs(entry, is_last=False)
             await asyncio.sleep(_PROGRESS_EVERY)
+
+    async def told(self) -> None:
+        """Return when all has been told of the statements that have ended."""
+        while self._telling:
+            await asyncio.wait(self._telling)
+
+    async def _tell_jobs(self, entry: Entry, *, is_last: bool) -> None:
+        """Tell of a statement's Spark jobs, if it has any. The last time is after its end."""
+        try:
+            found = await asyncio.to_thread(
+                self._jvm.driver.jobs, group_of(entry), MOST_JOBS, is_last
+            )
+        except Exception:  # noqa: BLE001 - of a JVM that has ended; that is told elsewhere
+            return
+        if found:
+            self._has_jobs(entry, found)
 
     async def cancel(self, entry: Entry) -> None:
         """Stop a statement, and insist. Returns when it has stopped, or its end is certain.

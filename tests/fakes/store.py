@@ -1,10 +1,11 @@
 """The records in dictionaries. Held to the same contract tests as the real store."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from livius.domain.activity import Activity, activity_state
 from livius.domain.driver import Driver
 from livius.domain.ids import (
     DriverId,
@@ -15,6 +16,7 @@ from livius.domain.ids import (
     StatementNumber,
     WorkspaceId,
 )
+from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
@@ -22,7 +24,7 @@ from livius.domain.session import sources as session_sources
 from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import Found, NamedPlace, NewStatement
+from livius.ports.store import ActivityQuery, Found, NamedPlace, NewStatement
 
 
 class MemoryStore:
@@ -33,6 +35,9 @@ class MemoryStore:
         self._workspaces: dict[WorkspaceId, Workspace] = {}
         self._lakehouses: dict[LakehouseId, Lakehouse] = {}
         self._databases: set[str] = set()
+        self._jobs: dict[tuple[ReplId, StatementNumber], StatementJobs] = {}
+        self._confs: dict[SessionId, Mapping[str, str]] = {}
+        self._lakehouse_names: dict[LakehouseId, str] = {}
         self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
 
     async def ping(self) -> None:
@@ -66,6 +71,11 @@ class MemoryStore:
 
     async def live_sessions(self) -> Sequence[SessionId]:
         return [session.id for session in self._sessions.values() if session.phase in LIVE]
+
+    async def count_live(self) -> tuple[Mapping[str, int], int]:
+        live = [session.phase for session in self._sessions.values() if session.phase in LIVE]
+        opened = sum(statement.phase in OPEN for statement in self._statements.values())
+        return {phase: live.count(phase) for phase in set(live)}, opened
 
     async def move_session(
         self, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
@@ -110,6 +120,13 @@ class MemoryStore:
         self._sessions[session] = wanted
         return wanted
 
+    async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
+        if session in self._sessions:
+            self._confs[session] = dict(conf)
+
+    async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
+        return self._confs.get(session, {})
+
     async def touch_session(self, session: SessionId, *, at: datetime) -> None:
         present = self._sessions.get(session)
         if present is not None:
@@ -148,11 +165,63 @@ class MemoryStore:
             return
         del self._sessions[session]
         del self._drivers[present.driver]
+        self._confs.pop(session, None)
+        self._jobs = {key: jobs for key, jobs in self._jobs.items() if key[0] != present.repl}
         self._statements = {
             key: statement
             for key, statement in self._statements.items()
             if statement.session != session
         }
+
+    # Activities
+
+    def _activity(self, session: Session) -> Activity:
+        return Activity(
+            session=session,
+            state=activity_state(session),
+            lakehouse_name=self._lakehouse_names.get(session.lakehouse, ""),
+            workspace_name=(
+                self._workspaces[session.workspace].name
+                if session.workspace in self._workspaces
+                else ""
+            ),
+        )
+
+    async def activities(self, query: ActivityQuery) -> Sequence[Activity]:
+        def is_wanted(one: Activity) -> bool:
+            session = one.session
+            created, ended = session.created_at, session.ended_at
+            after = query.after
+            return (
+                session.workspace in query.workspaces
+                and query.lakehouse in (None, session.lakehouse)
+                and (query.states is None or one.state in query.states)
+                and query.submitter in (None, session.submitter)
+                and (query.submitted_from is None or created >= query.submitted_from)
+                and (query.submitted_until is None or created <= query.submitted_until)
+                and (query.ended_from is None or (ended is not None and ended >= query.ended_from))
+                and (
+                    query.ended_until is None or (ended is not None and ended <= query.ended_until)
+                )
+                and (query.text is None or query.text.lower() in session.name.lower())
+                and (after is None or (created, session.id) < (after.created_at, after.id))
+            )
+
+        found = [one for one in map(self._activity, self._sessions.values()) if is_wanted(one)]
+        found.sort(key=lambda one: (one.session.created_at, one.session.id), reverse=True)
+        return found[: query.limit]
+
+    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
+        found = self._sessions.get(session)
+        return self._activity(found) if found and found.workspace == workspace else None
+
+    async def first_started_at(self, session: SessionId) -> datetime | None:
+        started = [
+            statement.started_at
+            for statement in self._statements.values()
+            if statement.session == session and statement.started_at is not None
+        ]
+        return min(started, default=None)
 
     # Statements
 
@@ -244,6 +313,13 @@ class MemoryStore:
         if present is not None and present.phase in ACTIVE:
             self._statements[repl, number] = dataclasses.replace(present, progress=value)
 
+    async def set_jobs(self, repl: ReplId, number: StatementNumber, jobs: StatementJobs) -> None:
+        if (repl, number) in self._statements:
+            self._jobs[repl, number] = jobs
+
+    async def jobs(self, repl: ReplId, number: StatementNumber) -> StatementJobs:
+        return self._jobs.get((repl, number), StatementJobs())
+
     # Catalog
 
     async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
@@ -255,6 +331,7 @@ class MemoryStore:
             return False
         self._lakehouses[lakehouse.id] = lakehouse
         self._databases.add(lakehouse.database)
+        self._lakehouse_names[lakehouse.id] = lakehouse.name
         return True
 
     def _is_taken(self, workspace: WorkspaceId, name: str, *, but: LakehouseId) -> bool:
@@ -271,6 +348,7 @@ class MemoryStore:
             return False
         changed = dataclasses.replace(present, name=name, description=description)
         self._lakehouses[lakehouse] = changed
+        self._lakehouse_names[lakehouse] = name
         return True
 
     async def delete_lakehouse(

@@ -1,15 +1,16 @@
 """A whole core over fakes: what unit tests of use cases and reconciler start from."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from fakes.clock import FakeClock
 from fakes.store import MemoryStore
 from livius.adapters.changes import LocalChanges
+from livius.adapters.metrics import Metrics
 from livius.domain.driver import DriverEnd
-from livius.domain.errors import LiviusError
+from livius.domain.errors import LiviusError, NotFound
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import (
     DriverId,
@@ -25,6 +26,7 @@ from livius.domain.ids import (
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.logs import LogFile
 from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
@@ -172,6 +174,39 @@ class ScriptedLauncher:
 
 
 @dataclass
+class MemoryLogs:
+    """Logs that are what the test says."""
+
+    clock: FakeClock
+    printed: dict[tuple[DriverId, str], bytes] = field(default_factory=dict)
+
+    async def files(self, driver: DriverId) -> Sequence[LogFile]:
+        now = self.clock.now()
+        return [
+            LogFile(name=name, size=len(text), created_at=now, changed_at=now)
+            for (owner, name), text in sorted(self.printed.items())
+            if owner == driver
+        ]
+
+    async def read(self, driver: DriverId, name: str, *, offset: int, size: int) -> bytes:
+        return self.printed.get((driver, name), b"")[offset : offset + size]
+
+
+@dataclass
+class ScriptedPages:
+    """Pages of Spark that say what the test says; ``asked`` is what they were asked."""
+
+    said: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+
+    async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
+        self.asked.append((ui_url, path, dict(query)))
+        if path not in self.said:
+            raise NotFound("SparkCoreItemNotFound", "Spark knows nothing of this.")
+        return self.said[path]
+
+
+@dataclass
 class RoomForAll:
     """Room for any session, unless a test has a real capacity asked."""
 
@@ -208,6 +243,8 @@ class World:
     lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
+    pages: ScriptedPages = field(default_factory=ScriptedPages)
+    metrics: Metrics = field(default_factory=Metrics)
     room: RoomForAll = field(default_factory=RoomForAll)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
@@ -216,6 +253,7 @@ class World:
 
     def __post_init__(self) -> None:
         now = self.clock.now()
+        self.logs = MemoryLogs(self.clock)
         self.workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=now)
         self.lakehouse = Lakehouse(
             id=LakehouseId(new_id()),
@@ -229,6 +267,9 @@ class World:
             lakehouses=self.lakehouses,
             outputs=self.outputs,
             links=self.links,
+            logs=self.logs,
+            pages=self.pages,
+            meter=self.metrics,
             clock=self.clock,
             capacity=self.room,
             changes=self.changes,
@@ -254,6 +295,7 @@ class World:
             links=self.links,
             changes=self.changes,
             clock=self.clock,
+            meter=self.metrics,
             patience=Patience(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
             born=self.clock.monotonic(),
         )

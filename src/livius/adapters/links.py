@@ -64,6 +64,10 @@ class LinkTable:
         link = self._links.get(driver)
         return link is not None and link.is_open
 
+    def __len__(self) -> int:
+        """Return how many links are open."""
+        return sum(link.is_open for link in self._links.values())
+
     def last_heard(self, driver: DriverId) -> float | None:
         """See the port."""
         return self._heard.get(driver)

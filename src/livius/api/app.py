@@ -9,14 +9,21 @@ from starlette.types import ASGIApp
 
 from livius.api.auth import Caller
 from livius.api.errors import add_error_handlers
-from livius.api.middleware import Edge
+from livius.api.middleware import Edge, Observe
 from livius.ports.identity import TokenVerifier
 
 
-def create_app(verifier: TokenVerifier, routers: Iterable[APIRouter], *, version: str) -> ASGIApp:
+def create_app(
+    verifier: TokenVerifier,
+    routers: Iterable[APIRouter],
+    *,
+    version: str,
+    observe: Observe = lambda _method, _route, _status, _seconds: None,
+) -> ASGIApp:
     """Put the routers behind one edge.
 
-    ``verifier`` proves callers; no route but the authority's and the health ones goes without.
+    ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
+    without. ``observe`` is told of each request.
     """
     app = FastAPI(
         title="Livius",
@@ -31,4 +38,4 @@ def create_app(verifier: TokenVerifier, routers: Iterable[APIRouter], *, version
     for router in routers:
         app.include_router(router)
     add_error_handlers(app)
-    return Edge(app)
+    return Edge(app, observe)

@@ -11,6 +11,8 @@ from livius.domain.identity import Principal
 from livius.ports.identity import TokenVerifier
 
 _SCHEME: Final = "bearer "
+CALLER: Final = "livius.caller"
+"""Where in a request's scope the verified caller stands."""
 
 
 class Caller:
@@ -37,7 +39,9 @@ class Caller:
 async def current(request: Request) -> Principal:
     """Return the caller, by the verifier that the application was made with."""
     caller: Caller = request.app.state.caller
-    return await caller(request)
+    principal = await caller(request)
+    request.scope[CALLER] = principal  # for the log
+    return principal
 
 
 CurrentCaller = Annotated[Principal, Depends(current)]

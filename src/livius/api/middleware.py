@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 from uuid import uuid4
@@ -15,6 +16,8 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from livius.api.auth import CALLER
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
@@ -26,6 +29,15 @@ _LIVYAPI: Final = re.compile(
 _COLLECTIONS: Final = {
     name.lower(): name for name in ("sessions", "batches", "highConcurrencySessions")
 }
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LOOKING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FAILED: Final = 400
+_NO_ROUTE: Final = "none"
+_LONGEST_PATH: Final = 300
+
+Observe = Callable[[str, str, int, float], None]
+"""Told of each request: method, template of the path, status, seconds."""
 
 _log = structlog.get_logger("livius.api")
 
@@ -62,8 +74,9 @@ def _call_it_json(scope: Scope) -> None:
 class Edge:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self._app = app
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -90,14 +103,31 @@ class Edge:
         try:
             await self._limited(scope, receive, send_with_id)
         finally:
-            _log.debug(
-                "request_handled",
-                request_id=identity,
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=round((time.perf_counter() - began) * 1000, 1),
-            )
+            self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count the request and log it: who, what, with which result, how long.
+
+        What changes something or fails is worth a line always, the questions of those who poll
+        only where somebody asks for that.
+        """
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = getattr(scope.get("route"), "path", _NO_ROUTE)
+        self._observe(method, route, status, seconds)
+        tell = _log.debug if method in _LOOKING and status < _FAILED else _log.info
+        caller = scope.get(CALLER)
+        tell(
+            "request_handled",
+            method=method,
+            route=route,
+            path=scope["path"][:_LONGEST_PATH],
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+            caller=caller.oid if caller else None,
+            caller_kind=caller.kind.value if caller else None,
+            client=caller.client_id if caller else None,
+            address=scope["client"][0] if scope.get("client") else None,
+        )
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body that is too large, whether it says so beforehand or not."""

@@ -6,9 +6,11 @@ import asyncio
 import ctypes
 import logging
 import sys
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import structlog
+from structlog.typing import Processor
 
 from livius.cli.console import fail, settings
 from livius.installation.home import AlreadyServing
@@ -27,7 +29,7 @@ def serve(*, keep_drivers: bool) -> int:
 
     chosen = settings()
     _return_freed_memory()
-    _log_to_stderr(chosen.log_level)
+    _log_to_stderr(chosen.log_level, chosen.log_format)
     try:
         ready = prepared(chosen)
         with ready.home.lock(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -50,15 +52,29 @@ def _return_freed_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
-def _log_to_stderr(level: str) -> None:
-    """Log lines as JSON, to be read by machines; people have `livius logs`."""
+def _log_to_stderr(level: str, form: str) -> None:
+    """Log lines as JSON, to be read by machines, or for people. Each has its request's id."""
+    from livius.api.middleware import request_id
+
+    def add_request_id(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if identity := request_id():
+            event["request_id"] = identity
+        return event
+
+    render: tuple[Processor, ...] = (
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    )
+    if form == "console":
+        render = (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]

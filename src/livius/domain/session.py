@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from livius.domain.errors import IllegalTransition
+from livius.domain.identity import PrincipalKind
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 
 
@@ -131,6 +132,7 @@ class Session:
     ``request`` is the create request as it came, for the echo; ``conf`` the caller's Spark conf
     after the policy; ``tags`` the caller's and ours. ``times`` holds the moment of the first
     entry into each phase. ``last_active_at`` is what the idle timeout counts from.
+    ``submitter_kind`` is None in records from before it was kept.
     """
 
     id: SessionId
@@ -158,6 +160,12 @@ class Session:
     spark_app_id: str | None = None
     ui_url: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    submitter_kind: PrincipalKind | None = None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """The moment at which it had ended."""
+        return self.times.get(self.phase, self.last_active_at) if self.phase in FINAL else None
 
     @property
     def accepts_statements(self) -> bool:

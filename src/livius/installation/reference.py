@@ -1,4 +1,4 @@
-"""The reference pages that are made from the code: settings and conf.
+"""The reference pages that are made from the code: settings, conf and metrics.
 
 ``python -m livius.installation.reference`` writes them anew, in a clone.
 """
@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
+from livius.adapters.metrics import Metrics
 from livius.domain.conf import (
     ENVIRONMENT_DETAILS,
     ENVIRONMENT_ID,
@@ -36,6 +37,27 @@ from livius.domain.conf_rules import (
 )
 from livius.settings import Settings
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
+
+
+def metrics_page() -> str:
+    """Return ``docs/reference/metrics.md``."""
+    lines = [
+        "# Metrics",
+        "",
+        "`/metrics` on the loopback http listener, in Prometheus's text format, without a token.",
+        "No label is a name, an id or an address. Histograms have `_bucket`, `_sum` and `_count`.",
+        "Made from the code; a test keeps it true.",
+        "",
+        "| metric | kind | labels | what it is |",
+        "|---|---|---|---|",
+    ]
+    for one in Metrics().described():
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{one.name}` | {one.kind} | {labels} | {one.what} |")
+    lines.append(
+        "| `livius_process_…` | gauge | | The process: processor time, memory, descriptors. |"
+    )
+    return "\n".join(lines) + "\n"
 
 
 def settings_page() -> str:
@@ -162,7 +184,11 @@ def _listed(words: Iterable[str]) -> str:
 
 def main() -> None:
     """Write the pages of the clone that is the working directory."""
-    for name, page in (("settings", settings_page()), ("conf", conf_page())):
+    for name, page in (
+        ("settings", settings_page()),
+        ("conf", conf_page()),
+        ("metrics", metrics_page()),
+    ):
         Path("docs", "reference", f"{name}.md").write_text(page, encoding="utf-8")
 
 

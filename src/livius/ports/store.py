@@ -7,11 +7,12 @@ can never both believe to have made the same step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from livius.domain.activity import Activity, ActivityState, Position
 from livius.domain.driver import Driver
 from livius.domain.ids import (
     DriverId,
@@ -22,6 +23,7 @@ from livius.domain.ids import (
     StatementNumber,
     WorkspaceId,
 )
+from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
@@ -67,6 +69,10 @@ class Sessions(Protocol):
         """Return every session that is not in a final phase."""
         ...
 
+    async def count_live(self) -> tuple[Mapping[str, int], int]:
+        """Return how many sessions are in each live phase, and how many statements are open."""
+        ...
+
     async def move_session(
         self, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
     ) -> Session | None:
@@ -98,6 +104,14 @@ class Sessions(Protocol):
         """
         ...
 
+    async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
+        """Keep the whole conf that a session's Spark runs with, in place of what was known."""
+        ...
+
+    async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
+        """Return that conf; empty until Spark has told it."""
+        ...
+
     async def touch_session(self, session: SessionId, *, at: datetime) -> None:
         """Note activity: the idle timeout counts from here."""
         ...
@@ -120,6 +134,46 @@ class Sessions(Protocol):
 
     async def remove_session(self, session: SessionId) -> None:
         """Delete an ended session with all that belongs to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityQuery:
+    """Which activities are wanted; None means any. All conditions hold together.
+
+    Moments are inclusive at both ends. ``text`` stands anywhere in the name, in whatever case.
+    ``after`` is the last activity that is not wanted any more.
+    """
+
+    workspaces: frozenset[WorkspaceId]
+    lakehouse: LakehouseId | None = None
+    states: frozenset[ActivityState] | None = None
+    submitter: PrincipalId | None = None
+    submitted_from: datetime | None = None
+    submitted_until: datetime | None = None
+    ended_from: datetime | None = None
+    ended_until: datetime | None = None
+    text: str | None = None
+    after: Position | None = None
+    limit: int
+
+
+class Activities(Protocol):
+    """Sessions as monitoring sees them: deleted ones too."""
+
+    async def activities(self, query: ActivityQuery) -> Sequence[Activity]:
+        """Return up to ``limit`` activities, newest first.
+
+        Stable while others are added: a page begins behind a position, never at a count.
+        """
+        ...
+
+    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
+        """Return one activity of a workspace."""
+        ...
+
+    async def first_started_at(self, session: SessionId) -> datetime | None:
+        """Return when the first of a session's statements began to run."""
         ...
 
 
@@ -174,6 +228,14 @@ class Statements(Protocol):
 
     async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
         """Note an open statement's progress; of a final one, nothing changes."""
+        ...
+
+    async def set_jobs(self, repl: ReplId, number: StatementNumber, jobs: StatementJobs) -> None:
+        """Keep a statement's Spark jobs, in place of those it had. Of no statement: nothing."""
+        ...
+
+    async def jobs(self, repl: ReplId, number: StatementNumber) -> StatementJobs:
+        """Return a statement's Spark jobs as they were last told."""
         ...
 
 
@@ -271,7 +333,7 @@ class Catalog(Protocol):
         ...
 
 
-class Store(Sessions, Statements, Catalog, Protocol):
+class Store(Sessions, Activities, Statements, Catalog, Protocol):
     """All records of one gateway."""
 
     async def ping(self) -> None:

@@ -8,20 +8,22 @@ the record, because a driver's folder follows from its id.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from livius.domain.activity import activity_state
 from livius.domain.driver import DriverEnd, hash_secret, new_secret
 from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
 from livius.domain.session import FINAL, EndCause, Event, Goal, Phase, Session
-from livius.domain.statement import Ending
+from livius.domain.statement import Ending, Statement
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius.ports.links import Links
+from livius.ports.meter import Meter
 from livius.ports.store import Store
 
 _LOOK_AT_START: Final = 0.2
@@ -50,6 +52,7 @@ class Reconciler:
     links: Links
     changes: Changes
     clock: Clock
+    meter: Meter
     patience: Patience
     born: float
 
@@ -184,8 +187,29 @@ class Reconciler:
         self.changes.notify(session.id)
         for statement in opened:
             self.changes.notify((statement.repl, statement.number))
+            if ended is not None:
+                self._note_abandoned(statement, ended.ended_at or session.created_at)
         if ended is not None:
-            _log.info("session_ended", session=session.id, phase=ended.phase, cause=cause)
+            state = activity_state(ended)
+            self.meter.session_ended(state)
+            lived = (ended.ended_at or ended.created_at) - ended.created_at
+            _log.info(
+                "session_ended",
+                session=session.id,
+                phase=ended.phase,
+                cause=cause,
+                result=state,
+                seconds=round(lived.total_seconds(), 3),
+            )
+
+    def _note_abandoned(self, statement: Statement, ended_at: datetime) -> None:
+        started = statement.started_at or ended_at
+        self.meter.statement_ended(
+            statement.kind,
+            "abandoned",
+            waited=started - statement.created_at,
+            ran=ended_at - started,
+        )
 
 
 def _explain(session: Session, end: DriverEnd) -> tuple[EndCause, str]:

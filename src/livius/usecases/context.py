@@ -10,6 +10,8 @@ from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
+from livius.ports.logs import DriverLogs, SparkPages
+from livius.ports.meter import Meter
 from livius.ports.outputs import Outputs
 from livius.ports.store import Store
 from livius.ports.wake import Wake
@@ -44,6 +46,9 @@ class Context:
     lakehouses: LakehouseFiles
     outputs: Outputs
     links: Links
+    logs: DriverLogs
+    pages: SparkPages
+    meter: Meter
     clock: Clock
     capacity: Capacity
     changes: Changes

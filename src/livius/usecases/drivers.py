@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Unauthenticated
+from livius.domain.identity import moment
 from livius.domain.ids import DriverId, StatementNumber
+from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.changes import Printed
 from livius.usecases.context import Context
-from livius.usecases.statements import pump_repl, send_run
+from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.wire import (
+    MOST_JOBS,
     PROTOCOL,
     Ack,
     Beat,
@@ -32,11 +36,19 @@ from livius_agent.wire import (
     Finished,
     FromAgent,
     Hello,
+    Job,
+    Jobs,
     Output,
     Progress,
     Ready,
+    Stage,
     Welcome,
 )
+
+_MOST_STAGES: Final = 50
+_LONGEST_WORD: Final = 200
+_MOST_CONF: Final = 2_000
+_LONGEST_VALUE: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -119,7 +131,7 @@ async def report(context: Context, session: Session, message: FromAgent) -> None
         Forbidden: the message is about somebody else's repl.
     """
     match message:
-        case Output() | Progress() | Finished():
+        case Output() | Progress() | Jobs() | Finished():
             if message.repl != session.repl:
                 raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
             await _report_statement(context, session, message)
@@ -137,22 +149,34 @@ async def report(context: Context, session: Session, message: FromAgent) -> None
 
 
 async def _ready(context: Context, session: Session, message: Ready) -> None:
-    await context.store.move_session(
+    now = context.clock.now()
+    moved = await context.store.move_session(
         session.id,
         SessionEvent.DRIVER_READY,
-        at=context.clock.now(),
-        last_active_at=context.clock.now(),
+        at=now,
+        last_active_at=now,
         spark_app_id=message.spark_app_id,
         ui_url=message.ui_url,
         versions=message.versions,
     )
+    await context.store.set_effective_conf(session.id, _conf(message))
+    if moved is not None:
+        took = now - session.created_at
+        context.meter.session_ready(took)
+        _log.info("session_ready", session=session.id, seconds=round(took.total_seconds(), 3))
     context.changes.notify(session.id)
     context.wake(session.id)
     await pump_repl(context, session.driver, session.repl)
 
 
+def _conf(message: Ready) -> dict[str, str]:
+    """Return the conf as told, but no more of it than any Spark has."""
+    pairs = list(message.conf.items())[:_MOST_CONF]
+    return {key[:_LONGEST_VALUE]: value[:_LONGEST_VALUE] for key, value in pairs}
+
+
 async def _report_statement(
-    context: Context, session: Session, message: Output | Progress | Finished
+    context: Context, session: Session, message: Output | Progress | Jobs | Finished
 ) -> None:
     number = StatementNumber(message.number)
     match message:
@@ -169,8 +193,47 @@ async def _report_statement(
         case Progress():
             share = min(1.0, max(0.0, message.value))
             await context.store.set_progress(session.repl, number, share)
+        case Jobs():
+            await context.store.set_jobs(session.repl, number, _jobs(message))
         case Finished():
             await _finished(context, session, number, message)
+
+
+def _jobs(message: Jobs) -> StatementJobs:
+    """Return what a driver says of its jobs, as much of it as an honest one would say."""
+    return StatementJobs(
+        total=max(message.total, len(message.jobs)),
+        jobs=tuple(_job(job) for job in message.jobs[-MOST_JOBS:]),
+    )
+
+
+def _job(job: Job) -> SparkJob:
+    return SparkJob(
+        id=job.id,
+        name=job.name[:_LONGEST_WORD],
+        status=job.status[:_LONGEST_WORD],
+        tasks=job.tasks,
+        done=job.done,
+        active=job.active,
+        failed=job.failed,
+        skipped=job.skipped,
+        started_at=moment(job.started),
+        ended_at=moment(job.ended),
+        stages=tuple(_stage(stage) for stage in job.stages[-_MOST_STAGES:]),
+    )
+
+
+def _stage(stage: Stage) -> SparkStage:
+    return SparkStage(
+        id=stage.id,
+        attempt=stage.attempt,
+        name=stage.name[:_LONGEST_WORD],
+        status=stage.status[:_LONGEST_WORD],
+        tasks=stage.tasks,
+        done=stage.done,
+        active=stage.active,
+        failed=stage.failed,
+    )
 
 
 async def _finished(
@@ -184,9 +247,11 @@ async def _finished(
         return
     ending = await _ending(context, session, number, message)
     event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
-    await context.store.move_statement(
+    moved = await context.store.move_statement(
         session.repl, number, event, at=context.clock.now(), ending=ending
     )
+    if moved is not None:
+        note_end(context.meter, moved, message.outcome)
     context.changes.notify((session.repl, number))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)

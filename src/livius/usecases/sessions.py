@@ -102,6 +102,7 @@ def _new_session(
         lakehouse=place.lakehouse.id,
         submitter=PrincipalId(caller.oid),
         submitter_name=caller.name,
+        submitter_kind=caller.kind,
         name=name or f"{place.lakehouse.name}_{session_id}",
         runtime=rules.default_runtime,
         conf=policed.conf,

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, ReplId, StatementNumber
+from livius.domain.jobs import StatementJobs
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import (
@@ -23,6 +26,7 @@ from livius.domain.statement import (
     cancelled_before_start,
 )
 from livius.ports.changes import Printed, Topic
+from livius.ports.meter import Meter
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
@@ -31,6 +35,8 @@ from livius_agent.wire import Cancel, Run
 DEFAULT_KIND: Final = Kind.PYSPARK
 _ALIASES: Final = {"scala": Kind.SPARK, "python": Kind.PYSPARK, "r": Kind.SPARKR}
 _INT32_MAX: Final = 2**31 - 1
+_log = structlog.get_logger(__name__)
+
 _UTF8_MASK: Final = 0b1100_0000
 _UTF8_CONTINUATION: Final = 0b1000_0000
 
@@ -188,8 +194,8 @@ async def get_statement(
                 await watch.changed(hold.total_seconds())
             found = await context.store.statement(session.repl, parsed)
     if found is None:
-        raise _no_statement(number)
-    return await _with_output(context, found, window)
+        raise no_statement(number)
+    return await with_output(context, found, window)
 
 
 async def list_statements(
@@ -206,10 +212,11 @@ async def list_statements(
     """
     session = await own_session(context, caller, path, to_run=True)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
-    return [await _with_head(context, statement) for statement in found], total
+    return [await with_head(context, statement) for statement in found], total
 
 
-async def _with_head(context: Context, found: Statement) -> StatementView:
+async def with_head(context: Context, found: Statement) -> StatementView:
+    """Return a statement with the beginning of its text, and its data where that is small."""
     if found.phase not in FINAL:
         return StatementView(found, "")
     size = context.rules.inline_bytes
@@ -217,7 +224,8 @@ async def _with_head(context: Context, found: Statement) -> StatementView:
     return StatementView(found, _whole_characters(raw), whole=len(raw) < size)
 
 
-async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
+async def with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
+    """Return a statement with all of its output, or a window of its text."""
     if window is None and found.phase not in FINAL:
         return StatementView(found, "")
     asked = window or Window()
@@ -240,6 +248,26 @@ def _whole_characters(raw: bytes) -> str:
     return raw[start:].decode("utf-8", errors="ignore")
 
 
+async def statement_jobs(
+    context: Context, caller: Principal, path: SessionPath, number: str
+) -> StatementJobs:
+    """Return the Spark jobs of a statement: as they run, and as they were when it had ended."""
+    session = await own_session(context, caller, path, to_run=True)
+    return await jobs_of_statement(context, session, number)
+
+
+async def jobs_of_statement(context: Context, session: Session, number: str) -> StatementJobs:
+    """Return what is known of a statement's Spark jobs; a look into the store, no more.
+
+    Raises:
+        NotFound: there is no such statement.
+    """
+    parsed = parse_number(number)
+    if await context.store.statement(session.repl, parsed) is None:
+        raise no_statement(number)
+    return await context.store.jobs(session.repl, parsed)
+
+
 async def cancel_statement(
     context: Context, caller: Principal, path: SessionPath, number: str
 ) -> None:
@@ -251,7 +279,7 @@ async def cancel_statement(
     parsed = parse_number(number)
     found = await context.store.statement(session.repl, parsed)
     if found is None:
-        raise _no_statement(number)
+        raise no_statement(number)
     moved = await context.store.move_statement(
         found.repl,
         found.number,
@@ -262,7 +290,25 @@ async def cancel_statement(
     if moved is not None and moved.phase is Phase.CANCELLING:
         context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
     elif moved is not None:
+        note_end(context.meter, moved, "cancelled")
         context.changes.notify((moved.repl, moved.number))
+
+
+def note_end(meter: Meter, statement: Statement, outcome: str) -> None:
+    """Count a statement that has just ended, and log it: what and how long, never its code."""
+    ended = statement.ended_at or statement.created_at
+    started = statement.started_at or ended
+    waited, ran = started - statement.created_at, ended - started
+    meter.statement_ended(statement.kind, outcome, waited=waited, ran=ran)
+    _log.info(
+        "statement_ended",
+        session=statement.session,
+        number=statement.number,
+        kind=statement.kind.value,
+        result=outcome,
+        waited=round(waited.total_seconds(), 3),
+        seconds=round(ran.total_seconds(), 3),
+    )
 
 
 def parse_number(number: str) -> StatementNumber:
@@ -273,10 +319,11 @@ def parse_number(number: str) -> StatementNumber:
     """
     if number.isascii() and number.isdecimal() and len(number) <= len(str(_INT32_MAX)):
         return StatementNumber(int(number))
-    raise _no_statement(number)
+    raise no_statement(number)
 
 
-def _no_statement(number: str) -> NotFound:
+def no_statement(number: str) -> NotFound:
+    """Return the error for a statement that is not there."""
     return NotFound(
         "StatementNotFound",
         f"There is no statement {number[:20]!r} in this session: they are numbered from 0.",

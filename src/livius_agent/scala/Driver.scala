@@ -83,6 +83,7 @@ final class Driver private (
     private[livius] val classDir: String,
     database: String
 ) {
+  private val watched     = Jobs.watch(context)
   private val repls       = new ConcurrentHashMap[String, Repl]
   private val opened      = new AtomicInteger
   private val initialConf = base.conf.getAll
@@ -123,6 +124,9 @@ final class Driver private (
     session
   }
 
+
+  /** See [[Jobs.describe]]. */
+  def jobs(group: String, most: Int, isLast: Boolean): String = watched.describe(group, most, isLast)
 
   /** Completed tasks over all tasks of the group's jobs; -1 if it had none. */
   def progress(group: String): Double = {

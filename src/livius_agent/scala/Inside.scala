@@ -1,6 +1,12 @@
 // The package is Spark's, because what is asked for here is visible only from within it.
 package org.apache.spark.sql.livius
 
+import java.util.concurrent.TimeoutException
+
+import scala.util.Try
+
+import com.fasterxml.jackson.databind.ObjectMapper
+
 import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.sql.{Dataset, SparkSession}
 import org.apache.spark.sql.classic
@@ -22,6 +28,31 @@ object Inside {
       stage <- job.stageIds.toSeq.flatMap(context.statusTracker.getStageInfo(_)) if stage.numActiveTasks > 0
       task  <- context.statusStore.taskList(stage.stageId, stage.currentAttemptId, Int.MaxValue) if task.status == "RUNNING"
     } yield task.taskId
+
+  /** Waits until Spark has taken note of what has happened, for a bounded moment. */
+  def settle(context: SparkContext): Unit =
+    try context.listenerBus.waitUntilEmpty(SettlesWithin) catch { case _: TimeoutException => }
+
+  /** A Spark job with its stages, as JSON; nothing once Spark has forgotten it. */
+  def job(context: SparkContext, id: Int): Option[String] = Try(context.statusStore.job(id)).toOption.map { job =>
+    val json   = mapper.createObjectNode
+    val stages = json.putArray("stages")
+    json.put("id", id).put("name", job.name.take(LongestName)).put("status", job.status.toString)
+    job.submissionTime.foreach(at => json.put("started", at.getTime / 1000.0))
+    job.completionTime.foreach(at => json.put("ended", at.getTime / 1000.0))
+    json.put("tasks", job.numTasks).put("done", job.numCompletedTasks).put("active", job.numActiveTasks)
+    json.put("failed", job.numFailedTasks).put("skipped", job.numSkippedTasks)
+    for (stage <- job.stageIds.sorted.takeRight(MostStages).flatMap(id => Try(context.statusStore.lastStageAttempt(id)).toOption))
+      stages.addObject.put("id", stage.stageId).put("attempt", stage.attemptId).put("name", stage.name.take(LongestName))
+        .put("status", stage.status.toString).put("tasks", stage.numTasks).put("done", stage.numCompleteTasks)
+        .put("active", stage.numActiveTasks).put("failed", stage.numFailedTasks)
+    json.toString
+  }
+
+  private val mapper        = new ObjectMapper
+  private val SettlesWithin = 500L
+  private val LongestName   = 200
+  private val MostStages    = 50
 
   /** The conf for display, without its secrets. */
   def redacted(conf: SparkConf): Map[String, String] = Utils.redact(conf, conf.getAll.toSeq).toMap

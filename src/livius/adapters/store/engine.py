@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -35,6 +36,8 @@ class Transactions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.observe: Callable[[float, float], None] = lambda _waited, _worked: None
+        """Told of each transaction, in its thread: seconds that it waited, and that it took."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
@@ -42,7 +45,8 @@ class Transactions:
 
         A caller that is cancelled doesn't take the transaction back: it commits all the same.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._run, work, time.perf_counter())
 
     async def execute(self, query: Executable) -> None:
         """Run one statement in a transaction of its own."""
@@ -52,7 +56,8 @@ class Transactions:
 
         await self.run(work)
 
-    def _run(self, work: Callable[[Connection], Result]) -> Result:
+    def _run(self, work: Callable[[Connection], Result], asked_at: float) -> Result:
+        began = time.perf_counter()
         try:
             with self._engine.begin() as connection:
                 return work(connection)
@@ -65,6 +70,8 @@ class Transactions:
                     retry_after=_RETRY_AFTER,
                 ) from error
             raise
+        finally:
+            self.observe(began - asked_at, time.perf_counter() - began)
 
     def close(self) -> None:
         """Finish what is queued, then close the connections."""

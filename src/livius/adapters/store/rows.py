@@ -9,7 +9,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from livius.domain.activity import activity_state
 from livius.domain.driver import Driver
+from livius.domain.identity import PrincipalKind
+from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Phase as SessionPhase
@@ -20,7 +23,12 @@ from livius.domain.statement import Phase as StatementPhase
 def session_row(session: Session) -> dict[str, Any]:
     """Return the column values of a session."""
     values = {entry.name: getattr(session, entry.name) for entry in dataclasses.fields(session)}
-    return encode_session(values)
+    return encode_session(values) | listed(session)
+
+
+def listed(session: Session) -> dict[str, Any]:
+    """Return the columns that are made of the others, for lists."""
+    return {"state": activity_state(session), "ended_at": session.ended_at}
 
 
 def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,8 +48,15 @@ def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def session_of(row: Row[Any]) -> Session:
     """Return the session in a row."""
-    values = row._asdict()
+    return session_from(row._asdict())
+
+
+def session_from(values: dict[str, Any]) -> Session:
+    """Return the session in the columns of a row, which are used up."""
     values["idle_timeout"] = timedelta(seconds=values.pop("idle_seconds"))
+    del values["state"], values["ended_at"]
+    kind = values["submitter_kind"]
+    values["submitter_kind"] = PrincipalKind(kind) if kind else None
     values["times"] = {
         SessionPhase(phase): datetime.fromisoformat(at) for phase, at in values["times"].items()
     }
@@ -72,6 +87,31 @@ def statement_row(statement: Statement) -> dict[str, Any]:
 def ending_row(ending: Ending | None) -> dict[str, Any] | None:
     """Return an ending as JSON."""
     return None if ending is None else dataclasses.asdict(ending)
+
+
+def jobs_row(jobs: StatementJobs) -> dict[str, Any]:
+    """Return a statement's jobs as JSON."""
+    row = dataclasses.asdict(jobs)
+    for job in row["jobs"]:
+        for name in ("started_at", "ended_at"):
+            job[name] = job[name].isoformat() if job[name] else None
+    return row
+
+
+def jobs_of(row: Mapping[str, Any] | None) -> StatementJobs:
+    """Return a statement's jobs from JSON; None stands for none."""
+    if row is None:
+        return StatementJobs()
+    return StatementJobs(total=row["total"], jobs=tuple(_job(job) for job in row["jobs"]))
+
+
+def _job(values: Mapping[str, Any]) -> SparkJob:
+    moments = {
+        name: datetime.fromisoformat(values[name]) if values[name] else None
+        for name in ("started_at", "ended_at")
+    }
+    stages = tuple(SparkStage(**stage) for stage in values["stages"])
+    return SparkJob(**{**values, **moments, "stages": stages})
 
 
 def driver_of(row: Row[Any]) -> Driver:

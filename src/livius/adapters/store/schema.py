@@ -108,6 +108,8 @@ ROLES: Final = Table(
     _one_of("role", Role),
 )
 
+_LISTED: Final = ("created_at", "id", "state", "submitter", "ended_at")
+
 SESSIONS: Final = Table(
     "sessions",
     METADATA,
@@ -136,9 +138,15 @@ SESSIONS: Final = Table(
     Column("spark_app_id", Text),
     Column("ui_url", Text),
     Column("versions", JSON, nullable=False),
+    Column("submitter_kind", String(16)),
+    # What lists are filtered by: made of the other columns, in the same transaction.
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("ended_at", Moment),
     _one_of("goal", Goal),
     _one_of("phase", SessionPhase),
-    Index(None, "lakehouse", "created_at"),
+    # A page of activities is found in one of these alone, whatever the filter.
+    Index("ix_sessions_of_workspace", "workspace", *_LISTED),
+    Index("ix_sessions_of_lakehouse", "lakehouse", *_LISTED),
     Index(None, "phase"),
     UniqueConstraint("driver"),
     UniqueConstraint("repl"),
@@ -173,6 +181,23 @@ STATEMENTS: Final = Table(
     _one_of("kind", Kind),
     _one_of("phase", StatementPhase),
     Index(None, "driver", "phase"),
+)
+
+STATEMENT_JOBS: Final = Table(
+    "statement_jobs",
+    METADATA,
+    Column("repl", GUID, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("jobs", JSON, nullable=False),
+)
+
+# Not a column of the session: every request reads that record.
+EFFECTIVE_CONFS: Final = Table(
+    "effective_confs",
+    METADATA,
+    Column("session", GUID, ForeignKey("sessions.id"), primary_key=True),
+    Column("conf", JSON, nullable=False),
 )
 
 # At most one statement occupies a repl: the database says so too.

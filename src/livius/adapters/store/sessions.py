@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,10 +14,17 @@ from livius.adapters.store.rows import (
     driver_of,
     encode_session,
     ending_row,
+    listed,
     session_of,
     session_row,
 )
-from livius.adapters.store.schema import DRIVERS, SESSIONS, STATEMENTS
+from livius.adapters.store.schema import (
+    DRIVERS,
+    EFFECTIVE_CONFS,
+    SESSIONS,
+    STATEMENT_JOBS,
+    STATEMENTS,
+)
 from livius.domain.driver import Driver
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
 from livius.domain.session import FINAL, LIVE, Event, Goal, Phase, Session, sources
@@ -93,6 +101,27 @@ class SqlSessions:
         query = select(SESSIONS.c.id).where(SESSIONS.c.phase.in_(LIVE))
         return await self._transactions.run(lambda connection: _ids(connection, query))
 
+    async def count_live(self) -> tuple[Mapping[str, int], int]:
+        """See the port."""
+        phases = (
+            select(SESSIONS.c.phase, func.count().label("number"))
+            .where(SESSIONS.c.phase.in_(LIVE))
+            .group_by(SESSIONS.c.phase)
+        )
+        # Only a live session has open statements.
+        opened = (
+            select(func.count())
+            .select_from(STATEMENTS)
+            .join(SESSIONS, STATEMENTS.c.driver == SESSIONS.c.driver)
+            .where(SESSIONS.c.phase.in_(LIVE), STATEMENTS.c.phase.in_(OPEN))
+        )
+
+        def work(connection: Connection) -> tuple[Mapping[str, int], int]:
+            counts = {row.phase: row.number for row in connection.execute(phases)}
+            return counts, connection.execute(opened).scalar_one()
+
+        return await self._transactions.run(work)
+
     async def move_session(
         self, session: SessionId, event: Event, *, at: datetime, **changes: Any
     ) -> Session | None:
@@ -153,6 +182,27 @@ class SqlSessions:
 
         return await self._transactions.run(work)
 
+    async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
+        """See the port."""
+
+        def work(connection: Connection) -> None:
+            if find_session(connection, session) is None:
+                return
+            connection.execute(delete(EFFECTIVE_CONFS).where(EFFECTIVE_CONFS.c.session == session))
+            connection.execute(insert(EFFECTIVE_CONFS).values(session=session, conf=dict(conf)))
+
+        await self._transactions.run(work)
+
+    async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
+        """See the port."""
+        query = select(EFFECTIVE_CONFS.c.conf).where(EFFECTIVE_CONFS.c.session == session)
+
+        def work(connection: Connection) -> Mapping[str, str]:
+            found: Mapping[str, str] | None = connection.execute(query).scalar()
+            return found or {}
+
+        return await self._transactions.run(work)
+
     async def touch_session(self, session: SessionId, *, at: datetime) -> None:
         """See the port."""
         query = update(SESSIONS).where(SESSIONS.c.id == session).values(last_active_at=at)
@@ -208,8 +258,8 @@ class SqlSessions:
             present = find_session(connection, session)
             if present is None or present.phase not in FINAL:
                 return
-            connection.execute(delete(STATEMENTS).where(STATEMENTS.c.session == session))
-            connection.execute(delete(DRIVERS).where(DRIVERS.c.session == session))
+            for table in (STATEMENT_JOBS, EFFECTIVE_CONFS, STATEMENTS, DRIVERS):
+                connection.execute(delete(table).where(table.c.session == session))
             connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session))
 
         await self._transactions.run(work)
@@ -223,10 +273,11 @@ def find_session(connection: Connection, session: SessionId) -> Session | None:
 
 def _update(connection: Connection, present: Session, **changes: Any) -> Session | None:
     """Write the changes if the phase is still the one that was read."""
+    values = encode_session(changes) | listed(dataclasses.replace(present, **changes))
     row = connection.execute(
         update(SESSIONS)
         .where(SESSIONS.c.id == present.id, SESSIONS.c.phase == present.phase)
-        .values(encode_session(changes))
+        .values(values)
         .returning(SESSIONS)
     ).first()
     return session_of(row) if row else None

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from livius.adapters.store.engine import Transactions
-from livius.adapters.store.rows import ending_row, statement_of, statement_row
-from livius.adapters.store.schema import SESSIONS, STATEMENTS
+from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
+from livius.adapters.store.schema import SESSIONS, STATEMENT_JOBS, STATEMENTS
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
+from livius.domain.jobs import StatementJobs
 from livius.domain.session import ACCEPTING, Goal
 from livius.domain.statement import ACTIVE, FINAL, OPEN, Ending, Event, Phase, Statement, sources
 from livius.ports.store import NewStatement
@@ -149,6 +150,34 @@ class SqlStatements:
             .values(progress=value)
         )
         await self._transactions.execute(query)
+
+    async def set_jobs(self, repl: ReplId, number: StatementNumber, jobs: StatementJobs) -> None:
+        """See the port."""
+        key = (STATEMENT_JOBS.c.repl == repl, STATEMENT_JOBS.c.number == number)
+
+        def work(connection: Connection) -> None:
+            statement = _find(connection, repl, number)
+            if statement is None:
+                return
+            connection.execute(delete(STATEMENT_JOBS).where(*key))
+            connection.execute(
+                insert(STATEMENT_JOBS).values(
+                    repl=repl, number=number, session=statement.session, jobs=jobs_row(jobs)
+                )
+            )
+
+        await self._transactions.run(work)
+
+    async def jobs(self, repl: ReplId, number: StatementNumber) -> StatementJobs:
+        """See the port."""
+        query = select(STATEMENT_JOBS.c.jobs).where(
+            STATEMENT_JOBS.c.repl == repl, STATEMENT_JOBS.c.number == number
+        )
+
+        def work(connection: Connection) -> StatementJobs:
+            return jobs_of(connection.execute(query).scalar())
+
+        return await self._transactions.run(work)
 
 
 def _find(connection: Connection, repl: ReplId, number: StatementNumber) -> Statement | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from livius.adapters.store.activities import SqlActivities
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
@@ -11,7 +12,7 @@ from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
 
 
-class SqlStore(SqlSessions, SqlStatements, SqlCatalog, SqlIdentity):
+class SqlStore(SqlSessions, SqlActivities, SqlStatements, SqlCatalog, SqlIdentity):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 
     def __init__(self, transactions: Transactions) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from livius.api.fabric import catalog, routes
+from livius.api.fabric import applications, catalog, livy_sessions, routes
 from livius.usecases.context import Context
 
 
 def router(context: Context) -> APIRouter:
     """Return all routes of the dialect over one core."""
-    both = APIRouter()
-    both.include_router(routes.router(context))
-    both.include_router(catalog.router(context))
-    return both
+    every = APIRouter()
+    for module in (routes, livy_sessions, applications, catalog):
+        every.include_router(module.router(context))
+    return every
 
 
 __all__ = ["router"]

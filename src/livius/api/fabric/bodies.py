@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from livius.api.fabric.states import session_state, statement_state
+from livius.domain.jobs import SparkJob, StatementJobs
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import FINAL, Statement
 from livius.domain.statement import Phase as StatementPhase
@@ -22,7 +23,7 @@ def session_body(view: SessionView) -> dict[str, Any]:
     session = view.session
     words = session_state(session, busy=view.busy)
     times = session.times
-    ended = _ended_at(session)
+    ended = session.ended_at
     body: dict[str, Any] = {
         "id": session.id,
         "name": session.name,
@@ -105,11 +106,6 @@ def _errors(session: Session, result: str) -> list[dict[str, str]]:
     ]
 
 
-def _ended_at(session: Session) -> datetime | None:
-    ends = (Phase.STOPPED, Phase.FAILED, Phase.DIED)
-    return next((session.times[phase] for phase in ends if phase in session.times), None)
-
-
 def activity_body(view: SessionView) -> dict[str, Any]:
     """Return one session as an item of a list, where its state is called ``livyState``.
 
@@ -129,7 +125,7 @@ def activity_body(view: SessionView) -> dict[str, Any]:
             "submitterName": session.submitter_name,
             "submittedAt": _text(session.created_at),
             "startedAt": _text(session.times.get(Phase.READY)),
-            "endedAt": _text(_ended_at(session)),
+            "endedAt": _text(session.ended_at),
             "schedulerState": words.scheduler,
             "pluginState": words.plugin,
             "livyState": words.state,
@@ -207,6 +203,41 @@ def _ok(statement: Statement, data: dict[str, Any]) -> dict[str, Any]:
 def statements_body(views: Sequence[StatementView], *, total: int) -> dict[str, Any]:
     """Return a page of a session's statements."""
     return {"statements": [statement_body(view) for view in views], "total_statements": total}
+
+
+def jobs_body(found: StatementJobs) -> dict[str, Any]:
+    """Return a statement's Spark jobs, with Spark's REST API's own names."""
+    return {"jobs": [_job(job) for job in found.jobs], "total_jobs": found.total}
+
+
+def _job(job: SparkJob) -> dict[str, Any]:
+    return _present(
+        {
+            "jobId": job.id,
+            "name": job.name,
+            "status": job.status,
+            "submissionTime": _text(job.started_at),
+            "completionTime": _text(job.ended_at),
+            "numTasks": job.tasks,
+            "numCompletedTasks": job.done,
+            "numActiveTasks": job.active,
+            "numFailedTasks": job.failed,
+            "numSkippedTasks": job.skipped,
+            "stages": [
+                {
+                    "stageId": stage.id,
+                    "attemptId": stage.attempt,
+                    "name": stage.name,
+                    "status": stage.status,
+                    "numTasks": stage.tasks,
+                    "numCompleteTasks": stage.done,
+                    "numActiveTasks": stage.active,
+                    "numFailedTasks": stage.failed,
+                }
+                for stage in job.stages
+            ],
+        }
+    )
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:

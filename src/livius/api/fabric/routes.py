@@ -13,6 +13,7 @@ from livius.api.auth import current
 from livius.api.errors import envelope
 from livius.api.fabric.bodies import (
     activities_body,
+    jobs_body,
     session_body,
     statement_body,
     statements_body,
@@ -192,6 +193,15 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             ),
         )
         return JSONResponse(statement_body(view))
+
+    @routes.get(base + "/{number}/jobs")
+    async def jobs(here: Here, session: Id, number: Id) -> Response:
+        """Return the statement's Spark jobs and their stages, while it runs and afterwards.
+
+        Fabric has no such endpoint.
+        """
+        found = await statements.statement_jobs(context, here.caller, here.session(session), number)
+        return JSONResponse(jobs_body(found))
 
     @routes.post(base + "/{number}/cancel")
     async def cancel(

@@ -1,0 +1,62 @@
+"""Drivers' logs as files in their folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from livius.domain.ids import DriverId
+from livius.ports.logs import LogFile
+from livius_agent.spec import STDERR, STDOUT
+
+_FILES: Final = {"stdout": STDOUT, "stderr": STDERR}
+
+
+class FileDriverLogs:
+    """Implements `livius.ports.logs.DriverLogs`. ``drivers`` holds the drivers' folders."""
+
+    def __init__(self, drivers: Path) -> None:
+        self._drivers = drivers
+
+    async def files(self, driver: DriverId) -> Sequence[LogFile]:
+        """See the port."""
+        return await asyncio.to_thread(self._files, driver)
+
+    def _files(self, driver: DriverId) -> Sequence[LogFile]:
+        found = []
+        for name, file in sorted(_FILES.items()):
+            path = self._drivers / driver / file
+            try:
+                stat = path.stat()
+                # The folder is as old as the driver; the time of a file's birth is not portable.
+                born = path.parent.stat().st_ctime
+            except FileNotFoundError:
+                continue
+            found.append(
+                LogFile(
+                    name=name,
+                    size=stat.st_size,
+                    created_at=datetime.fromtimestamp(min(born, stat.st_mtime), UTC),
+                    changed_at=datetime.fromtimestamp(stat.st_mtime, UTC),
+                )
+            )
+        return found
+
+    async def read(self, driver: DriverId, name: str, *, offset: int, size: int) -> bytes:
+        """See the port."""
+        file = _FILES.get(name)
+        if file is None:
+            return b""
+        return await asyncio.to_thread(_read, self._drivers / driver / file, offset, size)
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+    except FileNotFoundError:
+        return b""

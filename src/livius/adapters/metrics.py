@@ -1,0 +1,159 @@
+"""Metrics for Prometheus. Labels come from short lists: no id, name or address is ever one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from livius.domain.statement import Kind
+
+_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LONG_SECONDS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
+_STORE_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5)
+_LAG_EVERY: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as the reference page shows it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    what: str
+
+
+class Metrics:
+    """All metrics of one gateway; implements `livius.ports.meter.Meter`."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        ProcessCollector(namespace="livius", registry=registry)
+        self.requests = Histogram(
+            "livius_request_seconds",
+            "Requests by the template of their path, with the time that they were held.",
+            ("method", "route", "status"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.sessions = Gauge(
+            "livius_sessions", "Live sessions by phase.", ("phase",), registry=registry
+        )
+        self.sessions_ended = Counter(
+            "livius_sessions_ended", "Sessions by the state that they ended in.", ("state",),
+            registry=registry,
+        )  # fmt: skip
+        self.driver_start = Histogram(
+            "livius_session_start_seconds",
+            "From the request for a session until it takes statements.",
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.statements_open = Gauge(
+            "livius_statements_open", "Statements that wait or run.", registry=registry
+        )
+        self.statement_wait = Histogram(
+            "livius_statement_wait_seconds",
+            "From a statement's arrival until it runs, by kind.",
+            ("kind",),
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.statement_run = Histogram(
+            "livius_statement_run_seconds",
+            "From a statement's start until its end, by kind and outcome.",
+            ("kind", "outcome"),
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.held = Gauge("livius_requests_held", "Requests that are held.", registry=registry)
+        self.links = Gauge("livius_links", "Open links to drivers.", registry=registry)
+        self.store_wait = Histogram(
+            "livius_store_wait_seconds",
+            "How long transactions wait for their turn.",
+            buckets=_STORE_SECONDS,
+            registry=registry,
+        )
+        self.store_work = Histogram(
+            "livius_store_transaction_seconds",
+            "How long transactions take.",
+            buckets=_STORE_SECONDS,
+            registry=registry,
+        )
+        self.lag = Histogram(
+            "livius_event_loop_lag_seconds",
+            "By how much the event loop is late, looked at twice a second.",
+            buckets=_STORE_SECONDS,
+            registry=registry,
+        )
+
+    def described(self) -> Sequence[Described]:
+        """Return what there is, for the reference page; the process's own are left out."""
+        found = []
+        for metric in vars(self).values():
+            if isinstance(metric, Counter | Gauge | Histogram):
+                [family] = metric.describe()
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                labels = tuple(metric._labelnames)  # noqa: SLF001 - told nowhere else
+                found.append(Described(name, family.type, labels, family.documentation))
+        return found
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def request_handled(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Note a request. ``route`` is a template, never a path."""
+        self.requests.labels(method, route, str(status)).observe(seconds)
+
+    def transaction(self, waited: float, worked: float) -> None:
+        """Note a transaction of the store."""
+        self.store_wait.observe(waited)
+        self.store_work.observe(worked)
+
+    def statement_ended(
+        self, kind: Kind, outcome: str, *, waited: timedelta, ran: timedelta
+    ) -> None:
+        """See the port."""
+        self.statement_wait.labels(kind.value).observe(max(0.0, waited.total_seconds()))
+        self.statement_run.labels(kind.value, outcome).observe(max(0.0, ran.total_seconds()))
+
+    def session_ready(self, took: timedelta) -> None:
+        """See the port."""
+        self.driver_start.observe(max(0.0, took.total_seconds()))
+
+    def session_ended(self, state: str) -> None:
+        """See the port."""
+        self.sessions_ended.labels(state).inc()
+
+    def set_present(
+        self, *, sessions: Mapping[str, int], statements: int, held: int, links: int
+    ) -> None:
+        """Note how many there are of what comes and goes."""
+        self.sessions.clear()
+        for phase, number in sessions.items():
+            self.sessions.labels(phase).set(number)
+        self.statements_open.set(statements)
+        self.held.set(held)
+        self.links.set(links)
+
+    async def watch_loop(self) -> None:
+        """Measure how late the event loop is, until cancelled."""
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(_LAG_EVERY)
+            self.lag.observe(max(0.0, time.perf_counter() - before - _LAG_EVERY))

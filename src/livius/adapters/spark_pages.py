@@ -1,0 +1,84 @@
+"""Spark's REST API, asked over HTTP.
+
+A driver runs its user's code and names the address itself, so little is believed: nothing but
+loopback is asked, without credentials, without following anywhere, for a bounded time and size.
+What is reached so, the driver could reach by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import httpx
+import structlog
+
+from livius.domain.errors import NotFound, Unavailable
+
+_LARGEST: Final = 16 * 1024 * 1024
+_LONGEST: Final = 60.0
+_RETRY_AFTER: Final = timedelta(seconds=5)
+
+_log = structlog.get_logger(__name__)
+
+
+class HttpSparkPages:
+    """Implements `livius.ports.logs.SparkPages`. ``within`` is the deadline of one question.
+
+    The first one to a driver takes seconds: Spark sets its REST up when it is asked.
+    """
+
+    def __init__(self, *, within: timedelta = timedelta(seconds=30)) -> None:
+        self._within = within.total_seconds()
+
+    async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
+        """See the port."""
+        url = _address(ui_url).copy_with(path=f"/api/v1/applications/{path}", query=None)
+        try:
+            async with asyncio.timeout(self._within):
+                return await _fetch(url, query)
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log.warning("spark_pages_failed", url=str(url), reason=repr(error))
+            raise _unavailable("does not answer now") from error
+
+
+def _address(ui_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(ui_url)
+        if url.host == "localhost":
+            url = url.copy_with(host="127.0.0.1")
+        if url.scheme == "http" and url.port and ipaddress.ip_address(url.host).is_loopback:
+            return url
+    except (httpx.InvalidURL, ValueError, TypeError):
+        pass
+    raise _unavailable("has no pages that this server can reach")
+
+
+async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
+    # A client for each question: drivers come and go, and none shares a connection with another.
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(_LONGEST)) as client,
+        client.stream("GET", url, params=dict(query)) as answer,
+    ):
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound("SparkCoreItemNotFound", "Spark knows nothing of this name or id.")
+        kind = answer.headers.get("content-type", "")
+        if answer.status_code != httpx.codes.OK or not kind.startswith("application/json"):
+            raise _unavailable(f"answered {answer.status_code}")
+        body = bytearray()
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > _LARGEST:
+                raise _unavailable(f"has more than {_LARGEST // 2**20} MB to say: ask for less")
+        return bytes(body)
+
+
+def _unavailable(what: str) -> Unavailable:
+    return Unavailable(
+        "SparkCoreUnexpectedException",
+        f"The session's Spark driver {what}.",
+        retry_after=_RETRY_AFTER,
+    )

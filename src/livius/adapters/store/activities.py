@@ -1,0 +1,118 @@
+"""Activities, in SQL: a page is found in an index alone, then its few rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    or_,
+    select,
+)
+
+from livius.adapters.store.engine import Transactions
+from livius.adapters.store.rows import session_from
+from livius.adapters.store.schema import (
+    DELETED_LAKEHOUSES,
+    LAKEHOUSES,
+    SESSIONS,
+    STATEMENTS,
+    WORKSPACES,
+)
+from livius.domain.activity import Activity, activity_state
+from livius.domain.ids import SessionId, WorkspaceId
+from livius.ports.store import ActivityQuery
+
+_LAKEHOUSE_NAME = func.coalesce(LAKEHOUSES.c.name, DELETED_LAKEHOUSES.c.name, "")
+_NAMED = (
+    select(
+        SESSIONS,
+        _LAKEHOUSE_NAME.label("lakehouse_name"),
+        func.coalesce(WORKSPACES.c.name, "").label("workspace_name"),
+    )
+    .outerjoin(LAKEHOUSES, LAKEHOUSES.c.id == SESSIONS.c.lakehouse)
+    .outerjoin(DELETED_LAKEHOUSES, DELETED_LAKEHOUSES.c.id == SESSIONS.c.lakehouse)
+    .outerjoin(WORKSPACES, WORKSPACES.c.id == SESSIONS.c.workspace)
+)
+_ONE = _NAMED.where(
+    SESSIONS.c.workspace == bindparam("workspace"), SESSIONS.c.id == bindparam("session")
+)
+_NEWEST_FIRST = (SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc())
+
+
+class SqlActivities:
+    """Implements `livius.ports.store.Activities`."""
+
+    _transactions: Transactions
+
+    async def activities(self, query: ActivityQuery) -> Sequence[Activity]:
+        """See the port."""
+        page = (
+            select(SESSIONS.c.id)
+            .where(*_conditions(query))
+            .order_by(*_NEWEST_FIRST)
+            .limit(query.limit)
+        )
+        rows = _NAMED.where(SESSIONS.c.id.in_(page)).order_by(*_NEWEST_FIRST)
+        return await self._transactions.run(lambda connection: _all(connection, rows))
+
+    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
+        """See the port."""
+
+        def work(connection: Connection) -> Activity | None:
+            row = connection.execute(_ONE, {"workspace": workspace, "session": session}).first()
+            return _activity(row._asdict()) if row else None
+
+        return await self._transactions.run(work)
+
+    async def first_started_at(self, session: SessionId) -> datetime | None:
+        """See the port."""
+        query = select(func.min(STATEMENTS.c.started_at)).where(STATEMENTS.c.session == session)
+
+        def work(connection: Connection) -> datetime | None:
+            found: datetime | None = connection.execute(query).scalar()
+            return found
+
+        return await self._transactions.run(work)
+
+
+def _conditions(query: ActivityQuery) -> Iterator[ColumnElement[bool]]:
+    column = SESSIONS.c
+    if query.lakehouse is not None:
+        yield column.lakehouse == query.lakehouse
+    yield column.workspace.in_(sorted(query.workspaces))
+    if query.states is not None:
+        yield column.state.in_(sorted(query.states))
+    if query.submitter is not None:
+        yield column.submitter == query.submitter
+    for bound, moment in (
+        (column.created_at.__ge__, query.submitted_from),
+        (column.created_at.__le__, query.submitted_until),
+        (column.ended_at.__ge__, query.ended_from),
+        (column.ended_at.__le__, query.ended_until),
+    ):
+        if moment is not None:
+            yield bound(moment)
+    if query.text is not None:
+        yield column.name.icontains(query.text, autoescape=True)
+    if query.after is not None:
+        after = query.after
+        # Not a row value alone: with the first condition SQLite starts in the middle of the index.
+        yield column.created_at <= after.created_at
+        yield or_(column.created_at < after.created_at, column.id < after.id)
+
+
+def _all(connection: Connection, query: Select[Any]) -> Sequence[Activity]:
+    return [_activity(row._asdict()) for row in connection.execute(query)]
+
+
+def _activity(values: dict[str, Any]) -> Activity:
+    names = {name: values.pop(name) for name in ("lakehouse_name", "workspace_name")}
+    session = session_from(values)
+    return Activity(session=session, state=activity_state(session), **names)

@@ -1,0 +1,45 @@
+"""What drivers printed, and what Spark says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from livius.domain.ids import DriverId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFile:
+    """A log. ``name`` is ``stdout`` or ``stderr``; ``size`` is in bytes."""
+
+    name: str
+    size: int
+    created_at: datetime
+    changed_at: datetime
+
+
+class DriverLogs(Protocol):
+    """The logs of drivers, ended ones too, until the retention ends."""
+
+    async def files(self, driver: DriverId) -> Sequence[LogFile]:
+        """Return a driver's logs by name; none where it never printed or is past keeping."""
+        ...
+
+    async def read(self, driver: DriverId, name: str, *, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from the offset; none beyond the end or of no log."""
+        ...
+
+
+class SparkPages(Protocol):
+    """Spark's own REST API of running drivers. What it says is the driver's word, no more."""
+
+    async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
+        """Return the JSON that ``/api/v1/applications/<path>`` of a driver's pages gives.
+
+        Raises:
+            NotFound: Spark knows nothing of this name.
+            Unavailable: the pages don't answer in time, or not with JSON of a bearable size.
+        """
+        ...

@@ -1,0 +1,448 @@
+"""Watching: activities, their logs, and what Spark says of them (Fabric contract 6).
+
+Whoever has a role in a workspace sees its list and each record. Conf, code, outputs and logs
+belong to the submitter and the workspace's Admins. Deleted sessions are seen like others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from livius.domain.activity import Activity, ActivityState, Position
+from livius.domain.errors import Forbidden, Invalid, NotFound
+from livius.domain.identity import Principal
+from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
+from livius.domain.jobs import StatementJobs
+from livius.domain.lakehouse import Role
+from livius.domain.session import FINAL, Phase, Session
+from livius.ports.logs import LogFile
+from livius.ports.store import ActivityQuery
+from livius.usecases.catalog import get_workspace, list_workspaces
+from livius.usecases.context import Context
+from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
+from livius.usecases.statements import (
+    StatementView,
+    Window,
+    jobs_of_statement,
+    no_statement,
+    parse_number,
+    with_head,
+    with_output,
+)
+
+MAX_PAGE: Final = 1000
+_STATEMENTS_IN_LOG: Final = 2_000
+_PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_OFFERED: Final = frozenset(
+    {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which activities a caller wants; see `ActivityQuery`. Ids are as they came."""
+
+    lakehouse: str | None = None
+    states: frozenset[ActivityState] | None = None
+    submitter: str | None = None
+    submitted_from: datetime | None = None
+    submitted_until: datetime | None = None
+    ended_from: datetime | None = None
+    ended_until: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityPage:
+    """Activities, newest first, and where the next page begins; None: there is none."""
+
+    activities: Sequence[Activity]
+    following: Position | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step in the life of an activity. ``name`` is one of `STEPS`."""
+
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfView:
+    """The conf of a session: as it was asked for, as it is, and what of it does nothing here.
+
+    ``effective`` is the whole conf that Spark runs with, secrets redacted; empty until it runs.
+    """
+
+    asked: Mapping[str, str]
+    effective: Mapping[str, str]
+    without_effect: tuple[str, ...]
+    sizes_asked: Mapping[str, str]
+    sizes_in_effect: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityDetail:
+    """An activity with its steps. ``conf`` is None for who may see the record only."""
+
+    activity: Activity
+    steps: Sequence[Step]
+    conf: ConfView | None
+
+
+SIZES: Final = (
+    *("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors"),
+)
+"""The sizes that a create request may ask for, by their names there."""
+
+STEPS: Final[Mapping[str, Phase | None]] = {
+    "accepted": Phase.REQUESTED,
+    "driver_starting": Phase.LAUNCHING,
+    "driver_connected": Phase.STARTING,
+    "ready": Phase.READY,
+    "first_statement": None,
+    "stopping": Phase.STOPPING,
+    "ended": None,
+}
+"""What is known of why one waits, in order, by the session's phase where it is one."""
+
+
+async def list_activities(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    wanted: Wanted,
+    *,
+    after: Position | None = None,
+    limit: int,
+) -> ActivityPage:
+    """Return one page of a workspace's activities, everybody's.
+
+    Raises:
+        NotFound: there is no such workspace, or no such lakehouse in it.
+        Forbidden: the caller has no role in the workspace.
+    """
+    found, _role = await get_workspace(context, caller, workspace)
+    return await _page(context, frozenset({found.id}), wanted, after=after, limit=limit)
+
+
+async def list_all_activities(
+    context: Context,
+    caller: Principal,
+    wanted: Wanted,
+    *,
+    after: Position | None = None,
+    limit: int,
+) -> ActivityPage:
+    """Return one page of the activities of every workspace that the caller has a role in."""
+    seen = frozenset(one.id for one, _role in await list_workspaces(context, caller))
+    return await _page(context, seen, wanted, after=after, limit=limit)
+
+
+async def _page(
+    context: Context,
+    workspaces: frozenset[WorkspaceId],
+    wanted: Wanted,
+    *,
+    after: Position | None,
+    limit: int,
+) -> ActivityPage:
+    lakehouse = None
+    if wanted.lakehouse is not None:
+        lakehouse = LakehouseId(_item_id(wanted.lakehouse))
+        present = await context.store.lakehouse(lakehouse)
+        if present is None or present.workspace not in workspaces:
+            raise no_item(wanted.lakehouse)
+    conditions = {
+        field.name: getattr(wanted, field.name)
+        for field in dataclasses.fields(wanted)
+        if field.name not in ("lakehouse", "submitter")
+    }
+    submitter = PrincipalId(wanted.submitter.lower()) if wanted.submitter is not None else None
+    # One more than asked for tells whether there is a next page.
+    found = await context.store.activities(
+        ActivityQuery(
+            workspaces=workspaces,
+            lakehouse=lakehouse,
+            submitter=submitter,
+            after=after,
+            limit=limit + 1,
+            **conditions,
+        )
+    )
+    page = found[:limit]
+    last = page[-1].session if len(found) > limit and page else None
+    return ActivityPage(
+        activities=page,
+        following=Position(last.created_at, last.id) if last is not None else None,
+    )
+
+
+async def get_activity(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    session: str,
+    *,
+    lakehouse: str | None = None,
+) -> Activity:
+    """Return one activity, which is open to whoever has a role in the workspace.
+
+    Raises:
+        NotFound: there is no such workspace or activity, or it is not of the lakehouse.
+        Forbidden: the caller has no role in the workspace.
+    """
+    activity, _role = await _activity(context, caller, workspace, session, lakehouse)
+    return activity
+
+
+async def _activity(
+    context: Context, caller: Principal, workspace: str, session: str, lakehouse: str | None
+) -> tuple[Activity, Role]:
+    found, role = await get_workspace(context, caller, workspace)
+    if lakehouse is not None:
+        present = await context.store.lakehouse(LakehouseId(_item_id(lakehouse)))
+        if present is None or present.workspace != found.id:
+            raise no_item(lakehouse)
+    try:
+        session_id = SessionId(parse_id(session, what="Session"))
+    except NotFound:
+        raise _no_session(session) from None
+    activity = await context.store.activity(found.id, session_id)
+    if activity is None or (
+        lakehouse is not None and activity.session.lakehouse != _item_id(lakehouse)
+    ):
+        raise _no_session(session)
+    return activity, role
+
+
+async def own_activity(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    session: str,
+    *,
+    lakehouse: str | None = None,
+) -> Activity:
+    """Return one activity whose conf, code, outputs and logs the caller may read.
+
+    Raises:
+        NotFound: as for `get_activity`.
+        Forbidden: the caller is neither its submitter nor an Admin of the workspace.
+    """
+    activity, role = await _activity(context, caller, workspace, session, lakehouse)
+    if not _is_open_to(caller, role, activity.session):
+        raise Forbidden(
+            "InsufficientPrivileges",
+            "Logs, conf, code and outputs of a session are open to who submitted it and to the "
+            "workspace's Admins.",
+        )
+    return activity
+
+
+def _is_open_to(caller: Principal, role: Role, session: Session) -> bool:
+    return role is Role.ADMIN or session.submitter == caller.oid
+
+
+async def steps(context: Context, session: Session) -> Sequence[Step]:
+    """Return the steps that a session has taken, in order, with their moments."""
+    moments = {name: session.times.get(phase) for name, phase in STEPS.items() if phase}
+    moments["first_statement"] = await context.store.first_started_at(session.id)
+    moments["ended"] = session.ended_at
+    return [Step(name=name, at=at) for name in STEPS if (at := moments[name]) is not None]
+
+
+async def describe(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    session: str,
+    *,
+    lakehouse: str | None = None,
+) -> ActivityDetail:
+    """Return all that the caller may know of an activity, apart from statements and logs.
+
+    Raises:
+        NotFound: there is no such workspace or activity, or it is not of the lakehouse.
+        Forbidden: the caller has no role in the workspace.
+    """
+    activity, role = await _activity(context, caller, workspace, session, lakehouse)
+    found = activity.session
+    is_open = _is_open_to(caller, role, found)
+    return ActivityDetail(
+        activity=activity,
+        steps=await steps(context, found),
+        conf=await _conf(context, found) if is_open else None,
+    )
+
+
+async def _conf(context: Context, session: Session) -> ConfView:
+    asked = session.request.get("conf")
+    ignored, sizes = session.tags.get(WITHOUT_EFFECT_TAG), session.tags.get(SIZES_TAG)
+    return ConfView(
+        asked=dict(asked) if isinstance(asked, Mapping) else {},
+        effective=await context.store.effective_conf(session.id),
+        without_effect=tuple(ignored.split(",")) if ignored else (),
+        sizes_asked={name: str(session.request[name]) for name in SIZES if name in session.request},
+        sizes_in_effect=dict(pair.split("=", 1) for pair in sizes.split(",")) if sizes else {},
+    )
+
+
+async def activity_statements(
+    context: Context, activity: Activity, *, skip: int, top: int
+) -> tuple[Sequence[StatementView], int]:
+    """Return one page of an activity's statements with the heads of their outputs."""
+    repl = activity.session.repl
+    found, total = await context.store.list_statements(repl, skip=skip, top=top)
+    return [await with_head(context, statement) for statement in found], total
+
+
+async def activity_statement(
+    context: Context, activity: Activity, number: str, window: Window | None = None
+) -> StatementView:
+    """Return one of an activity's statements with its output.
+
+    Raises:
+        NotFound: there is no such statement.
+    """
+    found = await context.store.statement(activity.session.repl, parse_number(number))
+    if found is None:
+        raise no_statement(number)
+    return await with_output(context, found, window)
+
+
+async def activity_jobs(context: Context, activity: Activity, number: str) -> StatementJobs:
+    """Return the Spark jobs of one of an activity's statements.
+
+    Raises:
+        NotFound: there is no such statement.
+    """
+    return await jobs_of_statement(context, activity.session, number)
+
+
+async def driver_logs(context: Context, activity: Activity) -> Sequence[LogFile]:
+    """Return the logs of an activity's driver."""
+    return await context.logs.files(activity.session.driver)
+
+
+async def read_driver_log(
+    context: Context, activity: Activity, name: str, *, offset: int, size: int
+) -> bytes:
+    """Return a piece of a driver's log: up to ``size`` bytes from the offset.
+
+    Raises:
+        NotFound: the driver has no log of this name.
+    """
+    names = {file.name for file in await context.logs.files(activity.session.driver)}
+    if name not in names:
+        known = ", ".join(sorted(names)) or "none: it never printed, or is past keeping"
+        raise NotFound(
+            "SparkCoreItemNotFound", f"There is no log {name[:40]!r}. There is: {known}."
+        )
+    return await context.logs.read(activity.session.driver, name, offset=offset, size=size)
+
+
+async def livy_log(context: Context, activity: Activity) -> str:
+    """Return what the gateway did for a session, a line for each thing, in order of time.
+
+    It only ever grows at its end, and has no code.
+    """
+    session = activity.session
+    lines: list[tuple[datetime, str]] = [
+        (step.at, f"session {step.name.replace('_', ' ')}")
+        for step in await steps(context, session)
+        if step.name not in ("first_statement", "ended")
+    ]
+    statements, _ = await context.store.list_statements(
+        session.repl, skip=0, top=_STATEMENTS_IN_LOG
+    )
+    for one in statements:
+        what = f"statement {one.number} ({one.kind})"
+        lines.append((one.created_at, f"{what} accepted"))
+        if one.started_at is not None:
+            lines.append((one.started_at, f"{what} running"))
+        if one.ended_at is not None:
+            ok = one.ending is not None and one.ending.ok
+            lines.append((one.ended_at, f"{what} {one.phase}{'' if ok else ', with an error'}"))
+    lines.sort(key=lambda line: line[0])
+    if session.ended_at is not None:
+        reason = session.end_reason or "no reason is known"
+        lines.append((session.ended_at, f"session {session.phase}: {reason}"))
+    return "".join(f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {text}\n" for at, text in lines)
+
+
+async def spark_page(
+    context: Context,
+    activity: Activity,
+    application: str,
+    path: str,
+    query: Mapping[str, str],
+) -> bytes:
+    """Return the JSON that Spark's REST API has under a path of a session's application.
+
+    The empty path is the application itself.
+
+    Raises:
+        NotFound: no such application or path, or its driver has ended.
+        Unavailable: the driver does not answer.
+    """
+    session = activity.session
+    check_application(session, application)
+    parts = [part for part in path.split("/") if part]
+    if not all(_PART.fullmatch(part) for part in parts):
+        raise Invalid("InvalidInput", "The path has a part that Spark has no name like.")
+    if parts and parts[0] not in _OFFERED:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            f"{parts[0]} is not offered. There is: {', '.join(sorted(_OFFERED))}.",
+        )
+    if session.phase in FINAL:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            "The session has ended, and what its Spark driver knew of jobs and stages with it. Its "
+            "logs and its statements are kept.",
+        )
+    if session.ui_url is None:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            "The session's Spark has no pages yet: it still starts.",
+        )
+    return await context.pages.get(session.ui_url, "/".join((application, *parts)), query)
+
+
+def check_application(session: Session, application: str) -> None:
+    """Refuse another application than the session's.
+
+    Raises:
+        NotFound: it is another one, or the session has none yet.
+    """
+    if session.spark_app_id is None or application != session.spark_app_id:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            f"The session {session.id} has no Spark application {application[:100]!r}. "
+            f"It has: {session.spark_app_id or 'none yet'}.",
+        )
+
+
+def _item_id(text: str) -> str:
+    try:
+        return parse_id(text, what="Item")
+    except NotFound:
+        raise no_item(text) from None
+
+
+def no_item(item: str) -> NotFound:
+    """Return the error for an item that is not there."""
+    return NotFound("SparkCoreItemNotFound", f"There is no item {item[:100]} in this workspace.")
+
+
+def _no_session(session: str) -> NotFound:
+    return NotFound(
+        "SparkCoreSessionNotFound", f"There is no Livy session {session[:100]} of this item."
+    )

@@ -1,0 +1,165 @@
+"""Watching a real session, with Fabric's own client for Python and without."""
+
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
+
+from livius.domain.ids import new_id
+from support.gateway import Client, RemoteSession
+from support.waiting import wait_for
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
+
+
+class Bearer:
+    """The credential that the client is given: a token that is there already."""
+
+    def __init__(self, client: Client) -> None:
+        self._token = str(client.http.headers["Authorization"]).removeprefix("Bearer ")
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        return AccessToken(self._token, int(time.time()) + 3600)
+
+
+@pytest.fixture(scope="module")
+def fabric(client: Client) -> Iterator[Any]:
+    with warnings.catch_warnings(action="ignore"):  # its docstrings have odd escapes
+        from microsoft_fabric_api import FabricClient
+    facts = client.gateway.connection
+    made = FabricClient(
+        Bearer(client), base_url=f"{facts['api']}/", connection_verify=facts["ca_file"]
+    )
+    yield made
+    for part in (made.spark, made.lakehouse):
+        part.close()
+
+
+def page(client: Client, session: RemoteSession, path: str) -> Any:
+    """What Spark's own REST API says."""
+    answer = get(client, session, path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def get(client: Client, session: RemoteSession, path: str, **query: Any) -> Any:
+    """What is below the monitoring API's path of a session."""
+    facts = client.gateway.connection
+    return client.http.get(
+        f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"
+        f"{facts['lakehouse_id']}/livySessions/{session.id}/applications/{path}",
+        params=query,
+        timeout=40,
+    )
+
+
+def test_a_session_is_watched_from_its_start_to_long_after_its_end(
+    client: Client, fabric: Any
+) -> None:
+    facts = client.gateway.connection
+    workspace, lakehouse = facts["workspace_id"], facts["lakehouse_id"]
+
+    def seen(session: RemoteSession) -> Any:
+        return fabric.lakehouse.livy_sessions.get_livy_session(workspace, lakehouse, session.id)
+
+    with client.session(name="watched") as session:
+        assert session.text("print('to be found'); spark.range(10).count()") == "to be found\n10"
+        assert session.id in [
+            one.livy_id for one in fabric.spark.livy_sessions.list_livy_sessions(workspace)
+        ]
+        assert session.id in [
+            one.livy_id
+            for one in fabric.lakehouse.livy_sessions.list_livy_sessions(workspace, lakehouse)
+        ]
+        found = seen(session)
+        assert (found.state, found.livy_name, found.item_type) == (
+            *("InProgress", "watched", "Lakehouse"),
+        )
+        assert found.submitter.type == "ServicePrincipal"
+        assert found.running_duration.time_unit == "Seconds"
+        app = found.spark_application_id
+        job, *_ = page(client, session, f"{app}/jobs")
+        assert (job["status"], job["jobGroup"][:7]) == ("SUCCEEDED", "livius-")
+        assert page(client, session, f"{app}/1/stages")[0]["status"] == "COMPLETE"
+        assert page(client, session, app)["name"] == "watched"
+        assert page(client, session, f"{app}/executors")[0]["id"] == "driver"
+        assert get(client, session, f"{app}/jobs/99").status_code == 404
+    wait_for(lambda: seen(session).state == "Succeeded", seconds=20, what="it has ended")
+    assert seen(session).end_date_time is not None
+    assert get(client, session, f"{app}/jobs").status_code == 404
+    meta = get(client, session, f"{app}/logs", type="rollingdriver", meta="true").json()
+    assert [one["fileName"] for one in meta["containerLogMeta"]] == ["stderr", "stdout"]
+    log = get(client, session, f"{app}/logs", type="driver", fileName="stderr", size=16)
+    assert len(log.content) <= 16
+    livy = get(client, session, "none/logs", type="livy").text
+    assert "statement 0 (pyspark) available" in livy
+    with pytest.raises(HttpResponseError) as refused:
+        fabric.lakehouse.livy_sessions.get_livy_session(workspace, lakehouse, new_id())
+    assert refused.value.status_code == 404
+
+
+def jobs(client: Client, session: RemoteSession, number: int) -> dict[str, Any]:
+    answer = client.call("GET", f"{session.path}/statements/{number}/jobs")
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def told(client: Client, session: RemoteSession, number: int) -> list[dict[str, Any]]:
+    """The jobs of a statement that has ended, once they have ended too."""
+
+    def ended() -> list[dict[str, Any]] | None:
+        found: list[dict[str, Any]] = jobs(client, session, number)["jobs"]
+        return None if any(one["status"] == "RUNNING" for one in found) else found
+
+    return wait_for(ended, seconds=10, what="the end of the jobs has been told")
+
+
+SLOW = """
+import time
+def slowly(n):
+    time.sleep(1.5)
+    return n
+sc.parallelize(range(8), 8).map(slowly).count()
+"""
+
+
+def test_a_running_statements_progress_and_jobs_are_true_and_kept(client: Client) -> None:
+    with client.session(name="jobs") as session:
+        assert session.text("1 + 1") == "2"
+        assert jobs(client, session, 0) == {"jobs": [], "total_jobs": 0}
+        number = session.submit(SLOW)
+        seen: list[float] = []
+
+        def in_the_middle() -> dict[str, Any] | None:
+            seen.append(session.statement(number)["progress"])
+            found = jobs(client, session, number)
+            running = [one for one in found["jobs"] if 0 < one["numCompletedTasks"] < 8]
+            return running[0] if running and 0 < seen[-1] < 1 else None
+
+        job = wait_for(in_the_middle, seconds=60, what="the statement is seen in its middle")
+        assert (job["status"], job["numTasks"]) == ("RUNNING", 8)
+        [stage] = job["stages"]
+        assert stage["status"] == "ACTIVE"
+        assert stage["numActiveTasks"] > 0
+        ended = session.wait(number)
+        assert seen == sorted(seen)
+        assert (ended["output"]["data"]["text/plain"], ended["progress"]) == ("8", 1.0)
+
+        [job] = told(client, session, number)
+        assert (job["status"], job["numCompletedTasks"]) == ("SUCCEEDED", 8)
+        assert job["completionTime"] > job["submissionTime"]
+        for kind, code in (("sql", "select count(*) from range(1000)"),
+                           ("spark", "spark.range(1000).count()")):  # fmt: skip
+            number = session.submit(code, kind)
+            session.wait(number)
+            quick = told(client, session, number)
+            assert {one["status"] for one in quick} == {"SUCCEEDED"}
+        number = session.submit("spark.range(10).rdd.map(lambda n: 1 // 0).count()")
+        assert session.wait(number)["output"]["status"] == "error"
+        failed = told(client, session, number)
+        assert failed[-1]["status"] == "FAILED"

@@ -1,0 +1,44 @@
+"""The metrics and their reference."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from livius.adapters.metrics import Metrics
+from livius.domain.statement import Kind
+from livius.installation.reference import metrics_page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    page = ROOT / "docs" / "reference" / "metrics.md"
+    assert page.read_text(encoding="utf-8") == metrics_page()
+
+
+def test_what_was_noted_is_shown() -> None:
+    metrics = Metrics()
+    metrics.request_handled("GET", "/v1/{workspace}", 200, 0.002)
+    metrics.statement_ended(
+        Kind.SQL, "error", waited=timedelta(seconds=2), ran=timedelta(seconds=-1)
+    )
+    metrics.session_ready(timedelta(seconds=3))
+    metrics.session_ended("stopped")
+    metrics.transaction(0.0, 0.001)
+    metrics.set_present(sessions={"ready": 2}, statements=3, held=4, links=5)
+    metrics.set_present(sessions={"starting": 1}, statements=3, held=4, links=5)
+    text = metrics.text().decode()
+    for line in (
+        'livius_request_seconds_count{method="GET",route="/v1/{workspace}",status="200"} 1.0',
+        'livius_statement_wait_seconds_sum{kind="sql"} 2.0',
+        'livius_statement_run_seconds_sum{kind="sql",outcome="error"} 0.0',
+        "livius_session_start_seconds_sum 3.0",
+        'livius_sessions_ended_total{state="stopped"} 1.0',
+        'livius_sessions{phase="starting"} 1.0',
+        "livius_statements_open 3.0",
+        "livius_requests_held 4.0",
+        "livius_links 5.0",
+        "livius_store_transaction_seconds_count 1.0",
+    ):
+        assert line in text
+    assert 'phase="ready"' not in text
+    assert "livius_process_resident_memory_bytes" in text
