@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=100, help="samples of each latency")
     parser.add_argument("--starts", type=int, default=5, help="samples of each start")
     parser.add_argument("--held", type=int, default=1000, help="questions held at once")
+    parser.add_argument("--only", action="append", metavar="SECTION", help="this section alone")
     parser.add_argument("--busy", action="store_true", help="run on a busy machine all the same")
     asked = parser.parse_args()
     load = os.getloadavg()
@@ -57,15 +58,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="livius-bench-") as folder:
         gateway = Gateway(Path(folder) / "home").start()
         try:
-            for name, section in (
-                ("starts", lambda: measures.starts(gateway, asked.starts, results)),
-                ("latency", lambda: measures.latency(gateway, asked.n, results)),
-                ("cancelling", lambda: measures.cancelling(gateway, 10, results)),
-                ("first byte", lambda: measures.first_byte(gateway, 30, results)),
-                ("holding", lambda: measures.holding(gateway, asked.held, results)),
-                ("notebook", lambda: measures.notebook(gateway, results)),
-                ("memory", lambda: measures.memory(gateway, results)),
-            ):
+            for name, section in {
+                "starts": lambda: measures.starts(gateway, asked.starts, results),
+                "latency": lambda: measures.latency(gateway, asked.n, results),
+                "cancelling": lambda: measures.cancelling(gateway, 10, results),
+                "first byte": lambda: measures.first_byte(gateway, 30, results),
+                "notebook": lambda: measures.notebook(gateway, asked.starts, results),
+                "memory": lambda: measures.memory(gateway, results),
+                "holding": lambda: measures.holding(gateway, asked.held, results),
+            }.items():
+                if asked.only and name not in asked.only:
+                    continue
                 print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
                 section()
         finally:
@@ -74,7 +77,8 @@ def main() -> int:
     print("| | n | median | p95 | min-max |\n|---|---|---|---|---|")
     for name, sample in results.items():
         print(f"| {name} | {sample.row()} |")
-    file = ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}.json"
+    part = "".join(f"-{name.replace(' ', '-')}" for name in asked.only or ())
+    file = ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}{part}.json"
     file.parent.mkdir(exist_ok=True)
     samples = {
         name: {"unit": sample.unit, "values": [round(value, 2) for value in sample.values]}

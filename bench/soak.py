@@ -81,6 +81,7 @@ def use(
         seen[f"{kind} {ended['state']} {ended['output']['status']}"] += 1
         if (kind, code) in ENDLESS and ended["state"] != "cancelled":
             wrong.append(f"{code!r} was not cancelled: {ended['output']}")
+        time.sleep(chance.uniform(0, 0.5))  # as people think
 
 
 def look(gateway: Gateway) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +170,32 @@ def test_a_delta_folder_that_is_copied_in_is_a_table(
     facts = gateway.connection
     tables = gateway.home / "onelake" / facts["workspace_id"] / facts["lakehouse_id"] / "Tables"
     shutil.copytree(outside, tables / "copied_in")
+    copy_as_created(outside, tables / "made_long_ago", at=time.time() - 3600)
+    copy_as_created(outside, tables / "being_made", at=time.time())
     assert "copied_in" in livius(gateway, "list")
 
-    def is_known() -> bool:
-        return any("copied_in" in row for row in session.rows("show tables"))
+    def known() -> set[str]:
+        return {row[1] for row in session.rows("show tables")}
 
-    wait_for(is_known, seconds=60, what="the folder is registered", every=1)
+    wait_for(
+        lambda: {"copied_in", "made_long_ago"} <= known(),
+        seconds=60,
+        what="the folders are registered",
+        every=1,
+    )
     assert session.rows("select count(*) from copied_in") == [[5]]
+    # A CREATE TABLE that is under way would fail if its table were there already.
+    assert "being_made" not in known()
+
+
+def copy_as_created(table: Path, to: Path, *, at: float) -> None:
+    """Copy a table as if CREATE TABLE had begun it then."""
+    shutil.copytree(table, to)
+    commit = to / "_delta_log" / f"{0:020d}.json"
+    text = re.sub(r'"timestamp":\d+', f'"timestamp":{int(at * 1000)}', commit.read_text(), count=1)
+    assert '"operation":"WRITE"' in text
+    commit.write_text(text.replace('"operation":"WRITE"', '"operation":"CREATE TABLE"'))
+    (to / "_delta_log" / f".{commit.name}.crc").unlink(missing_ok=True)
 
 
 def test_what_can_not_be_done_says_what_to_do(gateway: Gateway, tmp_path: Path) -> None:

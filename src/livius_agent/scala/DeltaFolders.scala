@@ -1,6 +1,7 @@
 package livius
 
 import java.io.{File, IOException}
+import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path}
 import java.nio.file.StandardCopyOption.ATOMIC_MOVE
 
@@ -10,6 +11,7 @@ import org.apache.hadoop.hive.metastore.api.{FieldSchema, SerDeInfo, StorageDesc
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
+import scala.util.Using
 import scala.util.control.NonFatal
 
 /** Makes tables of the Delta folders that appear below a database's folder, as a lakehouse does.
@@ -88,8 +90,14 @@ object DeltaFolders {
   private val Name   = "[a-z0-9_]+".r
   private val Commit = """\d{20}\.(json|checkpoint.*)""".r
 
-  /** Delta commits before Spark registers; so a young log may belong to a CREATE TABLE that is under way. */
+  /** Delta commits before Spark registers, and on a busy machine long before. So what a log begins with tells how long it is left alone:
+    * a CREATE TABLE that is under way would fail if its table were there already.
+    */
   private val SettledAfterMillis = 10000
+  private val CreatedAfterMillis = 120000
+  private val Creation           = """"operation"\s*:\s*"(?:CREATE|REPLACE|CLONE)""".r.unanchored
+  private val Moment             = """"timestamp"\s*:\s*(\d{1,15})""".r.unanchored
+  private val HeadBytes          = 64 * 1024
 
   private def tableName(folder: File) = folder.getName.toLowerCase(java.util.Locale.ROOT)
 
@@ -98,8 +106,18 @@ object DeltaFolders {
     catch { case _: IOException => None }
 
   private def isSettled(log: File): Boolean = {
-    val commits = Option(log.listFiles).toSeq.flatten.filter(file => Commit.matches(file.getName)).map(_.lastModified)
-    commits.nonEmpty && commits.min < System.currentTimeMillis - SettledAfterMillis
+    val now     = System.currentTimeMillis
+    val commits = Option(log.listFiles).toSeq.flatten.filter(file => Commit.matches(file.getName))
+    commits.nonEmpty && {
+      val first = commits.minBy(_.getName)
+      first.lastModified < now - SettledAfterMillis && createdAt(first).forall(_ < now - CreatedAfterMillis)
+    }
+  }
+
+  /** Returns when a CREATE TABLE wrote this commit, if one did: by its own words, as a copied file is younger. */
+  private def createdAt(commit: File): Option[Long] = {
+    val head = Using.resource(Files.newInputStream(commit.toPath))(in => new String(in.readNBytes(HeadBytes), UTF_8))
+    Some(head).filter(Creation.matches).collect { case Moment(millis) => millis.toLong }
   }
 
   /** A table as Spark stores one that Hive itself cannot read; columns are in Delta's log only. */
