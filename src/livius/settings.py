@@ -1,6 +1,7 @@
 """The operator's settings: the one reader of the environment.
 
-Each is a variable ``LIVIUS_…``. Durations are seconds or ISO 8601 (``PT20M``), sizes are bytes.
+Each is a variable ``LIVIUS_…``. Durations are seconds, have a unit (``20m``) or are ISO 8601
+(``PT20M``); sizes are bytes or have a unit.
 """
 
 from __future__ import annotations
@@ -8,14 +9,25 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, field_validator
+from pydantic import BeforeValidator, ByteSize, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _as_people_write(value: object) -> object:
+    """Read seconds and plain units; whatever else, ISO 8601 above all, is left to pydantic."""
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    return value if found is None else timedelta(seconds=float(found[1]) * _UNITS[found[2].lower()])
+
+
+Duration = Annotated[timedelta, BeforeValidator(_as_people_write), Field(ge=timedelta())]
 
 
 def clone_root() -> Path | None:
@@ -85,28 +97,28 @@ class Settings(BaseSettings):
         default=ByteSize(512 * _MIB),
         description="Disk space that stays free: below it new work is refused and output is cut.",
     )
-    idle_timeout: timedelta = Field(
+    idle_timeout: Duration = Field(
         default=timedelta(minutes=20),
         description="After this long without work a session ends. A busy one never does.",
     )
-    start_timeout: timedelta = Field(
+    start_timeout: Duration = Field(
         default=timedelta(minutes=5),
         description="How long a session may start. Larger suits slow clusters.",
     )
-    lease: timedelta = Field(
+    lease: Duration = Field(
         default=timedelta(minutes=15),
         description="How long a driver goes on without any gateway before it ends itself.",
     )
-    redial_grace: timedelta = Field(
+    redial_grace: Duration = Field(
         default=timedelta(seconds=60),
         description="How long a running driver may stay unreachable before it is given up.",
     )
-    cancel_grace: timedelta = Field(
+    cancel_grace: Duration = Field(
         default=timedelta(seconds=10),
         gt=timedelta(),
         description="How long cancelled code may take to stop before its process is ended.",
     )
-    hold: timedelta = Field(
+    hold: Duration = Field(
         default=timedelta(seconds=10),
         description="How long the question for something unfinished is held; 0 for not at all.",
     )
@@ -124,7 +136,7 @@ class Settings(BaseSettings):
         ge=1,
         description="The most rows that an SQL statement gives; where it cuts, the output says so.",
     )
-    retention: timedelta = Field(
+    retention: Duration = Field(
         default=timedelta(days=30), description="How long ended sessions stay readable."
     )
     sqlite_synchronous: Literal["NORMAL", "FULL"] = Field(

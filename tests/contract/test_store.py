@@ -377,6 +377,8 @@ async def test_a_lakehouses_name_is_its_own_in_whatever_case(store: Store) -> No
     first, second = await two_lakehouses(store)
     again = dataclasses.replace(second, id=LakehouseId(new_id()), name="BRONZE", database="b2")
     assert not await store.add_lakehouse(again)
+    same_database = dataclasses.replace(again, name="Other", database="silver")
+    assert not await store.add_lakehouse(same_database)
     assert not await store.change_lakehouse(second.id, name="bronze", description="")
     assert await store.change_lakehouse(first.id, name="BRONZE", description="first")
     found = await store.lakehouse(first.id)

@@ -329,6 +329,8 @@ class MemoryStore:
     async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
         if self._is_taken(lakehouse.workspace, lakehouse.name, but=lakehouse.id):
             return False
+        if any(one.database == lakehouse.database for one in self._lakehouses.values()):
+            return False
         self._lakehouses[lakehouse.id] = lakehouse
         self._databases.add(lakehouse.database)
         self._lakehouse_names[lakehouse.id] = lakehouse.name

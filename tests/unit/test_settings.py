@@ -23,7 +23,8 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "70000"), ("PORT", "x"), ("DRIVER_MEMORY", "1"), ("MAX_DRIVERS", "0"),
-     ("SQLITE_SYNCHRONOUS", "OFF"), ("IDLE_TIMEOUT", "soon")],
+     ("SQLITE_SYNCHRONOUS", "OFF"), ("IDLE_TIMEOUT", "soon"), ("IDLE_TIMEOUT", "-5"),
+     ("IDLE_TIMEOUT", "5 years"), ("CANCEL_GRACE", "0")],
 )  # fmt: skip
 def test_wrong_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LIVIUS_{name}", value)
@@ -38,3 +39,15 @@ def test_paths_are_fixed_where_they_are_read(
     monkeypatch.setenv("LIVIUS_HOME", "here")
     assert Settings().home == tmp_path / "here"
     assert Settings().runtimes_folder == tmp_path / "here" / "runtimes"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("2.5", 2.5), ("90 s", 90), ("20m", 1200), ("2H", 7200), ("14d", 1209600),
+     ("PT20M", 1200), ("00:20:00", 1200), ("0", 0)],
+)  # fmt: skip
+def test_durations_are_read_as_people_write_them(
+    monkeypatch: pytest.MonkeyPatch, text: str, seconds: float
+) -> None:
+    monkeypatch.setenv("LIVIUS_IDLE_TIMEOUT", text)
+    assert Settings().idle_timeout.total_seconds() == seconds

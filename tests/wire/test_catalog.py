@@ -145,6 +145,25 @@ async def test_a_lakehouse_in_use_is_not_deleted(wire: Wire) -> None:
     assert (await wire.client.get(f"{wire.base}/sessions/{session.id}")).status_code == 200
 
 
+async def test_two_of_one_name_made_in_one_moment_get_two_databases(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = {"displayName": "Silver"}
+    assert (await wire.client.post(lakehouses(wire), json=mine)).status_code == 201
+    place = {"displayName": "Elsewhere"}
+    other = (await wire.client.post("/v1/workspaces", json=place)).json()["id"]
+    looks = [frozenset[str]()]  # what was taken before the first one was there
+    now_taken = wire.world.store.database_names
+
+    async def taken() -> frozenset[str]:
+        return looks.pop() if looks else await now_taken()
+
+    monkeypatch.setattr(wire.world.store, "database_names", taken)
+    made = await wire.client.post(f"/v1/workspaces/{other}/lakehouses", json=mine)
+    assert made.status_code == 201
+    assert {"silver", f"silver_{made.json()['id'][:4]}"} <= await now_taken()
+
+
 @pytest.mark.parametrize(("query", "kept"), [("", True), ("?hardDelete=true", False)])
 async def test_a_deleted_lakehouses_files_stay_unless_the_caller_says_otherwise(
     wire: Wire, query: str, *, kept: bool

@@ -272,7 +272,12 @@ class Catalog(Protocol):
         ...
 
     async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
-        """Insert a lakehouse; False if its name is taken in the workspace, in whatever case."""
+        """Insert a lakehouse.
+
+        Returns:
+            False if its name is taken in the workspace, in whatever case, or its database's name
+            anywhere.
+        """
         ...
 
     async def change_lakehouse(

@@ -118,9 +118,15 @@ async def create_lakehouse(
         description=description,
     )
     await context.lakehouses.create(found.id, identity)
-    if not await context.store.add_lakehouse(lakehouse):
-        await context.lakehouses.remove(found.id, identity)
-        raise _name_in_use(name)
+    while not await context.store.add_lakehouse(lakehouse):
+        taken = await context.store.database_names()
+        if lakehouse.database not in taken:
+            await context.lakehouses.remove(found.id, identity)
+            raise _name_in_use(name)
+        # Another one, made in the same moment, has taken the database's name.
+        lakehouse = dataclasses.replace(
+            lakehouse, database=database_name(name, identity, taken=taken)
+        )
     return lakehouse
 
 

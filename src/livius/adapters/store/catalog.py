@@ -61,7 +61,11 @@ class SqlCatalog:
         """See the port."""
 
         def work(connection: Connection) -> bool:
-            if _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id):
+            named = LAKEHOUSES.c.database == lakehouse.database
+            if (
+                _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id)
+                or connection.execute(select(LAKEHOUSES.c.id).where(named)).first()
+            ):
                 return False
             connection.execute(insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse)))
             return True
