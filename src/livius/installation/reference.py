@@ -65,9 +65,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables, read once at the start. Durations are seconds, have a unit (`20m`) or are",
-        "ISO 8601 (`PT20M`); sizes are bytes or have a unit (`100MiB`). Made from the code; a test keeps it",
-        "true.",
+        "Environment variables, read once at the start. Durations are seconds, have a unit (`20m`)",
+        "or are ISO 8601 (`PT20M`); sizes are bytes or have a unit (`100MiB`). Made from the code;",
+        "a test keeps it true.",
         "",
         "| variable | default | what it is |",
         "|---|---|---|",
