@@ -50,7 +50,7 @@ from livius.adapters.metrics import Metrics
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.spark_pages import HttpSparkPages
 from livius.adapters.store import SqlStore, open_store
-from livius.api import authority, driver, fabric, home
+from livius.api import audit, authority, driver, fabric, home
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
 from livius.domain.identity import Address, Realm
@@ -206,7 +206,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
     metrics = Metrics()
     transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
     transactions.observe = metrics.transaction
-    store = SqlStore(transactions)
+    store = SqlStore(transactions, keep_audit=settings.audit_retention)
     tenant = _tenant(paths)
     sample_app = await ensure_sample(paths.sample, store, clock)
     first_user = await ensure_first_user(paths.sample, store, clock)
@@ -299,6 +299,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             driver.router(context, links),
             home.router(context, _facts(connection)),
             metrics_api.router(scrape),
+            audit.router(context),
             authority.router(
                 Authority(
                     realm=realm,

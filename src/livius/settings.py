@@ -139,6 +139,10 @@ class Settings(BaseSettings):
     retention: Duration = Field(
         default=timedelta(days=30), description="How long ended sessions stay readable."
     )
+    audit_retention: timedelta = Field(
+        default=timedelta(days=365),
+        description="How long the audit log keeps each entry. Of those there are, it changes none.",
+    )
     sqlite_synchronous: Literal["NORMAL", "FULL"] = Field(
         default="NORMAL",
         description="FULL survives power cuts too, at the cost of a disk flush per statement.",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from livius.domain.activity import Activity, activity_state
+from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
 from livius.domain.ids import (
     DriverId,
@@ -24,7 +25,7 @@ from livius.domain.session import sources as session_sources
 from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import ActivityQuery, Found, NamedPlace, NewStatement
+from livius.ports.store import ActivityQuery, AuditQuery, Found, NamedPlace, NewStatement
 
 
 class MemoryStore:
@@ -35,6 +36,7 @@ class MemoryStore:
         self._workspaces: dict[WorkspaceId, Workspace] = {}
         self._lakehouses: dict[LakehouseId, Lakehouse] = {}
         self._databases: set[str] = set()
+        self._audit: list[AuditRecord] = []
         self._jobs: dict[tuple[ReplId, StatementNumber], StatementJobs] = {}
         self._confs: dict[SessionId, Mapping[str, str]] = {}
         self._lakehouse_names: dict[LakehouseId, str] = {}
@@ -45,7 +47,10 @@ class MemoryStore:
 
     # Sessions
 
-    async def add_session(self, session: Session, driver: Driver) -> None:
+    async def add_session(
+        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+    ) -> None:
+        self._write(audit)
         self._sessions[session.id] = session
         self._drivers[driver.id] = driver
 
@@ -88,16 +93,24 @@ class MemoryStore:
         return moved
 
     async def end_session(
-        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         ended = await self.move_session(session, SessionEvent.DRIVER_ENDED, at=at, **changes)
         if ended is None:
             return None
         for key, statement in self._statements.items():
             if statement.session == session and statement.phase in OPEN:
+                self._write(audit and audit.of_abandoned(statement.number))
                 self._statements[key] = dataclasses.replace(
                     statement, phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending
                 )
+        self._write(audit)
         driver = self._drivers[ended.driver]
         self._drivers[ended.driver] = dataclasses.replace(driver, ended_at=at)
         return ended
@@ -107,7 +120,9 @@ class MemoryStore:
         if present is not None and present.phase in LIVE:
             self._sessions[session] = dataclasses.replace(present, **changes)
 
-    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+    async def want_stop(
+        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+    ) -> Session | None:
         present = self._sessions.get(session)
         if present is None:
             return None
@@ -117,6 +132,8 @@ class MemoryStore:
             wanted = dataclasses.replace(present, deleted_at=changes["deleted_at"])
         else:
             wanted = present
+        if wanted is not present:
+            self._write(audit)
         self._sessions[session] = wanted
         return wanted
 
@@ -172,6 +189,29 @@ class MemoryStore:
             for key, statement in self._statements.items()
             if statement.session != session
         }
+
+    # Audit
+
+    def _write(self, entry: AuditEntry | None) -> None:
+        if entry is not None:
+            self._audit.append(AuditRecord(number=len(self._audit) + 1, entry=entry))
+
+    async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        found = [
+            record
+            for record in reversed(self._audit)
+            if record.entry.workspace == query.workspace
+            and query.session in (None, record.entry.session)
+            and (
+                query.actor is None
+                or (record.entry.actor is not None and record.entry.actor.id == query.actor)
+            )
+            and (query.before is None or record.number < query.before)
+        ]
+        return found[: query.limit]
+
+    async def forget_audit(self, now: datetime) -> None:
+        del now
 
     # Activities
 
@@ -229,7 +269,9 @@ class MemoryStore:
         found = [statement for statement in self._statements.values() if statement.repl == repl]
         return sorted(found, key=lambda statement: statement.number)
 
-    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+    async def add_statement(
+        self, new: NewStatement, *, claim: bool, audit: AuditEntry | None = None
+    ) -> Statement | None:
         session = self._sessions.get(new.session)
         if (
             session is None
@@ -253,6 +295,7 @@ class MemoryStore:
             created_at=new.at,
             started_at=new.at if runs else None,
         )
+        self._write(audit and audit.of_statement(statement.number))
         self._statements[statement.repl, statement.number] = statement
         return statement
 
@@ -294,10 +337,12 @@ class MemoryStore:
         *,
         at: datetime,
         ending: Ending | None = None,
+        audit: AuditEntry | None = None,
     ) -> Statement | None:
         present = self._statements.get((repl, number))
         if present is None or present.phase not in sources(event):
             return None
+        self._write(audit and audit.of_statement(number))
         moved = present.after(event)
         if moved.phase is StatementPhase.RUNNING:
             moved = dataclasses.replace(moved, started_at=at)

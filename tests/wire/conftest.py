@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fakes.world import World, principal
-from livius.api import fabric, home
+from livius.api import audit, fabric, home
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
@@ -73,7 +73,13 @@ async def wire() -> AsyncIterator[Wire]:
         livius="livius",
     )
     app = create_app(
-        tokens, [fabric.router(world.context), home.router(world.context, facts)], version="0"
+        tokens,
+        [
+            fabric.router(world.context),
+            audit.router(world.context),
+            home.router(world.context, facts),
+        ],
+        version="0",
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(

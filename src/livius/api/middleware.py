@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livius.api.auth import CALLER
+from livius.usecases.audit import ORIGIN, Origin
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
@@ -71,6 +72,10 @@ def _call_it_json(scope: Scope) -> None:
     scope["headers"] = [*others, (b"content-type", b"application/json")]
 
 
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
+
+
 class Edge:
     """The outermost layer of the application."""
 
@@ -85,6 +90,7 @@ class Edge:
             return
         identity = str(uuid4())
         _REQUEST_ID.set(identity)
+        ORIGIN.set(Origin(_address(scope), identity))
         scope["path"] = plain_path(scope["path"])
         if scope["path"].startswith("/v1/"):
             _call_it_json(scope)
@@ -126,7 +132,7 @@ class Edge:
             caller=caller.oid if caller else None,
             caller_kind=caller.kind.value if caller else None,
             client=caller.client_id if caller else None,
-            address=scope["client"][0] if scope.get("client") else None,
+            address=_address(scope),
         )
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:

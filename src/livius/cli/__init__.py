@@ -81,6 +81,32 @@ def logs(
 
 
 @app.command
+def audit(
+    *,
+    workspace: str | None = None,
+    session: str | None = None,
+    lines: Annotated[int, Parameter(alias="-n")] = 50,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Show who did what in a workspace, with which result, from where.
+
+    Parameters
+    ----------
+    workspace
+        The workspace's id; the sample's by default.
+    session
+        Of this session only.
+    lines
+        How many of the last records; at most 1000.
+    as_json
+        Print a line of JSON for each.
+    """
+    from livius.cli.audit import audit as run
+
+    return run(workspace=workspace, session=session, lines=lines, as_json=as_json)
+
+
+@app.command
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
     """Look for what could keep Livius from working here, and say what to do about it.
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from livius.domain.activity import Activity, ActivityState, Position
+from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
 from livius.domain.ids import (
     DriverId,
@@ -47,8 +48,10 @@ class NewStatement:
 class Sessions(Protocol):
     """Sessions and their drivers."""
 
-    async def add_session(self, session: Session, driver: Driver) -> None:
-        """Insert a session with its driver."""
+    async def add_session(
+        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+    ) -> None:
+        """Insert a session with its driver, and what the audit log is to say of that."""
         ...
 
     async def session(self, session: SessionId) -> Session | None:
@@ -83,9 +86,17 @@ class Sessions(Protocol):
         ...
 
     async def end_session(
-        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         """Apply `SessionEvent.DRIVER_ENDED` and end every open statement with the ending.
+
+        With ``audit``, the audit log tells the end of each, too.
 
         One transaction: no statement can slip in between and wait for ever. None if the session
         was in a final phase already.
@@ -96,7 +107,9 @@ class Sessions(Protocol):
         """Set fields of a live session that are not its life: what it said, what it runs on."""
         ...
 
-    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+    async def want_stop(
+        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+    ) -> Session | None:
         """Set the goal of a live session to stop, with further fields.
 
         The first cause stays: fields of an earlier call are not overwritten, but a deletion mark
@@ -177,13 +190,39 @@ class Activities(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which records of the audit log are wanted; None means any."""
+
+    workspace: WorkspaceId
+    session: SessionId | None = None
+    actor: PrincipalId | None = None
+    before: int | None = None
+    limit: int
+
+
+class Audit(Protocol):
+    """The audit log. Its entries are written by the methods that do what they tell of."""
+
+    async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        """Return up to ``limit`` records, newest first, with numbers below ``before``."""
+        ...
+
+    async def forget_audit(self, now: datetime) -> None:
+        """Delete what is past keeping. Nothing else can be deleted, nor anything changed."""
+        ...
+
+
 class Statements(Protocol):
     """Statements. ``(repl, number)`` is the key; numbers count from 0 without gaps."""
 
-    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+    async def add_statement(
+        self, new: NewStatement, *, claim: bool, audit: AuditEntry | None = None
+    ) -> Statement | None:
         """Insert the next statement of a repl, and note activity of its session.
 
-        With ``claim``, it is running at once if nothing else of its repl is open. Returns None
+        With ``claim``, it is running at once if nothing else of its repl is open. The audit entry
+        gets the number as its target. Returns None
         if the session no longer takes statements.
         """
         ...
@@ -218,6 +257,7 @@ class Statements(Protocol):
         *,
         at: datetime,
         ending: Ending | None = None,
+        audit: AuditEntry | None = None,
     ) -> Statement | None:
         """Apply an event; None if the statement was not in a phase that the event leaves.
 
@@ -338,7 +378,7 @@ class Catalog(Protocol):
         ...
 
 
-class Store(Sessions, Activities, Statements, Catalog, Protocol):
+class Store(Sessions, Activities, Audit, Statements, Catalog, Protocol):
     """All records of one gateway."""
 
     async def ping(self) -> None:

@@ -78,6 +78,7 @@ class Housekeeping:
 
     async def forget(self) -> None:
         """Delete ended sessions that are past keeping, with outputs and logs."""
+        await self.store.forget_audit(self.clock.now())
         for session in await self.store.ended_before(self.clock.now() - self.retention):
             await self.outputs.remove(session.id)
             await self.launcher.remove(session.driver)

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from livius.domain.activity import activity_state
+from livius.domain.audit import Action, entry
 from livius.domain.driver import DriverEnd, hash_secret, new_secret
 from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
@@ -171,9 +172,11 @@ class Reconciler:
         cause, reason = _explain(session, end)
         log = session.log or end.log
         opened = await self.store.open_statements(session.driver)
+        now = self.clock.now()
         ended = await self.store.end_session(
             session.id,
-            at=self.clock.now(),
+            at=now,
+            audit=entry(session, Action.SESSION_END, at=now, result=cause),
             ending=Ending(
                 ok=False,
                 ename="SessionEnded",

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from livius.domain.audit import Action, entry
 from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Unauthenticated
 from livius.domain.identity import moment
@@ -247,8 +248,14 @@ async def _finished(
         return
     ending = await _ending(context, session, number, message)
     event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
+    now = context.clock.now()
     moved = await context.store.move_statement(
-        session.repl, number, event, at=context.clock.now(), ending=ending
+        session.repl,
+        number,
+        event,
+        at=now,
+        ending=ending,
+        audit=entry(session, Action.STATEMENT_END, at=now, result=message.outcome),
     )
     if moved is not None:
         note_end(context.meter, moved, message.outcome)

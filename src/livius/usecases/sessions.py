@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from livius.domain.audit import Action
 from livius.domain.conf import Policed, check_sizes, is_size, police, sizes_as_conf
 from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
@@ -14,6 +15,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
 from livius.usecases.access import Place, SessionPath, enter, may_run, own_session
+from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 
 MAX_NAME_CHARS: Final = 256
@@ -59,7 +61,8 @@ async def create_session(
     session, driver = _new_session(context, caller, place, wanted)
     live = await context.store.live_sessions()
     await context.capacity.check(drivers=len(live))
-    await context.store.add_session(session, driver)
+    created = by_caller(context, caller, session, Action.SESSION_CREATE)
+    await context.store.add_session(session, driver, audit=created)
     context.wake(session.id)
     return SessionView(session, busy=False)
 
@@ -206,6 +209,7 @@ async def delete_session(context: Context, caller: Principal, path: SessionPath)
         deleted_at=context.clock.now(),
         end_cause=EndCause.DELETED,
         end_reason=f"{caller.name} deleted the session.",
+        audit=by_caller(context, caller, found, Action.SESSION_DELETE),
     )
     context.changes.notify(found.id)
     context.wake(found.id)

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, ReplId, StatementNumber
@@ -29,6 +30,7 @@ from livius.ports.changes import Printed, Topic
 from livius.ports.meter import Meter
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, own_session
+from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius_agent.wire import Cancel, Run
 
@@ -120,6 +122,7 @@ async def submit_statement(
             at=context.clock.now(),
         ),
         claim=reachable,
+        audit=by_caller(context, caller, session, Action.STATEMENT_SUBMIT, code=code),
     )
     if statement is None:
         raise NotFound(
@@ -286,6 +289,7 @@ async def cancel_statement(
         Event.CANCEL_REQUESTED,
         at=context.clock.now(),
         ending=cancelled_before_start() if found.phase is Phase.WAITING else None,
+        audit=by_caller(context, caller, session, Action.STATEMENT_CANCEL),
     )
     if moved is not None and moved.phase is Phase.CANCELLING:
         context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))

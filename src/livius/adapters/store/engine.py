@@ -107,6 +107,7 @@ def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
+            "recursive_triggers=ON",  # else REPLACE deletes what a trigger would keep
             f"busy_timeout={_BUSY_MILLISECONDS}",
         ):
             connection.execute(f"PRAGMA {pragma}")

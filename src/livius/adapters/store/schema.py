@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    DDL,
     JSON,
     Boolean,
     CheckConstraint,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
 )
 
 from livius.domain.accounts import Decision, GrantKind
@@ -199,6 +201,44 @@ EFFECTIVE_CONFS: Final = Table(
     Column("session", GUID, ForeignKey("sessions.id"), primary_key=True),
     Column("conf", JSON, nullable=False),
 )
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("kept_until", Moment, nullable=False, index=True),
+    Column("action", String(32), nullable=False),
+    Column("workspace", GUID, nullable=False),
+    Column("lakehouse", GUID, nullable=False),
+    Column("session", GUID, nullable=False),
+    Column("result", String(32), nullable=False),
+    Column("target", Text),
+    Column("code_hash", String(64)),
+    Column("code_head", Text),
+    Column("actor_id", GUID),
+    Column("actor_name", Text),
+    Column("actor_kind", String(16)),
+    Column("actor_client_id", Text),
+    Column("actor_address", Text),
+    Column("actor_request_id", GUID),
+    Index(None, "workspace", "number"),
+    # A number is never used again, so that a gap shows that something is missing.
+    sqlite_autoincrement=True,
+)
+
+# Whoever reaches the database through this process can't rewrite what happened.
+_UNCHANGED: Final = (
+    "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END"
+)
+_KEPT: Final = (
+    "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit "
+    "WHEN OLD.kept_until > strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is kept'); END"
+)
+for _trigger in (_UNCHANGED, _KEPT):
+    event.listen(AUDIT, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
 
 # At most one statement occupies a repl: the database says so too.
 Index(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import (
     driver_of,
@@ -25,6 +26,7 @@ from livius.adapters.store.schema import (
     STATEMENT_JOBS,
     STATEMENTS,
 )
+from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
 from livius.domain.session import FINAL, LIVE, Event, Goal, Phase, Session, sources
@@ -43,8 +45,11 @@ class SqlSessions:
     """Implements `livius.ports.store.Sessions`."""
 
     _transactions: Transactions
+    _keep_audit: timedelta
 
-    async def add_session(self, session: Session, driver: Driver) -> None:
+    async def add_session(
+        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+    ) -> None:
         """See the port."""
 
         def work(connection: Connection) -> None:
@@ -57,6 +62,7 @@ class SqlSessions:
                     created_at=driver.created_at,
                 )
             )
+            write(connection, audit, self._keep_audit)
 
         await self._transactions.run(work)
 
@@ -137,7 +143,13 @@ class SqlSessions:
         return await self._transactions.run(work)
 
     async def end_session(
-        self, session: SessionId, *, at: datetime, ending: Ending, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         """See the port."""
 
@@ -146,11 +158,16 @@ class SqlSessions:
             if present is None or present.phase not in sources(Event.DRIVER_ENDED):
                 return None
             moved = present.after(Event.DRIVER_ENDED, at=at)
-            connection.execute(
+            abandoned = connection.execute(
                 update(STATEMENTS)
                 .where(STATEMENTS.c.session == session, STATEMENTS.c.phase.in_(OPEN))
                 .values(phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending_row(ending))
-            )
+                .returning(STATEMENTS.c.number)
+            ).scalars()
+            if audit is not None:
+                for number in sorted(abandoned):
+                    write(connection, audit.of_abandoned(number), self._keep_audit)
+                write(connection, audit, self._keep_audit)
             connection.execute(
                 update(DRIVERS).where(DRIVERS.c.id == present.driver).values(ended_at=at)
             )
@@ -166,7 +183,9 @@ class SqlSessions:
             .values(encode_session(changes))
         )
 
-    async def want_stop(self, session: SessionId, **changes: Any) -> Session | None:
+    async def want_stop(
+        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+    ) -> Session | None:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
@@ -178,6 +197,8 @@ class SqlSessions:
             if "deleted_at" in kept and present.deleted_at is not None:
                 kept = {k: v for k, v in kept.items() if k != "deleted_at"}
             goal = {"goal": Goal.STOP} if first else {}
+            if goal or kept:
+                write(connection, audit, self._keep_audit)
             return _update(connection, present, **goal, **kept) if goal or kept else present
 
         return await self._transactions.run(work)

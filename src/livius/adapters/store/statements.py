@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
+from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
 from livius.adapters.store.schema import SESSIONS, STATEMENT_JOBS, STATEMENTS
+from livius.domain.audit import AuditEntry
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.session import ACCEPTING, Goal
@@ -44,8 +46,11 @@ class SqlStatements:
     """Implements `livius.ports.store.Statements`."""
 
     _transactions: Transactions
+    _keep_audit: timedelta
 
-    async def add_statement(self, new: NewStatement, *, claim: bool) -> Statement | None:
+    async def add_statement(
+        self, new: NewStatement, *, claim: bool, audit: AuditEntry | None = None
+    ) -> Statement | None:
         """See the port."""
 
         def work(connection: Connection) -> Statement | None:
@@ -67,6 +72,8 @@ class SqlStatements:
                 started_at=new.at if runs else None,
             )
             connection.execute(_INSERT, statement_row(statement))
+            if audit is not None:
+                write(connection, audit.of_statement(statement.number), self._keep_audit)
             return statement
 
         return await self._transactions.run(work)
@@ -130,6 +137,7 @@ class SqlStatements:
         *,
         at: datetime,
         ending: Ending | None = None,
+        audit: AuditEntry | None = None,
     ) -> Statement | None:
         """See the port."""
 
@@ -137,6 +145,8 @@ class SqlStatements:
             present = _find(connection, repl, number)
             if present is None or present.phase not in sources(event):
                 return None
+            if audit is not None:
+                write(connection, audit.of_statement(number), self._keep_audit)
             return _move(connection, present, event, at, ending)
 
         return await self._transactions.run(work)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import text
 
 from livius.adapters.store.activities import SqlActivities
+from livius.adapters.store.audit import SqlAudit
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
@@ -12,11 +15,14 @@ from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
 
 
-class SqlStore(SqlSessions, SqlActivities, SqlStatements, SqlCatalog, SqlIdentity):
+class SqlStore(SqlSessions, SqlActivities, SqlAudit, SqlStatements, SqlCatalog, SqlIdentity):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(
+        self, transactions: Transactions, *, keep_audit: timedelta = timedelta(days=365)
+    ) -> None:
         self._transactions = transactions
+        self._keep_audit = keep_audit
 
     async def ping(self) -> None:
         """See the port."""
