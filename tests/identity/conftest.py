@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import jwt
 import pytest
+from fastapi import FastAPI
 
+from identity.browser import Person
 from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import (
@@ -24,9 +28,16 @@ from livius.adapters.identity.sample import (
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.store import SqlStore, open_store
+from livius.api.authority import router
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
 from livius.usecases.identity.authority import Authority
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from identity.chromium import Desk
+    from identity.sockets import Served
 
 TENANT = TenantId("3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11")
 PAGES = "http://localhost:8998"
@@ -148,3 +159,48 @@ async def begin(folder: Path, clock: MovedClock) -> tuple[SampleApplication, Fir
 
 def kid_of(token: str) -> str:
     return str(jwt.get_unverified_header(token)["kid"])
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.include_router(router(world.authority))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        yield client
+
+
+@pytest.fixture
+def person(http: httpx.AsyncClient) -> Person:
+    return Person(http)
+
+
+@pytest.fixture
+def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    from identity.sockets import make_tls, serving
+
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    ca_file, leaf_file = make_tls(tls)
+    # Both beat MSAL's own verify argument, so neither may be left as it was.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with serving(world, leaf_file) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    from identity.chromium import CHROMIUM, launched
+
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("there is no Chromium on the path")
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def desk(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    from identity.chromium import seated
+
+    with seated(chromium, monkeypatch) as desk:
+        yield desk

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 
 from identity.conftest import PAGES, TENANT, World
-from livius.adapters.identity.sample import registered
+from livius.adapters.identity.certificates import registered
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api.authority import router

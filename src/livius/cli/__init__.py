@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from livius import __version__
+from livius.cli.identity import app as identity
 from livius.cli.lakehouse import app as lakehouse
 
 app = App(
@@ -26,6 +27,7 @@ app = App(
 
 
 app.command(lakehouse)
+app.command(identity)
 
 
 @app.command

@@ -16,17 +16,17 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
 
+from livius.adapters.identity.certificates import registered, sha1
 from livius.adapters.identity.files import private_folder, read_private, write_private
 from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret, User
 from livius.domain.identity import Scope, hash_secret, secret_matches
@@ -106,7 +106,7 @@ async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> Sam
         client_secret=kept.client_secret,
         certificate_file=certificate_file,
         private_key_file=key_file,
-        thumbprint=_sha1(certificate),
+        thumbprint=sha1(certificate),
     )
 
 
@@ -184,29 +184,6 @@ async def ensure_own_applications(directory: Directory, tenant: TenantId, clock:
 async def _ensure(directory: Directory, application: ClientApplication) -> None:
     if await directory.application(application.client_id) is None:
         await directory.put_application(application)
-
-
-def registered(certificate: x509.Certificate) -> ClientCertificate:
-    """Return what is registered of an application's certificate.
-
-    Raises:
-        ValueError: its key is not an RSA key.
-    """
-    key = certificate.public_key()
-    if not isinstance(key, RSAPublicKey):
-        raise ValueError("Client certificates need an RSA key.")  # noqa: TRY004 # a fault of the file
-    return ClientCertificate(
-        sha1=_sha1(certificate),
-        sha256=certificate.fingerprint(SHA256()).hex().upper(),
-        public_key_pem=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-    )
-
-
-def _sha1(certificate: x509.Certificate) -> str:
-    """Return the certificate's name in Entra's world. No trust rests on it, only on the key."""
-    return certificate.fingerprint(SHA1()).hex().upper()  # noqa: S303
 
 
 def _ensure_ids(path: Path) -> _Kept:

@@ -1,0 +1,283 @@
+"""What ``livius identity`` does: it works on the data folder's store, with or without a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from livius.adapters.clock import SystemClock
+from livius.adapters.identity.certificates import read_certificate
+from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.sample import forget_first_password
+from livius.adapters.store import SchemaMismatch, SqlStore, open_store
+from livius.cli.console import fail, out, settings
+from livius.domain.accounts import ClientApplication
+from livius.domain.errors import LiviusError
+from livius.installation.home import Home
+from livius.usecases.identity import directory
+
+_CLOCK = SystemClock()
+
+
+def create_user(username: str, *, name: str, password_stdin: bool) -> int:
+    """Make a user."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        password = _password(password_stdin)
+        user = await directory.create_user(store, _CLOCK, username, name=name, password=password)
+        _say(f"User       {user.username}\nObject id  {user.oid}")
+        if not password_stdin:
+            _say(f"Password   {password}\nIt is not shown again.")
+
+    return _run(work)
+
+
+def list_users() -> int:
+    """List the users."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        for user in await store.users():
+            _say(f"{user.username}  {user.oid}  {user.name}")
+
+    return _run(work)
+
+
+def set_password(username: str, *, password_stdin: bool) -> int:
+    """Replace a password."""
+
+    async def work(store: SqlStore, home: Home) -> None:
+        user = await directory.find_user(store, username)
+        password = _password(password_stdin)
+        await directory.set_password(store, user, password)
+        forget_first_password(home.sample, user.oid)
+        if not password_stdin:
+            _say(f"Password of {user.username}: {password}\nIt is not shown again.")
+
+    return _run(work)
+
+
+def remove_user(username: str) -> int:
+    """Delete a user."""
+
+    async def work(store: SqlStore, home: Home) -> None:
+        user = await directory.find_user(store, username)
+        forget_first_password(home.sample, user.oid)
+        await store.remove_user(user.oid)
+        _say(f"Removed {user.username}.")
+
+    return _run(work)
+
+
+def create_app(
+    name: str, *, public: bool, redirect_uris: Sequence[str], scopes: Sequence[str]
+) -> int:
+    """Register an application."""
+
+    async def work(store: SqlStore, home: Home) -> None:
+        made = await directory.create_application(
+            store, _CLOCK, name, public=public, redirect_uris=redirect_uris, scopes=scopes
+        )
+        tenant = home.tenant_file.read_text(encoding="ascii").strip()
+        _say(
+            f"Client id  {made.client_id}\nObject id  {made.object_id}\nTenant id  {tenant}"
+            + ("" if public else f"\nNext: livius identity app add-secret {made.client_id}")
+        )
+
+    return _run(work)
+
+
+def list_apps() -> int:
+    """List the applications."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        for one in await store.applications():
+            _say(_described(one))
+
+    return _run(work)
+
+
+def remove_app(app: str) -> int:
+    """Delete an application."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        await store.remove_application(application.client_id)
+        return f"Removed {application.name} ({application.client_id})."
+
+    return _change(app, change)
+
+
+def add_secret(app: str) -> int:
+    """Add a secret."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        kept, value = await directory.add_secret(store, _CLOCK, application)
+        return f"Secret     {value}\nSecret id  {kept.id}\nThe secret is not shown again."
+
+    return _change(app, change)
+
+
+def add_certificate(app: str, file: Path) -> int:
+    """Add a certificate."""
+    try:
+        certificate = read_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        return fail(f"{file} holds no certificate in PEM that can be used: {error}")
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        await directory.add_certificate(store, application, certificate)
+        return f"Thumbprint  {certificate.sha1}\nGood until  {certificate.not_after:%Y-%m-%d}"
+
+    return _change(app, change)
+
+
+def remove_credential(app: str, credential: str) -> int:
+    """Take a credential away."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        await directory.remove_credential(store, application, credential)
+        return f"Removed {credential} from {application.name}."
+
+    return _change(app, change)
+
+
+def allow(app: str, scopes: Sequence[str]) -> int:
+    """Allow scopes."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        return _described(await directory.allow_scopes(store, application, scopes))
+
+    return _change(app, change)
+
+
+def disallow(app: str, scopes: Sequence[str]) -> int:
+    """Take scopes away."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        return _described(await directory.disallow_scopes(store, application, scopes))
+
+    return _change(app, change)
+
+
+def add_redirect(app: str, uri: str) -> int:
+    """Add a redirect URI."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        return _described(await directory.add_redirect(store, application, uri))
+
+    return _change(app, change)
+
+
+def remove_redirect(app: str, uri: str) -> int:
+    """Take a redirect URI away."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        return _described(await directory.remove_redirect(store, application, uri))
+
+    return _change(app, change)
+
+
+def list_consents() -> int:
+    """List the consents."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        users = {one.oid: one.username for one in await store.users()}
+        apps = {one.client_id: one.name for one in await store.applications()}
+        for one in await store.consents():
+            _say(
+                f"{users[one.user]}  {apps[one.client_id]} ({one.client_id})  "
+                f"{one.resource}: {' '.join(sorted(one.scopes))}"
+            )
+
+    return _run(work)
+
+
+def grant_consent(username: str, app: str) -> int:
+    """Consent in a user's place."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        user = await directory.find_user(store, username)
+        await directory.consent_for(store, _CLOCK, user, application)
+        return f"{application.name} may do for {user.username} what it is allowed to ask for."
+
+    return _change(app, change)
+
+
+def revoke_consent(username: str, app: str) -> int:
+    """Forget a consent."""
+
+    async def change(store: SqlStore, application: ClientApplication) -> str:
+        user = await directory.find_user(store, username)
+        if await store.revoke_consent(user.oid, application.client_id):
+            return f"{user.username} is asked again when {application.name} wants something."
+        return f"{user.username} has consented to nothing of {application.name}."
+
+    return _change(app, change)
+
+
+def rotate_key(*, now: bool) -> int:
+    """Sign with a new key."""
+
+    async def work(_store: SqlStore, home: Home) -> None:
+        ring = KeyRing.open(home.keys, _CLOCK)
+        current = ring.rotate()
+        old = [kid for kid in ring.kids() if kid != current]
+        if now:
+            for kid in old:
+                ring.retire(kid)
+            _say(f"Tokens are signed by {current}. {len(old)} older keys are gone: sign in again.")
+        else:
+            _say(f"Tokens are signed by {current}. The old key verifies for an hour more.")
+
+    return _run(work)
+
+
+def _run(work: Callable[[SqlStore, Home], Awaitable[None]]) -> int:
+    home = Home(settings().home)
+    if not home.database.exists() or not home.tenant_file.exists():
+        return fail(f"There is no installation in {home.root} yet. Make one with: livius up")
+
+    async def whole() -> None:
+        store = SqlStore(open_store(home.database))
+        try:
+            await work(store, home)
+        finally:
+            store.close()
+
+    try:
+        asyncio.run(whole())
+    except SchemaMismatch as error:
+        return fail(str(error))
+    except LiviusError as error:
+        return fail(error.message)
+    return 0
+
+
+def _change(app: str, change: Callable[[SqlStore, ClientApplication], Awaitable[str]]) -> int:
+    """Find an application, do something to it, and say what that was."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        _say(await change(store, await directory.find_application(store, app)))
+
+    return _run(work)
+
+
+def _password(from_stdin: bool) -> str:  # noqa: FBT001 - the option itself
+    return sys.stdin.readline().rstrip("\r\n") if from_stdin else directory.new_password()
+
+
+def _described(one: ClientApplication) -> str:
+    lines = [f"{one.name}  {one.client_id}{'  public' if one.public else ''}"]
+    lines += [f"  secret       {kept.hint}…  id {kept.id}" for kept in one.secrets]
+    lines += [
+        f"  certificate  {kept.sha1}  good until {kept.not_after:%Y-%m-%d}"
+        for kept in one.certificates
+    ]
+    lines += [f"  redirect     {uri}" for uri in one.redirect_uris]
+    lines += [f"  scopes       {' '.join(sorted(one.scopes))}"] if one.scopes else []
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False)

@@ -1,0 +1,339 @@
+"""What the operator does to users, client applications and consents."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from livius.domain.accounts import (
+    ClientApplication,
+    ClientCertificate,
+    ClientSecret,
+    Consent,
+    User,
+    redirect_uri_fault,
+)
+from livius.domain.errors import Conflict, Invalid, NotFound
+from livius.domain.identity import Scope, hash_secret
+from livius.domain.ids import ClientId, PrincipalId, new_id
+from livius.domain.resources import RESOURCES
+from livius.ports.clock import Clock
+from livius.ports.identity import Directory
+
+DOMAIN: Final = "livius.localhost"
+SHORTEST_PASSWORD: Final = 10
+
+_LONGEST_PASSWORD: Final = 1024
+_LONGEST_NAME: Final = 100
+_USERNAME: Final = re.compile(
+    r"[a-z0-9](?:[a-z0-9._+-]{0,62}[a-z0-9])?@[a-z0-9-]+(?:\.[a-z0-9-]+)+"
+)
+_HINT: Final = 3
+
+
+def new_password() -> str:
+    """Return a password that nobody guesses and somebody can type."""
+    return "-".join(secrets.token_hex(2) for _ in range(5))
+
+
+async def create_user(
+    directory: Directory, clock: Clock, username: str, *, name: str, password: str
+) -> User:
+    """Make a user. A username without a domain gets ours.
+
+    Raises:
+        Invalid: username, name or password can't be.
+        Conflict: the username is taken.
+    """
+    username = username.strip().lower()
+    username = username if "@" in username else f"{username}@{DOMAIN}"
+    if not _USERNAME.fullmatch(username):
+        raise Invalid(
+            "InvalidUsername",
+            f"{username!r} can't be a username. It looks like ada or ada@example.org: small "
+            "letters, digits and . _ + - before the @.",
+        )
+    user = User(
+        oid=PrincipalId(new_id()),
+        username=username,
+        name=_checked_name(name or username.partition("@")[0].capitalize()),
+        password_hash=await _hashed(password),
+        created_at=clock.now(),
+    )
+    if not await directory.add_user(user):
+        raise Conflict("UsernameTaken", f"There is a user {username} already.")
+    return user
+
+
+async def find_user(directory: Directory, text: str) -> User:
+    """Return the user of a username or an object id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    plain = text.strip().lower()
+    for candidate in (plain, f"{plain}@{DOMAIN}"):
+        found = await directory.user_named(candidate)
+        if found is not None:
+            return found
+    found = await directory.user(PrincipalId(plain))
+    if found is None:
+        raise NotFound(
+            "UserNotFound", f"There is no user {text}. See them: livius identity user list"
+        )
+    return found
+
+
+async def set_password(directory: Directory, user: User, password: str) -> None:
+    """Replace a password; whoever is signed in by the old one has to sign in again.
+
+    Raises:
+        Invalid: it is too short or too long.
+    """
+    await directory.set_password(user.oid, await _hashed(password))
+
+
+async def create_application(
+    directory: Directory,
+    clock: Clock,
+    name: str,
+    *,
+    public: bool,
+    redirect_uris: Sequence[str],
+    scopes: Sequence[str],
+) -> ClientApplication:
+    """Register a client application, without a credential yet.
+
+    Raises:
+        Invalid: name, a redirect URI or a scope can't be.
+    """
+    application = ClientApplication(
+        client_id=ClientId(new_id()),
+        name=_checked_name(name),
+        object_id=new_id(),
+        created_at=clock.now(),
+        redirect_uris=tuple(_checked_uri(uri) for uri in redirect_uris),
+        scopes=frozenset(_checked_scope(scope) for scope in scopes),
+        public=public,
+    )
+    await directory.put_application(application)
+    return application
+
+
+async def find_application(directory: Directory, text: str) -> ClientApplication:
+    """Return the application of a client id, or of a name that only one has.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: several have the name.
+    """
+    found = [
+        one
+        for one in await directory.applications()
+        if text.strip().lower() in (one.client_id, one.name.lower())
+    ]
+    if not found:
+        raise NotFound(
+            "ApplicationNotFound",
+            f"There is no client application {text}. See them: livius identity app list",
+        )
+    if len(found) > 1:
+        raise Conflict(
+            "AmbiguousName",
+            f"{len(found)} applications are called {text}. Give the client id: "
+            f"{', '.join(one.client_id for one in found)}.",
+        )
+    return found[0]
+
+
+async def add_secret(
+    directory: Directory, clock: Clock, application: ClientApplication
+) -> tuple[ClientSecret, str]:
+    """Give an application a further secret. Returns what is kept of it, and itself."""
+    value = secrets.token_urlsafe(32)
+    kept = ClientSecret(
+        id=new_id(),
+        hint=value[:_HINT],
+        hash=await asyncio.to_thread(hash_secret, value),
+        created_at=clock.now(),
+    )
+    await directory.change_application(
+        application.client_id, lambda known: replace(known, secrets=(*known.secrets, kept))
+    )
+    return kept, value
+
+
+async def add_certificate(
+    directory: Directory, application: ClientApplication, certificate: ClientCertificate
+) -> None:
+    """Let an application prove itself with a certificate.
+
+    Raises:
+        Conflict: it may already.
+    """
+    if any(one.sha256 == certificate.sha256 for one in application.certificates):
+        raise Conflict("CertificateKnown", "The application has this certificate already.")
+    await directory.change_application(
+        application.client_id,
+        lambda known: replace(known, certificates=(*known.certificates, certificate)),
+    )
+
+
+async def remove_credential(
+    directory: Directory, application: ClientApplication, name: str
+) -> None:
+    """Take a secret away by its id, or a certificate by its thumbprint.
+
+    Raises:
+        NotFound: the application has no such credential.
+    """
+    plain = name.replace(":", "").lower()
+    left = replace(
+        application,
+        secrets=tuple(one for one in application.secrets if one.id != plain),
+        certificates=tuple(
+            one for one in application.certificates if plain not in _thumbprints(one)
+        ),
+    )
+    if left == application:
+        raise NotFound(
+            "CredentialNotFound",
+            f"{application.name} has no credential {name}. Give a secret's id or a certificate's "
+            "thumbprint, as livius identity app list shows them.",
+        )
+    await directory.change_application(
+        application.client_id,
+        lambda known: replace(
+            known,
+            secrets=tuple(one for one in known.secrets if one.id != plain),
+            certificates=tuple(one for one in known.certificates if plain not in _thumbprints(one)),
+        ),
+    )
+
+
+async def allow_scopes(
+    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+) -> ClientApplication:
+    """Let an application ask users for further scopes.
+
+    Raises:
+        Invalid: there is no such scope.
+    """
+    checked = frozenset(_checked_scope(scope) for scope in scopes)
+    return await _changed(directory, replace(application, scopes=application.scopes | checked))
+
+
+async def disallow_scopes(
+    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+) -> ClientApplication:
+    """Take scopes away from an application, whoever has consented to them.
+
+    Raises:
+        Invalid: there is no such scope.
+    """
+    checked = frozenset(_checked_scope(scope) for scope in scopes)
+    return await _changed(directory, replace(application, scopes=application.scopes - checked))
+
+
+async def add_redirect(
+    directory: Directory, application: ClientApplication, uri: str
+) -> ClientApplication:
+    """Let people be sent back to an application at a URI.
+
+    Raises:
+        Invalid: the URI can't be.
+    """
+    uris = dict.fromkeys((*application.redirect_uris, _checked_uri(uri)))
+    return await _changed(directory, replace(application, redirect_uris=tuple(uris)))
+
+
+async def remove_redirect(
+    directory: Directory, application: ClientApplication, uri: str
+) -> ClientApplication:
+    """Take a redirect URI away.
+
+    Raises:
+        NotFound: the application has no such one.
+    """
+    if uri not in application.redirect_uris:
+        raise NotFound(
+            "RedirectNotFound",
+            f"{application.name} has no redirect URI {uri}. It has "
+            f"{', '.join(application.redirect_uris) or 'none'}.",
+        )
+    uris = tuple(one for one in application.redirect_uris if one != uri)
+    return await _changed(directory, replace(application, redirect_uris=uris))
+
+
+async def consent_for(
+    directory: Directory, clock: Clock, user: User, application: ClientApplication
+) -> None:
+    """Consent, in a user's place, to all that an application may ask for."""
+    for resource in RESOURCES:
+        if resource.name == "pbi":
+            scopes = resource.scopes & application.scopes
+        elif resource.opened_by in application.scopes:
+            scopes = resource.scopes
+        else:
+            continue
+        await directory.add_consent(
+            Consent(
+                user=user.oid,
+                client_id=application.client_id,
+                resource=resource.name,
+                scopes=scopes,
+                given_at=clock.now(),
+            )
+        )
+
+
+async def _changed(directory: Directory, application: ClientApplication) -> ClientApplication:
+    """Keep what was changed of scopes and redirect URIs, and nothing else of the copy."""
+    changed = await directory.change_application(
+        application.client_id,
+        lambda known: replace(
+            known, scopes=application.scopes, redirect_uris=application.redirect_uris
+        ),
+    )
+    return changed or application
+
+
+async def _hashed(password: str) -> str:
+    if not SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
+        raise Invalid(
+            "InvalidPassword",
+            f"A password has {SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters.",
+        )
+    return await asyncio.to_thread(hash_secret, password)
+
+
+def _thumbprints(certificate: ClientCertificate) -> tuple[str, str]:
+    return certificate.sha1.lower(), certificate.sha256.lower()
+
+
+def _checked_name(name: str) -> str:
+    plain = " ".join(name.split())
+    if not 0 < len(plain) <= _LONGEST_NAME or not plain.isprintable():
+        raise Invalid("InvalidName", f"A name has 1 to {_LONGEST_NAME} printable characters.")
+    return plain
+
+
+def _checked_scope(text: str) -> str:
+    name = text.rpartition("/")[2].lower()
+    for scope in sorted(RESOURCES[0].scopes):
+        if scope.lower() == name:
+            return scope
+    raise Invalid(
+        "UnknownScope", f"There is no scope {text}. There are {', '.join(sorted(Scope))}."
+    )
+
+
+def _checked_uri(uri: str) -> str:
+    fault = redirect_uri_fault(uri)
+    if fault is not None:
+        raise Invalid("InvalidRedirectUri", f"{uri} can't be a redirect URI: {fault}.")
+    return uri

@@ -1,0 +1,82 @@
+"""A person at a real browser: headless Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import webbrowser
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class OpenedPages(webbrowser.BaseBrowser):
+    """The default browser of this process: keeps what programs open for the test to visit."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.opened: queue.Queue[str] = queue.Queue()
+
+    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+        del new, autoraise
+        self.opened.put(url)
+        return True
+
+
+@dataclass
+class Desk:
+    """A browser, and a thread in which a program waits for what happens there."""
+
+    page: Page
+    pages: OpenedPages
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    def visit_what_is_opened(self) -> Page:
+        self.page.goto(self.pages.opened.get(timeout=20))
+        return self.page
+
+    def sign_in(self, username: str, password: str | None) -> None:
+        self.page.get_by_label("Username").fill(username)
+        self.page.get_by_label("Password").fill(password or "")
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def allow(self) -> None:
+        self.page.get_by_role("button", name="Allow").click()
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM or "/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def seated(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Open a window of its own, with no cookies."""
+    pages = OpenedPages()
+    monkeypatch.setattr(webbrowser, "_tryorder", ["test"])
+    monkeypatch.setitem(webbrowser._browsers, "test", [None, pages])  # type: ignore[attr-defined]
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    problems: list[Any] = []
+    page = context.new_page()
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    desk = Desk(page, pages)
+    try:
+        yield desk
+    finally:
+        desk.threads.shutdown(wait=False, cancel_futures=True)
+        context.close()
+    assert not [one for one in problems if "Content Security Policy" in str(one)], problems
