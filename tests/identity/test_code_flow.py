@@ -37,7 +37,7 @@ from livius.domain.identity import FABRIC, Scope, hash_secret
 async def test_from_sign_in_over_consent_to_tokens(person: Person, world: World) -> None:
     await person.opens(AUTHORIZE, **request(world))
     assert "livius sample" in person.text
-    await person.signs_in(world.user.username.upper(), world.user.password)
+    await person.signs_in("Admin", world.user.password)
     for scope in REQUIRED:
         assert scope in person.text
     await person.presses("allow")

@@ -199,6 +199,29 @@ async def test_an_application_gets_tokens_only_for_what_its_scopes_open(
             assert Scope.CODE_KEY_VAULT in answer.json()["error_description"]
 
 
+async def test_the_first_version_names_a_resource_instead_of_a_scope(
+    person: Person, world: World
+) -> None:
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": world.sample.client_id,
+        "client_secret": world.sample.client_secret,
+        "resource": FABRIC,
+    }
+    answer = await person.client.post(f"{API}/{TENANT}/oauth2/token", data=fields)
+    claims = claims_of(answer.json()["access_token"])
+    assert (claims["ver"], claims["idtyp"], claims["aud"]) == ("1.0", "app", FABRIC)
+    assert claims["iss"] == f"{API}/{TENANT}/"
+    assert world.verifier.verify(answer.json()["access_token"]).oid == world.sample.object_id
+
+
+async def test_what_expired_long_ago_is_forgotten(person: Person, world: World) -> None:
+    old = await start_device(person, world)
+    world.clock.move(timedelta(days=2))
+    await start_device(person, world)
+    assert number(await poll(person, world, old)) == ("bad_verification_code", 70018)
+
+
 AUDIENCES = {
     "storage": ("https://storage.azure.com", Scope.CODE_STORAGE),
     "pbi": (FABRIC, Scope.CODE_FABRIC),

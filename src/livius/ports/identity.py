@@ -123,7 +123,7 @@ class Grants(Protocol):
     """Codes, refresh tokens, device codes, sign-ins. Each method is one transaction."""
 
     async def add_grant(self, grant: Grant) -> bool:
-        """Remember a grant; False if its user code is taken."""
+        """Remember a grant; False if its user code is taken. Those long expired are forgotten."""
         ...
 
     async def grant(self, key: str) -> Grant | None:
@@ -147,7 +147,7 @@ class Grants(Protocol):
         ...
 
     async def add_sign_in(self, sign_in: SignIn) -> None:
-        """Remember a browser's sign-in."""
+        """Remember a browser's sign-in; expired ones are forgotten."""
         ...
 
     async def sign_in(self, key: str) -> SignIn | None:
@@ -156,10 +156,6 @@ class Grants(Protocol):
 
     async def remove_sign_in(self, key: str) -> None:
         """Forget a browser's sign-in."""
-        ...
-
-    async def forget_expired(self, now: datetime) -> None:
-        """Delete grants and sign-ins whose time is over."""
         ...
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,9 @@ from livius.domain.accounts import (
     User,
 )
 from livius.domain.ids import ClientId, PrincipalId
+
+_EXPIRED_KEPT: Final = timedelta(days=1)
+"""So long who comes too late is told so."""
 
 
 class SqlIdentity:
@@ -154,6 +157,7 @@ class SqlIdentity:
 
     async def add_grant(self, grant: Grant) -> bool:
         """See the port."""
+        await self._delete(GRANTS, GRANTS.c.expires_at < grant.created_at - _EXPIRED_KEPT)
         return await self._insert(GRANTS, dataclasses.asdict(grant))
 
     async def grant(self, key: str) -> Grant | None:
@@ -196,6 +200,7 @@ class SqlIdentity:
 
     async def add_sign_in(self, sign_in: SignIn) -> None:
         """See the port."""
+        await self._delete(SIGN_INS, SIGN_INS.c.expires_at < sign_in.created_at)
         await self._transactions.execute(insert(SIGN_INS).values(dataclasses.asdict(sign_in)))
 
     async def sign_in(self, key: str) -> SignIn | None:
@@ -206,11 +211,6 @@ class SqlIdentity:
     async def remove_sign_in(self, key: str) -> None:
         """See the port."""
         await self._delete(SIGN_INS, SIGN_INS.c.key == key)
-
-    async def forget_expired(self, now: datetime) -> None:
-        """See the port."""
-        for table in (GRANTS, SIGN_INS):
-            await self._delete(table, table.c.expires_at < now)
 
     async def _first(self, table: Table, *where: ColumnElement[bool]) -> Row[Any] | None:
         query = select(table).where(*where)

@@ -179,10 +179,10 @@ def _serve(routes: APIRouter, authority: Authority, path: str, handler: Handler)
                 _check_csrf(visit)
             answer = await handler(visit)
         except AnsweredElsewhere as answered:
-            _log.info("sign_in_refused", path=path, code=answered.refused.code)
+            _log.info("sign_in_refused", path=request.scope["path"], code=answered.refused.code)
             answer = _reply_error(visit, answered)
         except TokenRefused as refused:
-            _log.info("sign_in_refused", path=path, code=refused.code)
+            _log.info("sign_in_refused", path=request.scope["path"], code=refused.code)
             answer = visit.refusal(refused)
         except Unavailable as unavailable:
             answer = visit.refusal(TokenRefused(90033, "server_busy", unavailable.message))

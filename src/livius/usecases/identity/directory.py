@@ -40,6 +40,12 @@ def new_password() -> str:
     return "-".join(secrets.token_hex(2) for _ in range(5))
 
 
+def full_username(text: str) -> str:
+    """Return a username as it is kept; one without a domain gets ours."""
+    plain = text.strip().lower()
+    return plain if "@" in plain else f"{plain}@{DOMAIN}"
+
+
 async def create_user(
     directory: Directory, clock: Clock, username: str, *, name: str, password: str
 ) -> User:
@@ -49,8 +55,7 @@ async def create_user(
         Invalid: username, name or password can't be.
         Conflict: the username is taken.
     """
-    username = username.strip().lower()
-    username = username if "@" in username else f"{username}@{DOMAIN}"
+    username = full_username(username)
     if not _USERNAME.fullmatch(username):
         raise Invalid(
             "InvalidUsername",
@@ -75,12 +80,9 @@ async def find_user(directory: Directory, text: str) -> User:
     Raises:
         NotFound: there is none.
     """
-    plain = text.strip().lower()
-    for candidate in (plain, f"{plain}@{DOMAIN}"):
-        found = await directory.user_named(candidate)
-        if found is not None:
-            return found
-    found = await directory.user(PrincipalId(plain))
+    found = await directory.user_named(full_username(text))
+    if found is None:
+        found = await directory.user(PrincipalId(text.strip().lower()))
     if found is None:
         raise NotFound(
             "UserNotFound", f"There is no user {text}. See them: livius identity user list"

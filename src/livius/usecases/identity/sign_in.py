@@ -24,6 +24,7 @@ from livius.domain.accounts import (
 from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
 from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.directory import full_username
 from livius.usecases.identity.grants import has_consented
 from livius.usecases.identity.proof import Proof, find_application, prove_or_public
 from livius.usecases.identity.scopes import Wanted, read_scope
@@ -184,7 +185,7 @@ async def check_password(
     Raises:
         TokenRefused: it is nobody's, or there were too many that were not.
     """
-    username = username.strip().lower()[:_LONGEST_FIELD]
+    username = full_username(username)[:_LONGEST_FIELD]
     who = (f"user {username}", caller)
     authority.failures.check(who, at=authority.clock.monotonic())
     user = await authority.store.user_named(username)
@@ -208,7 +209,6 @@ def _nobodys() -> str:
 async def begin_sign_in(authority: Authority, user: User) -> str:
     """Return the cookie of a new sign-in. It is always a new one, so none can be foisted."""
     cookie, now = secrets.token_urlsafe(32), authority.clock.now()
-    await authority.store.forget_expired(now)
     await authority.store.add_sign_in(
         SignIn(
             key=hash_drawn(cookie),
@@ -304,7 +304,6 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
     proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
     await read_scope(authority, proven.application, scope)
     now = authority.clock.now()
-    await authority.store.forget_expired(now)
     while True:
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
