@@ -1,5 +1,6 @@
 """``livius exec`` as a program under it, and the one above it, see it."""
 
+import json
 import os
 import pty
 import shutil
@@ -257,6 +258,60 @@ def test_env_leads_a_shell_until_it_ends(place: Place) -> None:
     )
     assert '"host": "api.fabric.microsoft.com"' in done.stdout, done.stderr
     gone(place)
+
+
+def test_a_password_is_for_signing_in_and_not_for_the_program(place: Place) -> None:
+    look = (
+        'env | grep -c -e LIVIUS_PASSWORD -e IDENTITY_; stat -c %a "$LIVIUS_HOME"/led/*/person.json'
+    )
+    done = place.livius(
+        "exec", "--as", "ada@livius.test", "--", "sh", "-c", look, LIVIUS_PASSWORD="word"
+    )
+    assert done.stdout.split() == ["0", "600"], done.stderr
+    gone(place)
+    unknown = place.livius("exec", "--as", "ada@livius.test", "--", "true")
+    assert unknown.returncode == 1
+    assert "Set it in LIVIUS_PASSWORD" in unknown.stderr
+
+
+def test_where_people_sign_in_elsewhere_that_is_not_led(place: Place) -> None:
+    """A real tenant, or another provider: its names are its own, and so is its command line."""
+    file = place.home.connection_file
+    ours = json.loads(file.read_text())
+    file.write_text(json.dumps({**ours, "authority": "https://127.0.0.2:1/tenant/v2.0"}))
+    look = (
+        f"curl -sS {FABRIC}; echo; curl -sS https://login.microsoftonline.com/; "
+        'curl -sS https://127.0.0.2:1/; env | grep -c IDENTITY_; ls "$LIVIUS_HOME"/led/*/bin'
+    )
+    upstream = "http://127.0.0.2:1"  # so that the name is not looked up, wherever this runs
+    done = place.livius("exec", "--", "sh", "-c", look, HTTPS_PROXY=upstream)
+    answer, *rest = done.stdout.splitlines()
+    assert '"host": "api.fabric.microsoft.com"' in answer
+    assert rest == ["0"]
+    assert done.stderr.count("CONNECT tunnel failed, response 502") == 2
+    assert place.seen == ["api.fabric.microsoft.com /v1/workspaces"]
+    refused = place.livius("exec", "--as", "ada", "--", "true", LIVIUS_PASSWORD="word")
+    assert "Users sign in at 127.0.0.2" in refused.stderr
+
+
+def test_another_user_of_the_machine_gets_nothing(place: Place) -> None:
+    """Neither the tree's files nor, without its credential, anything of its proxy."""
+    code = f"""
+import os, stat, subprocess, sys
+from pathlib import Path
+led = Path(os.environ["LIVIUS_HOME"]) / "led"
+for path in [led, *led.glob("*/")]:
+    print(oct(stat.S_IMODE(path.stat().st_mode)))
+proxy = os.environ["HTTPS_PROXY"].rpartition("@")[2]
+run = subprocess.run(
+    ["curl", "-sS", "--proxy", proxy, {FABRIC!r}], capture_output=True, text=True, check=False
+)
+print(run.stderr)
+"""
+    done = place.livius("exec", "--", sys.executable, "-c", code)
+    modes, _, said = done.stdout.partition("curl: ")
+    assert modes.split() == ["0o700", "0o700"], done.stderr
+    assert "response 407" in said
 
 
 def test_az_gives_a_token_and_says_no_to_all_else(place: Place) -> None:

@@ -29,6 +29,7 @@ def rules(**changes: Any) -> Rules:
             identity_header="header",
             names=LED,
             only=False,
+            passed=frozenset(),
             gateway=lambda: 1,
             identity=identity,
         ),
@@ -171,6 +172,14 @@ async def test_only_refuses_every_host_that_is_not_led(host: str) -> None:
         )
         plain = f"GET http://{host}/ HTTP/1.1\r\nProxy-Authorization: {GOOD}\r\n\r\n"
         assert (await ask(port, plain)).startswith(b"HTTP/1.1 403 Refused by livius")
+
+
+async def test_only_passes_the_authority_that_serves_elsewhere() -> None:
+    async with echo(b"authority") as (far, _):
+        chosen = rules(only=True, passed=frozenset({"127.0.0.2"}))
+        async with serving(chosen) as port:
+            assert (await ask(port, proven(f"127.0.0.2:{far}"))).endswith(b"\r\n\r\nauthority")
+            assert b" 403 " in await ask(port, proven(f"127.0.0.3:{far}"))
 
 
 async def test_a_gateway_that_is_away_is_said() -> None:

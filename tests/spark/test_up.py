@@ -144,6 +144,21 @@ def test_the_commands_of_the_readme_run(installation: Installation) -> None:
         installation.shell(ours)
 
 
+def test_exec_starts_a_gateway_where_none_serves(installation: Installation) -> None:
+    installation.livius("down")
+    url = "https://api.fabric.microsoft.com/healthz"
+    done = subprocess.run(
+        [LIVIUS, "exec", "--up", "--only", "--", "curl", "-sS", url],
+        env=installation.gateway.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == '{"status":"alive"}', done.stderr
+    assert "Livius serves." in done.stderr
+
+
 def test_ctrl_c_of_a_foreground_up_ends_everything_and_counts_it() -> None:
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(Path(folder) / "home")

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from livius import __version__
 from livius.cli.identity import app as identity
+from livius.cli.kernel import app as kernel
 from livius.cli.lakehouse import app as lakehouse
 
 app = App(
@@ -26,6 +27,7 @@ app = App(
 )
 
 
+app.command(kernel)
 app.command(lakehouse)
 app.command(identity)
 
@@ -137,20 +139,23 @@ def execute(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     only: Annotated[bool, Parameter(negative="")] = False,
     up: Annotated[bool, Parameter(negative="")] = False,
+    user: Annotated[str | None, Parameter(name="--as")] = None,
 ) -> int:
     """Run a program that was written for Fabric, with no change, against this gateway.
 
     For the program and what it starts, and for nothing else on this machine, the host names of
     Fabric, OneLake, Key Vault and Entra lead to Livius: by a proxy on loopback, by a certificate
     that only these processes trust, and by variables that requests, MSAL, azure-identity, httpx,
-    curl, Node and others read. `az account get-access-token` and the managed identity give tokens
-    of the sample application. Exit code, signals and terminal are the program's own.
+    curl, Node and others read. Pages to sign in at open in your browser. `az account
+    get-access-token` and the managed identity give tokens of the sample application. Exit code,
+    signals and terminal are the program's own.
 
     Examples:
     * `livius exec -- python my_notebook.py`
     * `livius exec -- dbt build`
     * `livius exec -- bash`, for a shell in which every command is led
-    * `livius exec --up --only -- pytest`, in CI: starts the gateway; no other host is reached
+    * `livius exec --up --only --as admin -- pytest`, in CI: starts the gateway, reaches no other
+      host, and where a program wants somebody to sign in, the user admin does
 
     A program that reads no proxy variables is not led: its own settings have to name the gateway.
 
@@ -162,14 +167,22 @@ def execute(
         Refuse other hosts instead of passing them through.
     up
         Start the gateway first if none serves, as `livius up --detach` does. It goes on afterwards.
+    user
+        A user who signs in by itself, without a browser, and whom `az` gives tokens of. The first
+        user's password is known; another's is taken from the variable LIVIUS_PASSWORD.
     """
     from livius.cli.led.commands import execute as run
 
-    return run(list(command), only=only, up=up)
+    return run(list(command), only=only, up=up, user=user)
 
 
 @app.command
-def env(*, only: Annotated[bool, Parameter(negative="")] = False, pid: int | None = None) -> int:
+def env(
+    *,
+    only: Annotated[bool, Parameter(negative="")] = False,
+    pid: int | None = None,
+    user: Annotated[str | None, Parameter(name="--as")] = None,
+) -> int:
     """Print what `exec` sets, as exports for the shell that you are in.
 
     Use it as `eval "$(livius env)"`. The shell, and what it starts from then on, is led until it
@@ -181,10 +194,12 @@ def env(*, only: Annotated[bool, Parameter(negative="")] = False, pid: int | Non
         Refuse other hosts instead of passing them through.
     pid
         The process for whose life it is; the shell above this command if left out.
+    user
+        A user who signs in by itself, as with `exec`.
     """
     from livius.cli.led.commands import export as run
 
-    return run(only=only, process=pid)
+    return run(only=only, process=pid, user=user)
 
 
 @app.command

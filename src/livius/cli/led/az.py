@@ -1,7 +1,7 @@
 """``az`` in a led tree: `account get-access-token`, which is what AzureCliCredential runs.
 
-It answers as Azure's own does where the sample application is signed in. Other commands say that
-they are not here, because they would speak with the real Azure.
+It answers as Azure's own does where the sample application is signed in, or the user of
+``--as``. Other commands say that they are not here, because they would speak with the real Azure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
-from livius.cli.led.tokens import NoToken, sample_token
+from livius.cli.led.person import read_person
+from livius.cli.led.tokens import NoToken, default_scope, get_token
 from livius.installation.home import Home
 
 _COMMAND: Final = ("account", "get-access-token")
@@ -36,9 +37,10 @@ def main(words: list[str]) -> int:
             code=2,
         )
     asked = _parser().parse_args(words[len(_COMMAND) :])
-    resource = asked.resource or (asked.scope or [_DEFAULT])[0]
+    scope = " ".join(asked.scope or [default_scope(asked.resource or _DEFAULT)])
     try:
-        token = sample_token(Home(Path(os.environ["LIVIUS_HOME"])), resource)
+        person = read_person(Path(os.environ["LIVIUS_TREE"]))
+        token = get_token(Home(Path(os.environ["LIVIUS_HOME"])), scope, person)
     except NoToken as error:
         return _say(str(error))
     if asked.tenant and asked.tenant.lower() != token.tenant:

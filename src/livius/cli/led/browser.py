@@ -1,7 +1,7 @@
 """The ``BROWSER`` of a led tree: opens a sign-in page where the person's browser can reach it.
 
 The browser is not of the tree: a led name would take it to Microsoft. So such an address is opened
-at the gateway's listener for people.
+at the gateway's listener for people. Under ``--as`` no browser opens: the user signs in by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import webbrowser
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from livius.cli.led.person import Person, read_person
+from livius.cli.led.sign_in import SignInFailed, bring, bring_failure, sign_in
 from livius.domain.led import is_led
 from livius.installation.home import Connection, Home
 
@@ -23,13 +25,29 @@ def main(words: list[str]) -> int:
         return 2
     connection = Home(Path(os.environ["LIVIUS_HOME"])).read_connection()
     url = here(words[0], connection) if connection is not None else words[0]
+    person = read_person(Path(os.environ["LIVIUS_TREE"]))
     # Whoever opens a page waits for this process, and may have to answer the page meanwhile.
+    sys.stderr.flush()
     if os.fork() != 0:
         return 0
     os.setsid()
-    if not webbrowser.open(url):
-        print(f"Open this page in a browser:\n  {url}", file=sys.stderr, flush=True)
+    if person is not None:
+        _sign_in(person, url)
+    elif not webbrowser.open(url):
+        _say(f"Open this page in a browser:\n  {url}")
     return 0
+
+
+def _sign_in(person: Person, url: str) -> None:
+    try:
+        bring(sign_in(person, url))
+    except SignInFailed as error:
+        _say(f"livius: {person.username} did not get through: {error}")
+        bring_failure(url, str(error))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def here(url: str, connection: Connection) -> str:

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from livius.cli.console import err, fail, settings
+from livius.cli.led.person import Person
 from livius.cli.led.tree import CannotLead, Wanted, become, guard, plant
 from livius.installation.home import Home
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh"})
+_PASSWORD: Final = "LIVIUS_PASSWORD"  # noqa: S105 - a variable's name
 _UP: Final = (sys.executable, "-m", "livius.cli", "up", "--detach")
 
 
-def execute(command: list[str], *, only: bool, up: bool) -> int:
+def execute(command: list[str], *, only: bool, up: bool, user: str | None) -> int:
     """Run a command, led. Returns only where that fails."""
     if not command:
         return fail("Say what to run: livius exec -- COMMAND. See: livius exec --help")
@@ -25,13 +27,13 @@ def execute(command: list[str], *, only: bool, up: bool) -> int:
     if (failed := _ensure_gateway(home, up=up)) is not None:
         return failed
     try:
-        tree = plant(Wanted(home=home, only=only))
+        tree = plant(Wanted(home=home, only=only, person=_person(home, user)))
         become(tree, command)
     except CannotLead as error:
         return fail(str(error))
 
 
-def export(*, only: bool, process: int | None) -> int:
+def export(*, only: bool, process: int | None, user: str | None) -> int:
     """Print the variables for a shell, and lead until it ends."""
     home = Home(settings().home)
     if (failed := _ensure_gateway(home, up=False)) is not None:
@@ -42,7 +44,7 @@ def export(*, only: bool, process: int | None) -> int:
             'No shell is above this process. Name the one that is to be led: livius env --pid "$$"'
         )
     try:
-        tree = plant(Wanted(home=home, only=only))
+        tree = plant(Wanted(home=home, only=only, person=_person(home, user)))
         guard(tree, pid)
     except CannotLead as error:
         return fail(str(error))
@@ -64,6 +66,27 @@ def _ensure_gateway(home: Home, *, up: bool) -> int | None:
         )
     # Its words are no part of the command's output.
     return subprocess.run(_UP, stdout=sys.stderr, check=False).returncode or None
+
+
+def _person(home: Home, user: str | None) -> Person | None:
+    """Return who is to sign in by themselves.
+
+    Raises:
+        CannotLead: the password is not known.
+    """
+    # Also where it is not needed: the program gets no secret that is not its own.
+    given = os.environ.pop(_PASSWORD, None)
+    connection = home.read_connection()
+    if user is None or connection is None:
+        return None
+    if connection.username is not None:
+        if "@" not in user:
+            user = f"{user}@{connection.username.rpartition('@')[2]}"
+        if user.lower() == connection.username and given is None:
+            given = connection.password
+    if given is None:
+        raise CannotLead(f"The password of {user} is not known here. Set it in {_PASSWORD}.")
+    return Person(user, given)
 
 
 def _shell() -> int | None:

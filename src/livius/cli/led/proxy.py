@@ -80,8 +80,9 @@ def basic(user: str, password: str) -> str:
 class Rules:
     """What one tree's proxy does.
 
-    ``gateway`` returns the port to lead to; it raises `Refused` while no gateway serves.
-    ``identity`` returns the reply for a resource, in App Service's form; it may block.
+    ``passed`` are hosts that ``only`` does not refuse. ``gateway`` returns the port to lead to; it
+    raises `Refused` while no gateway serves. ``identity`` returns the reply for a resource, in App
+    Service's form; it may block.
     """
 
     user: str
@@ -89,6 +90,7 @@ class Rules:
     identity_header: str
     names: frozenset[str]
     only: bool
+    passed: frozenset[str]
     gateway: Callable[[], int]
     identity: Callable[[str], Mapping[str, str]]
     http_upstream: Upstream | None = None
@@ -183,7 +185,7 @@ async def _tunnel(
 
 
 def _check_foreign(host: str, rules: Rules) -> None:
-    if rules.only:
+    if rules.only and host not in rules.passed:
         raise Refused(403, f"Refused by livius exec --only: {host} does not lead to Livius")
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 import time
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
 
 import httpx
 
 from livius.cli.client import open_http
-from livius.installation.home import Home
+from livius.cli.led.person import Person
+from livius.cli.led.sign_in import SignInFailed, sign_in
+from livius.installation.home import Connection, Home
+
+_TOOLS: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+"""The client id of Azure's command line, which signs people in for the programs beside it."""
+_REDIRECT: Final = "http://localhost"
 
 
 class NoToken(Exception):
@@ -29,35 +40,76 @@ class Token:
         return f"Token(expires_on={self.expires_on})"
 
 
-def sample_token(home: Home, resource: str) -> Token:
-    """Return a token of the sample application for a resource, or for a scope ``…/.default``.
+def default_scope(resource: str) -> str:
+    """Return the scope that asks for all that is allowed at a resource."""
+    return f"{resource.rstrip('/')}/.default"
+
+
+def get_token(home: Home, scope: str, person: Person | None = None) -> Token:
+    """Return a token for a scope.
+
+    It is the person's, by the client application of Azure's tools, or the sample application's own.
 
     Raises:
-        NoToken: no gateway serves, or its authority gives none for this resource.
+        NoToken: no gateway serves, or its authority gives none for this scope.
     """
     connection = home.read_connection()
     if connection is None:
         raise NoToken(f"No gateway serves {home.root}. Start one with: livius up --detach")
-    scope = resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
     try:
-        with open_http(connection) as http:
-            answer = http.post(
-                f"{connection.authority}/oauth2/v2.0/token",
-                data={
-                    "grant_type": "client_credentials",
-                    "client_id": connection.client_id,
-                    "client_secret": connection.client_secret,
-                    "scope": scope,
-                },
-            )
-        body = answer.json()
-        if answer.is_error:
-            raise NoToken(str(body["error_description"]))
-        return Token(
-            text=str(body["access_token"]),
-            expires_on=int(time.time()) + int(body["expires_in"]),
-            client_id=connection.client_id,
-            tenant=connection.tenant_id,
-        )
+        if person is None:
+            return _redeem(connection, _as_sample(connection, scope))
+        return _redeem(connection, _as_person(connection, scope, person))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise NoToken(f"The authority did not answer: {error}") from None
+    except SignInFailed as error:
+        raise NoToken(str(error)) from None
+
+
+def _as_sample(connection: Connection, scope: str) -> dict[str, str]:
+    return {
+        "grant_type": "client_credentials",
+        "client_id": connection.client_id,
+        "client_secret": connection.client_secret,
+        "scope": scope,
+    }
+
+
+def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, str]:
+    """Sign the person in, as the browser that the tool would open."""
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    asked = {
+        "client_id": _TOOLS,
+        "response_type": "code",
+        "redirect_uri": _REDIRECT,
+        "scope": f"{scope} openid profile",
+        "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+        "code_challenge_method": "S256",
+    }
+    pages = f"{connection.http}/{connection.tenant_id}/oauth2/v2.0/authorize"
+    brought = sign_in(person, f"{pages}?{urlencode(asked)}").fields()
+    if "code" not in brought:
+        raise NoToken(brought.get("error_description", "The authority gave no code."))
+    return {
+        "grant_type": "authorization_code",
+        "client_id": _TOOLS,
+        "code": brought["code"],
+        "code_verifier": verifier,
+        "redirect_uri": _REDIRECT,
+        "scope": asked["scope"],
+    }
+
+
+def _redeem(connection: Connection, form: dict[str, str]) -> Token:
+    with open_http(connection) as http:
+        answer = http.post(f"{connection.authority}/oauth2/v2.0/token", data=form)
+    body = answer.json()
+    if answer.is_error:
+        raise NoToken(str(body["error_description"]))
+    return Token(
+        text=str(body["access_token"]),
+        expires_on=int(time.time()) + int(body["expires_in"]),
+        client_id=form["client_id"],
+        tenant=connection.tenant_id,
+    )

@@ -21,10 +21,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 from livius.cli.led import proxy
+from livius.cli.led.person import Person
 from livius.cli.led.variables import PROXIES, present, variables, write_bundles
-from livius.domain.led import LED
+from livius.domain.led import ENTRA, FABRIC, LED
 from livius.installation.certificates import certificates_in
 from livius.installation.home import Home
 
@@ -41,11 +43,11 @@ class CannotLead(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """How a tree is to be led. ``only``: other hosts are refused."""
+    """How a tree is led. ``only``: other hosts are refused; ``person``: who signs in by itself."""
 
     home: Home
     only: bool = False
-    names: frozenset[str] = LED
+    person: Person | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +80,21 @@ def plant(wanted: Wanted) -> Tree:
         raise CannotLead(f"Livius is not set up in {home.root}. Set it up with: livius up")
     if ":" in str(home.root):
         raise CannotLead(f"{home.root} can't stand in PATH: move LIVIUS_HOME to one without colons")
-    upstreams = {} if wanted.only else _upstreams(os.environ)
+    elsewhere = _authority_elsewhere(home)
+    if elsewhere and wanted.person is not None:
+        raise CannotLead(f"Users sign in at {elsewhere}, so nobody can here by themselves: no --as")
+    names = FABRIC if elsewhere else LED
+    upstreams = {} if wanted.only and not elsewhere else _upstreams(os.environ)
     folder, lock = _make_folder(home.led)
     programs = folder / "bin"
     try:
         bundle, node_bundle = folder / "ca-bundle.pem", folder / "node-ca-bundle.pem"
         write_bundles(os.environ, authorities, bundle=bundle, node_bundle=node_bundle)
         programs.mkdir()
-        _write_programs(programs, home)
+        if not elsewhere:
+            _write_programs(programs, home, folder)
+        if wanted.person is not None:
+            wanted.person.keep(folder)
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,8 +110,9 @@ def plant(wanted: Wanted) -> Tree:
             user=_USER,
             password=password,
             identity_header=identity_header,
-            names=wanted.names,
+            names=names,
             only=wanted.only,
+            passed=frozenset({elsewhere, *ENTRA}) if elsewhere else frozenset(),
             gateway=lambda: _gateway_port(home),
             identity=lambda resource: _managed_identity(home, resource),
             http_upstream=upstreams.get("HTTP_PROXY"),
@@ -112,16 +122,36 @@ def plant(wanted: Wanted) -> Tree:
             **variables(
                 os.environ,
                 proxy=f"http://{_USER}:{password}@{here}",
-                names=wanted.names,
+                names=names,
                 only=wanted.only,
                 programs=programs,
                 bundle=bundle,
                 node_bundle=node_bundle,
             ),
-            "IDENTITY_ENDPOINT": f"http://{here}{proxy.IDENTITY_PATH}",
-            "IDENTITY_HEADER": identity_header,
+            **({} if elsewhere else _sign_in_variables(wanted, programs, here, identity_header)),
         },
     )
+
+
+def _sign_in_variables(
+    wanted: Wanted, programs: Path, here: str, identity_header: str
+) -> dict[str, str]:
+    browser = {"BROWSER": str(programs / "livius-browser")}
+    if wanted.person is not None:
+        return browser  # who the program is then, also where it asks the machine
+    return {
+        **browser,
+        "IDENTITY_ENDPOINT": f"http://{here}{proxy.IDENTITY_PATH}",
+        "IDENTITY_HEADER": identity_header,
+    }
+
+
+def _authority_elsewhere(home: Home) -> str | None:
+    """Return the host where people sign in, if that is not the gateway itself."""
+    connection = home.read_connection()
+    if connection is None or connection.authority.startswith(f"{connection.api}/"):
+        return None
+    return urlsplit(connection.authority).hostname
 
 
 def become(tree: Tree, command: list[str]) -> NoReturn:
@@ -214,10 +244,10 @@ def _gateway_port(home: Home) -> int:
 
 
 def _managed_identity(home: Home, resource: str) -> Mapping[str, str]:
-    from livius.cli.led.tokens import NoToken, sample_token
+    from livius.cli.led.tokens import NoToken, default_scope, get_token
 
     try:
-        token = sample_token(home, resource)
+        token = get_token(home, default_scope(resource))
     except NoToken as error:
         raise proxy.Refused(400, str(error)) from None
     return {
@@ -244,13 +274,14 @@ def _upstreams(environment: Mapping[str, str]) -> dict[str, proxy.Upstream]:
     return found
 
 
-def _write_programs(folder: Path, home: Home) -> None:
+def _write_programs(folder: Path, home: Home, tree: Path) -> None:
     browser = os.environ.get("BROWSER")
     # The person's own browser, for the helper that stands in its place.
     own = [f"BROWSER={browser}"] if browser else ["-u", "BROWSER"]
     for name, module in _PROGRAMS.items():
         # -I: the program's own PYTHONPATH is none of ours.
-        words = [*own, f"LIVIUS_HOME={home.root}", sys.executable, "-I", "-m", module]
+        where = (f"LIVIUS_HOME={home.root}", f"LIVIUS_TREE={tree}")
+        words = [*own, *where, sys.executable, "-I", "-m", module]
         path = folder / name
         path.write_text(f'#!/bin/sh\nexec env {shlex.join(words)} "$@"\n', encoding="utf-8")
         path.chmod(0o700)

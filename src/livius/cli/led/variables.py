@@ -49,7 +49,6 @@ def variables(
         # Without it Node's fetch knows no proxy; older versions ignore it.
         "NODE_USE_ENV_PROXY": "1",
         "PATH": f"{programs}:{environment.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
-        "BROWSER": str(programs / "livius-browser"),
     }
 
 

@@ -1,0 +1,196 @@
+"""Programs of other people, unchanged, under `livius exec` and in its kernel, with real Spark."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.clients import client_python
+from support.gateway import LIVIUS, ROOT, Gateway
+
+PROGRAMS = ROOT / "tests" / "led" / "programs"
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def facts(gateway: Gateway) -> dict[str, str]:
+    """What differs from place to place, as a program's variables."""
+    known = gateway.connection
+    return {
+        "TENANT": known["tenant_id"],
+        "CLIENT": known["client_id"],
+        "SECRET": known["client_secret"],
+        "CERTIFICATE": known["certificate_file"],
+        "KEY": known["private_key_file"],
+        "THUMBPRINT": known["thumbprint"],
+        "WORKSPACE": known["workspace_id"],
+        "LAKEHOUSE": known["lakehouse_id"],
+    }
+
+
+def run(
+    gateway: Gateway,
+    *command: str | Path,
+    led: tuple[str, ...] | None = ("--only",),
+    cwd: Path | None = None,
+    given: str = "",
+    **variables: str,
+) -> str:
+    """A program's output; led, unless told otherwise, and never to another host."""
+    prefix: list[str | Path] = [LIVIUS, "exec", *led, "--"] if led is not None else []
+    environment: Mapping[str, str] = gateway.environment | facts(gateway) | variables
+    done = subprocess.run(
+        [*prefix, *command],
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("which", ["current", "msal-1.34"])
+def test_msal_signs_in_by_each_way(gateway: Gateway, which: str) -> None:
+    ways = ("certificate", "secret", "browser")
+    python, program = client_python(which), PROGRAMS / "sign_in.py"
+    found = json.loads(run(gateway, python, program, *ways, led=("--only", "--as", "admin")))
+    version = found.pop("msal")
+    assert version.startswith("1.34.") == (which == "msal-1.34")
+    assert found == dict.fromkeys(ways, 200)
+
+
+def test_msal_signs_in_without_being_led_where_its_addresses_are_ours(gateway: Gateway) -> None:
+    known = gateway.connection
+    ways = ("certificate", "secret")
+    found = run(
+        gateway,
+        client_python("current"),
+        PROGRAMS / "sign_in.py",
+        *ways,
+        led=None,
+        AUTHORITY=f"{known['authority']}/b2c_livius",
+        API=known["api"],
+        REQUESTS_CA_BUNDLE=known["ca_file"],
+    )
+    assert json.loads(found).items() >= dict.fromkeys(ways, 200).items()
+
+
+def test_azure_identity_as_an_application(gateway: Gateway) -> None:
+    kinds = ("secret", "certificate", "cli", "managed", "default")
+    found = run(gateway, client_python("current"), PROGRAMS / "credentials.py", *kinds)
+    assert json.loads(found) == dict.fromkeys(kinds, 200)
+
+
+def test_azure_identity_as_a_user(gateway: Gateway) -> None:
+    kinds = ("browser", "browser of the tools", "device", "cli", "default")
+    program = PROGRAMS / "credentials.py"
+    found = run(gateway, client_python("current"), program, *kinds, led=("--only", "--as", "admin"))
+    assert json.loads(found) == dict.fromkeys(kinds, 200)
+
+
+def test_a_wrong_password_ends_the_program_with_the_authoritys_words(gateway: Gateway) -> None:
+    """Instead of leaving it waiting for a browser."""
+    found = run(
+        gateway,
+        client_python("current"),
+        PROGRAMS / "sign_in.py",
+        "browser",
+        led=("--as", "nobody"),
+        LIVIUS_PASSWORD="wrong",
+    )
+    assert "AADSTS50126" in json.loads(found)["browser"] or "password" in found.lower()
+
+
+CELLS = (
+    """
+import os, time, msal, requests
+app = msal.ConfidentialClientApplication(
+    os.environ["CLIENT"],
+    authority="https://login.windows.net/" + os.environ["TENANT"],
+    client_credential={
+        "private_key": open(os.environ["KEY"]).read(), "thumbprint": os.environ["THUMBPRINT"],
+    },
+)
+token = app.acquire_token_for_client(["https://analysis.windows.net/powerbi/api/.default"])
+headers = {"Authorization": "Bearer " + token["access_token"]}
+""",
+    """
+sessions = (
+    "https://api.fabric.microsoft.com/v1/workspaces/" + os.environ["WORKSPACE"]
+    + "/lakehouses/" + os.environ["LAKEHOUSE"] + "/livyapi/versions/2023-12-01/sessions"
+)
+created = requests.post(sessions, headers=headers, json={})
+session = sessions + "/" + created.json()["id"]
+while requests.get(session, headers=headers).json()["state"] != "idle":
+    time.sleep(5)
+print(created.status_code)
+""",
+    """
+sent = requests.post(
+    session + "/statements", headers=headers,
+    json={"code": 'println(spark.sql("SELECT 6 * 7").first.getInt(0))', "kind": "spark"},
+)
+statement = session + "/statements/" + str(sent.json()["id"])
+while (answer := requests.get(statement, headers=headers).json())["state"] != "available":
+    time.sleep(5)
+print(answer["output"]["data"]["text/plain"])
+""",
+    "print(requests.delete(session, headers=headers).status_code)",
+)
+
+
+def test_a_notebook_runs_unchanged_in_the_installed_kernel(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    python = client_python("current")
+    install = ("kernel", "install", "--python", python, "--prefix", tmp_path)
+    run(gateway, LIVIUS, *install, led=None)
+    notebook = PROGRAMS / "notebook.py"
+    told: Any = json.loads(
+        run(
+            gateway,
+            python,
+            notebook,
+            led=None,
+            given=json.dumps(CELLS),
+            JUPYTER_PATH=str(tmp_path / "share" / "jupyter"),
+            JUPYTER_RUNTIME_DIR=str(tmp_path / "runtime"),
+            IPYTHONDIR=str(tmp_path / "ipython"),
+        )
+    )
+    assert "lead to https://localhost" in told[0]
+    assert [text.strip() for text in told[1:]] == ["202", "42", "200"]
+
+
+def dbt(gateway: Gateway, project: Path, *arguments: str) -> str:
+    program = client_python("dbt").with_name("dbt")
+    secret = {"DBT_ENV_SECRET_CLIENT": gateway.connection["client_secret"]}
+    return run(gateway, program, "--no-use-colors", *arguments, cwd=project, **secret)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "dbt"
+    shutil.copytree(PROGRAMS / "dbt", folder)
+    return folder
+
+
+def test_dbt_builds_as_an_application(gateway: Gateway, project: Path) -> None:
+    assert "All checks passed!" in dbt(gateway, project, "debug", "--target", "secret")
+    told = dbt(gateway, project, "build", "--target", "secret")
+    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in told
+
+
+def test_dbt_builds_as_whom_the_command_line_is_signed_in(gateway: Gateway, project: Path) -> None:
+    told = dbt(gateway, project, "build", "--target", "cli")
+    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in told
