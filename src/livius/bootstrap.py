@@ -18,26 +18,27 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
 import uvicorn
 
 import livius_agent.wire
-from livius import __version__
+from livius import __version__, portal
 from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.people import HttpPeoplesAuthority
 from livius.adapters.identity.sample import (
     FirstUser,
     SampleApplication,
     ensure_first_user,
     ensure_own_applications,
     ensure_sample,
+    portal_client_id,
 )
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
@@ -159,6 +160,7 @@ class _Gateway:
     http: _Server
     changes: LocalChanges
     metrics: Metrics
+    streams: portal.Streams
     connection: Connection
 
     async def announce(self) -> None:
@@ -174,6 +176,7 @@ class _Gateway:
         if not keep_drivers:
             drivers = await self._end_sessions()
             metastore = await self.metastore.end()
+        self.streams.close()
         self.changes.close()
         for server in (self.https, self.http):
             server.should_exit = True
@@ -292,8 +295,22 @@ async def _compose(prepared: Prepared) -> _Gateway:
     keys = KeyRing.open(paths.keys, clock)
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
+    verifier = EmbeddedVerifier(keys, realm, clock)
+    desk = portal.Desk(
+        context,
+        _portal_facts(connection, paths),
+        visits=portal.Visits(clock),
+        people=HttpPeoplesAuthority(
+            pages=f"{connection.http}/{tenant}",
+            tokens=connection.authority,
+            client_id=portal_client_id(tenant),
+            ca_file=prepared.certificates.ca_file,
+        ),
+        tokens=verifier,
+        navigation=portal.NAVIGATION,
+    )
     app = create_app(
-        EmbeddedVerifier(keys, realm, clock),
+        verifier,
         (
             fabric.router(context),
             driver.router(context, links),
@@ -315,6 +332,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         version=__version__,
         observe=metrics.request_handled,
+        mounts={portal.ROOT: portal.create_portal(desk)},
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -337,6 +355,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         http=_listener(app, prepared.ports.http, None),
         changes=changes,
         metrics=metrics,
+        streams=desk.streams,
         connection=connection,
     )
 
@@ -421,16 +440,18 @@ def _connection(
 
 
 def _facts(connection: Connection) -> home.Facts:
-    return home.Facts(
+    return home.Facts(version=__version__, api=connection.api, authority=connection.authority)
+
+
+def _portal_facts(connection: Connection, paths: Home) -> portal.Facts:
+    return portal.Facts(
         version=__version__,
         api=connection.api,
+        http=connection.http,
         authority=connection.authority,
         tenant_id=connection.tenant_id,
-        client_id=connection.client_id,
-        workspace_id=connection.workspace_id,
-        lakehouse_id=connection.lakehouse_id,
         ca_file=connection.ca_file,
-        livius=str(Path(sys.executable).with_name("livius")),
+        first_query=f"{sys.executable} {paths.first_query_file}",
     )
 
 

@@ -61,17 +61,7 @@ class Wire:
 async def wire() -> AsyncIterator[Wire]:
     world = await World().begin()
     tokens = NamedTokens({"ada": world.admin})
-    facts = home.Facts(
-        version="0",
-        api="https://localhost:1",
-        authority="https://localhost:1/t",
-        tenant_id="t",
-        client_id="c",
-        workspace_id="w",
-        lakehouse_id="l",
-        ca_file="/ca<b>.pem",
-        livius="livius",
-    )
+    facts = home.Facts(version="0", api="https://localhost:1", authority="https://localhost:1/t")
     app = create_app(
         tokens,
         [

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from livius.ports.changes import Topic
+from livius.ports.changes import AnySession, Topic
+
+_ANY = AnySession()
 
 
 class _Watch:
@@ -66,6 +68,9 @@ class LocalChanges:
         """See the port."""
         for watch in self._watches.get(topic, ()):
             watch.release()
+        if isinstance(topic, str):  # a session's id
+            for watch in self._watches.get(_ANY, ()):
+                watch.release()
 
     def close(self) -> None:
         """Let every watcher go, now and from now on: the gateway is ending."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter, FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livius.api.auth import Caller
 from livius.api.errors import add_error_handlers
@@ -19,8 +19,9 @@ def create_app(
     *,
     version: str,
     observe: Observe = lambda _method, _route, _status, _seconds: None,
+    mounts: Mapping[str, ASGIApp] | None = None,
 ) -> ASGIApp:
-    """Put the routers behind one edge.
+    """Put the routers behind one edge, and applications of their own beside them.
 
     ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
     without. ``observe`` is told of each request.
@@ -38,4 +39,23 @@ def create_app(
     for router in routers:
         app.include_router(router)
     add_error_handlers(app)
-    return Edge(app, observe)
+    return Edge(_Beside(app, mounts or {}), observe)
+
+
+class _Beside:
+    """Gives requests below a path to another application, with their whole paths.
+
+    Not a mount: that would not take the path itself, without a slash at its end.
+    """
+
+    def __init__(self, app: ASGIApp, mounts: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._mounts = mounts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        for root, other in self._mounts.items():
+            if path == root or path.startswith(f"{root}/"):
+                await other(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

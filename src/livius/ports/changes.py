@@ -17,8 +17,20 @@ class Printed:
     number: StatementNumber
 
 
-Topic = SessionId | tuple[ReplId, StatementNumber] | Printed
-"""A session (its life), one statement (its end), or a statement's output."""
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """The topic of a session's work: a statement came, began, advanced or ended."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class AnySession:
+    """The topic of the lives of all sessions. It is never told by itself."""
+
+
+Topic = SessionId | tuple[ReplId, StatementNumber] | Printed | Worked | AnySession
+"""A session (its life), one statement (its end), a statement's output, or one of the above."""
 
 
 class Watch(Protocol):

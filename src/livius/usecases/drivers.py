@@ -23,7 +23,7 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.changes import Printed
+from livius.ports.changes import Printed, Worked
 from livius.usecases.context import Context
 from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.wire import (
@@ -93,6 +93,7 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     session = await context.store.session(driver.session)
     if session is None or session.phase not in (Phase.STARTING, Phase.READY):
         raise Conflict("SessionEnded", "The driver's session has ended.")
+    context.changes.notify(session.id)
     known = {(entry.repl, entry.number) for entry in hello.ledger}
     durable: list[Durable] = []
     unseen: list[Statement] = []
@@ -194,8 +195,10 @@ async def _report_statement(
         case Progress():
             share = min(1.0, max(0.0, message.value))
             await context.store.set_progress(session.repl, number, share)
+            context.changes.notify(Worked(session.id))
         case Jobs():
             await context.store.set_jobs(session.repl, number, _jobs(message))
+            context.changes.notify(Worked(session.id))
         case Finished():
             await _finished(context, session, number, message)
 
@@ -260,6 +263,7 @@ async def _finished(
     if moved is not None:
         note_end(context.meter, moved, message.outcome)
     context.changes.notify((session.repl, number))
+    context.changes.notify(Worked(session.id))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)
     await pump_repl(context, session.driver, session.repl)

@@ -63,6 +63,7 @@ async def create_session(
     await context.capacity.check(drivers=len(live))
     created = by_caller(context, caller, session, Action.SESSION_CREATE)
     await context.store.add_session(session, driver, audit=created)
+    context.changes.notify(session.id)
     context.wake(session.id)
     return SessionView(session, busy=False)
 

@@ -26,7 +26,7 @@ from livius.domain.statement import (
     Statement,
     cancelled_before_start,
 )
-from livius.ports.changes import Printed, Topic
+from livius.ports.changes import Printed, Topic, Worked
 from livius.ports.meter import Meter
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, own_session
@@ -129,6 +129,7 @@ async def submit_statement(
             "SessionNotFound",
             f"The session {session.id} has ended and takes no statements. Create a new one.",
         )
+    context.changes.notify(Worked(session.id))
     if statement.phase is Phase.RUNNING:
         send_run(context, statement)
     elif context.links.is_open(session.driver):
@@ -166,6 +167,7 @@ async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
     if context.links.is_open(driver):
         claimed = await context.store.claim_next(repl, at=context.clock.now())
         if claimed is not None:
+            context.changes.notify(Worked(claimed.session))
             send_run(context, claimed)
 
 
@@ -224,7 +226,7 @@ async def with_head(context: Context, found: Statement) -> StatementView:
         return StatementView(found, "")
     size = context.rules.inline_bytes
     raw = await context.outputs.read(found.session, found.repl, found.number, size=size)
-    return StatementView(found, _whole_characters(raw), whole=len(raw) < size)
+    return StatementView(found, whole_characters(raw), whole=len(raw) < size)
 
 
 async def with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
@@ -240,10 +242,10 @@ async def with_output(context: Context, found: Statement, window: Window | None)
             await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
         )
         found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
-    return StatementView(found, _whole_characters(raw), whole=window is None)
+    return StatementView(found, whole_characters(raw), whole=window is None)
 
 
-def _whole_characters(raw: bytes) -> str:
+def whole_characters(raw: bytes) -> str:
     """Decode a slice, leaving out the parts of characters that the cut left at its two ends."""
     start = 0
     while start < len(raw) and raw[start] & _UTF8_MASK == _UTF8_CONTINUATION:
@@ -291,6 +293,8 @@ async def cancel_statement(
         ending=cancelled_before_start() if found.phase is Phase.WAITING else None,
         audit=by_caller(context, caller, session, Action.STATEMENT_CANCEL),
     )
+    if moved is not None:
+        context.changes.notify(Worked(session.id))
     if moved is not None and moved.phase is Phase.CANCELLING:
         context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
     elif moved is not None:

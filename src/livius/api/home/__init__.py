@@ -1,4 +1,4 @@
-"""The front page and the health routes."""
+"""The root of all addresses, and the health routes."""
 
 from livius.api.home.routes import Facts, router
 

@@ -1,42 +1,22 @@
-"""``/`` for people and programs, ``/healthz`` and ``/readyz`` for machines."""
+"""``/`` leads people to the portal and answers programs; health routes for machines."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from livius.usecases.context import Context
-
-_TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-)
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the front page tells: nothing in it is secret."""
+    """What programs are told: nothing in it is secret."""
 
     version: str
     api: str
     authority: str
-    tenant_id: str
-    client_id: str
-    workspace_id: str
-    lakehouse_id: str
-    ca_file: str
-    livius: str
 
 
 def router(context: Context, facts: Facts) -> APIRouter:
@@ -45,23 +25,17 @@ def router(context: Context, facts: Facts) -> APIRouter:
 
     @routes.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
-        """Answer people with a page and programs with JSON."""
-        if "text/html" not in request.headers.get("accept", ""):
-            return JSONResponse(
-                {
-                    "name": "Livius",
-                    "version": facts.version,
-                    "api": f"{facts.api}/v1",
-                    "authority": facts.authority,
-                }
-            )
-        page = _TEMPLATES.get_template("home.html").render(asdict(facts))
-        return HTMLResponse(page, headers=_HEADERS)
-
-    @routes.get("/home.css", include_in_schema=False)
-    async def style() -> Response:
-        text = (Path(__file__).parent / "templates" / "home.css").read_text(encoding="utf-8")
-        return Response(text, media_type="text/css")
+        """Lead people to the portal and answer programs with JSON."""
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/portal", status_code=303)
+        return JSONResponse(
+            {
+                "name": "Livius",
+                "version": facts.version,
+                "api": f"{facts.api}/v1",
+                "authority": facts.authority,
+            }
+        )
 
     @routes.get("/healthz", include_in_schema=False)
     async def alive() -> Response:

@@ -1,0 +1,63 @@
+"""The portal as one application, for all paths below `desk.ROOT`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livius.portal.desk import ROOT, Desk, Entry
+from livius.portal.pages import activity, home, jobs, logs, monitor, preferences, signin, statements
+from livius.portal.words import N_
+
+Page = Callable[[Desk], Sequence[Route]]
+
+NAVIGATION: Final = (
+    Entry("home", ROOT, "home", N_("Home")),
+    Entry("monitor", f"{ROOT}/monitor", "monitor", N_("Monitor")),
+)
+PAGES: Final[tuple[Page, ...]] = (
+    home.routes,
+    signin.routes,
+    preferences.routes,
+    monitor.routes,
+    statements.routes,
+    jobs.routes,
+    logs.routes,
+    activity.routes,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def create_portal(desk: Desk) -> Starlette:
+    """Return the application: all pages, and pages for what goes wrong."""
+    routes = [route for page in PAGES for route in page(desk)]
+    routes.append(Route(ROOT + "/static/{version}/{name}", desk.assets.serve, methods=["GET"]))
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return desk.problem(
+            request,
+            status=error.status_code,
+            code=f"Http{error.status_code}",
+            message="",
+            visit=desk.visits.find(request.cookies.get(desk.cookie), touch=False),
+        )
+
+    async def on_bug(request: Request, error: Exception) -> Response:
+        _log.error("page_failed", path=request.url.path, exc_info=error)
+        return desk.problem(
+            request, status=500, code="UnknownError", message="The server's log has the details."
+        )
+
+    return Starlette(
+        routes=routes, exception_handlers={HTTPException: on_http_error, Exception: on_bug}
+    )

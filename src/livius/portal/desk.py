@@ -1,0 +1,487 @@
+"""What every page stands on: the caller, the language, the frame, and the protection.
+
+A page's handler takes a `Call` and returns a response. Before it runs, `Desk` has seen to it that
+
+* the request came under one of the portal's own addresses (else it is led to the first of them);
+* somebody has signed in (else the browser is led to the sign-in, and back afterwards);
+* what changes anything was sent by a form of this visit: it shows the visit's token, and the
+  browser does not say that another site sent it.
+
+After it, every response has the headers that keep foreign scripts and frames out.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import structlog
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from livius.domain.errors import (
+    Conflict,
+    Exhausted,
+    Forbidden,
+    Invalid,
+    LiviusError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+from livius.domain.identity import Principal
+from livius.portal import words
+from livius.portal.assets import Assets
+from livius.portal.language import LANGUAGES, Language, accepted, named, translations
+from livius.portal.live import Look, Looker, Streams
+from livius.portal.visits import LONGEST, Visit, Visits
+from livius.ports.identity import TokenVerifier
+from livius.ports.people import PeoplesAuthority
+from livius.usecases.context import Context
+
+ROOT: Final = "/portal"
+LANGUAGE_COOKIE: Final = "livius_language"
+THEME_COOKIE: Final = "livius_theme"
+THEMES: Final = ("auto", "light", "dark")
+
+_STATUS: Final[Mapping[type[LiviusError], int]] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Invalid: 400,
+    Conflict: 409,
+    Exhausted: 429,
+    Unavailable: 503,
+}
+_CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _CSP,
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Vary": "HX-Request, Accept-Language, Cookie",
+}
+_DIGITS: Final = 9
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the portal tells about the installation: nothing in it is secret.
+
+    ``http`` and ``api`` are the two addresses that the portal answers under.
+    """
+
+    version: str
+    api: str
+    http: str
+    authority: str
+    tenant_id: str
+    ca_file: str
+    first_query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the navigation: ``key`` is what a page names as its own place."""
+
+    key: str
+    path: str
+    icon: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """One step of the way to a page; without a path it is the page itself."""
+
+    label: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A page's stream: its address, and what the page has seen when it was made."""
+
+    path: str
+    look: Look
+
+    @property
+    def seen(self) -> str:
+        """Return the id of the last event that the page needs no more."""
+        return json.dumps(self.look.versions, separators=(",", ":"))
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One request of a person who has signed in."""
+
+    desk: Desk
+    request: Request
+    visit: Visit
+    form: FormData = field(default_factory=FormData)
+
+    @property
+    def context(self) -> Context:
+        """Return what use cases work with."""
+        return self.desk.context
+
+    @property
+    def caller(self) -> Principal:
+        """Return who asks."""
+        return self.visit.caller
+
+    @cached_property
+    def language(self) -> Language:
+        """Return the language that was chosen, else the one that the browser prefers."""
+        return language_of(self.request)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Tell whether a part of the page is asked for, to be put into a page that is there."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return str(self.request.path_params[name])
+
+    def asked(self, name: str, default: str = "") -> str:
+        """Return a parameter of the query."""
+        return self.request.query_params.get(name, default)
+
+    def sent(self, name: str) -> str:
+        """Return a field of the form; empty where it was left out or is a file."""
+        value = self.form.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def tr(self, text: str, **values: object) -> str:
+        """Return a text in the caller's language."""
+        found = translations(self.language).gettext(text)
+        return found % values if values else found
+
+    def page(
+        self,
+        template: str,
+        *,
+        title: str,
+        place: str = "",
+        crumbs: Sequence[Crumb] = (),
+        live: Live | None = None,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a page in the frame. ``title`` is in the caller's language already."""
+        return self.desk.render(
+            self.request,
+            template,
+            status=status,
+            visit=self.visit,
+            title=title,
+            place=place,
+            crumbs=crumbs,
+            live=live,
+            **values,
+        )
+
+    def fragment(self, template: str, **values: Any) -> Response:
+        """Return a part of a page."""
+        return self.desk.render(self.request, template, visit=self.visit, **values)
+
+    def go(self, path: str) -> Response:
+        """Lead the browser to another page, after a form or from within one."""
+        if self.is_fragment:
+            return Response(status_code=204, headers={**_HEADERS, "HX-Redirect": path})
+        return RedirectResponse(path, status_code=303, headers=_HEADERS)
+
+    def stream(self, looker: Looker) -> Response:
+        """Return the page's stream of events."""
+        seen = self.request.headers.get("last-event-id") or self.asked("after")
+        return self.desk.streams.serve(self.visit, looker, seen=seen)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+PublicHandler = Callable[[Request], Awaitable[Response]]
+
+
+class Desk:
+    """Makes routes of handlers, and pages of templates."""
+
+    def __init__(
+        self,
+        context: Context,
+        facts: Facts,
+        *,
+        visits: Visits,
+        people: PeoplesAuthority,
+        tokens: TokenVerifier,
+        navigation: Sequence[Entry],
+    ) -> None:
+        self.context = context
+        self.people = people
+        self.tokens = tokens
+        self.facts = facts
+        self.visits = visits
+        self.streams = Streams(context.changes, visits)
+        self.assets = Assets(ROOT)
+        self.navigation = navigation
+        # Cookies know no ports: two installations on one machine must not share a name.
+        self.cookie = f"livius_visit_{facts.tenant_id[:8]}"
+        self._environments = {one: self._environment(one) for one in LANGUAGES}
+
+    def _environment(self, language: Language) -> Environment:
+        made = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
+        made.filters |= {"iso": _iso, "utc": _utc, "size": words.size, "query": urlencode}
+        made.globals |= {
+            "root": ROOT,
+            "asset": self.assets.url,
+            "facts": self.facts,
+            "languages": LANGUAGES,
+            "duration": lambda seconds: words.duration(seconds, translations(language)),
+        }
+        return made
+
+    # Routes: their paths are below `ROOT`
+
+    def get(self, path: str, handler: Handler, *, passive: bool = False) -> Route:
+        """Return the route of a page. ``passive``: asking for it is no sign of a person."""
+        return Route(ROOT + path, self._guarded(handler, touch=not passive), methods=["GET"])
+
+    def post(self, path: str, handler: Handler) -> Route:
+        """Return the route of a form."""
+        return Route(ROOT + path, self._guarded(handler, touch=True), methods=["POST"])
+
+    def public(self, path: str, handler: PublicHandler) -> Route:
+        """Return a route that is open to people who have not signed in; GET only."""
+
+        async def endpoint(request: Request) -> Response:
+            elsewhere = self._elsewhere(request)
+            if elsewhere is not None:
+                return elsewhere
+            try:
+                return await handler(request)
+            except LiviusError as error:
+                return self.trouble(request, error)
+
+        return Route(ROOT + path, endpoint, methods=["GET"])
+
+    def _guarded(self, handler: Handler, *, touch: bool) -> PublicHandler:
+        async def endpoint(request: Request) -> Response:
+            elsewhere = self._elsewhere(request)
+            if elsewhere is not None:
+                return elsewhere
+            visit = self.visits.find(request.cookies.get(self.cookie), touch=touch)
+            if visit is None:
+                return self._to_sign_in(request)
+            call = Call(desk=self, request=request, visit=visit)
+            try:
+                if request.method == "POST":
+                    call.form = await request.form(max_files=1, max_fields=100)
+                    _check_form(call)
+                return await handler(call)
+            except LiviusError as error:
+                return self.trouble(request, error, visit)
+
+        return endpoint
+
+    def _elsewhere(self, request: Request) -> Response | None:
+        """Lead who came under a foreign name, such as another site's that points here, away."""
+        if origin(request) in (self.facts.http, self.facts.api):
+            return None
+        target = self.facts.http + request.url.path
+        if request.url.query:
+            target += f"?{request.url.query}"
+        return RedirectResponse(target, status_code=307, headers=_HEADERS)
+
+    def _to_sign_in(self, request: Request) -> Response:
+        if "hx-request" in request.headers:
+            # The page that asked is a signed-out one's: it has to go as a whole.
+            return Response(status_code=401, headers={**_HEADERS, "HX-Redirect": f"{ROOT}/sign-in"})
+        if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+            return Response(
+                "Sign in at the portal first.",
+                status_code=401,
+                media_type="text/plain",
+                headers=_HEADERS,
+            )
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(
+            f"{ROOT}/sign-in?next={quote(here, safe='')}", status_code=303, headers=_HEADERS
+        )
+
+    # Pages
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        *,
+        status: int = 200,
+        visit: Visit | None = None,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Response:
+        """Return a template's text with all that the frame needs."""
+        language = language_of(request)
+        theme = request.cookies.get(THEME_COOKIE, "auto")
+        text = self._environments[language].get_template(template)
+        html = text.render(
+            {
+                "language": language,
+                "theme": theme if theme in THEMES else "auto",
+                "visit": visit,
+                "navigation": self.navigation,
+                "here": request.url.path,
+                "title": "",
+                "place": "",
+                "crumbs": (),
+                "live": None,
+                **values,
+            }
+        )
+        return HTMLResponse(html, status_code=status, headers={**_HEADERS, **(headers or {})})
+
+    def trouble(self, request: Request, error: LiviusError, visit: Visit | None = None) -> Response:
+        """Return an error as a page, or as a note for the page that is there."""
+        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        return self.problem(
+            request, status=status, code=error.code, message=error.message, visit=visit
+        )
+
+    def problem(
+        self, request: Request, *, status: int, code: str, message: str, visit: Visit | None = None
+    ) -> Response:
+        """Return what went wrong, in words."""
+        if "hx-request" in request.headers:
+            return self.render(
+                request,
+                "_note.html",
+                status=status,
+                visit=visit,
+                headers={"X-Portal-Note": code},
+                message=message,
+                code=code,
+            )
+        tr = translations(language_of(request)).gettext
+        return self.render(
+            request,
+            "problem.html",
+            status=status,
+            visit=visit,
+            title=tr(words.TROUBLE.get(status, words.TROUBLE[500])),
+            code=code,
+            message=message,
+            status_code=status,
+        )
+
+    # Cookies
+
+    def enter(self, request: Request, response: Response, caller: Principal) -> None:
+        """Begin a visit. Whatever the browser had before ends: a visit is never taken over."""
+        before = self.visits.find(request.cookies.get(self.cookie))
+        if before is not None:
+            self.visits.end(before)
+        cookie, _visit = self.visits.begin(caller)
+        response.set_cookie(
+            self.cookie,
+            cookie,
+            max_age=int(LONGEST.total_seconds()),
+            path=ROOT,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+
+    def leave(self, visit: Visit, response: Response) -> None:
+        """End a visit."""
+        self.visits.end(visit)
+        response.delete_cookie(self.cookie, path=ROOT)
+
+
+def origin(request: Request) -> str:
+    """Return scheme, host and port of the address that the browser used."""
+    return f"{request.url.scheme}://{request.headers.get('host', '').lower()}"
+
+
+def language_of(request: Request) -> Language:
+    """Return the language to answer in."""
+    chosen = named(request.cookies.get(LANGUAGE_COOKIE))
+    return chosen or accepted(request.headers.get("accept-language", ""))
+
+
+def local_path(text: str, default: str = ROOT) -> str:
+    """Return a path of the portal, and the default for anything that could lead elsewhere."""
+    inside = text == ROOT or text.startswith((f"{ROOT}/", f"{ROOT}?"))
+    plain = text.isprintable() and "\\" not in text and "//" not in text
+    return text if inside and plain else default
+
+
+def as_file(name: str) -> dict[str, str]:
+    """Return the headers of foreign content that is only ever saved, never shown."""
+    return {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+
+
+def number(text: str, default: int) -> int:
+    """Return a whole number that an address names, and the default for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else default
+
+
+def _check_form(call: Call) -> None:
+    """Refuse a form that is not one of this visit's.
+
+    Raises:
+        Forbidden: it comes from another site, or lacks the visit's token.
+    """
+    headers = call.request.headers
+    sent_by = headers.get("sec-fetch-site", "same-origin")
+    from_origin = headers.get("origin")
+    token = headers.get("x-csrf") or call.sent("csrf")
+    if (
+        sent_by not in ("same-origin", "none")
+        or (from_origin is not None and from_origin.lower() != origin(call.request))
+        or not hmac.compare_digest(token.encode(), call.visit.csrf.encode())
+    ):
+        _log.warning("form_refused", path=call.request.url.path, sent_by=sent_by)
+        raise Forbidden(
+            "FormExpired",
+            "This form does not belong to your visit, or is too old. Load the page again and "
+            "repeat what you did.",
+        )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

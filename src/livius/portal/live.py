@@ -1,0 +1,127 @@
+"""Live pages: one stream of Server-Sent Events per page that says which parts have changed.
+
+An event carries names of parts, never their content: the page then fetches these parts, as it
+fetched itself. What a page has seen is the event's id, a version for each part, so that a stream
+that broke goes on without a gap and without a repeat.
+
+Streams are bounded in number, for all and for each visit, and in time; they end with the visit,
+when the caller leaves, and at once when the gateway ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from livius.domain.errors import LiviusError
+from livius.portal.visits import Visit, Visits
+from livius.ports.changes import Changes, Topic
+
+_MOST: Final = 500
+_MOST_OF_A_VISIT: Final = 12
+_PACE: Final = 0.3
+"""Seconds between two looks: what changes faster is told together."""
+BEAT: Final = 15.0
+_LONGEST: Final = 900.0
+_LONGEST_ID: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a page would show now: a version for each part, and what to watch for the next.
+
+    ``beat`` is after how many seconds to look again, whether or not somebody said so.
+    """
+
+    versions: Mapping[str, str]
+    topics: tuple[Topic, ...]
+    beat: float = BEAT
+
+
+Looker = Callable[[], Awaitable[Look]]
+
+
+class Streams:
+    """All streams of the portal."""
+
+    def __init__(self, changes: Changes, visits: Visits) -> None:
+        self._changes = changes
+        self._visits = visits
+        self._open = 0
+        self._closed = False
+
+    @property
+    def open(self) -> int:
+        """How many streams there are."""
+        return self._open
+
+    def close(self) -> None:
+        """End all streams and begin no more. They end once their watches are released."""
+        self._closed = True
+
+    def serve(self, visit: Visit, looker: Looker, *, seen: str) -> Response:
+        """Answer with a stream; ``seen`` is the id of the last event that the page had."""
+        if self._closed or self._open >= _MOST or visit.streams >= _MOST_OF_A_VISIT:
+            # The page stays as it is, and tries again later.
+            return Response(status_code=503, headers={"Retry-After": "10"})
+        return StreamingResponse(
+            self._events(visit, looker, _versions(seen)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def _events(
+        self, visit: Visit, looker: Looker, known: Mapping[str, str] | None
+    ) -> AsyncIterator[str]:
+        self._open += 1
+        visit.streams += 1
+        try:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + _LONGEST
+            yield "retry: 2000\n\n"
+            look = await looker()
+            while not self._closed and self._visits.goes_on(visit) and loop.time() < end:
+                watched = look.topics
+                with self._changes.watch(*watched) as watch:
+                    # Watched before it is looked at, so that no change falls between the two.
+                    look = await looker()
+                    yield _event(known, look.versions)
+                    known = look.versions
+                    if set(look.topics) <= set(watched):
+                        await watch.changed(look.beat)
+                await asyncio.sleep(_PACE)
+        except LiviusError:
+            # What the page shows is gone, or no longer for this caller: a new load says which.
+            return
+        finally:
+            self._open -= 1
+            visit.streams -= 1
+
+
+def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    changed = [] if known is None else [name for name in now if known.get(name) != now[name]]
+    identity = json.dumps(now, separators=(",", ":"))
+    if known is None:
+        # The first: it says where the page is, no more. (Data must not be empty.)
+        return f"id: {identity}\ndata: none\n\n"
+    if not changed:
+        return ": still here\n\n"
+    return f"id: {identity}\ndata: {' '.join(changed)}\n\n"
+
+
+def _versions(seen: str) -> Mapping[str, str] | None:
+    """Read an event's id again; None for anything else."""
+    if not seen or len(seen) > _LONGEST_ID:
+        return None
+    try:
+        found = json.loads(seen)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {str(name): str(version) for name, version in found.items()}

@@ -1,0 +1,288 @@
+"""One activity: its state and reason, facts, phases, conf; and its end, when that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livius.domain.activity import OVER, Activity, activity_state
+from livius.domain.errors import Forbidden
+from livius.domain.lakehouse import MAY_RUN
+from livius.domain.session import Phase, Session
+from livius.domain.statement import ACTIVE
+from livius.portal import words
+from livius.portal.desk import ROOT, Call, Crumb, Desk, Live
+from livius.portal.live import Look
+from livius.portal.words import N_, PhaseWords, State
+from livius.ports.changes import Worked
+from livius.usecases import catalog, monitoring, sessions
+from livius.usecases.access import SessionPath
+
+BASE: Final = "/workspaces/{workspace}/activities/{session}"
+TABS: Final[Sequence[tuple[str, str]]] = (
+    ("", N_("Statements")),
+    ("overview", N_("Overview")),
+    ("jobs", N_("Spark jobs")),
+    ("logs", N_("Logs")),
+    ("configuration", N_("Configuration")),
+)
+"""For who may read the activity whole."""
+OPEN_TAB: Final = "overview"
+"""The one that others see too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """An activity with what the caller may see and do of it."""
+
+    activity: Activity
+    path: str
+    state: State
+    reason: str | None
+    said: str | None
+    ready: datetime | None
+    ended: datetime | None
+    may_read: bool
+    may_stop: bool
+    may_run: bool
+
+    @property
+    def session(self) -> SessionPath:
+        """Return the session's path, as use cases take it."""
+        one = self.activity.session
+        return SessionPath(one.workspace, one.lakehouse, one.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseView:
+    """A phase in the list of phases. ``since`` is set of the one that goes on."""
+
+    label: str
+    what: str
+    icon: str
+    at: datetime | None = None
+    seconds: float | None = None
+    since: datetime | None = None
+
+    @property
+    def css(self) -> str:
+        """Return its look."""
+        return {"check": "done", "busy": "now", "bad": "failed"}.get(self.icon, "ahead")
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of an activity."""
+    return [
+        desk.get(f"{BASE}/overview", overview),
+        desk.get(f"{BASE}/configuration", configuration),
+        desk.get(f"{BASE}/head", head, passive=True),
+        desk.get(f"{BASE}/panel", panel),
+        desk.get(f"{BASE}/stop", ask_to_stop),
+        desk.post(f"{BASE}/stop", stop),
+        desk.get(f"{BASE}/live", live, passive=True),
+    ]
+
+
+def activity_path(session: Session) -> str:
+    """Return where an activity's page is."""
+    return f"{ROOT}/workspaces/{session.workspace}/activities/{session.id}"
+
+
+async def find(call: Call, *, whole: bool = False) -> View:
+    """Return the activity that a path names.
+
+    Raises:
+        NotFound: there is none, or none that the caller may know of.
+        Forbidden: with ``whole``, the caller may not read its code and outputs.
+    """
+    context, caller = call.context, call.caller
+    workspace, session = call.path("workspace"), call.path("session")
+    activity = await monitoring.get_activity(context, caller, workspace, session)
+    try:
+        await monitoring.own_activity(context, caller, workspace, session)
+        may_read = True
+    except Forbidden:
+        if whole:
+            raise
+        may_read = False
+    _workspace, role = await catalog.get_workspace(context, caller, workspace)
+    record = activity.session
+    may_do = may_read and role in MAY_RUN
+    return View(
+        activity=activity,
+        path=activity_path(record),
+        state=words.ACTIVITY[activity.state],
+        reason=words.END[record.end_cause] if record.end_cause else None,
+        said=record.end_reason if may_read else None,
+        ready=record.times.get(Phase.READY),
+        ended=record.ended_at,
+        may_read=may_read,
+        may_stop=may_do and activity.state not in OVER and record.deleted_at is None,
+        may_run=may_do and record.accepts_statements,
+    )
+
+
+def show(
+    call: Call,
+    template: str,
+    view: View,
+    *,
+    tab: str,
+    look: Look,
+    stream: str = "live",
+    **values: Any,
+) -> Response:
+    """Return a tab of an activity's page; ``stream`` is where it hears of changes."""
+    return call.page(
+        template,
+        title=view.activity.session.name,
+        place="monitor",
+        crumbs=[
+            Crumb(call.tr("Home"), ROOT),
+            Crumb(call.tr("Monitoring hub"), f"{ROOT}/monitor"),
+            Crumb(view.activity.session.name),
+        ],
+        live=Live(f"{view.path}/{stream}", look),
+        view=view,
+        activity=view.activity,
+        tab=tab,
+        tabs=[one for one in TABS if view.may_read or one[0] == OPEN_TAB],
+        **values,
+    )
+
+
+async def overview(call: Call) -> Response:
+    """Show what is known of it, and where its time went."""
+    view = await find(call)
+    phases = _phases(view.activity.session)
+    if call.is_fragment and call.asked("part"):
+        return call.fragment("_overview.html", view=view, activity=view.activity, phases=phases)
+    return show(
+        call, "activity_overview.html", view, tab="overview", look=look_of(view), phases=phases
+    )
+
+
+async def configuration(call: Call) -> Response:
+    """Show what was asked, and what became of it."""
+    view = await find(call, whole=True)
+    record = view.activity.session
+    without = frozenset(record.tags.get(sessions.WITHOUT_EFFECT_TAG, "").split(",")) - {""}
+    request = record.request
+    sizes = {name: request[name] for name in _SIZES if request.get(name) is not None}
+    asked: dict[str, str] = dict(request.get("conf") or {})
+    return show(
+        call,
+        "activity_configuration.html",
+        view,
+        tab="configuration",
+        look=look_of(view),
+        asked=sorted(asked.items()),
+        without=without,
+        sizes=sizes,
+        sizes_in_effect=_pairs(record.tags.get(sessions.SIZES_TAG, "")),
+        effective=sorted(record.conf.items()),
+        tags={name: value for name, value in record.tags.items() if name not in _OUR_TAGS},
+    )
+
+
+_OUR_TAGS: Final = (sessions.WITHOUT_EFFECT_TAG, sessions.SIZES_TAG)
+_SIZES: Final = ("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors")
+
+
+def _pairs(text: str) -> Sequence[tuple[str, str]]:
+    parts = (one.partition("=") for one in text.split(","))
+    return [(name, value) for name, _equals, value in parts if name]
+
+
+async def head(call: Call) -> Response:
+    """Return the head of the page, and the commands that go with the state."""
+    view = await find(call)
+    return call.fragment(
+        "_activity_head.html", view=view, activity=view.activity, tab=call.asked("tab"), oob=True
+    )
+
+
+async def panel(call: Call) -> Response:
+    """Return the facts for the panel beside the list."""
+    view = await find(call)
+    return call.fragment("_panel.html", view=view, activity=view.activity)
+
+
+async def ask_to_stop(call: Call) -> Response:
+    """Ask, and say what it means for those who wait for statements."""
+    view = await find(call, whole=True)
+    open_ones = await call.context.store.open_statements(view.activity.session.driver)
+    running = sum(one.phase in ACTIVE for one in open_ones)
+    return call.fragment(
+        "_stop.html",
+        view=view,
+        activity=view.activity,
+        running=running,
+        waiting=len(open_ones) - running,
+    )
+
+
+async def stop(call: Call) -> Response:
+    """End the session, as deleting it through the API does."""
+    view = await find(call, whole=True)
+    await sessions.delete_session(call.context, call.caller, view.session)
+    return call.go(view.path)
+
+
+async def live(call: Call) -> Response:
+    """Tell when the activity changes."""
+
+    async def looker() -> Look:
+        return look_of(await find(call))
+
+    return call.stream(looker)
+
+
+def look_of(view: View) -> Look:
+    """Return the version of a page that shows no statements."""
+    record = view.activity.session
+    return Look(
+        versions={"head": f"{view.activity.state} {record.phase}"},
+        topics=(record.id, Worked(record.id)),
+    )
+
+
+def _phases(record: Session) -> Sequence[PhaseView]:
+    """Return the phases in order, each with how long it lasted."""
+    end = record.ended_at
+    moments = [record.times[one.phase] for one in words.PHASES if one.phase in record.times]
+    moments += [end] if end is not None else []
+    found = [
+        _phase(one, record.times.get(one.phase), record, moments)
+        for one in words.PHASES
+        # What did not happen by the end never will.
+        if one.phase in record.times or (end is None and one.phase is not Phase.STOPPING)
+    ]
+    if end is not None:
+        state = words.ACTIVITY[activity_state(record)]
+        found.append(
+            PhaseView(
+                label=state.label,
+                what=words.END[record.end_cause] if record.end_cause else "",
+                at=end,
+                icon="bad" if state.tone == "bad" else "check",
+            )
+        )
+    return found
+
+
+def _phase(
+    one: PhaseWords, at: datetime | None, record: Session, moments: Sequence[datetime]
+) -> PhaseView:
+    if at is None:
+        return PhaseView(label=one.label, what=one.what, icon="wait")
+    if record.phase is one.phase:
+        return PhaseView(label=one.label, what=one.what, at=at, since=at, icon="busy")
+    following = min((moment for moment in moments if moment > at), default=at)
+    seconds = (following - at).total_seconds()
+    return PhaseView(label=one.label, what=one.what, at=at, seconds=seconds, icon="check")

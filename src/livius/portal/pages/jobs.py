@@ -1,0 +1,166 @@
+"""An activity's Spark jobs and stages, as Spark itself tells them while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livius.domain.errors import LiviusError
+from livius.domain.session import Phase
+from livius.portal.desk import Call, Desk
+from livius.portal.live import Look
+from livius.portal.pages.activity import BASE, View, find, look_of, show
+from livius.portal.words import N_, State
+from livius.usecases import monitoring
+
+_MOST: Final = 200
+_LOOK_EVERY: Final = 3.0
+_GROUP: Final = re.compile(r"livius-[0-9a-f-]{36}-(\d{1,9})")
+_STATES: Final[Mapping[str, State]] = {
+    "RUNNING": State(N_("Running"), "busy", "busy"),
+    "ACTIVE": State(N_("Running"), "busy", "busy"),
+    "SUCCEEDED": State(N_("Succeeded"), "good", "good"),
+    "COMPLETE": State(N_("Succeeded"), "good", "good"),
+    "FAILED": State(N_("Failed"), "bad", "bad"),
+    "PENDING": State(N_("Waiting"), "wait", "wait"),
+    "SKIPPED": State(N_("Skipped"), "still", "off"),
+}
+_UNKNOWN: Final = State(N_("Unknown"), "still", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A Spark job or stage; ``statement`` is the number of the one that began it."""
+
+    id: int
+    name: str
+    statement: int | None
+    state: State
+    stages: Sequence[int]
+    tasks: int
+    done: int
+    failed: int
+    began: datetime | None
+    ended: datetime | None
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of jobs."""
+    return [
+        desk.get(f"{BASE}/jobs", jobs),
+        desk.get(f"{BASE}/jobs/live", live, passive=True),
+    ]
+
+
+async def jobs(call: Call) -> Response:
+    """Show jobs and stages, the newest first; with ``statement``, only one statement's."""
+    view = await find(call, whole=True)
+    trouble: str | None = None
+    found: list[Job] = []
+    stages: list[Job] = []
+    try:
+        found, stages = await _ask(call, view)
+    except LiviusError as error:
+        trouble = error.message
+    chosen = call.asked("statement")
+    if chosen.isdecimal():
+        found = [job for job in found if str(job.statement) == chosen]
+        wanted = {stage for job in found for stage in job.stages}
+        stages = [stage for stage in stages if stage.id in wanted]
+    values = {
+        "jobs": found[:_MOST],
+        "stages": stages[:_MOST],
+        "trouble": trouble,
+        "statement": chosen if chosen.isdecimal() else None,
+    }
+    if call.is_fragment:
+        return call.fragment("_jobs.html", view=view, **values)
+    look = replace(look_of(view), versions={**look_of(view).versions, "jobs": _digest(found)})
+    return show(
+        call, "activity_jobs.html", view, tab="jobs", look=look, stream="jobs/live", **values
+    )
+
+
+async def live(call: Call) -> Response:
+    """Tell when Spark has something new to say."""
+
+    async def looker() -> Look:
+        view = await find(call, whole=True)
+        base = look_of(view)
+        digest = ""
+        if view.activity.session.phase is Phase.READY:
+            with contextlib.suppress(LiviusError):
+                found, _stages = await _ask(call, view)
+                digest = _digest(found)
+        return replace(base, versions={**base.versions, "jobs": digest}, beat=_LOOK_EVERY)
+
+    return call.stream(looker)
+
+
+def _digest(jobs: Sequence[Job]) -> str:
+    return hashlib.sha256(repr(jobs[:_MOST]).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+async def _ask(call: Call, view: View) -> tuple[list[Job], list[Job]]:
+    application = view.activity.session.spark_app_id or ""
+
+    async def get(path: str) -> list[Mapping[str, Any]]:
+        raw = await monitoring.spark_page(call.context, view.activity, application, path, {})
+        found = json.loads(raw)
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    return [_job(one) for one in await get("jobs")], [_stage(one) for one in await get("stages")]
+
+
+def _job(one: Mapping[str, Any]) -> Job:
+    group = _GROUP.fullmatch(str(one.get("jobGroup", "")))
+    return Job(
+        id=_int(one.get("jobId")),
+        name=str(one.get("description") or one.get("name") or "")[:300],
+        statement=int(group[1]) if group else None,
+        state=_STATES.get(str(one.get("status")), _UNKNOWN),
+        stages=[_int(stage) for stage in one.get("stageIds") or []],
+        tasks=_int(one.get("numTasks")),
+        done=_int(one.get("numCompletedTasks")) + _int(one.get("numSkippedTasks")),
+        failed=_int(one.get("numFailedTasks")),
+        began=_moment(one.get("submissionTime")),
+        ended=_moment(one.get("completionTime")),
+    )
+
+
+def _stage(one: Mapping[str, Any]) -> Job:
+    return Job(
+        id=_int(one.get("stageId")),
+        name=str(one.get("name") or "")[:300],
+        statement=None,
+        state=_STATES.get(str(one.get("status")), _UNKNOWN),
+        stages=[],
+        tasks=_int(one.get("numTasks")),
+        done=_int(one.get("numCompleteTasks")),
+        failed=_int(one.get("numFailedTasks")),
+        began=_moment(one.get("submissionTime")),
+        ended=_moment(one.get("completionTime")),
+    )
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _moment(value: object) -> datetime | None:
+    """Read Spark's way of writing moments: ``2026-01-01T00:00:00.000GMT``."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value.removesuffix("GMT") + "+00:00")
+    except ValueError:
+        return None

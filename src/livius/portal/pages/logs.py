@@ -1,0 +1,158 @@
+"""An activity's logs: the gateway's word, and what the driver printed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from markupsafe import Markup, escape
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from livius.domain.activity import OVER
+from livius.domain.errors import NotFound
+from livius.portal import printed
+from livius.portal.desk import Call, Desk, as_file, number
+from livius.portal.live import Look
+from livius.portal.pages.activity import BASE, View, find, look_of, show
+from livius.portal.words import N_
+from livius.usecases import monitoring
+from livius.usecases.log_search import search_driver_log
+
+LOGS: Final = (
+    ("stderr", N_("Driver (stderr)")),
+    ("stdout", N_("Driver (stdout)")),
+    ("livy", N_("Gateway")),
+)
+_WINDOW: Final = 128 * 1024
+_CHUNK: Final = 1024 * 1024
+_MOST_FOUND: Final = 200
+_LONGEST_TEXT: Final = 200
+_LOOK_EVERY: Final = 2.0
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of logs."""
+    return [
+        desk.get(f"{BASE}/logs", log),
+        desk.get(f"{BASE}/logs/live", live, passive=True),
+        desk.get(f"{BASE}/logs/{{name}}", download),
+    ]
+
+
+async def log(call: Call) -> Response:
+    """Show the end of a log, a part of it, or the lines that have a text."""
+    view = await find(call, whole=True)
+    name = _name(call.asked("log"))
+    text = call.asked("q").strip()[:_LONGEST_TEXT]
+    look = await _look(call, name)
+    size = await _size(call, view, name)
+    at = number(call.asked("at"), -1)
+    start = max(0, size - _WINDOW) if at < 0 else min(at, size)
+    raw = await _read(call, view, name, start, _WINDOW)
+    values = {
+        "logs": LOGS,
+        "name": name,
+        "size": size,
+        "start": start,
+        "end": start + len(raw),
+        "earlier": max(0, start - _WINDOW) if start else None,
+        "later": start + len(raw) if start + len(raw) < size else None,
+        "is_tail": at < 0,
+        "text": printed.ansi_html(_whole_lines(raw, is_cut=start > 0)),
+        "q": text,
+        "found": None,
+    }
+    if text and name != "livy":
+        matches = await search_driver_log(call.context, view.activity, name, text, most=_MOST_FOUND)
+        values["found"] = [(one.offset, _marked(one.line, text)) for one in matches.found]
+        values["found_cut"] = matches.is_cut
+    if call.is_fragment:
+        return call.fragment("_log.html", view=view, **values)
+    return show(
+        call,
+        "activity_logs.html",
+        view,
+        tab="logs",
+        look=look,
+        stream=f"logs/live?log={name}",
+        **values,
+    )
+
+
+def _name(asked: str) -> str:
+    return next((name for name, _label in LOGS if name == asked), LOGS[0][0])
+
+
+async def _size(call: Call, view: View, name: str) -> int:
+    if name == "livy":
+        return len((await monitoring.livy_log(call.context, view.activity)).encode())
+    files = await monitoring.driver_logs(call.context, view.activity)
+    return next((file.size for file in files if file.name == name), 0)
+
+
+async def _read(call: Call, view: View, name: str, offset: int, size: int) -> bytes:
+    if name == "livy":
+        text = await monitoring.livy_log(call.context, view.activity)
+        return text.encode()[offset : offset + size]
+    try:
+        return await monitoring.read_driver_log(
+            call.context, view.activity, name, offset=offset, size=size
+        )
+    except NotFound:
+        # No log yet: the driver has not been launched.
+        return b""
+
+
+def _whole_lines(raw: bytes, *, is_cut: bool) -> str:
+    """Leave out the rest of the line that the cut went through."""
+    begin = raw.find(b"\n") + 1 if is_cut else 0
+    return raw[begin:].decode("utf-8", "replace")
+
+
+def _marked(line: str, text: str) -> Markup:
+    """Return a line with what was looked for marked."""
+    parts, at = [], 0
+    lowered, needle = line.lower(), text.lower()
+    while (found := lowered.find(needle, at)) >= 0:
+        parts.append(escape(line[at:found]))
+        parts.append(Markup("<mark>{}</mark>").format(line[found : found + len(needle)]))
+        at = found + len(needle)
+    parts.append(escape(line[at:]))
+    return Markup("").join(parts)
+
+
+async def download(call: Call) -> Response:
+    """Return a whole log as a file."""
+    view = await find(call, whole=True)
+    name = call.path("name")
+    if name != _name(name):
+        raise NotFound("LogNotFound", "There is no such log.")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        offset = 0
+        while piece := await _read(call, view, name, offset, _CHUNK):
+            yield piece
+            offset += len(piece)
+
+    return StreamingResponse(
+        pieces(),
+        media_type="text/plain; charset=utf-8",
+        headers=as_file(f"{view.activity.session.id}-{name}.log"),
+    )
+
+
+async def live(call: Call) -> Response:
+    """Tell when the log grows."""
+    name = _name(call.asked("log"))
+    return call.stream(lambda: _look(call, name))
+
+
+async def _look(call: Call, name: str) -> Look:
+    view = await find(call, whole=True)
+    base = look_of(view)
+    size = await _size(call, view, name)
+    # Nobody says when a log grows: it is looked at.
+    beat = base.beat if view.activity.state in OVER else _LOOK_EVERY
+    return replace(base, versions={**base.versions, "log": str(size)}, beat=beat)

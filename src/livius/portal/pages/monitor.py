@@ -1,0 +1,234 @@
+"""The Monitoring hub: every activity that the caller may see (Fabric contract 9.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livius.domain.activity import OVER, Activity, ActivityState, Position
+from livius.domain.errors import Invalid
+from livius.domain.ids import SessionId
+from livius.portal import words
+from livius.portal.desk import ROOT, Call, Crumb, Desk, Live, number
+from livius.portal.live import Look
+from livius.portal.pages.activity import activity_path
+from livius.portal.words import N_, State
+from livius.ports.changes import AnySession
+from livius.usecases import catalog, monitoring
+from livius.usecases.monitoring import ActivityPage, Wanted
+
+_PAGE: Final = 50
+_MOST_AT_ONCE: Final = 300
+"""How many rows a live page fetches again at most; it begins anew with so many."""
+_LONGEST_TEXT: Final = 200
+
+TIMES: Final[Mapping[str, tuple[str, timedelta | None]]] = {
+    "": (N_("Any time"), None),
+    "1h": (N_("Last hour"), timedelta(hours=1)),
+    "24h": (N_("Last 24 hours"), timedelta(hours=24)),
+    "7d": (N_("Last 7 days"), timedelta(days=7)),
+    "30d": (N_("Last 30 days"), timedelta(days=30)),
+}
+
+
+COLUMNS: Final = (
+    (N_("Activity name"), ""),
+    (N_("Status"), ""),
+    (N_("Item type"), "wide"),
+    (N_("Start time"), ""),
+    (N_("Submitted by"), ""),
+    (N_("Location"), ""),
+    (N_("Duration"), "number"),
+    (N_("Runtime"), "number wide"),
+)
+"""The columns, each with its look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One activity as the list shows it."""
+
+    path: str
+    name: str
+    state: State
+    started: datetime
+    ended: datetime | None
+    submitter: str
+    location: str
+    runtime: str
+    may_stop: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The filters of a request, as they stand in its address."""
+
+    q: str = ""
+    status: str = ""
+    within: str = ""
+    who: str = ""
+    location: str = ""
+    sort: str = ""
+
+    def query(self, **more: object) -> str:
+        """Return the query that asks for the same, and more."""
+        names = ("q", "status", "within", "who", "location", "sort")
+        pairs = {name: getattr(self, name) for name in names} | more
+        return urlencode({name: value for name, value in pairs.items() if value not in ("", None)})
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of the hub."""
+    return [desk.get("/monitor", hub), desk.get("/monitor/live", live, passive=True)]
+
+
+async def hub(call: Call) -> Response:
+    """Show the list; to htmx the list alone, or its further rows."""
+    asked = _asked(call)
+    shown = _count(call.asked("shown"))
+    look = await _look(call, asked, shown)
+    page = await _activities(call, asked, after=_position(call.asked("after")), limit=shown)
+    following = None
+    if page.following is not None:
+        where = f"{page.following.created_at.isoformat()}|{page.following.id}"
+        following = asked.query(after=where)
+    values: dict[str, Any] = {
+        "rows": [row_of(call, one) for one in page.activities],
+        "following": following,
+        "again": asked.query(shown=shown if shown != _PAGE else None),
+        "columns": COLUMNS,
+        "nothing_yet": not page.activities and asked == Asked(),
+    }
+    if call.is_fragment:
+        return call.fragment("_rows.html" if call.asked("rows") else "_results.html", **values)
+    return call.page(
+        "monitor.html",
+        title=call.tr("Monitoring hub"),
+        place="monitor",
+        crumbs=[Crumb(call.tr("Home"), ROOT), Crumb(call.tr("Monitoring hub"))],
+        live=Live(f"{ROOT}/monitor/live?{asked.query()}", look),
+        asked=asked,
+        states=words.ACTIVITY,
+        times={value: label for value, (label, _length) in TIMES.items()},
+        locations=await _locations(call),
+        **values,
+    )
+
+
+async def live(call: Call) -> Response:
+    """Tell when the list changes."""
+    asked = _asked(call)
+    return call.stream(lambda: _look(call, asked, _PAGE))
+
+
+async def _look(call: Call, asked: Asked, shown: int) -> Look:
+    page = await _activities(call, asked, after=None, limit=shown)
+    return Look(versions={"rows": look_at(page.activities)}, topics=(AnySession(),))
+
+
+def look_at(activities: Sequence[Activity]) -> str:
+    """Return a version of a list: another one as soon as a row would look different."""
+    text = "\n".join(f"{one.session.id} {one.state} {one.session.name}" for one in activities)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+async def _activities(
+    call: Call, asked: Asked, *, after: Position | None, limit: int
+) -> ActivityPage:
+    _label, length = TIMES[asked.within]
+    workspace, _slash, lakehouse = asked.location.partition("/")
+    wanted = Wanted(
+        lakehouse=lakehouse or None,
+        states=frozenset({ActivityState(asked.status)}) if asked.status else None,
+        submitter=call.caller.oid if asked.who else None,
+        submitted_from=call.context.clock.now() - length if length else None,
+        text=asked.q or None,
+    )
+    if workspace:
+        return await monitoring.list_activities(
+            call.context, call.caller, workspace, wanted, after=after, limit=limit
+        )
+    return await monitoring.list_all_activities(
+        call.context, call.caller, wanted, after=after, limit=limit
+    )
+
+
+async def _locations(call: Call) -> Sequence[tuple[str, str]]:
+    """Return each lakehouse that the caller may see, by what a filter names it, with its name."""
+    found: list[tuple[str, str]] = []
+    for workspace, _role in await catalog.list_workspaces(call.context, call.caller):
+        found.append((str(workspace.id), workspace.name))
+        for lakehouse in await catalog.list_lakehouses(call.context, call.caller, workspace.id):
+            name = f"{workspace.name} / {lakehouse.name}"
+            found.append((f"{workspace.id}/{lakehouse.id}", name))
+    return found
+
+
+def row_of(call: Call, activity: Activity) -> Row:
+    """Return an activity as lists show it."""
+    session = activity.session
+    return Row(
+        path=activity_path(session),
+        name=session.name,
+        state=words.ACTIVITY[activity.state],
+        started=session.created_at,
+        ended=session.ended_at,
+        submitter=session.submitter_name,
+        location=f"{activity.workspace_name} / {activity.lakehouse_name}",
+        runtime=session.runtime,
+        may_stop=activity.state not in OVER and session.submitter == call.caller.oid,
+    )
+
+
+def _asked(call: Call) -> Asked:
+    """Read the filters.
+
+    Raises:
+        Invalid: one of them is none that the page offers.
+    """
+    asked = Asked(
+        q=call.asked("q").strip(),
+        status=call.asked("status"),
+        within=call.asked("within"),
+        who=call.asked("who"),
+        location=call.asked("location"),
+        sort=call.asked("sort"),
+    )
+    if (
+        len(asked.q) > _LONGEST_TEXT
+        or asked.status not in ("", *ActivityState)
+        or asked.within not in TIMES
+        or asked.who not in ("", "me")
+        or asked.sort
+    ):
+        raise Invalid("InvalidInput", "There is no such filter. Choose from those on the page.")
+    return asked
+
+
+def _count(text: str) -> int:
+    """Return how many rows are wanted; what is no number means one page."""
+    return max(1, min(number(text, _PAGE), _MOST_AT_ONCE))
+
+
+def _position(text: str) -> Position | None:
+    """Read where a page ended.
+
+    Raises:
+        Invalid: it is not what a page said.
+    """
+    if not text:
+        return None
+    moment, _bar, session = text.partition("|")
+    with contextlib.suppress(ValueError):
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is not None:
+            return Position(at, SessionId(session))
+    raise Invalid("InvalidInput", "There is no such place in the list.")

@@ -1,0 +1,141 @@
+"""Signing in and out: at the authority that programs use too.
+
+What a sign-in under way must remember lies in a cookie of the browser that began it, for ten
+minutes: the state, so that no other site can end it; the verifier, so that no one else can redeem
+its code; and where to go afterwards.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from livius.domain.errors import Unauthenticated
+from livius.portal.desk import ROOT, Call, Desk, language_of, local_path, origin
+from livius.portal.language import translations
+
+SIGNED_IN: Final = f"{ROOT}/signed-in"
+SIGNED_OUT: Final = f"{ROOT}/signed-out"
+_MINUTES: Final = 600
+_LONGEST_COOKIE: Final = 4096
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnderWay:
+    state: str
+    verifier: str
+    following: str
+
+    @property
+    def challenge(self) -> str:
+        digest = hashlib.sha256(self.verifier.encode("ascii")).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of signing in and out."""
+    cookie = f"{desk.cookie}_in"
+
+    async def sign_in(request: Request) -> Response:
+        """Send the browser to the authority."""
+        begun = _UnderWay(
+            state=secrets.token_urlsafe(24),
+            verifier=secrets.token_urlsafe(48),
+            following=local_path(request.query_params.get("next", "")),
+        )
+        response = RedirectResponse(
+            desk.people.sign_in_url(
+                redirect_uri=origin(request) + SIGNED_IN,
+                state=begun.state,
+                challenge=begun.challenge,
+            ),
+            status_code=303,
+            headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
+        )
+        response.set_cookie(
+            cookie,
+            base64.urlsafe_b64encode(json.dumps(asdict(begun)).encode()).decode(),
+            max_age=_MINUTES,
+            path=ROOT,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+        return response
+
+    async def signed_in(request: Request) -> Response:
+        """Take the browser back, prove what it brings, and begin a visit."""
+        asked = request.query_params
+        begun = _read(request.cookies.get(cookie, ""))
+        if begun is None or not hmac.compare_digest(
+            begun.state.encode(), asked.get("state", "").encode()
+        ):
+            raise Unauthenticated(
+                "SignInExpired",
+                "This sign-in was not begun in this browser, or more than ten minutes ago. "
+                "Sign in again.",
+            )
+        if "code" not in asked:
+            _log.info("sign_in_refused", error=asked.get("error", "")[:100])
+            raise Unauthenticated(
+                "SignInFailed",
+                "The authority did not sign you in. "
+                + asked.get("error_description", asked.get("error", ""))[:300],
+            )
+        token = await desk.people.redeem(
+            code=asked["code"], redirect_uri=origin(request) + SIGNED_IN, verifier=begun.verifier
+        )
+        caller = desk.tokens.verify(token)
+        response = RedirectResponse(
+            begun.following, status_code=303, headers={"Cache-Control": "no-store"}
+        )
+        desk.enter(request, response, caller)
+        response.delete_cookie(cookie, path=ROOT)
+        _log.info("visit_begun", caller=caller.oid)
+        return response
+
+    async def signed_out(request: Request) -> Response:
+        tr = translations(language_of(request)).gettext
+        return desk.render(request, "signed_out.html", title=tr("You are signed out"))
+
+    async def sign_out(call: Call) -> Response:
+        """End the visit here, then the sign-in at the authority."""
+        there = desk.people.sign_out_url(redirect_uri=origin(call.request) + SIGNED_OUT)
+        response = call.go(there or SIGNED_OUT)
+        desk.leave(call.visit, response)
+        _log.info("visit_ended", caller=call.caller.oid)
+        return response
+
+    return [
+        desk.public("/sign-in", sign_in),
+        desk.public("/signed-in", signed_in),
+        desk.public("/signed-out", signed_out),
+        desk.post("/sign-out", sign_out),
+    ]
+
+
+def _read(cookie: str) -> _UnderWay | None:
+    """Return what a cookie of ours says; None for anything else."""
+    if not cookie or len(cookie) > _LONGEST_COOKIE:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(cookie.encode("ascii")))
+        begun = _UnderWay(**found)
+    except (ValueError, TypeError):
+        return None
+    if not all(isinstance(value, str) for value in asdict(begun).values()):
+        return None
+    return begun if begun.following == local_path(begun.following) else None

@@ -1,0 +1,127 @@
+"""What states and quantities are called on pages. The texts are keys of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from gettext import NullTranslations
+from typing import Final
+
+from livius.domain.activity import ActivityState
+from livius.domain.session import EndCause, Phase
+from livius.domain.statement import Phase as StatementPhase
+from livius.domain.statement import Statement
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name by which catalogues find keys
+    """Mark a text as a key of the catalogue."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state as pages show it: a word, a colour's class, a shape."""
+
+    label: str
+    tone: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseWords:
+    """What a phase is called, and what happens in it."""
+
+    phase: Phase
+    label: str
+    what: str
+
+
+ACTIVITY: Final[Mapping[ActivityState, State]] = {
+    ActivityState.WAITING: State(N_("Not started"), "wait", "wait"),
+    ActivityState.RUNNING: State(N_("In progress"), "busy", "busy"),
+    ActivityState.STOPPING: State(N_("Stopping"), "wait", "busy"),
+    ActivityState.STOPPED: State(N_("Stopped"), "still", "stop"),
+    ActivityState.CANCELLED: State(N_("Cancelled"), "still", "off"),
+    ActivityState.TIMED_OUT: State(N_("Timed out"), "still", "wait"),
+    ActivityState.FAILED: State(N_("Failed"), "bad", "bad"),
+}
+
+END: Final[Mapping[EndCause, str]] = {
+    EndCause.DELETED: N_("It was deleted."),
+    EndCause.IDLE: N_("Nothing was asked of it for longer than its idle timeout."),
+    EndCause.START_FAILED: N_("It could not be started."),
+    EndCause.START_TIMED_OUT: N_("It did not start in time."),
+    EndCause.DRIVER_DIED: N_("Its Spark driver ended by itself."),
+    EndCause.GATEWAY_SHUTDOWN: N_("The server was shut down."),
+}
+
+PHASES: Final = (
+    PhaseWords(Phase.REQUESTED, N_("Submitted"), N_("The request is recorded.")),
+    PhaseWords(Phase.LAUNCHING, N_("Driver launched"), N_("The Spark driver is started.")),
+    PhaseWords(
+        Phase.STARTING, N_("Spark starts"), N_("The driver has dialled in; Spark is coming up.")
+    ),
+    PhaseWords(Phase.READY, N_("Ready"), N_("Statements run.")),
+    PhaseWords(Phase.STOPPING, N_("Stopping"), N_("The driver was asked to end.")),
+)
+"""The phases that lead from the request to the end, in order."""
+
+_STATEMENT: Final[Mapping[StatementPhase, State]] = {
+    StatementPhase.WAITING: State(N_("Waiting"), "wait", "wait"),
+    StatementPhase.RUNNING: State(N_("Running"), "busy", "busy"),
+    StatementPhase.CANCELLING: State(N_("Cancelling"), "wait", "busy"),
+    StatementPhase.AVAILABLE: State(N_("Succeeded"), "good", "good"),
+    StatementPhase.CANCELLED: State(N_("Cancelled"), "still", "off"),
+}
+_FAILED: Final = State(N_("Failed"), "bad", "bad")
+
+TROUBLE: Final[Mapping[int, str]] = {
+    400: N_("This can't be done"),
+    401: N_("Sign in first"),
+    403: N_("You may not do this"),
+    404: N_("There is no such page"),
+    405: N_("There is no such page"),
+    409: N_("This can't be done now"),
+    413: N_("This is too large"),
+    429: N_("There is no room now"),
+    500: N_("Something went wrong"),
+    503: N_("Try again later"),
+}
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_UNITS: Final = ("KB", "MB", "GB", "TB")
+
+
+def statement_state(statement: Statement) -> State:
+    """Return how a statement stands; code that failed is told from code that did not."""
+    ending = statement.ending
+    if statement.phase is StatementPhase.AVAILABLE and ending is not None and not ending.ok:
+        return _FAILED
+    return _STATEMENT[statement.phase]
+
+
+def duration(seconds: float, words: NullTranslations) -> str:
+    """Return a length of time in its two largest units."""
+    tr = words.gettext
+    hours, minutes, rest, small = tr("h"), tr("min"), tr("s"), tr("ms")
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} {small}"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f}".removesuffix(".0") + f" {rest}"
+    whole = int(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} {minutes} {whole % _MINUTE} {rest}"
+    return f"{whole // _HOUR} {hours} {whole % _HOUR // _MINUTE} {minutes}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    if count < 1024:  # noqa: PLR2004 - a kilobyte
+        return f"{count} B"
+    value = count / 1024
+    units = iter(_UNITS)
+    unit = next(units)
+    while value >= 1024 and unit != _UNITS[-1]:  # noqa: PLR2004
+        value, unit = value / 1024, next(units)
+    return f"{value:.1f} {unit}"

@@ -1,0 +1,283 @@
+"""The portal in a real browser: live, by keyboard, in both languages, without a finding of axe."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from livius.domain.ids import StatementNumber
+from livius.domain.lakehouse import Role
+from livius.domain.session import EndCause, Session
+from livius.domain.statement import Ending
+from portal.conftest import activity
+from support.browsing import Served, chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for this module alone: while it is open, no other event loop runs in this thread."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def context(browser: Browser, served: Served) -> Iterator[BrowserContext]:
+    found = browser.new_context(locale="en", viewport={"width": 1440, "height": 900})
+    found.set_default_timeout(10_000)
+    served.sign_in(found)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A page that must not complain of scripts that fail."""
+    found = context.new_page()
+    found.on("pageerror", lambda error: pytest.fail(f"a script failed: {error}"))
+    return found
+
+
+def busy_session(served: Served) -> Session:
+    site = served.site
+    session = site.session("nightly load", conf={"spark.sql.shuffle.partitions": "8"})
+    site.run(session, "print('hello')", text="\x1b[32mhello\x1b[0m\n", ending=Ending(ok=True))
+    rows = {"schema": {"fields": [{"name": "city"}]}, "data": [["Padua"], [None]]}
+    site.run(
+        session, "SELECT 1", kind="sql", ending=Ending(ok=True, data={"application/json": rows})
+    )
+    site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": "<h3>rich</h3>"}))
+    site.run(
+        session,
+        "1/0",
+        ending=Ending(ok=False, ename="ZeroDivisionError", evalue="x", traceback=("a\n", "b\n")),
+    )
+    site.run(session, "while True: pass", text="row 1\n")
+    return session
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh-TW", "dark")])
+def test_axe_finds_nothing_serious_on_any_page(
+    browser: Browser, served: Served, language: str, scheme: str
+) -> None:
+    session = busy_session(served)
+    base = activity(session)
+    ended = served.site.session("ended")
+    served.site.fail(ended, EndCause.DRIVER_DIED, "out of memory")
+    context = browser.new_context(
+        locale=language,
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": 1440 if language == "en" else 390, "height": 900},
+    )
+    context.set_default_timeout(10_000)
+    served.sign_in(context)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    for path in ("", "/monitor", base, f"{base}/overview", f"{base}/configuration", f"{base}/logs"):
+        page.goto(served.url + path)
+        check(page, f"{path} {language} {scheme}")
+    page.goto(served.url + "/monitor")
+    page.locator("td.actions button").first.click()
+    expect(page.locator("#panel h2")).to_be_focused()
+    check(page, "panel")
+    page.goto(served.url + base)
+    page.locator("#commands button").click()
+    expect(page.locator("dialog")).to_be_visible()
+    check(page, "dialog")
+    assert complaints == []
+    page.goto(served.url + "/nowhere")
+    check(page, "nowhere")
+    context.close()
+
+
+def check(page: Page, where: str) -> None:
+    found = Axe().run(page, options={"iframes": False})
+    serious = [
+        (one["id"], [node["html"][:200] for node in one["nodes"]][:3])
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], where
+
+
+def test_no_page_is_wider_than_the_screen(browser: Browser, served: Served) -> None:
+    session = busy_session(served)
+    for width in (360, 768, 1920):
+        context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")
+        served.sign_in(context)
+        page = context.new_page()
+        for path in ("", "/monitor", activity(session), activity(session) + "/overview"):
+            page.goto(served.url + path)
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, (width, path)
+        context.close()
+
+
+def test_the_hub_is_live(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/monitor")
+    expect(page.locator("main")).to_contain_text("No activity yet")
+    session = served.site.session("appears by itself")
+    expect(page.locator("tbody")).to_contain_text("appears by itself")
+    expect(page.locator("tbody .state")).to_contain_text("In progress")
+    served.site.fail(session, EndCause.DRIVER_DIED, "out of memory")
+    expect(page.locator("tbody .state")).to_contain_text("Failed")
+
+
+def test_filters_keep_their_place_in_the_address(page: Page, served: Served) -> None:
+    served.site.session("alpha")
+    served.site.session("beta")
+    page.goto(f"{served.url}/monitor")
+    page.keyboard.press("/")
+    page.keyboard.type("alp")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile("q=alp"))
+    page.reload()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_label("Search by activity name").fill("zzz")
+    expect(page.get_by_text("No activity fits")).to_be_visible()
+    page.get_by_role("link", name="Clear filters").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_more_rows_are_loaded(page: Page, served: Served) -> None:
+    for number in range(60):
+        served.site.session(f"n{number}", ready=False)
+    page.goto(f"{served.url}/monitor")
+    expect(page.locator("td.name")).to_have_count(50)
+    page.get_by_role("link", name="Load more").click()
+    expect(page.locator("td.name")).to_have_count(60)
+
+
+def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
+    page: Page, served: Served
+) -> None:
+    session = served.site.session("by keyboard")
+    page.goto(f"{served.url}/monitor")
+    page.get_by_role("link", name="by keyboard").focus()
+    page.keyboard.press("Enter")
+    code = page.get_by_label("Code", exact=True).last
+    code.focus()
+    page.keyboard.type("print(6 * 7)")
+    page.keyboard.press("Control+Enter")
+    cell = page.locator("#s0")
+    expect(cell).to_contain_text("Running")
+    expect(code).to_have_value("")
+    served.site.print(session, StatementNumber(0), "40")
+    expect(cell.locator(".text")).to_contain_text("40")
+    served.site.print(session, StatementNumber(0), " and 2\n")
+    expect(cell.locator(".text")).to_contain_text("40 and 2")
+    served.site.end(session, StatementNumber(0), Ending(ok=True))
+    expect(cell).to_contain_text("Succeeded")
+    page.locator("#commands").get_by_role("button", name="Cancel").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(dialog.get_by_role("button", name="Cancel session")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#head .state")).to_contain_text("Stopping")
+    served.site.settle(session.id)
+    served.site.do(told(served, session))
+    expect(page.locator("#head .state")).to_contain_text("Stopped")
+
+
+async def told(served: Served, session: Session) -> None:
+    served.site.world.changes.notify(session.id)
+
+
+def test_statements_of_another_client_appear_and_run(page: Page, served: Served) -> None:
+    session = served.site.session()
+    page.goto(served.url + activity(session))
+    number = served.site.run(session, "from_a_client()")
+    expect(page.locator("#s0")).to_contain_text("Running")
+    served.site.end(session, number, Ending(ok=False, ename="NameError", evalue="not defined"))
+    expect(page.locator("#s0")).to_contain_text("NameError")
+
+
+def test_a_cancel_is_seen(page: Page, served: Served) -> None:
+    session = served.site.session()
+    served.site.run(session, "while True: pass")
+    page.goto(served.url + activity(session))
+    page.locator("#s0").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#s0 .state")).to_contain_text("Cancelling")
+
+
+def test_rich_output_is_caged(page: Page, served: Served) -> None:
+    session = served.site.session()
+    hostile = (
+        "<h3 id=rich>rich</h3><div style='height:300px'></div><script>"
+        "document.title = 'ran';"
+        "try { parent.document.title = 'stolen' } catch (e) {}"
+        "try { localStorage.x = 1 } catch (e) {}"
+        "fetch('/portal').then(() => { document.getElementById('rich').textContent = 'got out' })"
+        ".catch(() => { document.getElementById('rich').textContent = 'kept in' });"
+        "try { top.location = 'https://elsewhere.test' } catch (e) {}"
+        "</script>"
+    )
+    served.site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": hostile}))
+    page.goto(served.url + activity(session))
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#rich")).to_have_text("kept in")
+    assert page.url == served.url + activity(session)
+    assert "stolen" not in page.title()
+    # It says how tall it is, within bounds.
+    expect(page.locator("iframe")).to_have_css("height", re.compile(r"^3\d\dpx$"))
+
+
+def test_language_and_appearance_are_switched_and_kept(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/monitor")
+    page.locator("summary").first.click()
+    page.get_by_role("button", name="繁體中文").click()
+    expect(page.get_by_role("heading", name="監視中樞")).to_be_visible()
+    page.locator("summary").first.click()
+    page.get_by_role("button", name="深色").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hant-TW")
+
+
+def test_a_viewer_has_no_buttons_to_press(browser: Browser, served: Served) -> None:
+    served.site.session("adas")
+    viewer = served.site.do(served.site.world.member(Role.VIEWER))
+    context = browser.new_context(locale="en")
+    served.sign_in(context, viewer)
+    page = context.new_page()
+    page.goto(f"{served.url}/monitor")
+    expect(page.get_by_role("link", name="adas")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel adas")).to_have_count(0)
+    page.get_by_role("link", name="adas").click()
+    expect(page.get_by_role("heading", name="Phases")).to_be_visible()
+    expect(page.get_by_role("link", name="Configuration")).to_have_count(0)
+    context.close()
+
+
+def test_signing_out_elsewhere_is_noticed(page: Page, served: Served) -> None:
+    served.site.session("adas")
+    page.goto(f"{served.url}/monitor")
+    page.context.clear_cookies()
+    page.locator("td.actions button").first.click()
+    wait(page, lambda: len(served.site.people.asked) == 1)
+
+
+def test_streams_end_with_the_page(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/monitor")
+    wait(page, lambda: served.desk.streams.open == 1)
+    page.goto(f"{served.url}/signed-out")
+    wait(page, lambda: served.desk.streams.open == 0)
+
+
+def wait(page: Page, condition: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came so")

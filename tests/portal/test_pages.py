@@ -1,0 +1,332 @@
+"""What pages show, to whom, and what they refuse."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+
+from livius.domain.identity import Principal
+from livius.domain.ids import PrincipalId
+from livius.domain.lakehouse import Role, RoleAssignment
+from livius.domain.session import EndCause
+from livius.domain.statement import Ending, Phase
+from livius.usecases.sessions import delete_session
+from portal.conftest import Visitor, activity
+from support.browsing import Served, principal
+
+XSS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title></textarea></script><svg/onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{7*7}}${7*7}",
+    "&lt;b&gt;",
+]
+_NEVER = frozenset({"object", "embed", "base", "link", "style", "applet", "math"})
+
+
+class _Strict(HTMLParser):
+    """Knows what a page of the portal is made of, and finds anything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        ours = str(given.get("src") or given.get("href") or "").startswith("/portal/static/")
+        if tag in ("script", "link") and (ours or given.get("rel") == "icon"):
+            return
+        if tag in _NEVER or tag == "script":
+            self.foreign.append(tag)
+        for name, value in attributes:
+            text = (value or "").strip().lower()
+            if name.startswith("on") or name == "style" or text.startswith("javascript:"):
+                is_field = name in ("value", "title", "aria-label", "alt")
+                self.foreign += [] if is_field else [f"{tag} {name}={value}"]
+            if name in ("src", "href") and not text.startswith(("/portal", "#", "data:image/")):
+                self.foreign.append(f"{tag} {name}={value}")
+
+
+def hostile_free(html: str) -> None:
+    parser = _Strict()
+    parser.feed(html)
+    assert parser.foreign == []
+    assert "4949" not in html.replace("$", "")
+
+
+# What there is to see
+
+
+def test_an_empty_installation_says_what_to_do_next(ada: Visitor) -> None:
+    home = ada.get().text
+    assert "Run your first query" in home
+    assert "/livyapi/versions/2023-12-01/sessions" in home
+    assert "No activity yet" in ada.get("/monitor").text
+
+
+def test_who_has_no_role_anywhere_learns_whom_to_ask(served: Served) -> None:
+    nobody = principal("Nobody")
+    page = Visitor(served, nobody).get().text
+    assert "You have no workspace yet" in page
+    assert nobody.oid in page
+
+
+def test_the_hub_shows_every_activity_of_the_callers_workspaces(
+    served: Served, ada: Visitor
+) -> None:
+    served.site.session("first")
+    failed = served.site.session("second")
+    served.site.fail(failed, EndCause.DRIVER_DIED, "out of memory")
+    page = ada.get("/monitor").text
+    assert page.index("second") < page.index("first")
+    assert "In progress" in page
+    assert "Failed" in page
+    assert "Research / Bronze" in page
+    stranger = Visitor(served, principal("Stranger")).get("/monitor").text
+    assert ">first<" not in stranger
+
+
+def test_filters_and_search(served: Served, ada: Visitor) -> None:
+    served.site.session("alpha 100%")
+    ended = served.site.session("beta_1")
+    served.site.fail(ended, EndCause.DRIVER_DIED, "gone")
+    member = served.site.do(served.site.world.member(Role.CONTRIBUTOR))
+    served.site.session("gamma", member)
+
+    def names(query: str) -> list[str]:
+        part = ada.get(f"/monitor?{query}", **{"HX-Request": "true"}).text
+        return re.findall(r'<td class="name"><a [^>]*>([^<]*)</a>', part)
+
+    assert names("") == ["gamma", "beta_1", "alpha 100%"]
+    assert names("q=BETA") == ["beta_1"]
+    assert names("q=0%25") == ["alpha 100%"]
+    assert names("q=_") == ["beta_1"]
+    assert names("status=failed") == ["beta_1"]
+    assert names("who=me") == ["beta_1", "alpha 100%"]
+    assert names("within=1h") == ["gamma", "beta_1", "alpha 100%"]
+    workspace, lakehouse = served.site.world.place
+    assert len(names(f"location={workspace}/{lakehouse}")) == 3
+    assert names("q=nothing") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["status=xx", "within=9y", "who=you", "after=x", "after=2026-01-01", "q=" + "x" * 300],
+)
+def test_a_filter_that_is_none_is_refused_in_words(ada: Visitor, query: str) -> None:
+    answer = ada.get(f"/monitor?{query}")
+    assert answer.status_code == 400
+    assert "can&#39;t be done" in answer.text
+
+
+def test_a_long_list_comes_in_pages_that_stay_put(served: Served, ada: Visitor) -> None:
+    for number in range(120):
+        served.site.session(f"n{number:03}", ready=False)
+    seen: list[str] = []
+    address = "/monitor"
+    for _ in range(3):
+        page = ada.get(address).text
+        seen += re.findall(r'<td class="name"><a [^>]*>([^<]*)</a>', page)
+        served.site.session("meanwhile", ready=False)
+        found = re.search(r'href="/portal(/monitor\?[^"]*after=[^"]*)"', page)
+        address = found[1].replace("&amp;", "&") if found else ""
+    assert seen == [f"n{number:03}" for number in reversed(range(120))]
+    assert address == ""
+
+
+def test_a_deleted_session_is_stopped_and_stays_readable(served: Served, ada: Visitor) -> None:
+    site = served.site
+    session = site.session("seeds path")
+    site.run(session, "print(1)", text="1\n", ending=Ending(ok=True))
+    site.do(delete_session(site.world.context, site.world.admin, site.world.path(session.id)))
+    site.settle(session.id)
+    page = ada.get(activity(session)).text
+    assert "Stopped" in page
+    assert "It was deleted." in page
+    assert "print" in page
+    assert 'class="composer"' not in page
+    assert f"{activity(session)}/stop" not in page
+
+
+def test_statements_as_a_notebook_shows_them(served: Served, ada: Visitor) -> None:
+    site = served.site
+    session = site.session()
+    rows = {"schema": {"fields": [{"name": "city"}]}, "data": [["Padua"], [None]]}
+    site.run(
+        session, "SELECT 1", kind="sql", ending=Ending(ok=True, data={"application/json": rows})
+    )
+    site.run(session, "1/0", ending=Ending(ok=False, ename="ZeroDivisionError", evalue="by zero"))
+    site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": "<i>rich</i>"}))
+    page = ada.get(activity(session)).text
+    assert "<td>Padua</td>" in page
+    assert "ZeroDivisionError" in page
+    assert "<i>rich</i>" not in page
+    frame = ada.get(f"{activity(session)}/statements/2/rich")
+    assert "<i>rich</i>" in frame.text
+    assert frame.headers["content-security-policy"].startswith("sandbox allow-scripts;")
+    assert "connect-src" not in frame.headers["content-security-policy"]
+    whole = ada.get(f"{activity(session)}/statements/0/json")
+    assert whole.json() == rows
+    assert "attachment" in whole.headers["content-disposition"]
+
+
+def test_a_thousand_statements_come_in_pages(served: Served, ada: Visitor) -> None:
+    site = served.site
+    session = site.session()
+    for number in range(45):
+        site.run(session, f"x = {number}", ending=Ending(ok=True))
+    last = ada.get(activity(session)).text
+    assert 'id="s44"' in last
+    assert 'id="s39"' not in last
+    assert 'class="composer"' in last
+    first = ada.get(f"{activity(session)}?page=1").text
+    assert 'id="s0"' in first
+    assert 'id="s20"' not in first
+    for page in ("0", "99", "x", "-1", "9" * 30):
+        assert ada.get(f"{activity(session)}?page={page}").status_code == 200
+
+
+def test_the_console_runs_code(served: Served, ada: Visitor) -> None:
+    session = served.site.session()
+    answer = ada.post(f"{activity(session)}/statements", code="print(1)\r\n", kind="pyspark")
+    assert answer.status_code == 303
+    found = served.site.do(served.site.world.store.list_statements(session.repl, skip=0, top=5))
+    assert [one.code for one in found[0]] == ["print(1)\n"]
+
+
+@pytest.mark.parametrize("form", [{"code": "  "}, {"code": "1", "kind": "cobol"}, {}])
+def test_the_console_says_what_is_wrong(served: Served, ada: Visitor, form: dict[str, str]) -> None:
+    session = served.site.session()
+    assert ada.post(f"{activity(session)}/statements", **form).status_code == 400
+
+
+def test_a_running_statement_is_cancelled(served: Served, ada: Visitor) -> None:
+    session = served.site.session()
+    number = served.site.run(session, "while True: pass")
+    ada.post(f"{activity(session)}/statements/{number}/cancel")
+    found = served.site.do(served.site.world.store.statement(session.repl, number))
+    assert found is not None
+    assert found.phase is Phase.CANCELLING
+
+
+def test_stopping_says_first_what_callers_will_see(served: Served, ada: Visitor) -> None:
+    session = served.site.session()
+    served.site.run(session, "while True: pass")
+    served.site.run(session, "1")
+    dialog = ada.get(f"{activity(session)}/stop").text
+    assert "1 statement is running." in dialog
+    assert "1 statement is waiting." in dialog
+    assert "404 SessionNotFound" in dialog
+    assert ada.post(f"{activity(session)}/stop").status_code == 303
+    served.site.settle(session.id)
+    assert "Stopped" in ada.get(f"{activity(session)}/overview").text
+
+
+def test_conf_that_was_asked_has_its_effect_beside_it(served: Served, ada: Visitor) -> None:
+    conf = {"spark.sql.shuffle.partitions": "8", "spark.ms.autotune.enabled": "true"}
+    session = served.site.session(conf=conf, tags={"team": "taxi"})
+    page = ada.get(f"{activity(session)}/configuration").text
+    assert "without effect" in page
+    assert "spark.sql.shuffle.partitions" in page
+    assert "taxi" in page
+
+
+# To whom
+
+
+def test_a_viewer_sees_the_record_and_nothing_more(served: Served) -> None:
+    session = served.site.session("shared", conf={"spark.sql.shuffle.partitions": "8"})
+    served.site.run(session, "secret_code()", text="secret output\n", ending=Ending(ok=True))
+    viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
+    assert "shared" in viewer.get("/monitor").text
+    base = activity(session)
+    assert viewer.get(base).headers["location"] == f"/portal{base}/overview"
+    overview = viewer.get(f"{base}/overview").text
+    for hidden in ("secret", "shuffle", "/configuration", "/stop", 'class="composer"'):
+        assert hidden not in overview
+    for path in ("/configuration", "/statements", "/statements/0", "/statements/0/text", "/stop"):
+        assert viewer.get(base + path).status_code == 403, path
+    for path in ("/stop", "/statements", "/statements/0/cancel"):
+        assert viewer.post(base + path, code="1").status_code == 403, path
+
+
+@pytest.mark.parametrize("role", [Role.CONTRIBUTOR, Role.MEMBER])
+def test_another_ones_session_is_like_that_for_who_may_run(served: Served, role: Role) -> None:
+    session = served.site.session("adas")
+    served.site.run(session, "secret_code()")
+    other = Visitor(served, served.site.do(served.site.world.member(role)))
+    assert other.get(f"{activity(session)}/statements/0").status_code == 403
+    assert other.post(f"{activity(session)}/stop").status_code == 403
+    assert f"{activity(session)}/stop" not in other.get("/monitor").text
+
+
+def test_a_stranger_is_told_nothing(served: Served) -> None:
+    session = served.site.session("adas")
+    stranger = Visitor(served, principal("Stranger"))
+    for path in ("", "/overview", "/head", "/panel", "/stop", "/live", "/configuration"):
+        answer = stranger.get(activity(session) + path)
+        if path == "/live":
+            assert "data:" not in answer.text
+        else:
+            assert answer.status_code == 403, path
+            assert "adas" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/workspaces/x/activities/y",
+        "/workspaces/{w}/activities/y",
+        "/workspaces/{w}/activities/00000000-0000-4000-8000-000000000000",
+        "/workspaces/{w}/activities/{s}/statements/99",
+        "/workspaces/{w}/activities/{s}/statements/0/rich",
+        "/workspaces/{w}/activities/{s}/statements/%3Cscript%3E",
+    ],
+)
+def test_what_is_not_there_is_a_page_that_says_so(served: Served, ada: Visitor, path: str) -> None:
+    session = served.site.session()
+    served.site.run(session, "1")
+    answer = ada.get(path.format(w=session.workspace, s=session.id))
+    assert answer.status_code == 404
+    assert "<script>" not in answer.text
+    assert "There is no such page" in answer.text
+
+
+# Foreign text
+
+
+@pytest.mark.parametrize("text", XSS)
+def test_no_text_of_a_caller_becomes_part_of_a_page(served: Served, text: str) -> None:
+    site = served.site
+    caller = principal(text)
+    site.do(_admit(served, caller))
+    session = site.session(text, caller, conf={"spark.sql.x": text}, tags={text[:50]: text})
+    site.run(
+        session,
+        text,
+        text=text,
+        caller=caller,
+        ending=Ending(ok=False, ename=text, evalue=text, traceback=(text,)),
+    )
+    rows = {"schema": {"fields": [{"name": text}]}, "data": [[text]]}
+    data = {"application/json": rows, text: text, "image/png": text}
+    site.run(session, text, kind="sql", caller=caller, ending=Ending(ok=True, data=data))
+    visitor = Visitor(served, caller)
+    for path in ("", "/overview", "/configuration", "/panel", "/head", "/stop"):
+        hostile_free(visitor.get(activity(session) + path).text)
+    hostile_free(visitor.get("/monitor").text)
+    hostile_free(visitor.get("").text)
+    hostile_free(visitor.get("/monitor?q=" + quote(text)).text)
+
+
+async def _admit(served: Served, caller: Principal) -> None:
+    world = served.site.world
+    await world.store.assign_role(
+        RoleAssignment(
+            workspace=world.workspace.id, principal=PrincipalId(caller.oid), role=Role.CONTRIBUTOR
+        )
+    )

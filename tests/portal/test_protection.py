@@ -1,0 +1,224 @@
+"""What keeps strangers out of the portal: visits, forms, names, headers."""
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from fakes.clock import FakeClock
+from fakes.world import principal
+from livius.domain.errors import Unauthenticated
+from livius.portal.desk import local_path
+from livius.portal.visits import Visits
+from portal.conftest import Visitor, activity
+from support.browsing import Served
+
+PAGES = ["", "/monitor", "/workspaces/x/activities/y", "/workspaces/x/activities/y/overview"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_who_has_not_signed_in_is_led_to_the_sign_in_and_back(served: Served, path: str) -> None:
+    answer = Visitor(served, None).get(path)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/portal/sign-in?next=%2Fportal")
+
+
+def test_a_part_of_a_page_is_not_answered_with_a_sign_in_page(served: Served) -> None:
+    answer = Visitor(served, None).get("/monitor", **{"HX-Request": "true"})
+    assert answer.status_code == 401
+    assert answer.headers["hx-redirect"] == "/portal/sign-in"
+
+
+def test_a_stream_without_a_visit_ends_at_once(served: Served) -> None:
+    assert Visitor(served, None).get("/monitor/live", Accept="text/event-stream").status_code == 401
+
+
+@pytest.mark.parametrize("csrf", ["", "wrong", "é"])
+def test_a_form_without_the_visits_token_changes_nothing(
+    served: Served, ada: Visitor, csrf: str
+) -> None:
+    session = served.site.session("mine")
+    answer = ada.post(f"{activity(session)}/stop", csrf=csrf)
+    assert answer.status_code == 403
+    assert "FormExpired" in answer.text
+    found = served.site.do(served.site.world.store.session(session.id))
+    assert found is not None
+    assert found.deleted_at is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://elsewhere.test"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_form_that_another_site_sends_is_refused(
+    ada: Visitor, served: Served, headers: dict[str, str]
+) -> None:
+    ada.http.headers.update(headers)
+    session = served.site.session("mine")
+    assert ada.post(f"{activity(session)}/stop").status_code == 403
+
+
+def test_a_request_under_a_foreign_name_is_led_to_the_portals_own(ada: Visitor) -> None:
+    answer = ada.get("/monitor?q=x", Host="rebound.test")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == f"{ada.served.url}/monitor?q=x"
+
+
+def test_every_answer_keeps_foreign_scripts_and_frames_out(served: Served, ada: Visitor) -> None:
+    session = served.site.session("mine")
+    for path in ("", "/monitor", activity(session), "/nowhere", "/signed-out"):
+        answer = ada.get(path)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "'unsafe-inline'" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_visit_is_known_to_the_browser_alone(served: Served) -> None:
+    served.site.people.known["good"] = served.site.world.admin
+    answer = sign_in(served, "good")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert "path=/portal" in cookie
+
+
+def sign_in(
+    served: Served, code: str, http: requests.Session | None = None, following: str = ""
+) -> requests.Response:
+    """Go the way of a person who signs in at the authority at once."""
+    browser = http or requests.Session()
+    begun = browser.get(
+        f"{served.url}/sign-in", params={"next": following}, allow_redirects=False, timeout=20
+    )
+    assert begun.status_code == 303
+    state = served.site.people.asked[-1]["state"]
+    return browser.get(
+        f"{served.url}/signed-in",
+        params={"code": code, "state": state},
+        allow_redirects=False,
+        timeout=20,
+    )
+
+
+def test_signing_in_begins_a_visit_and_goes_on_where_it_was_meant_to(served: Served) -> None:
+    served.site.people.known["good"] = served.site.world.admin
+    browser = requests.Session()
+    answer = sign_in(served, "good", browser, following="/portal/monitor?q=x")
+    assert answer.headers["location"] == "/portal/monitor?q=x"
+    assert "Monitoring hub" in browser.get(f"{served.url}/monitor", timeout=20).text
+    begun, redeemed = served.site.people.asked
+    assert begun["redirect_uri"] == redeemed["redirect_uri"] == f"{served.url}/signed-in"
+    assert begun["challenge"] != redeemed["verifier"]
+
+
+def test_a_new_sign_in_ends_the_visit_before(served: Served) -> None:
+    served.site.people.known["good"] = served.site.world.admin
+    browser = requests.Session()
+    sign_in(served, "good", browser)
+    before = browser.cookies[served.desk.cookie]
+    sign_in(served, "good", browser)
+    assert browser.cookies[served.desk.cookie] != before
+    assert served.desk.visits.find(before) is None
+
+
+def test_a_sign_in_that_another_browser_began_is_refused(served: Served) -> None:
+    served.site.people.known["good"] = served.site.world.admin
+    sign_in(served, "good")
+    state = served.site.people.asked[0]["state"]
+    answer = requests.get(
+        f"{served.url}/signed-in", params={"code": "good", "state": state}, timeout=20
+    )
+    assert answer.status_code == 401
+    assert "SignInExpired" in answer.text
+
+
+@pytest.mark.parametrize("code", ["unknown", ""])
+def test_a_code_that_is_no_good_begins_nothing(served: Served, code: str) -> None:
+    browser = requests.Session()
+    answer = sign_in(served, code, browser)
+    assert answer.status_code == 401
+    assert served.desk.cookie not in browser.cookies
+
+
+def test_a_refusal_of_the_authority_is_told_and_escaped(served: Served) -> None:
+    browser = requests.Session()
+    browser.get(f"{served.url}/sign-in", allow_redirects=False, timeout=20)
+    state = served.site.people.asked[-1]["state"]
+    answer = browser.get(
+        f"{served.url}/signed-in",
+        params={"error_description": "no <script>alert(1)</script>", "state": state},
+        timeout=20,
+    )
+    assert answer.status_code == 401
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_an_authority_that_fails_is_told(served: Served) -> None:
+    served.site.people.fails = Unauthenticated("SignInFailed", "The code was used before.")
+    answer = sign_in(served, "good")
+    assert answer.status_code == 401
+    assert "The code was used before." in answer.text
+
+
+def test_signing_out_ends_the_visit(served: Served, ada: Visitor) -> None:
+    before = ada.http.cookies[served.desk.cookie]
+    assert served.desk.visits.find(before) is not None
+    answer = ada.post("/sign-out")
+    assert answer.headers["location"].endswith("/portal/signed-out")
+    assert served.desk.visits.find(before) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://elsewhere.test",
+        "//elsewhere.test",
+        "/portal//elsewhere.test",
+        "/portalx",
+        "/v1/workspaces",
+        "/portal/\\elsewhere",
+        "/portal/\r\nSet-Cookie: a=b",
+        "javascript:alert(1)",
+        "",
+    ],
+)
+def test_nobody_is_led_out_of_the_portal(text: str) -> None:
+    assert local_path(text) == "/portal"
+
+
+def test_a_path_of_the_portal_stays() -> None:
+    assert local_path("/portal/monitor?q=a%20b") == "/portal/monitor?q=a%20b"
+
+
+def test_a_visit_ends_when_idle_and_when_it_has_lasted_long_enough() -> None:
+    clock = FakeClock()
+    visits = Visits(clock, idle=timedelta(hours=1), longest=timedelta(hours=3))
+    cookie, visit = visits.begin(principal())
+    clock.advance(timedelta(minutes=59))
+    assert visits.find(cookie) is visit
+    clock.advance(timedelta(minutes=59))
+    assert visits.find(cookie, touch=False) is visit
+    assert visits.goes_on(visit)
+    clock.advance(timedelta(minutes=2))
+    assert visits.find(cookie) is None
+    assert not visits.goes_on(visit)
+    cookie, _visit = visits.begin(principal())
+    for _ in range(3):
+        clock.advance(timedelta(minutes=59))
+        assert visits.find(cookie) is not None
+    clock.advance(timedelta(minutes=4))
+    assert visits.find(cookie) is None
+
+
+@pytest.mark.parametrize("cookie", [None, "", "x", "é" * 10, "x" * 100_000])
+def test_no_other_cookie_is_a_visit(cookie: str | None) -> None:
+    assert Visits(FakeClock()).find(cookie) is None

@@ -1,0 +1,96 @@
+"""The portal of a real gateway: a person signs in, runs code, watches, stops."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from support.browsing import chromium
+from support.gateway import Client, Gateway
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def person(gateway: Gateway) -> Iterator[BrowserContext]:
+    """A browser whose person has signed in as the first user."""
+    facts = gateway.connection
+    expect.set_options(timeout=40_000)
+    with chromium() as browser:
+        context = browser.new_context(locale="en", ignore_https_errors=True)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.goto(facts["http"])
+        page.locator("input[name=username]").fill(facts["username"])
+        page.locator("input[name=password]").fill(facts["password"])
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+        page.close()
+        yield context
+    expect.set_options(timeout=5_000)
+
+
+@pytest.fixture
+def page(person: BrowserContext) -> Iterator[Page]:
+    found = person.new_page()
+    yield found
+    found.close()
+
+
+@pytest.mark.timeout(180)
+def test_a_session_of_a_program_is_watched_used_and_stopped(
+    page: Page, gateway: Gateway, client: Client
+) -> None:
+    page.goto(f"{gateway.connection['http']}/portal/monitor")
+    session = client.create(name="from a program")
+    row = page.locator("tr", has_text="from a program")
+    expect(row).to_contain_text(re.compile("Not started|In progress"))
+    row.get_by_role("link", name="from a program").click()
+    expect(page.locator("#head .state")).to_contain_text("In progress", timeout=120_000)
+    code = page.locator("#code")
+    code.fill(
+        "import time\nfor i in range(4):\n    print('tick', i, flush=True)\n    time.sleep(0.5)"
+    )
+    code.press("Control+Enter")
+    first = page.locator("#s0")
+    expect(first).to_contain_text("tick 1")
+    expect(first).to_contain_text("Running")
+    expect(first).to_contain_text("Succeeded")
+    page.locator("#kind").select_option("sql")
+    code.fill("SELECT id, id * 2 AS twice FROM range(3)")
+    code.press("Control+Enter")
+    expect(page.locator("#s1 td")).to_have_count(6)
+    page.locator("#kind").select_option("spark")
+    code.fill("spark.range(1000).repartition(4).count()")
+    code.press("Control+Enter")
+    expect(page.locator("#s2")).to_contain_text("Long = 1000")
+    page.locator("#kind").select_option("pyspark")
+    code.fill("while True: pass")
+    code.press("Control+Enter")
+    page.locator("#s3").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#s3 .state")).to_contain_text("Cancelled")
+
+    page.get_by_role("link", name="Spark jobs").first.click()
+    expect(page.locator("#jobs")).to_contain_text("Stages")
+    page.get_by_role("link", name="[2]").first.click()
+    expect(page.locator("#jobs")).to_contain_text("Of statement 2")
+    page.get_by_role("link", name="Logs").click()
+    expect(page.locator(".text.log")).to_contain_text(re.compile("Spark|WARN|INFO"))
+    page.get_by_role("link", name="Overview").click()
+    expect(page.locator("#overview")).to_contain_text(re.compile(r"Spark\s+4\."))
+
+    page.locator("#commands").get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel session").click()
+    expect(page.locator("#head .state")).to_contain_text("Stopped")
+    assert client.call("GET", session.path).status_code == 404
+
+
+def test_who_signs_out_is_signed_out(person: BrowserContext, gateway: Gateway) -> None:
+    page = person.new_page()
+    page.goto(f"{gateway.connection['http']}/portal")
+    page.locator("summary").last.click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="signed out")).to_be_visible()
+    page.goto(f"{gateway.connection['http']}/portal/monitor")
+    expect(page.locator("input[name=username]")).to_be_visible()

@@ -1,0 +1,305 @@
+"""The portal over a core of fakes, served on a real socket, and a browser to look at it."""
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from fakes.world import World, principal
+from livius import portal
+from livius.api.app import create_app
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import Principal
+from livius.domain.ids import SessionId, StatementNumber
+from livius.domain.session import EndCause, Event, Session
+from livius.domain.statement import Ending
+from livius.domain.statement import Event as StatementEvent
+from livius.ports.changes import Printed, Worked
+from livius.usecases.sessions import CreateSession, create_session
+from livius.usecases.statements import submit_statement
+from support.waiting import wait_for
+
+Value = TypeVar("Value")
+
+CHROMIUM = os.environ.get("LIVIUS_TEST_CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
+
+
+@dataclass
+class People:
+    """An authority that signs in whom the test says, and a verifier that knows its tokens."""
+
+    known: dict[str, Principal] = field(default_factory=dict)
+    asked: list[dict[str, str]] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def sign_in_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        self.asked.append({"redirect_uri": redirect_uri, "state": state, "challenge": challenge})
+        return f"https://authority.test/authorize?state={state}"
+
+    def sign_out_url(self, *, redirect_uri: str) -> str | None:
+        return redirect_uri
+
+    async def redeem(self, *, code: str, redirect_uri: str, verifier: str) -> str:
+        self.asked.append({"code": code, "redirect_uri": redirect_uri, "verifier": verifier})
+        if self.fails is not None:
+            raise self.fails
+        return code
+
+    def verify(self, token: str) -> Principal:
+        if token not in self.known:
+            raise Unauthenticated("InvalidToken", "The access token is not valid.")
+        return self.known[token]
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass
+class Site:
+    """A served portal. What tests do to its core is done in the thread that serves."""
+
+    world: World
+    people: People = field(default_factory=People)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def do(self, work: Coroutine[Any, Any, Value]) -> Value:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    # What a test needs to happen in the core.
+
+    def session(
+        self,
+        name: str | None = None,
+        caller: Principal | None = None,
+        *,
+        conf: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        ready: bool = True,
+    ) -> Session:
+        async def work() -> Session:
+            world = self.world
+            world.clock.advance(timedelta(seconds=1))
+            wanted = CreateSession(
+                name=name, conf=conf or {}, tags=tags or {}, request={"conf": conf or {}}
+            )
+            view = await create_session(world.context, caller or world.admin, *world.place, wanted)
+            if not ready:
+                return view.session
+            await world.settle(view.session.id)
+            for event in (Event.DRIVER_ATTACHED, Event.DRIVER_READY):
+                world.clock.advance(timedelta(seconds=2))
+                await world.store.move_session(
+                    view.session.id, event, at=world.clock.now(), **_FACTS[event]
+                )
+                world.changes.notify(view.session.id)
+            found = await world.store.session(view.session.id)
+            assert found is not None
+            world.links.open.add(found.driver)
+            return found
+
+        return self.do(work())
+
+    def run(
+        self,
+        session: Session,
+        code: str,
+        *,
+        kind: str = "pyspark",
+        text: str = "",
+        ending: Ending | None = None,
+        caller: Principal | None = None,
+    ) -> StatementNumber:
+        """Submit a statement that prints the text and, where there is an ending, ends so."""
+
+        async def work() -> StatementNumber:
+            world = self.world
+            view = await submit_statement(
+                world.context,
+                caller or world.admin,
+                world.path(session.id),
+                code=code,
+                kind=kind,
+                source_id=None,
+            )
+            number = view.statement.number
+            await self._print(session, number, text)
+            world.clock.advance(timedelta(seconds=1.4))
+            if ending is not None:
+                await self._end(session, number, ending)
+            return number
+
+        return self.do(work())
+
+    async def _print(self, session: Session, number: StatementNumber, text: str) -> None:
+        world = self.world
+        size = await world.outputs.size(session.id, session.repl, number)
+        await world.outputs.write(session.id, session.repl, number, offset=size, data=text.encode())
+        world.changes.notify(Printed(session.repl, number))
+
+    async def _end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
+        world = self.world
+        await world.store.move_statement(
+            session.repl, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
+        )
+        world.changes.notify((session.repl, number))
+        world.changes.notify(Worked(session.id))
+
+    def print(self, session: Session, number: StatementNumber, text: str) -> None:
+        self.do(self._print(session, number, text))
+
+    def end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
+        self.do(self._end(session, number, ending))
+
+    def fail(self, session: Session, cause: EndCause, reason: str) -> None:
+        async def work() -> None:
+            world = self.world
+            world.clock.advance(timedelta(seconds=40))
+            await world.store.end_session(
+                session.id,
+                at=world.clock.now(),
+                ending=Ending(ok=False, ename="SessionEnded", evalue=reason),
+                end_cause=cause,
+                end_reason=reason,
+            )
+            world.changes.notify(session.id)
+
+        self.do(work())
+
+    def settle(self, session: SessionId) -> None:
+        self.do(self.world.settle(session))
+
+
+_FACTS: dict[Event, dict[str, Any]] = {
+    Event.DRIVER_ATTACHED: {},
+    Event.DRIVER_READY: {
+        "spark_app_id": "local-1735689600000",
+        "versions": {
+            "spark": "4.1.0",
+            "java": "21.0.4",
+            "scala": "2.13.17",
+            "python": "3.13.5",
+            "delta": "4.2.0",
+        },
+    },
+}
+
+
+@contextmanager
+def site(world: World | None = None) -> Iterator["Served"]:
+    """Serve a portal on a free port."""
+    found = Site(world or World())
+    clock = found.world.clock
+    clock.advance(datetime.now(UTC) - clock.now() - timedelta(hours=1))
+    thread = threading.Thread(target=found.loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        found.do(found.world.begin())
+        served = found.do(_serve(found))
+        yield served
+        served.desk.streams.close()
+        found.world.changes.close()
+        served.server.should_exit = True
+        wait_for(
+            lambda: not served.server.started or served.task.done(), seconds=10, what="it ends"
+        )
+    finally:
+        found.loop.call_soon_threadsafe(found.loop.stop)
+        thread.join(10)
+        found.loop.close()
+
+
+@dataclass
+class Served:
+    site: Site
+    desk: portal.Desk
+    server: _Server
+    task: "asyncio.Task[None]"
+
+    @property
+    def url(self) -> str:
+        return self.site.url + portal.ROOT
+
+    def cookie(self, caller: Principal | None = None) -> tuple[str, str]:
+        """The name and value of a visit's cookie, as signing in would give it."""
+
+        async def begin() -> str:
+            cookie, _visit = self.desk.visits.begin(caller or self.site.world.admin)
+            return cookie
+
+        return self.desk.cookie, self.site.do(begin())
+
+    def sign_in(self, context: BrowserContext, caller: Principal | None = None) -> None:
+        name, value = self.cookie(caller)
+        context.add_cookies([{"name": name, "value": value, "url": self.site.url}])
+
+
+async def _serve(found: Site) -> Served:
+    # The port is known once it is bound, and the portal knows its own address.
+    facts = portal.Facts(
+        version="0.1.0",
+        api="https://localhost:8443",
+        http="http://localhost:0",
+        authority="https://localhost:8443/2f9c7d3e-0000-4000-8000-000000000000",
+        tenant_id="2f9c7d3e-0000-4000-8000-000000000000",
+        ca_file="/srv/livius/tls/ca.pem",
+        first_query="/srv/livius/bin/python /srv/livius/first_query.py",
+    )
+    desk = portal.Desk(
+        found.world.context,
+        facts,
+        visits=portal.Visits(found.world.clock),
+        people=found.people,
+        tokens=found.people,
+        navigation=portal.NAVIGATION,
+    )
+    app = create_app(
+        found.people, (), version="0", mounts={portal.ROOT: portal.create_portal(desk)}
+    )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=2,
+        )
+    )
+    task = asyncio.get_running_loop().create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    found.port = server.servers[0].sockets[0].getsockname()[1]
+    desk.facts = replace(facts, http=found.url)
+    return Served(found, desk, server, task)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+__all__ = ["Served", "Site", "chromium", "principal", "site"]

@@ -1,0 +1,22 @@
+"""The texts of the portal, as its templates and code have them."""
+
+from pathlib import Path
+from typing import Any
+
+from babel.messages.extract import extract_from_dir
+
+PORTAL = Path(__file__).parents[2] / "src" / "livius" / "portal"
+
+Message = str | tuple[str, str]
+"""A text, or its two forms for one and for many."""
+
+
+def messages() -> list[Message]:
+    """Every key of the catalogue, in order."""
+    found: Any = extract_from_dir(
+        PORTAL,
+        method_map=[("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")],
+        options_map={"**.html": {"trimmed": "true", "silent": "false"}},
+        keywords={"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)},
+    )
+    return sorted({text for _file, _line, text, _comments, _context in found}, key=str)
