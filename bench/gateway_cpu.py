@@ -21,7 +21,7 @@ def main(count: int) -> None:
     from support.gateway import Gateway
 
     with tempfile.TemporaryDirectory(prefix="livius-bench-") as folder:
-        gateway = Gateway(Path(folder) / "home", settings={"LIVIUS_HOLD": "10"})
+        gateway = Gateway(Path(folder) / "home")
         try:
             gateway.start()
             if gateway.process is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,9 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
 from livius.domain.session import Event, Session
+from wire.documented import Documented
+
+DOCUMENT: dict[str, Any] = {}
 
 
 @dataclass
@@ -77,4 +81,7 @@ async def wire() -> AsyncIterator[Wire]:
         base_url="https://livius.test",
         headers={"Authorization": "Bearer ada"},
     ) as client:
+        if not DOCUMENT:  # it is the same for each test, and takes a moment to be written
+            DOCUMENT.update((await client.get("/openapi.json")).json())
+        client.event_hooks = {"response": [Documented(DOCUMENT)]}
         yield Wire(world, tokens, client)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from livius.api import openapi
 from livius.api.auth import Caller
 from livius.api.errors import add_error_handlers
 from livius.api.middleware import Edge, Observe
@@ -30,7 +31,7 @@ def create_app(
         title="Livius",
         description="The Microsoft Fabric Livy API, self-hosted.",
         version=version,
-        # The browsable pages load scripts from elsewhere; the document itself is served.
+        # The framework's pages load scripts from elsewhere; ours, at /docs, has none.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -38,6 +39,8 @@ def create_app(
     app.state.caller = Caller(verifier)
     for router in routers:
         app.include_router(router)
+    app.include_router(openapi.router())
+    openapi.complete(app)
     add_error_handlers(app)
     return Edge(_Beside(app, mounts or {}), observe)
 

@@ -1,0 +1,224 @@
+"""The OpenAPI document, made true, and a page to read it.
+
+What the framework writes by itself lacks what handlers say in their own ways: the shapes of
+answers, the envelope of errors, parameters that are read from the request itself. The wire tests
+hold every answer against the document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import TypeAdapter
+
+from livius.api.fabric import documents as shapes
+from livius.api.fabric.requests import StatementRequest
+
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'",
+    "Referrer-Policy": "no-referrer",
+}
+_WORKSPACES: Final = "/v1/workspaces"
+_LAKEHOUSES: Final = _WORKSPACES + "/{workspace}/lakehouses"
+_LIVY: Final = _LAKEHOUSES + "/{lakehouse}/livyapi/versions/{version}"
+_STATEMENTS: Final = _LIVY + "/sessions/{session}/statements"
+_COMPONENT: Final = "#/components/schemas/{model}"
+_ERROR: Final = ("", "error")
+_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+_ANSWERS: Final[Mapping[tuple[str, str], Any]] = {
+    ("post", _LIVY + "/sessions"): shapes.SessionDocument,
+    ("get", _LIVY + "/sessions"): shapes.SessionPage,
+    ("get", _LIVY + "/sessions/{session}"): shapes.SessionDocument,
+    ("delete", _LIVY + "/sessions/{session}"): shapes.Message,
+    ("post", _STATEMENTS): shapes.StatementDocument,
+    ("get", _STATEMENTS): shapes.StatementPage,
+    ("get", _STATEMENTS + "/{number}"): shapes.StatementDocument,
+    ("get", _STATEMENTS + "/{number}/jobs"): shapes.JobsDocument,
+    ("post", _STATEMENTS + "/{number}/cancel"): shapes.Message,
+    ("get", _WORKSPACES): shapes.WorkspacePage,
+    ("post", _WORKSPACES): shapes.WorkspaceDocument,
+    ("get", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
+    ("get", _WORKSPACES + "/{workspace}/items"): shapes.ItemPage,
+    ("post", _WORKSPACES + "/{workspace}/items"): shapes.ItemDocument,
+    ("get", _WORKSPACES + "/{workspace}/auditLog"): shapes.AuditPage,
+    ("get", _WORKSPACES + "/{workspace}/spark/livySessions"): shapes.LivySessionPage,
+    ("get", _LAKEHOUSES): shapes.LakehousePage,
+    ("post", _LAKEHOUSES): shapes.LakehouseDocument,
+    ("get", _LAKEHOUSES + "/{lakehouse}"): shapes.LakehouseDocument,
+    ("patch", _LAKEHOUSES + "/{lakehouse}"): shapes.LakehouseDocument,
+    ("get", _LAKEHOUSES + "/{lakehouse}/tables"): shapes.TablePage,
+    ("get", _LAKEHOUSES + "/{lakehouse}/livySessions"): shapes.LivySessionPage,
+    ("get", _LAKEHOUSES + "/{lakehouse}/livySessions/{session}"): shapes.LivySessionDocument,
+}
+"""The shape of each answer that is JSON of ours."""
+
+_WINDOW: Final = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": f"The {what} of the text to give, in bytes.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+    for name, what in (("from", "beginning"), ("size", "length"))
+]
+_BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+    ("post", _STATEMENTS): {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": StatementRequest.model_json_schema()}},
+        }
+    },
+    ("get", _STATEMENTS + "/{number}"): {"parameters": _WINDOW},
+}
+"""What handlers read from the request themselves."""
+
+
+def complete(app: FastAPI) -> None:
+    """Have the application write a true document, once it is asked for one."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    written: dict[str, Any] = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    components: dict[str, Any] = written.setdefault("components", {})
+    schemas: dict[str, Any] = components.setdefault("schemas", {})
+    adapters: list[tuple[tuple[str, str], Literal["validation"], TypeAdapter[Any]]] = [
+        (key, "validation", TypeAdapter(shape))
+        for key, shape in {**_ANSWERS, _ERROR: shapes.ErrorDocument}.items()
+    ]
+    of_key, definitions = TypeAdapter.json_schemas(adapters, ref_template=_COMPONENT)
+    schemas.update(definitions["$defs"])
+    error = of_key[_ERROR, "validation"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    for path, operations in written["paths"].items():
+        for method, operation in operations.items():
+            key = (method, path)
+            _complete(operation, path, _BY_HAND.get(key, {}), error)
+            if key in _ANSWERS:
+                _answer(operation, of_key[key, "validation"])
+    return written
+
+
+def _complete(
+    operation: dict[str, Any], path: str, by_hand: Mapping[str, Any], error: Mapping[str, Any]
+) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)  # it is a 400, in the envelope
+    if not path.startswith("/v1/"):
+        return
+    operation["security"] = [{"token": []}]
+    responses["default"] = {
+        "description": "An error, in Fabric's envelope.",
+        "content": {"application/json": {"schema": error}},
+    }
+    parameters = [*operation.get("parameters", []), *by_hand.get("parameters", [])]
+    known = {one["name"] for one in parameters if one["in"] == "path"}
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(path)
+        if name not in known
+    ]
+    operation["parameters"] = parameters
+    if "requestBody" in by_hand:
+        operation["requestBody"] = by_hand["requestBody"]
+
+
+def _answer(operation: dict[str, Any], schema: Mapping[str, Any]) -> None:
+    [status] = [status for status in operation["responses"] if status.startswith("2")]
+    operation["responses"][status]["content"] = {"application/json": {"schema": schema}}
+
+
+def router() -> APIRouter:
+    """Return ``/docs``: the document for people, without a script or anything from elsewhere."""
+    routes = APIRouter()
+
+    @routes.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        written = request.app.openapi()
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for path, operations in written["paths"].items():
+            for method, operation in operations.items():
+                shown = {"method": method.upper(), "path": path, **_shown(operation)}
+                groups.setdefault((operation.get("tags") or ["Other"])[0], []).append(shown)
+        page = _TEMPLATES.get_template("docs.html").render(
+            title=written["info"]["title"],
+            version=written["info"]["version"],
+            groups=groups,
+            schemas={
+                name: json.dumps(schema, indent=2, ensure_ascii=False)
+                for name, schema in sorted(written["components"]["schemas"].items())
+            },
+        )
+        return HTMLResponse(page, headers=_HEADERS)
+
+    @routes.get("/docs.css", include_in_schema=False)
+    async def style() -> Response:
+        text = (Path(__file__).parent / "templates" / "docs.css").read_text(encoding="utf-8")
+        return Response(text, media_type="text/css")
+
+    return routes
+
+
+def _shown(operation: Mapping[str, Any]) -> dict[str, Any]:
+    body = _json(operation.get("requestBody", {}))
+    return {
+        "about": operation.get("description") or operation.get("summary", ""),
+        "parameters": [
+            {
+                "name": one["name"],
+                "place": one["in"],
+                "required": one.get("required", False),
+                "kind": _kind(one.get("schema", {})),
+                "about": one.get("description", ""),
+            }
+            for one in operation.get("parameters", [])
+        ],
+        "body": _kind(body) if body else None,
+        "answers": [
+            {"status": status, "kind": _kind(_json(answer)), "about": answer.get("description", "")}
+            for status, answer in operation["responses"].items()
+        ],
+    }
+
+
+def _json(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the JSON in a described body; empty where there is none."""
+    content: Mapping[str, Any] = described.get("content", {}).get("application/json", {})
+    found: Mapping[str, Any] = content.get("schema", {})
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """Say what a schema is, in a word; the name of a component where it is one."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    return str(schema.get("title") if schema.get("type") == "object" else schema.get("type", ""))

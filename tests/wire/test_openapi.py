@@ -1,0 +1,69 @@
+"""The OpenAPI document, and its page. That it is true is seen to by every other wire test."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import ValidationError
+
+from livius.api.openapi import _ANSWERS, _BY_HAND
+from wire.conftest import Wire
+from wire.documented import Documented
+
+
+async def fetched(wire: Wire) -> dict[str, Any]:
+    answer = await wire.client.get("/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+async def test_every_shape_belongs_to_a_route_and_every_reference_leads_somewhere(
+    wire: Wire,
+) -> None:
+    document = await fetched(wire)
+    for method, path in (*_ANSWERS, *_BY_HAND):
+        assert method in document["paths"].get(path, {}), (method, path)
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', str(document).replace("'", '"')):
+        assert reference in document["components"]["schemas"]
+
+
+async def test_each_operation_names_its_path_parameters_its_token_and_its_errors(
+    wire: Wire,
+) -> None:
+    document = await fetched(wire)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert "422" not in operation["responses"]
+            if not path.startswith("/v1/"):
+                continue
+            assert operation["security"] == [{"token": []}]
+            assert "default" in operation["responses"]
+            named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path))
+
+
+async def test_an_answer_that_is_not_as_documented_is_found(wire: Wire) -> None:
+    check = Documented(await fetched(wire))
+    request = httpx.Request("GET", "https://livius.test/v1/workspaces")
+    await check(httpx.Response(200, json={"value": []}, request=request))
+    for wrong in ({}, {"value": None}, {"value": [], "more": 1}, {"value": [{"id": "x"}]}):
+        with pytest.raises(ValidationError):
+            await check(httpx.Response(200, json=wrong, request=request))
+    with pytest.raises(ValidationError):
+        await check(httpx.Response(404, json={"message": "no"}, request=request))
+    with pytest.raises(AssertionError):
+        await check(httpx.Response(201, json={"value": []}, request=request))
+
+
+async def test_the_page_has_every_operation_and_nothing_from_elsewhere(wire: Wire) -> None:
+    document = await fetched(wire)
+    answer = await wire.client.get("/docs")
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for path in document["paths"]:
+        assert path in answer.text
+    assert "<script" not in answer.text
+    assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", answer.text)
+    assert (await wire.client.get("/docs.css")).headers["content-type"].startswith("text/css")
