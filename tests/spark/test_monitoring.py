@@ -1,5 +1,7 @@
 """Watching a real session, with Fabric's own client for Python and without."""
 
+import json
+import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 
 from livius.domain.ids import new_id
-from support.gateway import Client, RemoteSession
+from support.gateway import LIVIUS, Client, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
@@ -120,6 +122,8 @@ def told(client: Client, session: RemoteSession, number: int) -> list[dict[str, 
 
 
 SLOW = """
+import json
+import subprocess
 import time
 def slowly(n):
     time.sleep(1.5)
@@ -163,3 +167,30 @@ def test_a_running_statements_progress_and_jobs_are_true_and_kept(client: Client
         assert session.wait(number)["output"]["status"] == "error"
         failed = told(client, session, number)
         assert failed[-1]["status"] == "FAILED"
+
+
+def test_what_was_done_is_counted_and_written_down(client: Client) -> None:
+    facts = client.gateway.connection
+    with client.session(name="audited") as session:
+        session.text("print('the code')")
+    metrics = client.http.get(f"{facts['http']}/metrics", timeout=30)
+    assert metrics.status_code == 200
+    assert 'livius_statement_run_seconds_count{kind="pyspark",outcome="ok"}' in metrics.text
+    assert 'route="/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/' in metrics.text
+    assert session.id not in metrics.text
+    assert client.http.get(f"{facts['api']}/metrics", timeout=30).status_code == 404
+    printed = subprocess.run(
+        [LIVIUS, "audit", "--json", "--session", session.id],
+        env=client.gateway.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    records = [json.loads(line) for line in printed.splitlines()]
+    assert [one["action"] for one in records][:4] == [
+        *("session.create", "statement.submit", "statement.end", "session.delete"),
+    ]
+    assert records[1]["codeHead"] == "print('the code')"
+    assert (records[1]["actorKind"], records[1]["address"]) == ("app", "127.0.0.1")
+    assert records[2]["result"] == "ok"
