@@ -82,6 +82,7 @@ from livius.reconcile.sessions import Patience, Reconciler
 from livius.reconcile.workqueue import WorkQueue
 from livius.usecases.context import Context, Rules
 from livius.usecases.identity.authority import Authority
+from livius.usecases.personal_tokens import BearerVerifier
 
 _LOOPBACK: Final = "127.0.0.1"
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
@@ -310,7 +311,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         navigation=portal.NAVIGATION,
     )
     app = create_app(
-        verifier,
+        BearerVerifier(verifier, store, clock),
         (
             fabric.router(context),
             driver.router(context, links),

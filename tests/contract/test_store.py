@@ -15,11 +15,13 @@ from livius.domain.ids import (
     ReplId,
     SessionId,
     StatementNumber,
+    TenantId,
     WorkspaceId,
     new_id,
 )
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.personal_token import PersonalToken
 from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event, Kind
@@ -410,6 +412,49 @@ async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) ->
     await store.assign_role(role)
     workspace = await store.workspace(first.workspace)
     assert await store.workspaces_of(guest) == [(workspace, Role.VIEWER)]
+
+
+async def test_roles_are_listed_replaced_and_removed(store: Store) -> None:
+    first, _ = await two_lakehouses(store)
+    guest = PrincipalId(new_id())
+    for role in (Role.VIEWER, Role.MEMBER):
+        await store.assign_role(
+            RoleAssignment(workspace=first.workspace, principal=guest, role=role)
+        )
+    found = await store.roles_in(first.workspace)
+    assert [one.principal for one in found] == sorted(one.principal for one in found)
+    assert sorted(one.role for one in found) == [Role.ADMIN, Role.MEMBER]
+    assert await store.remove_role(first.workspace, guest)
+    assert not await store.remove_role(first.workspace, guest)
+    assert await store.role(first.workspace, guest) is None
+    assert [one.role for one in await store.roles_in(first.workspace)] == [Role.ADMIN]
+
+
+async def test_personal_tokens_are_found_by_digest_and_forgotten_by_id(store: Store) -> None:
+    made = PersonalToken(
+        id=new_id(),
+        digest="a" * 64,
+        name="airflow",
+        principal=PrincipalId(new_id()),
+        principal_name="Ada",
+        tenant=TenantId(new_id()),
+        issuer="urn:test",
+        subject="ada",
+        scopes=("Lakehouse.Read.All", "Lakehouse.Execute.All"),
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=1),
+    )
+    await store.add_personal_token(made)
+    later = dataclasses.replace(
+        made, id=new_id(), digest="b" * 64, created_at=NOW + timedelta(seconds=1)
+    )
+    await store.add_personal_token(later)
+    assert await store.personal_token("a" * 64) == made
+    assert await store.personal_token("c" * 64) is None
+    assert await store.list_personal_tokens() == [made, later]
+    assert await store.remove_personal_token(made.id)
+    assert not await store.remove_personal_token(made.id)
+    assert await store.list_personal_tokens() == [later]
 
 
 async def two_lakehouses(store: Store) -> tuple[Lakehouse, Lakehouse]:

@@ -19,6 +19,7 @@ from livius.domain.ids import (
 )
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.personal_token import PersonalToken
 from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import sources as session_sources
@@ -41,6 +42,7 @@ class MemoryStore:
         self._confs: dict[SessionId, Mapping[str, str]] = {}
         self._lakehouse_names: dict[LakehouseId, str] = {}
         self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
+        self._personal_tokens: dict[str, PersonalToken] = {}
 
     async def ping(self) -> None:
         return
@@ -465,3 +467,30 @@ class MemoryStore:
 
     async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
         return self._roles.get((workspace, principal))
+
+    async def roles_in(self, workspace: WorkspaceId) -> Sequence[RoleAssignment]:
+        return [
+            RoleAssignment(workspace=where, principal=who, role=role)
+            for (where, who), role in sorted(self._roles.items())
+            if where == workspace
+        ]
+
+    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+        return self._roles.pop((workspace, principal), None) is not None
+
+    # Personal tokens
+
+    async def add_personal_token(self, token: PersonalToken) -> None:
+        self._personal_tokens[token.digest] = token
+
+    async def personal_token(self, digest: str) -> PersonalToken | None:
+        return self._personal_tokens.get(digest)
+
+    async def list_personal_tokens(self) -> Sequence[PersonalToken]:
+        return sorted(self._personal_tokens.values(), key=lambda one: (one.created_at, one.id))
+
+    async def remove_personal_token(self, token: str) -> bool:
+        found = [one for one in self._personal_tokens.values() if one.id == token]
+        for one in found:
+            del self._personal_tokens[one.digest]
+        return bool(found)

@@ -11,7 +11,7 @@ from livius.adapters.changes import LocalChanges
 from livius.adapters.metrics import Metrics
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import LiviusError, NotFound
-from livius.domain.identity import Principal, PrincipalKind
+from livius.domain.identity import Principal, PrincipalKind, Scope
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -227,7 +227,7 @@ def principal(name: str = "Ada", oid: str | None = None) -> Principal:
         kind=PrincipalKind.USER,
         name=name,
         client_id=None,
-        scopes=frozenset(),
+        scopes=frozenset(Scope),
         roles=frozenset(),
         issuer="https://localhost/test",
         subject=name,

@@ -53,7 +53,7 @@ class People:
             raise self.fails
         return code
 
-    def verify(self, token: str) -> Principal:
+    async def bearer_of(self, token: str) -> Principal:
         if token not in self.known:
             raise Unauthenticated("InvalidToken", "The access token is not valid.")
         return self.known[token]

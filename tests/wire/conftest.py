@@ -25,7 +25,7 @@ class NamedTokens:
 
     known: dict[str, Principal] = field(default_factory=dict)
 
-    def verify(self, token: str) -> Principal:
+    async def bearer_of(self, token: str) -> Principal:
         if token not in self.known:
             raise Unauthenticated("InvalidToken", "The access token is not valid.")
         return self.known[token]

@@ -1,16 +1,24 @@
-"""Who is calling: the bearer token of a request."""
+"""Who is calling: the token of a request.
+
+It comes as a bearer token. A personal access token may also come as the password of Basic
+authentication, with any user name, because clients of classic Livy know nothing else.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
+from livius.domain.personal_token import is_personal
 from livius.ports.identity import TokenVerifier
 
-_SCHEME: Final = "bearer "
+_BEARER: Final = "bearer"
+_BASIC: Final = "basic"
 CALLER: Final = "livius.caller"
 """Where in a request's scope the verified caller stands."""
 
@@ -27,13 +35,30 @@ class Caller:
         Raises:
             Unauthenticated: there is none, or it is not valid.
         """
-        header = request.headers.get("authorization", "")
-        if header[: len(_SCHEME)].lower() != _SCHEME:
-            raise Unauthenticated(
-                "MissingToken",
-                "The request has no bearer token. Send Authorization: Bearer <access token>.",
-            )
-        return self._verifier.verify(header[len(_SCHEME) :].strip())
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == _BEARER:
+            return await self._verifier.bearer_of(rest.strip())
+        if scheme.lower() == _BASIC:
+            return await self._verifier.bearer_of(_password(rest))
+        raise Unauthenticated(
+            "MissingToken",
+            "The request has no bearer token. Send Authorization: Bearer <access token>.",
+        )
+
+
+def _password(encoded: str) -> str:
+    """Return the personal token in a Basic header. Nothing else counts there."""
+    try:
+        _, _, password = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
+    except (binascii.Error, ValueError):
+        password = ""
+    if not is_personal(password):
+        raise Unauthenticated(
+            "InvalidToken",
+            "With Basic authentication the password is a personal access token. Make one: livius "
+            "token create",
+        )
+    return password
 
 
 async def current(request: Request) -> Principal:

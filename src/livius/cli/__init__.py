@@ -11,6 +11,8 @@ from livius import __version__
 from livius.cli.identity import app as identity
 from livius.cli.kernel import app as kernel
 from livius.cli.lakehouse import app as lakehouse
+from livius.cli.token import app as token
+from livius.cli.workspace import app as workspace
 
 app = App(
     name="livius",
@@ -30,6 +32,8 @@ app = App(
 app.command(kernel)
 app.command(lakehouse)
 app.command(identity)
+app.command(workspace)
+app.command(token)
 
 
 @app.command
@@ -124,14 +128,6 @@ def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = 
     from livius.cli.doctor import doctor as run
 
     return run(as_json=as_json)
-
-
-@app.command
-def token() -> int:
-    """Print an access token for the sample application, good for an hour."""
-    from livius.cli.running import token as run
-
-    return run()
 
 
 @app.command(name="exec")

@@ -19,7 +19,7 @@ ACCESS_AS_USER: Final = "access_as_user"
 OPENID_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 _OLDER_SCOPES: Final = frozenset({"Item.ReadWrite.All", "Workspace.ReadWrite.All"})
-"""What older pages of Fabric's Livy API ask for; they gate nothing here."""
+"""What older pages of Fabric's Livy API ask for; `livius.domain.permissions` says where they do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

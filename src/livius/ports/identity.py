@@ -24,7 +24,7 @@ from livius.domain.ids import ClientId, PrincipalId
 class TokenVerifier(Protocol):
     """What the resource side trusts."""
 
-    def verify(self, token: str) -> Principal:
+    async def bearer_of(self, token: str) -> Principal:
         """Return the bearer of an access token.
 
         Quick enough for every request: a token that was seen before costs no signature check.

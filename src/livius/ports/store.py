@@ -26,6 +26,7 @@ from livius.domain.ids import (
 )
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.personal_token import PersonalToken
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
 from livius.domain.statement import Ending, Kind, Statement
@@ -377,8 +378,36 @@ class Catalog(Protocol):
         """Return the principal's role in the workspace."""
         ...
 
+    async def roles_in(self, workspace: WorkspaceId) -> Sequence[RoleAssignment]:
+        """Return every role that is assigned in a workspace, in the order of the principals."""
+        ...
 
-class Store(Sessions, Activities, Audit, Statements, Catalog, Protocol):
+    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+        """Take a principal's role away; False if it had none."""
+        ...
+
+
+class PersonalTokens(Protocol):
+    """Personal access tokens, found by their digests."""
+
+    async def add_personal_token(self, token: PersonalToken) -> None:
+        """Insert a token."""
+        ...
+
+    async def personal_token(self, digest: str) -> PersonalToken | None:
+        """Return the token with this digest, expired or not."""
+        ...
+
+    async def list_personal_tokens(self) -> Sequence[PersonalToken]:
+        """Return all tokens, oldest first."""
+        ...
+
+    async def remove_personal_token(self, token: str) -> bool:
+        """Forget the token with this id; False if there is none."""
+        ...
+
+
+class Store(Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, Protocol):
     """All records of one gateway."""
 
     async def ping(self) -> None:

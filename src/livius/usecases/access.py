@@ -2,7 +2,9 @@
 
 A workspace's list and monitoring record is open from Viewer up. Running needs Contributor. A
 session's conf, code, outputs and verbs belong to its submitter and the workspace's Admins; for
-anybody else the session does not exist.
+anybody else the session does not exist. What each right needs is in `livius.domain.permissions`.
+
+Scopes are looked at before anything else: that costs no look into the store, and tells nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
-from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role
+from livius.domain.lakehouse import Lakehouse, Role, Workspace
+from livius.domain.permissions import Right, check_role, check_scopes
 from livius.domain.session import Session
 from livius.ports.store import Found
 from livius.usecases.context import Context
@@ -35,52 +38,56 @@ class SessionPath:
     session: str
 
 
-async def enter(context: Context, caller: Principal, workspace: str, lakehouse: str) -> Place:
+async def enter_workspace(
+    context: Context, caller: Principal, workspace: str, right: Right
+) -> tuple[Workspace, Role]:
+    """Return the workspace that a path names, and the caller's role in it.
+
+    Raises:
+        NotFound: there is no such workspace.
+        Forbidden: the caller lacks a scope, or has no role in the workspace or too small a one.
+    """
+    check_scopes(caller, right)
+    workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
+    found = await context.store.workspace(workspace_id)
+    role = await context.store.role(workspace_id, PrincipalId(caller.oid)) if found else None
+    return _workspace(caller, workspace_id, found, role, right)
+
+
+async def enter(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, right: Right
+) -> Place:
     """Return the place that a path names.
 
     Raises:
         NotFound: there is no such workspace, or no such lakehouse in it.
-        Forbidden: the caller has no role in the workspace.
+        Forbidden: the caller lacks a scope, or has no role in the workspace or too small a one.
     """
+    check_scopes(caller, right)
     workspace_id, lakehouse_id = _ids(workspace, lakehouse)
     found = await context.store.find(workspace_id, lakehouse_id, PrincipalId(caller.oid))
-    return _place(caller, workspace_id, lakehouse_id, found)
-
-
-def may_run(place: Place) -> None:
-    """Refuse who may only look.
-
-    Raises:
-        Forbidden: the role is below Contributor.
-    """
-    if place.role not in MAY_RUN:
-        raise Forbidden(
-            "InsufficientWorkspaceRole",
-            f"The role {place.role} may look, not run. Ask an Admin of the workspace for the role "
-            "Contributor.",
-        )
+    return _place(caller, workspace_id, lakehouse_id, found, right)
 
 
 async def own_session(
-    context: Context, caller: Principal, path: SessionPath, *, to_run: bool = False
+    context: Context, caller: Principal, path: SessionPath, right: Right
 ) -> Session:
     """Return a session that the caller may see whole and act on.
 
-    ``to_run`` refuses who may only look, before anything is told of the session. It is one look
-    into the store, because it stands before every request about a session.
+    Who lacks the right is refused before anything is told of the session. It is one look into the
+    store, because it stands before every request about a session.
 
     Raises:
         NotFound: no such workspace, lakehouse or session, a deleted one, or somebody else's.
-        Forbidden: the caller has no role in the workspace, or too small a one.
+        Forbidden: the caller lacks a scope, or has no role in the workspace or too small a one.
     """
+    check_scopes(caller, right)
     workspace_id, lakehouse_id = _ids(path.workspace, path.lakehouse)
     session_id = SessionId(parse_id(path.session, what="Session"))
     found = await context.store.find(
         workspace_id, lakehouse_id, PrincipalId(caller.oid), session_id
     )
-    place = _place(caller, workspace_id, lakehouse_id, found)
-    if to_run:
-        may_run(place)
+    place = _place(caller, workspace_id, lakehouse_id, found, right)
     session = found.session
     if (
         session is None
@@ -102,19 +109,35 @@ def _ids(workspace: str, lakehouse: str) -> tuple[WorkspaceId, LakehouseId]:
     )
 
 
-def _place(
-    caller: Principal, workspace_id: WorkspaceId, lakehouse_id: LakehouseId, found: Found
-) -> Place:
-    if found.workspace is None:
+def _workspace(
+    caller: Principal,
+    workspace_id: WorkspaceId,
+    found: Workspace | None,
+    role: Role | None,
+    right: Right,
+) -> tuple[Workspace, Role]:
+    if found is None:
         raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
-    if found.role is None:
+    if role is None:
         raise Forbidden(
             "InsufficientPrivileges",
             f"{caller.name} has no role in the workspace {workspace_id}. "
             "Ask one of its Admins for the role Contributor.",
         )
+    check_role(role, right)
+    return found, role
+
+
+def _place(
+    caller: Principal,
+    workspace_id: WorkspaceId,
+    lakehouse_id: LakehouseId,
+    found: Found,
+    right: Right,
+) -> Place:
+    _found, role = _workspace(caller, workspace_id, found.workspace, found.role, right)
     if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
         raise NotFound(
             "ItemNotFound", f"There is no lakehouse {lakehouse_id} in the workspace {workspace_id}."
         )
-    return Place(found.lakehouse, found.role)
+    return Place(found.lakehouse, role)

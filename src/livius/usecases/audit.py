@@ -12,9 +12,10 @@ from livius.domain.errors import Forbidden
 from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.lakehouse import Role
+from livius.domain.permissions import MONITOR
 from livius.domain.session import Session
 from livius.ports.store import AuditQuery
-from livius.usecases.catalog import get_workspace
+from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context
 
 
@@ -68,7 +69,7 @@ async def read_audit(
         NotFound: there is no such workspace.
         Forbidden: the caller is not one of its Admins.
     """
-    found, role = await get_workspace(context, caller, workspace)
+    found, role = await enter_workspace(context, caller, workspace, MONITOR)
     if role is not Role.ADMIN:
         raise Forbidden(
             "InsufficientWorkspaceRole",

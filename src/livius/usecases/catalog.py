@@ -10,11 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
-from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id, parse_id
+from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
 from livius.domain.lakehouse import (
-    MAY_RUN,
     Lakehouse,
     LakehouseTable,
     Role,
@@ -24,12 +23,20 @@ from livius.domain.lakehouse import (
     check_workspace_name,
     database_name,
 )
-from livius.usecases.access import Place, enter, may_run
+from livius.domain.permissions import (
+    CHANGE,
+    CREATE_WORKSPACE,
+    LIST_WORKSPACES,
+    LOOK,
+    check_scopes,
+)
+from livius.usecases.access import enter, enter_workspace
 from livius.usecases.context import Context
 
 
 async def list_workspaces(context: Context, caller: Principal) -> Sequence[tuple[Workspace, Role]]:
     """Return the workspaces that the caller has a role in, with it."""
+    check_scopes(caller, LIST_WORKSPACES)
     return await context.store.workspaces_of(PrincipalId(caller.oid))
 
 
@@ -41,7 +48,9 @@ async def create_workspace(
     Raises:
         Invalid: the name or description does not do.
         Conflict: a workspace has the name.
+        Forbidden: the caller lacks a scope.
     """
+    check_scopes(caller, CREATE_WORKSPACE)
     check_workspace_name(name)
     check_description(description)
     if any(one.name.lower() == name.lower() for one in await context.store.list_workspaces()):
@@ -61,31 +70,15 @@ async def create_workspace(
 async def get_workspace(
     context: Context, caller: Principal, workspace: str
 ) -> tuple[Workspace, Role]:
-    """Return a workspace, and the caller's role in it.
-
-    Raises:
-        NotFound: there is no such workspace.
-        Forbidden: the caller has no role in it.
-    """
-    workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
-    found = await context.store.workspace(workspace_id)
-    if found is None:
-        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
-    role = await context.store.role(workspace_id, PrincipalId(caller.oid))
-    if role is None:
-        raise Forbidden(
-            "InsufficientPrivileges",
-            f"{caller.name} has no role in the workspace {workspace_id}. "
-            "Ask one of its Admins for one.",
-        )
-    return found, role
+    """Return a workspace, and the caller's role in it."""
+    return await enter_workspace(context, caller, workspace, LIST_WORKSPACES)
 
 
 async def list_lakehouses(
     context: Context, caller: Principal, workspace: str
 ) -> Sequence[Lakehouse]:
     """Return the lakehouses of a workspace."""
-    found, _role = await get_workspace(context, caller, workspace)
+    found, _role = await enter_workspace(context, caller, workspace, LOOK)
     return await context.store.list_lakehouses(found.id)
 
 
@@ -99,13 +92,7 @@ async def create_lakehouse(
         Invalid: the name or description does not do.
         Conflict: a lakehouse of the workspace has the name.
     """
-    found, role = await get_workspace(context, caller, workspace)
-    if role not in MAY_RUN:
-        raise Forbidden(
-            "InsufficientWorkspaceRole",
-            f"The role {role} may look, not create. Ask an Admin of the workspace for the role "
-            "Contributor.",
-        )
+    found, _role = await enter_workspace(context, caller, workspace, CHANGE)
     check_lakehouse_name(name)
     check_description(description)
     identity = LakehouseId(new_id())
@@ -134,7 +121,7 @@ async def get_lakehouse(
     context: Context, caller: Principal, workspace: str, lakehouse: str
 ) -> Lakehouse:
     """Return a lakehouse."""
-    return (await enter(context, caller, workspace, lakehouse)).lakehouse
+    return (await enter(context, caller, workspace, lakehouse, LOOK)).lakehouse
 
 
 async def change_lakehouse(
@@ -152,7 +139,7 @@ async def change_lakehouse(
         Invalid: nothing to change, or a name or description that does not do.
         Conflict: another lakehouse of the workspace has the name.
     """
-    place = await _to_change(context, caller, workspace, lakehouse)
+    place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
     if name is None and description is None:
         raise Invalid("InvalidInput", "Send a displayName, a description or both.")
@@ -182,7 +169,7 @@ async def delete_lakehouse(
     Raises:
         Conflict: a session runs in it.
     """
-    place = await _to_change(context, caller, workspace, lakehouse)
+    place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
     done = await context.store.delete_lakehouse(
         present.id, at=context.clock.now(), by=PrincipalId(caller.oid)
@@ -201,15 +188,9 @@ async def list_tables(
     context: Context, caller: Principal, workspace: str, lakehouse: str
 ) -> tuple[Lakehouse, Sequence[LakehouseTable]]:
     """Return a lakehouse and its tables, by name."""
-    place = await enter(context, caller, workspace, lakehouse)
+    place = await enter(context, caller, workspace, lakehouse, LOOK)
     found = place.lakehouse
     return found, await context.lakehouses.tables(found.workspace, found.id)
-
-
-async def _to_change(context: Context, caller: Principal, workspace: str, lakehouse: str) -> Place:
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
-    return place
 
 
 def _name_in_use(name: str) -> Conflict:

@@ -19,10 +19,12 @@ from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
+from livius.domain.permissions import MONITOR
 from livius.domain.session import FINAL, Phase, Session
 from livius.ports.logs import LogFile
 from livius.ports.store import ActivityQuery
-from livius.usecases.catalog import get_workspace, list_workspaces
+from livius.usecases.access import enter_workspace
+from livius.usecases.catalog import list_workspaces
 from livius.usecases.context import Context
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
 from livius.usecases.statements import (
@@ -128,7 +130,7 @@ async def list_activities(
         NotFound: there is no such workspace, or no such lakehouse in it.
         Forbidden: the caller has no role in the workspace.
     """
-    found, _role = await get_workspace(context, caller, workspace)
+    found, _role = await enter_workspace(context, caller, workspace, MONITOR)
     return await _page(context, frozenset({found.id}), wanted, after=after, limit=limit)
 
 
@@ -205,7 +207,7 @@ async def get_activity(
 async def _activity(
     context: Context, caller: Principal, workspace: str, session: str, lakehouse: str | None
 ) -> tuple[Activity, Role]:
-    found, role = await get_workspace(context, caller, workspace)
+    found, role = await enter_workspace(context, caller, workspace, MONITOR)
     if lakehouse is not None:
         present = await context.store.lakehouse(LakehouseId(_item_id(lakehouse)))
         if present is None or present.workspace != found.id:

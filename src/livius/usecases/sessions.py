@@ -13,8 +13,9 @@ from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
+from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
 from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
-from livius.usecases.access import Place, SessionPath, enter, may_run, own_session
+from livius.usecases.access import Place, SessionPath, enter, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 
@@ -56,8 +57,7 @@ async def create_session(
     Raises:
         LiviusError: and nothing was recorded.
     """
-    place = await enter(context, caller, workspace, lakehouse)
-    may_run(place)
+    place = await enter(context, caller, workspace, lakehouse, RUN)
     session, driver = _new_session(context, caller, place, wanted)
     live = await context.store.live_sessions()
     await context.capacity.check(drivers=len(live))
@@ -172,13 +172,13 @@ async def get_session(
     While it starts, the answer is held for up to ``hold``, until it is ready or has ended:
     clients that ask on a schedule then wait for Spark and not for their schedule.
     """
-    found = await own_session(context, caller, path)
+    found = await own_session(context, caller, path, READ_SESSION)
     if hold and found.phase in _ON_THE_WAY:
         with context.changes.watch(found.id) as watch:
-            found = await own_session(context, caller, path)
+            found = await own_session(context, caller, path, READ_SESSION)
             if found.phase in _ON_THE_WAY and found.goal is Goal.RUN:
                 await watch.changed(hold.total_seconds())
-        found = await own_session(context, caller, path)
+        found = await own_session(context, caller, path, READ_SESSION)
     return (await _with_work(context, [found]))[0]
 
 
@@ -186,7 +186,7 @@ async def list_sessions(
     context: Context, caller: Principal, workspace: str, lakehouse: str, *, skip: int, top: int
 ) -> tuple[Sequence[SessionView], int]:
     """Return one page of a lakehouse's sessions, everybody's, and their number."""
-    place = await enter(context, caller, workspace, lakehouse)
+    place = await enter(context, caller, workspace, lakehouse, LIST_SESSIONS)
     found, total = await context.store.list_sessions(
         place.lakehouse.workspace, place.lakehouse.id, skip=skip, top=top
     )
@@ -204,7 +204,7 @@ async def delete_session(context: Context, caller: Principal, path: SessionPath)
 
     From now on it is not found; monitoring keeps its record.
     """
-    found = await own_session(context, caller, path, to_run=True)
+    found = await own_session(context, caller, path, STEER)
     await context.store.want_stop(
         found.id,
         deleted_at=context.clock.now(),
@@ -222,7 +222,7 @@ async def reset_timeout(context: Context, caller: Principal, path: SessionPath) 
     Raises:
         Conflict: the session has ended.
     """
-    found = await own_session(context, caller, path, to_run=True)
+    found = await own_session(context, caller, path, STEER)
     if found.phase not in ACCEPTING or found.goal is Goal.STOP:
         raise Conflict(
             "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."

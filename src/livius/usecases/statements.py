@@ -16,6 +16,7 @@ from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, ReplId, StatementNumber
 from livius.domain.jobs import StatementJobs
+from livius.domain.permissions import READ_SESSION, RUN, STEER
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import (
@@ -107,7 +108,7 @@ async def submit_statement(
         NotFound: there is no such session, or it has ended.
         Unavailable: the disk is full.
     """
-    session = await own_session(context, caller, path, to_run=True)
+    session = await own_session(context, caller, path, RUN)
     parsed = parse_kind(kind)
     context.capacity.check_disk()
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
@@ -185,7 +186,7 @@ async def get_statement(
     Before that, the answer is held for up to ``hold`` and given the instant that it ends; to who
     asked for a window also when there is text in it.
     """
-    session = await own_session(context, caller, path, to_run=True)
+    session = await own_session(context, caller, path, READ_SESSION)
     parsed = parse_number(number)
     topics: list[Topic] = [(session.repl, parsed)]
     if window is not None:
@@ -215,7 +216,7 @@ async def list_statements(
 
     A head is the beginning of the text, and the data where it is small.
     """
-    session = await own_session(context, caller, path, to_run=True)
+    session = await own_session(context, caller, path, READ_SESSION)
     found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
     return [await with_head(context, statement) for statement in found], total
 
@@ -257,7 +258,7 @@ async def statement_jobs(
     context: Context, caller: Principal, path: SessionPath, number: str
 ) -> StatementJobs:
     """Return the Spark jobs of a statement: as they run, and as they were when it had ended."""
-    session = await own_session(context, caller, path, to_run=True)
+    session = await own_session(context, caller, path, READ_SESSION)
     return await jobs_of_statement(context, session, number)
 
 
@@ -280,7 +281,7 @@ async def cancel_statement(
 
     One that waits is cancelled at once; to a finished one nothing happens, as in classic Livy.
     """
-    session = await own_session(context, caller, path, to_run=True)
+    session = await own_session(context, caller, path, STEER)
     parsed = parse_number(number)
     found = await context.store.statement(session.repl, parsed)
     if found is None:

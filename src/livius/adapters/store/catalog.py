@@ -238,3 +238,24 @@ class SqlCatalog:
             return Role(row.role) if row else None
 
         return await self._transactions.run(work)
+
+    async def roles_in(self, workspace: WorkspaceId) -> Sequence[RoleAssignment]:
+        """See the port."""
+        query = select(ROLES).where(ROLES.c.workspace == workspace).order_by(ROLES.c.principal)
+
+        def work(connection: Connection) -> Sequence[RoleAssignment]:
+            return [
+                RoleAssignment(
+                    workspace=row.workspace, principal=row.principal, role=Role(row.role)
+                )
+                for row in connection.execute(query)
+            ]
+
+        return await self._transactions.run(work)
+
+    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+        """See the port."""
+        query = delete(ROLES).where(ROLES.c.workspace == workspace, ROLES.c.principal == principal)
+        return await self._transactions.run(
+            lambda connection: connection.execute(query).rowcount > 0
+        )

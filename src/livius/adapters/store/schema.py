@@ -110,6 +110,23 @@ ROLES: Final = Table(
     _one_of("role", Role),
 )
 
+PERSONAL_TOKENS: Final = Table(
+    "personal_tokens",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("principal", GUID, nullable=False),
+    Column("principal_name", Text, nullable=False),
+    Column("tenant", GUID, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    UniqueConstraint("digest"),
+)
+
 _LISTED: Final = ("created_at", "id", "state", "submitter", "ended_at")
 
 SESSIONS: Final = Table(

@@ -11,11 +11,20 @@ from livius.adapters.store.audit import SqlAudit
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
+from livius.adapters.store.personal_tokens import SqlPersonalTokens
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
 
 
-class SqlStore(SqlSessions, SqlActivities, SqlAudit, SqlStatements, SqlCatalog, SqlIdentity):
+class SqlStore(
+    SqlSessions,
+    SqlActivities,
+    SqlAudit,
+    SqlStatements,
+    SqlCatalog,
+    SqlIdentity,
+    SqlPersonalTokens,
+):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 
     def __init__(

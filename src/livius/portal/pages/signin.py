@@ -98,7 +98,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         token = await desk.people.redeem(
             code=asked["code"], redirect_uri=origin(request) + SIGNED_IN, verifier=begun.verifier
         )
-        caller = desk.tokens.verify(token)
+        caller = await desk.tokens.bearer_of(token)
         response = RedirectResponse(
             begun.following, status_code=303, headers={"Cache-Control": "no-store"}
         )

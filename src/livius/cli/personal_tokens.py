@@ -1,0 +1,100 @@
+"""What ``livius token create``, ``list`` and ``revoke`` do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from livius.adapters.clock import SystemClock
+from livius.adapters.store import SqlStore
+from livius.cli.console import err, out, settings
+from livius.cli.records import Directory, find_workspace, with_store
+from livius.domain.errors import Invalid, NotFound
+from livius.domain.identity import Principal, PrincipalKind, Realm
+from livius.domain.ids import PrincipalId, TenantId
+from livius.domain.lakehouse import Role
+from livius.domain.personal_token import DEFAULT_SCOPES
+from livius.installation.home import Home
+from livius.usecases.personal_tokens import create_token
+
+_LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: str | None) -> int:
+    """Make a token, print it and nothing else on the standard output."""
+
+    async def work(store: SqlStore) -> None:
+        directory = await Directory.read(store)
+        who = directory.principal(principal) if principal else await _first_admin(store)
+        tenant = TenantId(Home(settings().home).tenant_file.read_text(encoding="ascii").strip())
+        owner = Principal(
+            tenant=tenant,
+            oid=who,
+            kind=PrincipalKind.USER,
+            name=directory.name(who) or who,
+            client_id=None,
+            scopes=frozenset(),
+            roles=frozenset(),
+            issuer=Realm(tenant=tenant, hosts=frozenset()).name,
+            subject=who,
+        )
+        made, secret = await create_token(
+            store,
+            SystemClock(),
+            owner,
+            name=name,
+            scopes=tuple(scopes or DEFAULT_SCOPES),
+            life=_life(expires),
+        )
+        err.print(
+            f"A token for {owner.name}, until {made.expires_at:%Y-%m-%d %H:%M} UTC. It is shown "
+            f"this once; end it with: livius token revoke {made.id}",
+            markup=False,
+        )
+        print(secret)
+
+    return with_store(work)
+
+
+def list_all() -> int:
+    """List the tokens."""
+
+    async def work(store: SqlStore) -> None:
+        now = SystemClock().now()
+        for one in await store.list_personal_tokens():
+            ends = "expired" if one.expires_at <= now else f"until {one.expires_at:%Y-%m-%d %H:%M}"
+            out.print(
+                f"{one.id}  {ends}  {one.principal_name}  {one.name}\n    {' '.join(one.scopes)}",
+                markup=False,
+            )
+
+    return with_store(work)
+
+
+def revoke(token: str) -> int:
+    """End a token."""
+
+    async def work(store: SqlStore) -> None:
+        if not await store.remove_personal_token(token.lower()):
+            raise NotFound(
+                "TokenNotFound", f"There is no token {token[:100]}. See: livius token list"
+            )
+        out.print("Revoked.")
+
+    return with_store(work)
+
+
+async def _first_admin(store: SqlStore) -> PrincipalId:
+    """Return whom the installation was made for."""
+    sample = await find_workspace(store, None)
+    return next(one.principal for one in await store.roles_in(sample.id) if one.role is Role.ADMIN)
+
+
+def _life(text: str) -> timedelta:
+    found = _LIFE.fullmatch(text)
+    if found is None:
+        raise Invalid("InvalidInput", f"{text[:40]!r} is no time. Write 30m, 12h or 30d.")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

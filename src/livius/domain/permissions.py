@@ -1,0 +1,89 @@
+"""What a caller needs for each thing that the API does: the one table of rights.
+
+A delegated call needs scopes *and* a role; an application that acts for itself needs the role
+(Fabric contract 8.2). The scopes are Fabric's. Where Fabric takes one of several, so do we; those
+that the embedded authority gives come first, and are the ones that an error names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from livius.domain.errors import Forbidden
+from livius.domain.identity import FABRIC, Principal, PrincipalKind, Scope
+from livius.domain.lakehouse import MAY_RUN, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """Something that a caller may have the right to do.
+
+    ``scopes``: a delegated token needs one of each group. ``roles``: the caller needs one of them
+    in the workspace. Whether a session is the caller's own is asked where the session is known.
+    """
+
+    scopes: tuple[tuple[str, ...], ...]
+    roles: frozenset[Role] = frozenset(Role)
+
+
+_READ: Final = (
+    Scope.LAKEHOUSE_READ,
+    "Lakehouse.ReadWrite.All",
+    "Item.Read.All",
+    "Item.ReadWrite.All",
+)
+_WRITE: Final = (Scope.LAKEHOUSE_EXECUTE, "Lakehouse.ReadWrite.All", "Item.ReadWrite.All")
+_EXECUTE: Final = (Scope.LAKEHOUSE_EXECUTE,)
+_LIVY: Final = (Scope.CODE_FABRIC,)
+"""Fabric wants it for every operation of the Livy API."""
+_STORAGE: Final = (Scope.CODE_STORAGE,)
+
+LIST_WORKSPACES: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All"),))
+CREATE_WORKSPACE: Final = Right(scopes=((Scope.LAKEHOUSE_EXECUTE, "Workspace.ReadWrite.All"),))
+LOOK: Final = Right(scopes=(_READ,))
+"""See a workspace's lakehouses and their tables."""
+CHANGE: Final = Right(scopes=(_WRITE,), roles=MAY_RUN)
+"""Create, rename and delete lakehouses."""
+MONITOR: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All"),))
+"""See the monitoring record of everybody's sessions."""
+LIST_SESSIONS: Final = Right(scopes=(_READ, _LIVY))
+READ_SESSION: Final = Right(scopes=(_READ, _LIVY))
+"""See a session of one's own whole: its conf, its code, its outputs."""
+RUN: Final = Right(scopes=(_EXECUTE, _LIVY, _STORAGE), roles=MAY_RUN)
+"""Create a session or a statement: code that works on the lakehouse's files."""
+STEER: Final = Right(scopes=(_EXECUTE, _LIVY), roles=MAY_RUN)
+"""Cancel, delete and keep alive what is one's own."""
+
+
+def check_scopes(caller: Principal, right: Right) -> None:
+    """Refuse a delegated call whose token lacks a scope. An application's own token has none.
+
+    Raises:
+        Forbidden: the message names each scope that is missing.
+    """
+    if caller.kind is PrincipalKind.APP:
+        return
+    missing = [group[0] for group in right.scopes if caller.scopes.isdisjoint(group)]
+    if missing:
+        named = " and ".join(missing)
+        raise Forbidden(
+            "InsufficientScopes",
+            f"The access token lacks the scope {named}. Get a token for "
+            f"{' '.join(f'{FABRIC}/{one}' for one in missing)} as well; the client application "
+            "must be allowed it.",
+        )
+
+
+def check_role(role: Role, right: Right) -> None:
+    """Refuse who may only look.
+
+    Raises:
+        Forbidden: the role does not include the right.
+    """
+    if role not in right.roles:
+        raise Forbidden(
+            "InsufficientWorkspaceRole",
+            f"The role {role} may look, not run or change. Ask an Admin of the workspace for the "
+            "role Contributor.",
+        )

@@ -1,0 +1,104 @@
+"""Personal access tokens: for clients that know a password and no sign-in (Fabric has none).
+
+A token is 32 random bytes, so a plain hash keeps it: there is nothing to guess. It acts for its
+principal, within its scopes, until it expires or is revoked; roles are looked up as for anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from livius.domain.errors import Invalid
+from livius.domain.identity import Principal, PrincipalKind, Scope
+from livius.domain.ids import PrincipalId, TenantId
+
+PREFIX: Final = "livius_pat_"
+"""By which people, and scanners for secrets, tell what it is."""
+
+DEFAULT_SCOPES: Final = (
+    Scope.LAKEHOUSE_EXECUTE,
+    Scope.LAKEHOUSE_READ,
+    Scope.CODE_FABRIC,
+    Scope.CODE_STORAGE,
+)
+"""Those that Fabric requires for its Livy API (Fabric contract 8.2)."""
+
+LONGEST_LIFE: Final = timedelta(days=366)
+_SHAPE: Final = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}", re.ASCII)
+_MAX_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalToken:
+    """What is kept of a token: never the token."""
+
+    id: str
+    digest: str
+    name: str
+    principal: PrincipalId
+    principal_name: str
+    tenant: TenantId
+    issuer: str
+    subject: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+
+    def bearer(self) -> Principal:
+        """Return whom the token stands for: a delegated caller, bound by the token's scopes."""
+        return Principal(
+            tenant=self.tenant,
+            oid=self.principal,
+            kind=PrincipalKind.USER,
+            name=self.principal_name,
+            client_id=None,
+            scopes=frozenset(self.scopes),
+            roles=frozenset(),
+            issuer=self.issuer,
+            subject=self.subject,
+        )
+
+
+def new_secret() -> str:
+    """Return a new token, to be shown once."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest_of(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode("ascii")).hexdigest()
+
+
+def is_personal(token: str) -> bool:
+    """Tell whether a text has a personal token's shape; all else is not looked up."""
+    return _SHAPE.fullmatch(token) is not None
+
+
+def check_new(name: str, scopes: tuple[str, ...], life: timedelta) -> None:
+    """Refuse a token that could not be used, or for too long.
+
+    Raises:
+        Invalid: the message has the rule.
+    """
+    unknown = [scope for scope in scopes if scope not in set(Scope)]
+    if unknown or not scopes:
+        raise Invalid(
+            "InvalidInput",
+            f"{unknown[0] if unknown else 'Nothing'} is no scope. There are: {', '.join(Scope)}.",
+            field="scope",
+        )
+    if not timedelta() < life <= LONGEST_LIFE:
+        raise Invalid(
+            "InvalidInput",
+            f"A token expires within {LONGEST_LIFE.days} days.",
+            field="expires",
+        )
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise Invalid(
+            "InvalidInput", f"A name has at most {_MAX_NAME} printable characters.", field="name"
+        )
