@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from livius.domain.activity import Activity, activity_state
+from livius.domain.activity import Activity, Order, Position, activity_state, sorted_by
 from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
 from livius.domain.ids import (
@@ -246,11 +246,24 @@ class MemoryStore:
                     query.ended_until is None or (ended is not None and ended <= query.ended_until)
                 )
                 and (query.text is None or query.text.lower() in session.name.lower())
-                and (after is None or (created, session.id) < (after.created_at, after.id))
+                and (after is None or is_beyond(key(one), position(after)))
             )
 
+        def key(one: Activity) -> tuple[Any, str]:
+            is_time = query.order is Order.STARTED
+            return (
+                one.session.created_at if is_time else sorted_by(one, query.order),
+                one.session.id,
+            )
+
+        def position(after: Position) -> tuple[Any, str]:
+            return (after.created_at if query.order is Order.STARTED else after.key, after.id)
+
+        def is_beyond(one: tuple[Any, str], end: tuple[Any, str]) -> bool:
+            return one < end if query.descending else one > end
+
         found = [one for one in map(self._activity, self._sessions.values()) if is_wanted(one)]
-        found.sort(key=lambda one: (one.session.created_at, one.session.id), reverse=True)
+        found.sort(key=key, reverse=query.descending)
         return found[: query.limit]
 
     async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:

@@ -26,7 +26,7 @@ from livius.domain.ids import (
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
-from livius.ports.logs import LogFile
+from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
@@ -198,6 +198,12 @@ class ScriptedPages:
 
     said: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+
+    async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
+        self.asked.append((ui_url, path, {"query": query, "root": root}))
+        if path == "moved":
+            return SparkPage(status=302, kind="text/plain", body=b"", leads_to="/jobs/")
+        return SparkPage(status=200, kind="text/html", body=self.said.get(path, b"<p>Spark</p>"))
 
     async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
         self.asked.append((ui_url, path, dict(query)))

@@ -78,7 +78,7 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     page.get_by_role("link", name="Logs").click()
     expect(page.locator(".text.log")).to_contain_text(re.compile("Spark|WARN|INFO"))
     page.get_by_role("link", name="Overview").click()
-    expect(page.locator("#overview")).to_contain_text(re.compile(r"Spark\s+4\."))
+    expect(page.locator("#overview")).to_contain_text(re.compile(r"Spark\s*4\."))
 
     page.locator("#commands").get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel session").click()

@@ -17,6 +17,7 @@ import httpx
 import structlog
 
 from livius.domain.errors import NotFound, Unavailable
+from livius.ports.logs import SparkPage
 
 _LARGEST: Final = 16 * 1024 * 1024
 _LONGEST: Final = 60.0
@@ -44,6 +45,38 @@ class HttpSparkPages:
             _log.warning("spark_pages_failed", url=str(url), reason=repr(error))
             raise _unavailable("does not answer now") from error
 
+    async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
+        """See the port."""
+        base = _address(ui_url)
+        url = base.copy_with(path=f"/{path}", query=query.encode("ascii", "ignore") or None)
+        # The header by which Spark learns under which path people see it.
+        headers = {"X-Forwarded-Context": root, "Accept-Encoding": "identity"}
+        try:
+            async with (
+                asyncio.timeout(self._within),
+                httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(_LONGEST)) as client,
+                client.stream("GET", url, headers=headers) as answer,
+            ):
+                body = await _limited(answer)
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log.warning("spark_pages_failed", url=str(url), reason=repr(error))
+            raise _unavailable("does not answer now") from error
+        return SparkPage(
+            status=answer.status_code,
+            kind=answer.headers.get("content-type", "application/octet-stream"),
+            body=body,
+            leads_to=_leads_to(answer, base, root),
+        )
+
+
+def _leads_to(answer: httpx.Response, base: httpx.URL, root: str) -> str | None:
+    """Return the path of the pages that a redirect means, whatever host it names."""
+    if not answer.is_redirect:
+        return None
+    found = base.join(answer.headers.get("location", "/"))
+    path = found.raw_path.decode("ascii", "ignore").removeprefix(root)
+    return f"/{path.lstrip('/')}"
+
 
 def _address(ui_url: str) -> httpx.URL:
     try:
@@ -68,12 +101,16 @@ async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
         kind = answer.headers.get("content-type", "")
         if answer.status_code != httpx.codes.OK or not kind.startswith("application/json"):
             raise _unavailable(f"answered {answer.status_code}")
-        body = bytearray()
-        async for piece in answer.aiter_bytes():
-            body += piece
-            if len(body) > _LARGEST:
-                raise _unavailable(f"has more than {_LARGEST // 2**20} MB to say: ask for less")
-        return bytes(body)
+        return await _limited(answer)
+
+
+async def _limited(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in answer.aiter_bytes():
+        body += piece
+        if len(body) > _LARGEST:
+            raise _unavailable(f"has more than {_LARGEST // 2**20} MB to say: ask for less")
+    return bytes(body)
 
 
 def _unavailable(what: str) -> Unavailable:

@@ -63,9 +63,32 @@ class Activity:
     workspace_name: str
 
 
+class Order(StrEnum):
+    """What a list of activities is sorted by; equals by their ids."""
+
+    STARTED = "started"
+    NAME = "name"
+    SUBMITTER = "submitter"
+    STATE = "state"
+
+
+def sorted_by(activity: Activity, order: Order) -> str:
+    """Return what an activity is sorted by, apart from its start; capitals count as small."""
+    match order:
+        case Order.STARTED:
+            return ""
+        case Order.NAME:
+            return activity.session.name.lower()
+        case Order.SUBMITTER:
+            return activity.session.submitter_name.lower()
+        case Order.STATE:
+            return activity.state.value
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in the list of activities, newest first, a page ended."""
+    """Where in a list of activities a page ended. ``key`` is `sorted_by` of the last one."""
 
     created_at: datetime
     id: SessionId
+    key: str = ""

@@ -13,7 +13,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.portal.desk import ROOT, Desk, Entry
-from livius.portal.pages import activity, home, jobs, logs, monitor, preferences, signin, statements
+from livius.portal.pages import (
+    activity,
+    home,
+    jobs,
+    logs,
+    monitor,
+    preferences,
+    signin,
+    spark_ui,
+    statements,
+)
 from livius.portal.words import N_
 
 Page = Callable[[Desk], Sequence[Route]]
@@ -30,6 +40,7 @@ PAGES: Final[tuple[Page, ...]] = (
     statements.routes,
     jobs.routes,
     logs.routes,
+    spark_ui.routes,
     activity.routes,
 )
 

@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -65,11 +65,12 @@ _STATUS: Final[Mapping[type[LiviusError], int]] = {
 }
 _CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+    "connect-src 'self'; frame-src 'self'; form-action {forms}; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": _CSP,
+    # Browsers ask it of where a form's answer leads, too: signing out goes on at the authority.
+    "Content-Security-Policy": _CSP.format(forms="'self'"),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -244,6 +245,9 @@ class Desk:
         self.navigation = navigation
         # Cookies know no ports: two installations on one machine must not share a name.
         self.cookie = f"livius_visit_{facts.tenant_id[:8]}"
+        there = people.sign_out_url(redirect_uri=facts.http)
+        forms = f"'self' {urlsplit(there).scheme}://{urlsplit(there).netloc}" if there else "'self'"
+        self._headers = {**_HEADERS, "Content-Security-Policy": _CSP.format(forms=forms)}
         self._environments = {one: self._environment(one) for one in LANGUAGES}
 
     def _environment(self, language: Language) -> Environment:
@@ -364,7 +368,7 @@ class Desk:
                 **values,
             }
         )
-        return HTMLResponse(html, status_code=status, headers={**_HEADERS, **(headers or {})})
+        return HTMLResponse(html, status_code=status, headers={**self._headers, **(headers or {})})
 
     def trouble(self, request: Request, error: LiviusError, visit: Visit | None = None) -> Response:
         """Return an error as a page, or as a note for the page that is there."""

@@ -32,8 +32,26 @@ class DriverLogs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkPage:
+    """One answer of a driver's pages. ``leads_to`` is a path of theirs that it redirects to."""
+
+    status: int
+    kind: str
+    body: bytes
+    leads_to: str | None = None
+
+
 class SparkPages(Protocol):
-    """Spark's own REST API of running drivers. What it says is the driver's word, no more."""
+    """Spark's own pages and REST API of running drivers. They are the driver's word, no more."""
+
+    async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
+        """Return one of the pages for people; their links begin with ``root``.
+
+        Raises:
+            Unavailable: the pages don't answer in time, or with too much.
+        """
+        ...
 
     async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
         """Return the JSON that ``/api/v1/applications/<path>`` of a driver's pages gives.

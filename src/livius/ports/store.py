@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from livius.domain.activity import Activity, ActivityState, Position
+from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
 from livius.domain.ids import (
@@ -169,6 +169,8 @@ class ActivityQuery:
     ended_until: datetime | None = None
     text: str | None = None
     after: Position | None = None
+    order: Order = Order.STARTED
+    descending: bool = True
     limit: int
 
 
@@ -176,7 +178,7 @@ class Activities(Protocol):
     """Sessions as monitoring sees them: deleted ones too."""
 
     async def activities(self, query: ActivityQuery) -> Sequence[Activity]:
-        """Return up to ``limit`` activities, newest first.
+        """Return up to ``limit`` activities, by default the newest first.
 
         Stable while others are added: a page begins behind a position, never at a count.
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from livius.domain.activity import Activity, ActivityState, Position
+from livius.domain.activity import Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
@@ -21,7 +21,7 @@ from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
 from livius.domain.session import FINAL, Phase, Session
-from livius.ports.logs import LogFile
+from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
 from livius.usecases.access import enter_workspace
 from livius.usecases.catalog import list_workspaces
@@ -57,6 +57,8 @@ class Wanted:
     ended_from: datetime | None = None
     ended_until: datetime | None = None
     text: str | None = None
+    order: Order = Order.STARTED
+    descending: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +181,15 @@ async def _page(
         )
     )
     page = found[:limit]
-    last = page[-1].session if len(found) > limit and page else None
+    last = page[-1] if len(found) > limit and page else None
     return ActivityPage(
         activities=page,
-        following=Position(last.created_at, last.id) if last is not None else None,
+        following=_position(last, wanted.order) if last is not None else None,
     )
+
+
+def _position(last: Activity, order: Order) -> Position:
+    return Position(last.session.created_at, last.session.id, sorted_by(last, order))
 
 
 async def get_activity(
@@ -404,6 +410,24 @@ async def spark_page(
             "SparkCoreItemNotFound",
             f"{parts[0]} is not offered. There is: {', '.join(sorted(_OFFERED))}.",
         )
+    return await context.pages.get(_ui_url(session), "/".join((application, *parts)), query)
+
+
+async def spark_ui(
+    context: Context, activity: Activity, path: str, query: str, *, root: str
+) -> SparkPage:
+    """Return one of the pages that a session's Spark has for people; their links begin with root.
+
+    The activity comes from `own_activity`.
+
+    Raises:
+        NotFound: its driver has ended, or has no pages.
+        Unavailable: the driver does not answer.
+    """
+    return await context.pages.page(_ui_url(activity.session), path, query, root=root)
+
+
+def _ui_url(session: Session) -> str:
     if session.phase in FINAL:
         raise NotFound(
             "SparkCoreItemNotFound",
@@ -415,7 +439,7 @@ async def spark_page(
             "SparkCoreItemNotFound",
             "The session's Spark has no pages yet: it still starts.",
         )
-    return await context.pages.get(session.ui_url, "/".join((application, *parts)), query)
+    return session.ui_url
 
 
 def check_application(session: Session, application: str) -> None:

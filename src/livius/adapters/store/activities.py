@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    UnaryExpression,
     bindparam,
     func,
     or_,
@@ -25,7 +26,7 @@ from livius.adapters.store.schema import (
     STATEMENTS,
     WORKSPACES,
 )
-from livius.domain.activity import Activity, activity_state
+from livius.domain.activity import Activity, Order, activity_state
 from livius.domain.ids import SessionId, WorkspaceId
 from livius.ports.store import ActivityQuery
 
@@ -43,7 +44,12 @@ _NAMED = (
 _ONE = _NAMED.where(
     SESSIONS.c.workspace == bindparam("workspace"), SESSIONS.c.id == bindparam("session")
 )
-_NEWEST_FIRST = (SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc())
+_KEYS: Final[Mapping[Order, ColumnElement[Any]]] = {
+    Order.STARTED: SESSIONS.c.created_at,
+    Order.NAME: func.lower(SESSIONS.c.name),
+    Order.SUBMITTER: func.lower(SESSIONS.c.submitter_name),
+    Order.STATE: SESSIONS.c.state,
+}
 
 
 class SqlActivities:
@@ -56,10 +62,10 @@ class SqlActivities:
         page = (
             select(SESSIONS.c.id)
             .where(*_conditions(query))
-            .order_by(*_NEWEST_FIRST)
+            .order_by(*_order(query))
             .limit(query.limit)
         )
-        rows = _NAMED.where(SESSIONS.c.id.in_(page)).order_by(*_NEWEST_FIRST)
+        rows = _NAMED.where(SESSIONS.c.id.in_(page)).order_by(*_order(query))
         return await self._transactions.run(lambda connection: _all(connection, rows))
 
     async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
@@ -102,10 +108,20 @@ def _conditions(query: ActivityQuery) -> Iterator[ColumnElement[bool]]:
     if query.text is not None:
         yield column.name.icontains(query.text, autoescape=True)
     if query.after is not None:
-        after = query.after
+        after, key = query.after, _KEYS[query.order]
+        value = after.created_at if query.order is Order.STARTED else after.key
         # Not a row value alone: with the first condition SQLite starts in the middle of the index.
-        yield column.created_at <= after.created_at
-        yield or_(column.created_at < after.created_at, column.id < after.id)
+        if query.descending:
+            yield key <= value
+            yield or_(key < value, column.id < after.id)
+        else:
+            yield key >= value
+            yield or_(key > value, column.id > after.id)
+
+
+def _order(query: ActivityQuery) -> Sequence[UnaryExpression[Any]]:
+    found = (_KEYS[query.order], SESSIONS.c.id)
+    return [key.desc() if query.descending else key.asc() for key in found]
 
 
 def _all(connection: Connection, query: Select[Any]) -> Sequence[Activity]:

@@ -50,6 +50,7 @@ class View:
     may_read: bool
     may_stop: bool
     may_run: bool
+    has_spark_ui: bool
 
     @property
     def session(self) -> SessionPath:
@@ -124,6 +125,7 @@ async def find(call: Call, *, whole: bool = False) -> View:
         may_read=may_read,
         may_stop=may_do and activity.state not in OVER and record.deleted_at is None,
         may_run=may_do and record.accepts_statements,
+        has_spark_ui=may_read and record.phase is Phase.READY and record.ui_url is not None,
     )
 
 
@@ -171,32 +173,24 @@ async def configuration(call: Call) -> Response:
     """Show what was asked, and what became of it."""
     view = await find(call, whole=True)
     record = view.activity.session
-    without = frozenset(record.tags.get(sessions.WITHOUT_EFFECT_TAG, "").split(",")) - {""}
-    request = record.request
-    sizes = {name: request[name] for name in _SIZES if request.get(name) is not None}
-    asked: dict[str, str] = dict(request.get("conf") or {})
+    detail = await monitoring.describe(
+        call.context, call.caller, call.path("workspace"), call.path("session")
+    )
+    if detail.conf is None:
+        raise AssertionError("who may read the activity whole may read its conf")
     return show(
         call,
         "activity_configuration.html",
         view,
         tab="configuration",
         look=look_of(view),
-        asked=sorted(asked.items()),
-        without=without,
-        sizes=sizes,
-        sizes_in_effect=_pairs(record.tags.get(sessions.SIZES_TAG, "")),
-        effective=sorted(record.conf.items()),
+        conf=detail.conf,
+        policed=record.conf,
         tags={name: value for name, value in record.tags.items() if name not in _OUR_TAGS},
     )
 
 
 _OUR_TAGS: Final = (sessions.WITHOUT_EFFECT_TAG, sessions.SIZES_TAG)
-_SIZES: Final = ("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors")
-
-
-def _pairs(text: str) -> Sequence[tuple[str, str]]:
-    parts = (one.partition("=") for one in text.split(","))
-    return [(name, value) for name, _equals, value in parts if name]
 
 
 async def head(call: Call) -> Response:

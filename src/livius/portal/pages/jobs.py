@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.errors import LiviusError
+from livius.domain.jobs import SparkJob, SparkStage
 from livius.domain.session import Phase
 from livius.portal.desk import Call, Desk
 from livius.portal.live import Look
@@ -64,6 +65,9 @@ def routes(desk: Desk) -> Sequence[Route]:
 async def jobs(call: Call) -> Response:
     """Show jobs and stages, the newest first; with ``statement``, only one statement's."""
     view = await find(call, whole=True)
+    chosen = call.asked("statement")
+    if chosen.isdecimal():
+        return await _of_statement(call, view, chosen)
     trouble: str | None = None
     found: list[Job] = []
     stages: list[Job] = []
@@ -71,22 +75,67 @@ async def jobs(call: Call) -> Response:
         found, stages = await _ask(call, view)
     except LiviusError as error:
         trouble = error.message
-    chosen = call.asked("statement")
-    if chosen.isdecimal():
-        found = [job for job in found if str(job.statement) == chosen]
-        wanted = {stage for job in found for stage in job.stages}
-        stages = [stage for stage in stages if stage.id in wanted]
+    return _shown(call, view, found, stages, trouble=trouble)
+
+
+async def _of_statement(call: Call, view: View, number: str) -> Response:
+    """Show one statement's jobs, as they were told when it ran: of ended sessions too."""
+    told = await monitoring.activity_jobs(call.context, view.activity, number)
+    found = [_told_job(job, int(number)) for job in reversed(told.jobs)]
+    stages = {one.id: _told_stage(one) for job in told.jobs for one in job.stages}
+    return _shown(call, view, found, list(stages.values()), statement=number)
+
+
+def _shown(
+    call: Call,
+    view: View,
+    found: list[Job],
+    stages: list[Job],
+    *,
+    trouble: str | None = None,
+    statement: str | None = None,
+) -> Response:
     values = {
         "jobs": found[:_MOST],
         "stages": stages[:_MOST],
         "trouble": trouble,
-        "statement": chosen if chosen.isdecimal() else None,
+        "statement": statement,
     }
     if call.is_fragment:
         return call.fragment("_jobs.html", view=view, **values)
     look = replace(look_of(view), versions={**look_of(view).versions, "jobs": _digest(found)})
     return show(
         call, "activity_jobs.html", view, tab="jobs", look=look, stream="jobs/live", **values
+    )
+
+
+def _told_job(one: SparkJob, statement: int) -> Job:
+    return Job(
+        id=one.id,
+        name=one.name,
+        statement=statement,
+        state=_STATES.get(one.status, _UNKNOWN),
+        stages=[stage.id for stage in one.stages],
+        tasks=one.tasks,
+        done=one.done + one.skipped,
+        failed=one.failed,
+        began=one.started_at,
+        ended=one.ended_at,
+    )
+
+
+def _told_stage(one: SparkStage) -> Job:
+    return Job(
+        id=one.id,
+        name=one.name,
+        statement=None,
+        state=_STATES.get(one.status, _UNKNOWN),
+        stages=[],
+        tasks=one.tasks,
+        done=one.done,
+        failed=one.failed,
+        began=None,
+        ended=None,
     )
 
 

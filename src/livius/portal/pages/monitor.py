@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.activity import OVER, Activity, ActivityState, Position
+from livius.domain.activity import OVER, Activity, ActivityState, Order, Position
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
 from livius.portal import words
@@ -40,16 +40,26 @@ TIMES: Final[Mapping[str, tuple[str, timedelta | None]]] = {
 
 
 COLUMNS: Final = (
-    (N_("Activity name"), ""),
-    (N_("Status"), ""),
-    (N_("Item type"), "wide"),
-    (N_("Start time"), ""),
-    (N_("Submitted by"), ""),
-    (N_("Location"), ""),
-    (N_("Duration"), "number"),
-    (N_("Runtime"), "number wide"),
+    (N_("Activity name"), "", Order.NAME),
+    (N_("Status"), "", Order.STATE),
+    (N_("Item type"), "wide", None),
+    (N_("Start time"), "", Order.STARTED),
+    (N_("Submitted by"), "", Order.SUBMITTER),
+    (N_("Location"), "", None),
+    (N_("Duration"), "number", None),
+    (N_("Runtime"), "number wide", None),
 )
-"""The columns, each with its look."""
+"""The columns, each with its look and what it is sorted by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's head. ``link`` sorts by it, or the other way round; ``sorted``: `aria-sort`."""
+
+    label: str
+    look: str
+    link: str | None
+    sorted: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,16 @@ class Asked:
     location: str = ""
     sort: str = ""
 
+    @property
+    def order(self) -> Order:
+        """Return what to sort by."""
+        return Order(self.sort.removeprefix("-")) if self.sort else Order.STARTED
+
+    @property
+    def descending(self) -> bool:
+        """Tell which way; the newest come first where nothing is said."""
+        return self.sort.startswith("-") or not self.sort
+
     def query(self, **more: object) -> str:
         """Return the query that asks for the same, and more."""
         names = ("q", "status", "within", "who", "location", "sort")
@@ -98,13 +118,14 @@ async def hub(call: Call) -> Response:
     page = await _activities(call, asked, after=_position(call.asked("after")), limit=shown)
     following = None
     if page.following is not None:
-        where = f"{page.following.created_at.isoformat()}|{page.following.id}"
+        end = page.following
+        where = f"{end.created_at.isoformat()}|{end.id}|{end.key}"
         following = asked.query(after=where)
     values: dict[str, Any] = {
         "rows": [row_of(call, one) for one in page.activities],
         "following": following,
         "again": asked.query(shown=shown if shown != _PAGE else None),
-        "columns": COLUMNS,
+        "columns": _columns(asked),
         "nothing_yet": not page.activities and asked == Asked(),
     }
     if call.is_fragment:
@@ -129,6 +150,21 @@ async def live(call: Call) -> Response:
     return call.stream(lambda: _look(call, asked, _PAGE))
 
 
+def _columns(asked: Asked) -> Sequence[Column]:
+    found = []
+    for label, look, order in COLUMNS:
+        link = is_sorted = None
+        if order is not None:
+            is_this = order is asked.order
+            # Times begin with the newest, words with the first.
+            down = not asked.descending if is_this else order is Order.STARTED
+            link = replace(asked, sort=f"{'-' if down else ''}{order}").query()
+            if is_this:
+                is_sorted = "descending" if asked.descending else "ascending"
+        found.append(Column(label=label, look=look, link=link, sorted=is_sorted))
+    return found
+
+
 async def _look(call: Call, asked: Asked, shown: int) -> Look:
     page = await _activities(call, asked, after=None, limit=shown)
     return Look(versions={"rows": look_at(page.activities)}, topics=(AnySession(),))
@@ -151,6 +187,8 @@ async def _activities(
         submitter=call.caller.oid if asked.who else None,
         submitted_from=call.context.clock.now() - length if length else None,
         text=asked.q or None,
+        order=asked.order,
+        descending=asked.descending,
     )
     if workspace:
         return await monitoring.list_activities(
@@ -207,7 +245,7 @@ def _asked(call: Call) -> Asked:
         or asked.status not in ("", *ActivityState)
         or asked.within not in TIMES
         or asked.who not in ("", "me")
-        or asked.sort
+        or (asked.sort and asked.sort.removeprefix("-") not in tuple(Order))
     ):
         raise Invalid("InvalidInput", "There is no such filter. Choose from those on the page.")
     return asked
@@ -226,9 +264,9 @@ def _position(text: str) -> Position | None:
     """
     if not text:
         return None
-    moment, _bar, session = text.partition("|")
+    moment, session, key = (*text.split("|", 2), "", "")[:3]
     with contextlib.suppress(ValueError):
         at = datetime.fromisoformat(moment)
         if at.tzinfo is not None:
-            return Position(at, SessionId(session))
+            return Position(at, SessionId(session), key)
     raise Invalid("InvalidInput", "There is no such place in the list.")

@@ -1,0 +1,99 @@
+"""The Spark UI of a running session, through the gateway.
+
+A driver runs its user's code, so its pages are foreign: they are shown without an origin, so that
+their scripts reach nothing of the portal. For the same reason they bring no cookie along; their
+address carries a key instead, which only this visit was given and which ends with it. Every
+request asks anew whether the visitor may read the session. Nothing but GET is passed on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from livius.domain.errors import NotFound
+from livius.portal.desk import ROOT, Call, Desk, origin
+from livius.portal.pages.activity import BASE, find
+from livius.portal.visits import Visit
+from livius.usecases import monitoring
+
+_BASE: Final = f"{ROOT}/spark-ui"
+_MOST: Final = 1000
+_CSP: Final = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; script-src {here} 'unsafe-inline' 'unsafe-eval'; "
+    "style-src {here} 'unsafe-inline'; img-src {here} data:; font-src {here} data:; "
+    "connect-src {here}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    visit: Visit
+    workspace: str
+    session: str
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of the Spark UI."""
+    grants: dict[str, _Grant] = {}
+
+    async def enter(call: Call) -> Response:
+        """Give this visit a key for the session's pages."""
+        view = await find(call, whole=True)
+        record = view.activity.session
+        for key in [key for key, grant in grants.items() if not desk.visits.goes_on(grant.visit)]:
+            del grants[key]
+        if len(grants) >= _MOST:
+            del grants[next(iter(grants))]
+        key = secrets.token_urlsafe(24)
+        grants[key] = _Grant(call.visit, record.workspace, record.id)
+        return call.go(f"{_BASE}/{key}/jobs/")
+
+    async def show(request: Request) -> Response:
+        """Pass one request on."""
+        key = request.path_params["key"]
+        grant = grants.get(key)
+        if grant is None or not desk.visits.goes_on(grant.visit):
+            raise NotFound(
+                "SparkUiClosed", "This view of the Spark UI is over. Open it from the activity."
+            )
+        activity = await monitoring.own_activity(
+            desk.context, grant.visit.caller, grant.workspace, grant.session
+        )
+        root = f"{_BASE}/{key}"
+        path = request.path_params["path"]
+        if request.scope["raw_path"].endswith(b"/"):
+            # The edge took it away; Spark would lead to the path with it, for ever.
+            path += "/"
+        found = await monitoring.spark_ui(
+            desk.context,
+            activity,
+            path,
+            request.url.query,
+            root=root,
+        )
+        headers = {
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            # Of no origin, the pages' own scripts come as strangers; the key is what counts.
+            "Access-Control-Allow-Origin": "*",
+            "Content-Security-Policy": _CSP.format(here=f"{origin(request)}{root}/"),
+        }
+        if found.leads_to is not None:
+            return RedirectResponse(f"{root}{found.leads_to}", status_code=302, headers=headers)
+        return Response(
+            found.body, status_code=found.status, media_type=found.kind, headers=headers
+        )
+
+    return [
+        desk.get(f"{BASE}/spark-ui", enter),
+        desk.public("/spark-ui/{key}/{path:path}", show),
+    ]
