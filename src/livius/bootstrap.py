@@ -301,7 +301,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         context,
         _portal_facts(connection, paths),
         visits=portal.Visits(clock),
-        people=HttpPeoplesAuthority(
+        people=HttpPeoplesAuthority.embedded(
             pages=f"{connection.http}/{tenant}",
             tokens=connection.authority,
             client_id=portal_client_id(tenant),

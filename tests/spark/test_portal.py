@@ -79,6 +79,16 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     expect(page.locator(".text.log")).to_contain_text(re.compile("Spark|WARN|INFO"))
     page.get_by_role("link", name="Overview").click()
     expect(page.locator("#overview")).to_contain_text(re.compile(r"Spark\s*4\."))
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Spark UI").click()
+    pages = opened.value
+    expect(pages.get_by_role("heading", name=re.compile("Spark Jobs"))).to_be_visible()
+    # Its links, styles and scripts come the same way, and the next page too.
+    pages.get_by_role("link", name="Executors").click()
+    expect(pages.locator("#active-executors, #active-executors-table").first).to_be_visible()
+    assert pages.url.startswith(f"{gateway.connection['http']}/portal/spark-ui/")
+    assert pages.evaluate("self.origin") == "null"
+    pages.close()
 
     page.locator("#commands").get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel session").click()

@@ -24,15 +24,29 @@ _log = structlog.get_logger(__name__)
 class HttpPeoplesAuthority:
     """Implements `livius.ports.people.PeoplesAuthority` for a public client application.
 
-    ``pages`` is the authority's address for browsers, ``tokens`` for us: of the embedded one
-    people see the loopback http pages, while programs speak https. ``ca_file`` is what the latter
-    is trusted by, None for what the system trusts.
+    The three addresses are the authority's endpoints; without ``sign_out`` only our own visit
+    ends. ``ca_file`` is what ``token`` is trusted by, None for what the system trusts.
     """
 
-    pages: str
-    tokens: str
+    authorize: str
+    token: str
+    sign_out: str | None
     client_id: str
     ca_file: Path | None
+    scope: str = f"openid profile {FABRIC}/.default"
+
+    @classmethod
+    def embedded(
+        cls, *, pages: str, tokens: str, client_id: str, ca_file: Path
+    ) -> HttpPeoplesAuthority:
+        """Return the embedded authority: people see it over http on loopback, we over https."""
+        return cls(
+            authorize=f"{pages}/oauth2/v2.0/authorize",
+            token=f"{tokens}/oauth2/v2.0/token",
+            sign_out=f"{pages}/oauth2/v2.0/logout",
+            client_id=client_id,
+            ca_file=ca_file,
+        )
 
     def sign_in_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
         """See the port."""
@@ -41,17 +55,17 @@ class HttpPeoplesAuthority:
             "response_type": "code",
             "response_mode": "query",
             "redirect_uri": redirect_uri,
-            "scope": f"openid profile {FABRIC}/.default",
+            "scope": self.scope,
             "state": state,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        return f"{self.pages}/oauth2/v2.0/authorize?{urlencode(asked)}"
+        return f"{self.authorize}?{urlencode(asked)}"
 
     def sign_out_url(self, *, redirect_uri: str) -> str | None:
         """See the port."""
         asked = {"client_id": self.client_id, "post_logout_redirect_uri": redirect_uri}
-        return f"{self.pages}/oauth2/v2.0/logout?{urlencode(asked)}"
+        return f"{self.sign_out}?{urlencode(asked)}" if self.sign_out else None
 
     async def redeem(self, *, code: str, redirect_uri: str, verifier: str) -> str:
         """See the port."""
@@ -61,22 +75,22 @@ class HttpPeoplesAuthority:
             "code": code,
             "redirect_uri": redirect_uri,
             "code_verifier": verifier,
-            "scope": f"openid profile {FABRIC}/.default",
+            "scope": self.scope,
         }
         trusted = ssl.create_default_context(cafile=self.ca_file)
         try:
             async with httpx.AsyncClient(
                 verify=trusted, trust_env=self.ca_file is None, timeout=_WITHIN
             ) as client:
-                answer = await client.post(f"{self.tokens}/oauth2/v2.0/token", data=form)
+                answer = await client.post(self.token, data=form)
             body = answer.json() if len(answer.content) <= _LARGEST else {}
         except (httpx.HTTPError, ValueError) as error:
             _log.warning("authority_unreachable", error=str(error))
             raise Unavailable(
                 "AuthorityUnavailable", "The authority does not answer. Try to sign in again later."
             ) from error
-        token = body.get("access_token") if isinstance(body, dict) else None
-        if answer.status_code != httpx.codes.OK or not isinstance(token, str):
+        access_token = body.get("access_token") if isinstance(body, dict) else None
+        if answer.status_code != httpx.codes.OK or not isinstance(access_token, str):
             # The description names the fault, never the code.
             _log.info("code_refused", status=answer.status_code, error=_text(body, "error"))
             raise Unauthenticated(
@@ -84,7 +98,7 @@ class HttpPeoplesAuthority:
                 "The authority did not accept the sign-in. Sign in again. "
                 + _text(body, "error_description")[:300],
             )
-        return token
+        return access_token
 
 
 def _text(body: object, name: str) -> str:
