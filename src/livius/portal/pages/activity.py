@@ -161,7 +161,9 @@ def show(
 async def overview(call: Call) -> Response:
     """Show what is known of it, and where its time went."""
     view = await find(call)
-    phases = _phases(view.activity.session)
+    steps = await monitoring.steps(call.context, view.activity.session)
+    first = next((step.at for step in steps if step.name == "first_statement"), None)
+    phases = _phases(view.activity.session, first)
     if call.is_fragment and call.asked("part"):
         return call.fragment("_overview.html", view=view, activity=view.activity, phases=phases)
     return show(
@@ -246,7 +248,7 @@ def look_of(view: View) -> Look:
     )
 
 
-def _phases(record: Session) -> Sequence[PhaseView]:
+def _phases(record: Session, first: datetime | None) -> Sequence[PhaseView]:
     """Return the phases in order, each with how long it lasted."""
     end = record.ended_at
     moments = [record.times[one.phase] for one in words.PHASES if one.phase in record.times]
@@ -257,6 +259,9 @@ def _phases(record: Session) -> Sequence[PhaseView]:
         # What did not happen by the end never will.
         if one.phase in record.times or (end is None and one.phase is not Phase.STOPPING)
     ]
+    if first is not None:
+        at = next((i for i, one in enumerate(found) if one.at and one.at > first), len(found))
+        found.insert(at, PhaseView(label=N_("First statement"), what="", at=first, icon="check"))
     if end is not None:
         state = words.ACTIVITY[activity_state(record)]
         found.append(
