@@ -33,6 +33,16 @@ _CSP: Final = (
 )
 
 
+# Of no origin, pages have no storage, and Spark's scripts fail where they ask for it.
+_STORAGE: Final = b"""<script>for (const name of ["localStorage", "sessionStorage"]) {
+const kept = new Map();
+Object.defineProperty(window, name, {value: {
+getItem: key => kept.has(key) ? kept.get(key) : null,
+setItem: (key, text) => { kept.set(key, `${text}`) },
+removeItem: key => { kept.delete(key) }, clear: () => { kept.clear() }}});
+}</script>"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Grant:
     visit: Visit
@@ -89,9 +99,10 @@ def routes(desk: Desk) -> Sequence[Route]:
         }
         if found.leads_to is not None:
             return RedirectResponse(f"{root}{found.leads_to}", status_code=302, headers=headers)
-        return Response(
-            found.body, status_code=found.status, media_type=found.kind, headers=headers
-        )
+        body = found.body
+        if found.kind.startswith("text/html"):
+            body = body.replace(b"<head>", b"<head>" + _STORAGE, 1)
+        return Response(body, status_code=found.status, media_type=found.kind, headers=headers)
 
     return [
         desk.get(f"{BASE}/spark-ui", enter),
