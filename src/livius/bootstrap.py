@@ -30,8 +30,10 @@ from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.assertions import JwtAssertions
+from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.people import HttpPeoplesAuthority
+from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.sample import (
     FirstUser,
     SampleApplication,
@@ -128,6 +130,8 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 ("http", gateway.http.serve()),
             ):
                 group.create_task(service, name=name)
+            if gateway.provider_keys is not None:
+                group.create_task(gateway.provider_keys.run(), name="provider keys")
             await gateway.announce()
             group.create_task(gateway.archive.run(), name="class archive")
             await stop.wait()
@@ -162,6 +166,7 @@ class _Gateway:
     changes: LocalChanges
     metrics: Metrics
     streams: portal.Streams
+    provider_keys: ProviderKeys | None
     connection: Connection
 
     async def announce(self) -> None:
@@ -295,6 +300,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
 
     keys = KeyRing.open(paths.keys, clock)
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
+    provider = settings.provider
+    provider_keys = ProviderKeys(provider, clock) if provider is not None else None
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
     verifier = EmbeddedVerifier(keys, realm, clock)
     desk = portal.Desk(
@@ -311,14 +318,22 @@ async def _compose(prepared: Prepared) -> _Gateway:
         navigation=portal.NAVIGATION,
     )
     app = create_app(
-        BearerVerifier(verifier, store, clock),
+        BearerVerifier(
+            ExternalVerifier(provider, provider_keys, clock)
+            if provider is not None and provider_keys is not None
+            else verifier,
+            store,
+            clock,
+        ),
         (
             fabric.router(context),
             driver.router(context, links),
             home.router(context, _facts(connection)),
             metrics_api.router(scrape),
             audit.router(context),
-            authority.router(
+            authority.elsewhere(provider.issuer)
+            if provider is not None
+            else authority.router(
                 Authority(
                     realm=realm,
                     store=store,
@@ -333,7 +348,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         version=__version__,
         observe=metrics.request_handled,
-        mounts={portal.ROOT: portal.create_portal(desk)},
+        # It signs people in at the embedded authority.
+        mounts={portal.ROOT: portal.create_portal(desk)} if provider is None else {},
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -352,11 +368,12 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         metastore=metastore,
         archive=archive,
-        https=_listener(app, prepared.ports.https, prepared.certificates),
-        http=_listener(app, prepared.ports.http, None),
+        https=_listener(app, settings.host, prepared.ports.https, prepared.certificates),
+        http=_listener(app, _LOOPBACK, prepared.ports.http, None),
         changes=changes,
         metrics=metrics,
         streams=desk.streams,
+        provider_keys=provider_keys,
         connection=connection,
     )
 
@@ -371,11 +388,11 @@ def _local_cores(master: str) -> int | None:
     return int(found[1] or 1)
 
 
-def _listener(app: object, port: int, certificates: Certificates | None) -> _Server:
+def _listener(app: object, host: str, port: int, certificates: Certificates | None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type] # an ASGI application
-            host=_LOOPBACK,
+            host=host,
             port=port,
             ssl_certfile=certificates.leaf_file if certificates else None,
             ssl_keyfile=certificates.leaf_key_file if certificates else None,
@@ -421,18 +438,21 @@ def _connection(
     sample: Sample,
 ) -> Connection:
     api = f"https://localhost:{prepared.ports.https}"
+    provider = prepared.settings.provider
+    embedded = provider is None
     return Connection(
         api=api,
         http=f"http://localhost:{prepared.ports.http}",
-        authority=f"{api}/{tenant}",
-        tenant_id=tenant,
-        client_id=application.client_id,
-        client_secret=application.client_secret,
-        certificate_file=str(application.certificate_file),
-        private_key_file=str(application.private_key_file),
-        thumbprint=application.thumbprint,
-        username=first_user.username if first_user.password else None,
-        password=first_user.password,
+        authority=f"{api}/{tenant}" if provider is None else provider.issuer,
+        tenant_id=tenant if provider is None else provider.realm,
+        # The sample application and the first user are known to the embedded authority alone.
+        client_id=application.client_id if embedded else None,
+        client_secret=application.client_secret if embedded else None,
+        certificate_file=str(application.certificate_file) if embedded else None,
+        private_key_file=str(application.private_key_file) if embedded else None,
+        thumbprint=application.thumbprint if embedded else None,
+        username=first_user.username if embedded and first_user.password else None,
+        password=first_user.password if embedded else None,
         workspace_id=sample.workspace.id,
         lakehouse_id=sample.lakehouse.id,
         ca_file=str(prepared.certificates.ca_file),
@@ -441,7 +461,12 @@ def _connection(
 
 
 def _facts(connection: Connection) -> home.Facts:
-    return home.Facts(version=__version__, api=connection.api, authority=connection.authority)
+    return home.Facts(
+        version=__version__,
+        api=connection.api,
+        authority=connection.authority,
+        portal=connection.client_id is not None,
+    )
 
 
 def _portal_facts(connection: Connection, paths: Home) -> portal.Facts:

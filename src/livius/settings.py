@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
+from uuid import UUID
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, ByteSize, Field, field_validator
+from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from livius.domain.identity import AUDIENCES
+from livius.domain.ids import TenantId
+from livius.domain.provider import Provider, check_provider, entra_tenant, own_audiences
 
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
@@ -61,6 +67,36 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="First choice for the loopback http port, then kept; 0 takes any free one.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="The address that the https port listens at. The http port is on loopback "
+        "always.",
+    )
+    authority_tenant: UUID | None = Field(
+        default=None,
+        description="The Entra tenant whose tokens count, instead of the embedded authority's. "
+        "With an issuer: the tenant of what speaks as Entra does.",
+    )
+    authority_issuer: str | None = Field(
+        default=None,
+        description="The OpenID provider whose tokens count, instead of the embedded authority's: "
+        "its issuer, exactly as its discovery document says it.",
+    )
+    authority_audience: str | None = Field(
+        default=None,
+        description="What tokens of that tenant or provider are made out for: the client id or "
+        "application id URI of Livius's own registration there.",
+    )
+    authority_fabric_tokens: bool = Field(
+        default=False,
+        description="Take tokens that a real tenant made out for Fabric itself. Such a token "
+        "opens its owner's real Fabric: whoever runs this server could use it there.",
+    )
+    embedded_authority_beyond_loopback: bool = Field(
+        default=False,
+        description="Let the embedded authority issue tokens although the https port listens "
+        "beyond loopback.",
     )
     runtimes: Path | None = Field(
         default=None,
@@ -161,6 +197,48 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         """Fix what a path is relative to, for children with other working directories."""
         return None if path is None else path.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _one_authority(self) -> Self:
+        """Refuse authorities that could not work, or that would take what they should not."""
+        external = self.provider
+        if external is None:
+            if self.authority_audience is not None or self.authority_fabric_tokens:
+                raise ValueError(
+                    "LIVIUS_AUTHORITY_AUDIENCE and LIVIUS_AUTHORITY_FABRIC_TOKENS need "
+                    "LIVIUS_AUTHORITY_TENANT or LIVIUS_AUTHORITY_ISSUER"
+                )
+            if not self._on_loopback and not self.embedded_authority_beyond_loopback:
+                raise ValueError(
+                    "LIVIUS_HOST is beyond loopback, where the embedded authority is not to be "
+                    "reached. Name an authority with LIVIUS_AUTHORITY_TENANT or "
+                    "LIVIUS_AUTHORITY_ISSUER, or set LIVIUS_EMBEDDED_AUTHORITY_BEYOND_LOOPBACK"
+                )
+            return self
+        check_provider(external, fabric_tokens=self.authority_fabric_tokens)
+        return self
+
+    @property
+    def provider(self) -> Provider | None:
+        """The configured authority; None for the embedded one."""
+        if self.authority_tenant is None and self.authority_issuer is None:
+            return None
+        audiences = own_audiences(self.authority_audience or "")
+        if self.authority_fabric_tokens:
+            audiences |= AUDIENCES
+        tenant = TenantId(str(self.authority_tenant)) if self.authority_tenant else None
+        if self.authority_issuer is not None:
+            return Provider(issuer=self.authority_issuer, audiences=audiences, tenant=tenant)
+        return entra_tenant(TenantId(str(self.authority_tenant)), audiences)
+
+    @property
+    def _on_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def runtimes_folder(self) -> Path:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from identity.conftest import TENANT, World, kid_of
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import PrincipalKind
 
@@ -198,10 +199,10 @@ def test_a_token_that_was_seen_costs_no_second_signature_check(
 
 
 def test_few_tokens_are_remembered(world: World) -> None:
-    world.verifier._remembered = 3
+    verifier = EmbeddedVerifier(world.keys, world.realm, world.clock, remembered=3)
     for number in range(10):
-        world.verifier.verify(world.keys.sign(world.claims(uti=str(number))))
-    assert len(world.verifier._seen) == 3
+        verifier.verify(world.keys.sign(world.claims(uti=str(number))))
+    assert len(verifier._seen._seen) == 3
 
 
 def test_a_rotated_key_verifies_until_it_is_retired(world: World) -> None:

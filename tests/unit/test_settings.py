@@ -51,3 +51,51 @@ def test_durations_are_read_as_people_write_them(
 ) -> None:
     monkeypatch.setenv("LIVIUS_IDLE_TIMEOUT", text)
     assert Settings().idle_timeout.total_seconds() == seconds
+
+
+TENANT = "3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"AUTHORITY_TENANT": "contoso"}, "UUID"),
+        ({"AUTHORITY_TENANT": TENANT}, "LIVIUS_AUTHORITY_AUDIENCE is needed"),
+        ({"AUTHORITY_AUDIENCE": "livius"}, "need LIVIUS_AUTHORITY_TENANT"),
+        ({"AUTHORITY_FABRIC_TOKENS": "true"}, "need LIVIUS_AUTHORITY_TENANT"),
+        (
+            {"AUTHORITY_TENANT": TENANT, "AUTHORITY_AUDIENCE": "https://api.fabric.microsoft.com"},
+            "open their owners' real Fabric",
+        ),
+        ({"AUTHORITY_ISSUER": "http://id.example", "AUTHORITY_AUDIENCE": "livius"}, "https"),
+        ({"HOST": "0.0.0.0"}, "LIVIUS_EMBEDDED_AUTHORITY_BEYOND_LOOPBACK"),
+        ({"HOST": "livius.example"}, "LIVIUS_EMBEDDED_AUTHORITY_BEYOND_LOOPBACK"),
+    ],
+)
+def test_an_authority_that_must_not_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], said: str
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"LIVIUS_{name}", value)
+    with pytest.raises(ValidationError, match=said):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"HOST": "::1"},
+        {"HOST": "0.0.0.0", "EMBEDDED_AUTHORITY_BEYOND_LOOPBACK": "true"},
+        {"HOST": "0.0.0.0", "AUTHORITY_TENANT": TENANT, "AUTHORITY_AUDIENCE": "livius"},
+        {"AUTHORITY_TENANT": TENANT, "AUTHORITY_FABRIC_TOKENS": "true"},
+        {"AUTHORITY_ISSUER": "http://127.0.0.1:8000", "AUTHORITY_AUDIENCE": "livius"},
+    ],
+)
+def test_an_authority_that_may_be_is_taken(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str]
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"LIVIUS_{name}", value)
+    assert (Settings().provider is None) == (
+        "AUTHORITY" not in " ".join(chosen).replace("EMBEDDED_AUTHORITY", "")
+    )

@@ -23,7 +23,7 @@ def audit(*, workspace: str | None, session: str | None, lines: int, as_json: bo
     if connection is None:
         return fail(f"No gateway serves {home.root}. Start one with: livius up")
     try:
-        records = SampleClient(connection).audit(
+        records = SampleClient(connection, home).audit(
             workspace or connection.workspace_id, session=session, most=lines
         )
     except (ApiFailed, httpx.HTTPError) as error:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from livius.installation.home import Connection
+from livius.installation.home import Connection, Home
 
 _SCOPE: Final = "https://api.fabric.microsoft.com/.default"
 _ANSWER_WITHIN: Final = 60.0
@@ -47,7 +47,16 @@ def open_http(connection: Connection) -> httpx.Client:
 
 
 def fetch_token(connection: Connection, http: httpx.Client) -> str:
-    """Return an access token for the sample application."""
+    """Return an access token for the sample application.
+
+    Raises:
+        ApiFailed: there is none to be had.
+    """
+    if connection.client_id is None:
+        raise ApiFailed(
+            f"The authority is {connection.authority}: it issues the tokens, so sign in there. For "
+            "a program that knows no sign-in: livius token create"
+        )
     answer = http.post(
         f"{connection.authority}/oauth2/v2.0/token",
         data={
@@ -65,18 +74,25 @@ def fetch_token(connection: Connection, http: httpx.Client) -> str:
 class SampleClient:
     """Calls the API as the sample application.
 
-    Sessions are those of one lakehouse: the sample, unless another is given.
+    Sessions are those of one lakehouse: the sample, unless another is given. Where another
+    authority issues the tokens, a personal one is made in the data folder, good for an hour.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, home: Home) -> None:
         self._connection = connection
+        self._home = home
         self._http = open_http(connection)
         self._sign_in()
         self._workspaces = f"{connection.api}/v1/workspaces"
         self.enter(connection.workspace_id, connection.lakehouse_id)
 
     def _sign_in(self) -> None:
-        token = fetch_token(self._connection, self._http)
+        if self._connection.client_id is None:
+            from livius.cli.personal_tokens import command_token
+
+            token = command_token(self._home)
+        else:
+            token = fetch_token(self._connection, self._http)
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def enter(self, workspace: str, lakehouse: str) -> None:

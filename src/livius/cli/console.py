@@ -63,5 +63,7 @@ def settings() -> Settings:
     except ValidationError as error:
         for one in error.errors():
             name = "LIVIUS_" + "_".join(str(part) for part in one["loc"]).upper()
-            fail(f"{name}: {one['msg']} (it is {one['input']!r})")
+            said = one["msg"].removeprefix("Value error, ")
+            # What concerns several settings has no place of its own, and names them itself.
+            fail(f"{name}: {said} (it is {one['input']!r})" if one["loc"] else f"{said}.")
         sys.exit(2)

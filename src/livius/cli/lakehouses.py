@@ -171,7 +171,7 @@ def _with_gateway(work: Callable[[SampleClient, Home, Connection], None]) -> int
     if connection is None:
         return fail(f"No gateway serves {home.root}. Start one with: livius up")
     try:
-        work(SampleClient(connection), home, connection)
+        work(SampleClient(connection, home), home, connection)
     except (ApiFailed, _Refused) as error:
         return fail(str(error))
     except httpx.HTTPError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from livius.adapters.clock import SystemClock
-from livius.adapters.store import SqlStore
+from livius.adapters.store import SqlStore, open_store
 from livius.cli.console import err, out, settings
 from livius.cli.records import Directory, find_workspace, with_store
 from livius.domain.errors import Invalid, NotFound
@@ -23,24 +24,45 @@ _LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
+_COMMANDS: Final = "commands of this data folder's owner"
+
+
+def command_token(home: Home) -> str:
+    """Return a token with which a command of ours calls the API for the next hour.
+
+    Only where another authority issues the tokens: it does not know us, and the owner of the data
+    folder may do anything with it anyway. Those of earlier commands are removed once they ended.
+    """
+    store = SqlStore(open_store(home.database))
+
+    async def make() -> str:
+        clock = SystemClock()
+        for one in await store.list_personal_tokens():
+            if one.name == _COMMANDS and one.expires_at <= clock.now():
+                await store.remove_personal_token(one.id)
+        _made, secret = await create_token(
+            store,
+            clock,
+            _owner(home, await _first_admin(store), await Directory.read(store)),
+            name=_COMMANDS,
+            scopes=DEFAULT_SCOPES,
+            life=timedelta(hours=1),
+        )
+        return secret
+
+    try:
+        return asyncio.run(make())
+    finally:
+        store.close()
+
+
 def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: str | None) -> int:
     """Make a token, print it and nothing else on the standard output."""
 
     async def work(store: SqlStore) -> None:
         directory = await Directory.read(store)
         who = directory.principal(principal) if principal else await _first_admin(store)
-        tenant = TenantId(Home(settings().home).tenant_file.read_text(encoding="ascii").strip())
-        owner = Principal(
-            tenant=tenant,
-            oid=who,
-            kind=PrincipalKind.USER,
-            name=directory.name(who) or who,
-            client_id=None,
-            scopes=frozenset(),
-            roles=frozenset(),
-            issuer=Realm(tenant=tenant, hosts=frozenset()).name,
-            subject=who,
-        )
+        owner = _owner(Home(settings().home), who, directory)
         made, secret = await create_token(
             store,
             SystemClock(),
@@ -85,6 +107,22 @@ def revoke(token: str) -> int:
         out.print("Revoked.")
 
     return with_store(work)
+
+
+def _owner(home: Home, who: PrincipalId, directory: Directory) -> Principal:
+    """Return a principal as far as the data folder knows it."""
+    tenant = TenantId(home.tenant_file.read_text(encoding="ascii").strip())
+    return Principal(
+        tenant=tenant,
+        oid=who,
+        kind=PrincipalKind.USER,
+        name=directory.name(who) or who,
+        client_id=None,
+        scopes=frozenset(),
+        roles=frozenset(),
+        issuer=Realm(tenant=tenant, hosts=frozenset()).name,
+        subject=who,
+    )
 
 
 async def _first_admin(store: SqlStore) -> PrincipalId:

@@ -67,7 +67,6 @@ def up(*, detach: bool) -> int:
         if process is not None:
             _stop(home, process)
         return fail(str(error))
-    _write_first_query(home)
     _tell(connection, home)
     if detach:
         return 0
@@ -158,7 +157,7 @@ def _tail(home: Home) -> str:
 def _first_run(connection: Connection, home: Home, progress: Progress) -> None:
     """Make the sample table and check the whole way once, as any client would."""
     progress.step("First run: a session through the public API")
-    client = SampleClient(connection)
+    client = SampleClient(connection, home)
     session = client.create("first run", within=_SESSION_WITHIN)
     try:
         progress.step("First run: the sample table green_tripdata_2022 (synthetic rows)")
@@ -188,27 +187,32 @@ def _tell(connection: Connection, home: Home) -> None:
     )
     default_home = Settings.model_fields["home"].get_default(call_default_factory=True)
     prefix = "" if home.root == default_home else f"LIVIUS_HOME={home.root} "
-    bearer = f'"Authorization: Bearer $({prefix}{livius} token)"'
-    out.print(
-        f"""
-Livius serves.
-  API              {connection.api}/v1
-  For people       {connection.http}
-  Authority        {connection.authority}
-  Tenant id        {connection.tenant_id}
-  Client id        {connection.client_id}
-  Workspace id     {connection.workspace_id}
-  Lakehouse id     {connection.lakehouse_id}
-  Sign in as       {_first_user(connection, home)}
-  All of it, for programs: {_shown(home.connection_file)}
-
-Next, each can be pasted:
-  curl -sS --cacert {_shown(Path(connection.ca_file))} -H {bearer} {sessions}
-  {python} {_shown(home.first_query_file)}
-  {prefix}{livius} doctor
-""",
-        markup=False,
-    )
+    # Only what works: the sample application can sign in at the embedded authority alone.
+    embedded = connection.client_id is not None
+    token = "token" if embedded else "token create --expires 1h"
+    bearer = f'"Authorization: Bearer $({prefix}{livius} {token})"'
+    lines = [
+        "",
+        "Livius serves.",
+        f"  API              {connection.api}/v1",
+        f"  For people       {connection.http}",
+        f"  Authority        {connection.authority}",
+        f"  Tenant id        {connection.tenant_id}",
+        *([f"  Client id        {connection.client_id}"] if embedded else []),
+        *([f"  Sign in as       {_first_user(connection, home)}"] if embedded else []),
+        f"  Workspace id     {connection.workspace_id}",
+        f"  Lakehouse id     {connection.lakehouse_id}",
+        f"  All of it, for programs: {_shown(home.connection_file)}",
+        "",
+        "Next, each can be pasted:",
+        f"  curl -sS --cacert {_shown(Path(connection.ca_file))} -H {bearer} {sessions}",
+    ]
+    if embedded:
+        _write_first_query(home)
+        lines.append(f"  {python} {_shown(home.first_query_file)}")
+    else:
+        lines.append(f"  {prefix}{livius} workspace assign --help")
+    out.print("\n".join([*lines, f"  {prefix}{livius} doctor", ""]), markup=False)
 
 
 def _first_user(connection: Connection, home: Home) -> str:

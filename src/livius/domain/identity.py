@@ -66,6 +66,14 @@ def moment(number: object) -> datetime | None:
         return None
 
 
+def words(value: object) -> frozenset[str]:
+    """Return a claim that is either a text of words or a list of them."""
+    parts = value.split() if isinstance(value, str) else value
+    if not isinstance(parts, list):
+        return frozenset()
+    return frozenset(part for part in parts if isinstance(part, str))
+
+
 class PrincipalKind(StrEnum):
     """Entra's two: a person, or an application acting for itself."""
 

@@ -25,17 +25,21 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What programs need to know to use this gateway: ``connection.json``."""
+    """What programs need to know to use this gateway: ``connection.json``.
+
+    With an authority that is not the embedded one there is no sample application to sign in as:
+    ``client_id`` and all that proves it are None.
+    """
 
     api: str
     http: str
     authority: str
     tenant_id: str
-    client_id: str
-    client_secret: str
-    certificate_file: str
-    private_key_file: str
-    thumbprint: str
+    client_id: str | None
+    client_secret: str | None
+    certificate_file: str | None
+    private_key_file: str | None
+    thumbprint: str | None
     username: str | None
     password: str | None
     workspace_id: str

@@ -121,8 +121,8 @@ def _workspace(
     if role is None:
         raise Forbidden(
             "InsufficientPrivileges",
-            f"{caller.name} has no role in the workspace {workspace_id}. "
-            "Ask one of its Admins for the role Contributor.",
+            f"{caller.name} has no role in the workspace {workspace_id}. Ask one of its Admins for "
+            f"the role Contributor; your object id is {caller.oid}.",
         )
     check_role(role, right)
     return found, role

@@ -24,16 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from livius.adapters.identity.files import private_folder, read_private, write_private
+from livius.adapters.identity.seen import SIGNATURE_ONLY
 from livius.domain.identity import CLOCK_SKEW, TOKEN_LIFETIME
 from livius.ports.clock import Clock
 
 ALGORITHM: Final = "RS256"
-SIGNATURE_ONLY: Final[Any] = {
-    "verify_signature": True,
-    **dict.fromkeys(
-        (f"verify_{name}" for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")), False
-    ),
-}
 
 _BITS: Final = 2048
 _CURRENT: Final = "current"

@@ -6,16 +6,14 @@ with it, and everybody else reads one and the same sentence.
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import jwt
 
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.seen import REMEMBERED, Seen, SeenTokens
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import (
     CLOCK_SKEW,
@@ -25,18 +23,10 @@ from livius.domain.identity import (
     Realm,
     accepted_audience,
     moment,
+    words,
 )
 from livius.domain.ids import ClientId
 from livius.ports.clock import Clock
-
-_REMEMBERED: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    principal: Principal
-    kid: str
-    ends: datetime
 
 
 class EmbeddedVerifier:
@@ -47,13 +37,14 @@ class EmbeddedVerifier:
     """
 
     def __init__(
-        self, keys: KeyRing, realm: Realm, clock: Clock, *, remembered: int = _REMEMBERED
+        self, keys: KeyRing, realm: Realm, clock: Clock, *, remembered: int = REMEMBERED
     ) -> None:
         self._keys = keys
         self._realm = realm
         self._clock = clock
-        self._remembered = remembered
-        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._seen = SeenTokens(
+            clock, lambda kid: keys.public_key(kid) is not None, remembered=remembered
+        )
 
     async def bearer_of(self, token: str) -> Principal:
         """See the port."""
@@ -63,20 +54,12 @@ class EmbeddedVerifier:
         """Do the same without an event loop: the keys are at hand."""
         if not token or len(token) > LARGEST_TOKEN or not token.isascii():
             raise _not_ours()
-        now = self._clock.now()
-        name = hashlib.sha256(token.encode("ascii")).digest()
-        seen = self._seen.get(name)
-        if seen is not None and self._keys.public_key(seen.kid) is not None:
-            if now >= seen.ends:
-                del self._seen[name]
-                raise _expired()
-            self._seen.move_to_end(name)
-            return seen.principal
+        seen = self._seen.recall(token)
+        if seen is not None:
+            return seen
         kid, claims = _signed_claims(self._keys, token)
-        principal, ends = read_claims(claims, self._realm, now)
-        self._seen[name] = _Seen(principal, kid, ends)
-        if len(self._seen) > self._remembered:
-            self._seen.popitem(last=False)
+        principal, ends = read_claims(claims, self._realm, self._clock.now())
+        self._seen.remember(token, Seen(principal, kid, ends))
         return principal
 
 
@@ -110,7 +93,7 @@ def read_claims(
             "https://api.fabric.microsoft.com/.default."
         )
     ends = _check_times(claims, now)
-    scopes, roles = _words(claims.get("scp")), _words(claims.get("roles"))
+    scopes, roles = words(claims.get("scp")), words(claims.get("roles"))
     # Said, and never guessed from what is missing: a token without scopes would be bound by none.
     is_app = claims.get("idtyp") == "app"
     client = claims.get("azp") or claims.get("appid")
@@ -143,14 +126,6 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
     if any(one is not None and one > now + CLOCK_SKEW for one in begins):
         raise _invalid("The access token is not valid yet. Check the clocks.")
     return ends
-
-
-def _words(value: object) -> frozenset[str]:
-    """Return a claim that is either a text of words or a list of them."""
-    parts = value.split() if isinstance(value, str) else value
-    if not isinstance(parts, list):
-        return frozenset()
-    return frozenset(part for part in parts if isinstance(part, str))
 
 
 def _not_ours() -> Unauthenticated:

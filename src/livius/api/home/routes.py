@@ -17,6 +17,7 @@ class Facts:
     version: str
     api: str
     authority: str
+    portal: bool
 
 
 def router(context: Context, facts: Facts) -> APIRouter:
@@ -26,7 +27,7 @@ def router(context: Context, facts: Facts) -> APIRouter:
     @routes.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         """Lead people to the portal and answer programs with JSON."""
-        if "text/html" in request.headers.get("accept", ""):
+        if facts.portal and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/portal", status_code=303)
         return JSONResponse(
             {

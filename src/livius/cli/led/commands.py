@@ -57,7 +57,13 @@ def export(*, only: bool, process: int | None, user: str | None) -> int:
 
 def _ensure_gateway(home: Home, *, up: bool) -> int | None:
     """Return an exit code where none serves."""
-    if home.read_connection() is not None:
+    connection = home.read_connection()
+    if connection is not None and connection.client_id is None:
+        return fail(
+            f"The authority is {connection.authority}, so Entra's names are not led here. Point the "
+            "program at this server by its own settings."
+        )
+    if connection is not None:
         return None
     if not up:
         return fail(

@@ -56,9 +56,16 @@ def get_token(home: Home, scope: str, person: Person | None = None) -> Token:
     connection = home.read_connection()
     if connection is None:
         raise NoToken(f"No gateway serves {home.root}. Start one with: livius up --detach")
+    if connection.client_id is None or connection.client_secret is None:
+        raise NoToken(
+            f"The authority is {connection.authority}, which this command can't sign in at. Get "
+            "a token there."
+        )
     try:
         if person is None:
-            return _redeem(connection, _as_sample(connection, scope))
+            return _redeem(
+                connection, _as_sample(connection.client_id, connection.client_secret, scope)
+            )
         return _redeem(connection, _as_person(connection, scope, person))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise NoToken(f"The authority did not answer: {error}") from None
@@ -66,11 +73,11 @@ def get_token(home: Home, scope: str, person: Person | None = None) -> Token:
         raise NoToken(str(error)) from None
 
 
-def _as_sample(connection: Connection, scope: str) -> dict[str, str]:
+def _as_sample(client_id: str, secret: str, scope: str) -> dict[str, str]:
     return {
         "grant_type": "client_credentials",
-        "client_id": connection.client_id,
-        "client_secret": connection.client_secret,
+        "client_id": client_id,
+        "client_secret": secret,
         "scope": scope,
     }
 

@@ -1,0 +1,80 @@
+"""Access tokens of an identity provider that is not ours, verified."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import jwt
+
+from livius.adapters.identity.provider_keys import ProviderKeys
+from livius.adapters.identity.seen import SIGNATURE_ONLY, Seen, SeenTokens
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import LARGEST_TOKEN, Principal
+from livius.domain.provider import Provider, read_claims
+from livius.ports.clock import Clock
+
+_TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
+
+
+class ExternalVerifier:
+    """Implements `livius.ports.identity.TokenVerifier` for tokens of a provider.
+
+    A token's header may choose among the provider's keys, and nothing else: no algorithm, no key of
+    its own, no address to fetch one from.
+    """
+
+    def __init__(self, provider: Provider, keys: ProviderKeys, clock: Clock) -> None:
+        self._provider = provider
+        self._keys = keys
+        self._clock = clock
+        self._seen = SeenTokens(clock, lambda kid: keys.known(kid) is not None)
+
+    async def bearer_of(self, token: str) -> Principal:
+        """See the port.
+
+        Raises:
+            Unauthenticated: the token does not count.
+            Unavailable: the provider's keys can't be had.
+        """
+        if not token or len(token) > LARGEST_TOKEN or not token.isascii():
+            raise _not_theirs()
+        seen = self._seen.recall(token)
+        if seen is not None:
+            return seen
+        kid, algorithm = _header(token)
+        key = await self._keys.key(kid)
+        if key is None or algorithm not in key.algorithms:
+            raise _not_theirs()
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token, key=key.key, algorithms=[algorithm], options=SIGNATURE_ONLY
+            )
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise _not_theirs() from None
+        principal, ends = read_claims(claims, self._provider, self._clock.now())
+        self._seen.remember(token, Seen(principal, kid, ends))
+        return principal
+
+
+def _header(token: str) -> tuple[str, str]:
+    """Return the names of key and algorithm; a header that wants more is refused."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise _not_theirs() from None
+    kid, algorithm, kind = header.get("kid"), header.get("alg"), header.get("typ", "JWT")
+    if (
+        not isinstance(kid, str)
+        or not isinstance(algorithm, str)
+        or not isinstance(kind, str)
+        or kind.lower() not in _TYPES
+        or "crit" in header
+    ):
+        raise _not_theirs()
+    return kid, algorithm
+
+
+def _not_theirs() -> Unauthenticated:
+    return Unauthenticated(
+        "InvalidToken", "The access token is not one that this server's authority issued."
+    )

@@ -1,0 +1,245 @@
+"""An identity provider that is not ours: what its tokens must say to count here.
+
+Two forms are read. A tenant of Entra, or what speaks like one: principals are known by ``oid``, and
+``tid`` is pinned (v1 and v2 tokens, Fabric contract 8.1). Any other OpenID provider: principals are
+known by issuer and ``sub``, of which their id here is made (RFC 9068 names the claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+from livius.domain.errors import Unauthenticated
+from livius.domain.identity import (
+    AUDIENCES,
+    CLOCK_SKEW,
+    Principal,
+    PrincipalKind,
+    Scope,
+    moment,
+    words,
+)
+from livius.domain.ids import ClientId, TenantId
+
+ENTRA: Final = "https://login.microsoftonline.com"
+_MICROSOFT: Final = (
+    "microsoftonline.com",
+    "microsoftonline.us",
+    "partner.microsoftonline.cn",
+    "login.microsoft.com",
+    "windows.net",
+)
+_EVERYTHING: Final = "user_impersonation"
+"""Entra's usual scope for: the application acts as the user, without limit."""
+_KINDS: Final = ("token_use", "token_type", "typ")
+"""Where providers say what a token is for, beside its claims."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Which tokens count. ``tenant`` is set for what speaks as Entra does."""
+
+    issuer: str
+    audiences: frozenset[str]
+    tenant: TenantId | None = None
+
+    @property
+    def discovery(self) -> str:
+        """Return where the provider describes itself (OpenID Connect Discovery 4)."""
+        return f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """Return every name that it signs with: for a real tenant v1 tokens have another one."""
+        if self.tenant is not None and self.issuer.startswith(f"{ENTRA}/"):
+            return frozenset({self.issuer, f"https://sts.windows.net/{self.tenant}/"})
+        return frozenset({self.issuer})
+
+    @property
+    def realm(self) -> TenantId:
+        """Return the tenant of its principals; one is made up for who has none."""
+        return self.tenant or TenantId(str(uuid5(NAMESPACE_URL, self.issuer)))
+
+
+def entra_tenant(tenant: TenantId, audiences: frozenset[str]) -> Provider:
+    """Return a tenant of the public cloud."""
+    return Provider(issuer=f"{ENTRA}/{tenant}/v2.0", audiences=audiences, tenant=tenant)
+
+
+def check_provider(provider: Provider, *, fabric_tokens: bool) -> None:
+    """Refuse a provider whose tokens could not be told from others, or are too dear to take.
+
+    Raises:
+        ValueError: with what to set.
+    """
+    where = urlsplit(provider.issuer)
+    on_loopback = where.hostname in ("localhost", "127.0.0.1", "::1")
+    if where.scheme != "https" and not (where.scheme == "http" and on_loopback):
+        raise ValueError("LIVIUS_AUTHORITY_ISSUER is an https address")
+    if where.query or where.fragment or where.username or not where.hostname:
+        raise ValueError("LIVIUS_AUTHORITY_ISSUER is an address without query, fragment and user")
+    if not provider.audiences:
+        raise ValueError(
+            "LIVIUS_AUTHORITY_AUDIENCE is needed: the client id or application id URI of Livius's "
+            "own registration at the authority"
+        )
+    if is_microsofts(provider.issuer) and opens_fabric(provider.audiences) and not fabric_tokens:
+        raise ValueError(
+            "tokens that a real tenant makes out for Fabric open their owners' real Fabric. "
+            "Register an application of Livius's own and name it with LIVIUS_AUTHORITY_AUDIENCE, "
+            "or take the risk with LIVIUS_AUTHORITY_FABRIC_TOKENS"
+        )
+    if is_microsofts(provider.issuer) and provider.tenant is None:
+        raise ValueError("LIVIUS_AUTHORITY_TENANT is needed beside an issuer of Entra's")
+
+
+def is_microsofts(issuer: str) -> bool:
+    """Tell whether tokens of this issuer may open the real Fabric."""
+    host = (urlsplit(issuer).hostname or "").lower()
+    return any(host == name or host.endswith(f".{name}") for name in _MICROSOFT)
+
+
+def read_claims(
+    claims: Mapping[str, Any], provider: Provider, now: datetime
+) -> tuple[Principal, datetime]:
+    """Return whom verified claims name, and when they stop to count.
+
+    Raises:
+        Unauthenticated: they are not for here, not for now, or not for calling an API.
+    """
+    issuer, subject = _text(claims, "iss"), _text(claims, "sub")
+    if issuer not in provider.issuers:
+        raise _invalid("The access token was issued by an authority that is not trusted here.")
+    if provider.tenant is not None and _text(claims, "tid").lower() != provider.tenant:
+        raise _invalid("The access token was issued for another tenant.")
+    if not _audiences(claims) & provider.audiences:
+        raise _invalid(
+            "The access token is for another resource. Ask for one for "
+            f"{min(provider.audiences, key=len)}."
+        )
+    if not _is_for_apis(claims):
+        raise _invalid("That is not an access token. Send the one that is for calling the API.")
+    ends = _check_times(claims, now)
+    scopes = _scopes(claims, provider)
+    client = claims.get("azp") or claims.get("appid") or claims.get("client_id")
+    is_app = _is_app(claims, scopes, provider, client)
+    names = (
+        ("app_displayname", "azp", "client_id")
+        if is_app
+        else ("preferred_username", "upn", "email", "name")
+    )
+    return (
+        Principal(
+            tenant=provider.realm,
+            oid=_oid(claims, provider, subject),
+            kind=PrincipalKind.APP if is_app else PrincipalKind.USER,
+            name=next((str(claims[name]) for name in names if claims.get(name)), subject),
+            client_id=ClientId(client.lower()) if isinstance(client, str) else None,
+            scopes=frozenset() if is_app else scopes,
+            roles=words(claims.get("roles")),
+            issuer=provider.issuer,
+            subject=subject,
+        ),
+        ends,
+    )
+
+
+def _is_for_apis(claims: Mapping[str, Any]) -> bool:
+    """Tell an access token from those that a client application keeps for itself.
+
+    A provider may make all of them out to one audience. Tokens about a sign-in have hashes, or a
+    nonce and no scopes; refresh tokens say that they are.
+    """
+    kinds = {str(claims[name]).lower() for name in _KINDS if name in claims}
+    about_sign_in = "nonce" in claims and not words(claims.get("scp") or claims.get("scope"))
+    return (
+        kinds <= {"access", "bearer", "jwt", "at+jwt"}
+        and not about_sign_in
+        and "at_hash" not in claims
+        and "c_hash" not in claims
+    )
+
+
+def _is_app(
+    claims: Mapping[str, Any], scopes: frozenset[str], provider: Provider, client: object
+) -> bool:
+    """Tell an application's own token: it says so, or its subject is the application.
+
+    Entra says so only where its registration asks for ``idtyp``; else the subject of such a token
+    is its object id, which no user's ever is. Elsewhere the subject is the client id (RFC 9068,
+    2.2). What has scopes is bound by them in any case.
+    """
+    if claims.get("idtyp") == "app":
+        return True
+    if scopes:
+        return False
+    if provider.tenant is not None:
+        return "idtyp" not in claims and claims.get("oid") == claims.get("sub")
+    return isinstance(client, str) and claims.get("sub") == client
+
+
+def _oid(claims: Mapping[str, Any], provider: Provider, subject: str) -> str:
+    """Return the principal's id: never one that another provider's principal could have."""
+    if provider.tenant is not None:
+        return _text(claims, "oid").lower()
+    return str(uuid5(NAMESPACE_URL, f"{provider.issuer}#{subject}"))
+
+
+def _scopes(claims: Mapping[str, Any], provider: Provider) -> frozenset[str]:
+    """Return scopes by their short names: some providers put the audience in front."""
+    fronts = tuple(f"{audience}/" for audience in provider.audiences)
+    found = words(claims.get("scp") or claims.get("scope"))
+    short = {next((s.removeprefix(f) for f in fronts if s.startswith(f)), s) for s in found}
+    return frozenset(short | set(Scope)) if _EVERYTHING in short else frozenset(short)
+
+
+def _audiences(claims: Mapping[str, Any]) -> frozenset[str]:
+    named = claims.get("aud")
+    every = named if isinstance(named, list) else [named]
+    return frozenset(plain_audience(one) for one in every if isinstance(one, str))
+
+
+def plain_audience(text: str) -> str:
+    """Return an audience in its one spelling."""
+    return text.strip().removesuffix("/").lower()
+
+
+def own_audiences(text: str) -> frozenset[str]:
+    """Return the spellings of what the operator named, words or a client id's GUID.
+
+    Entra's v2 tokens name an application by its id, v1 tokens by its URI.
+    """
+    plain = {plain_audience(one) for one in text.split()}
+    return frozenset(plain | {f"api://{one}" for one in plain if "/" not in one})
+
+
+def opens_fabric(audiences: frozenset[str]) -> bool:
+    """Tell whether tokens made out so are Fabric's own."""
+    return not AUDIENCES.isdisjoint(audiences)
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    ends, begins = moment(claims.get("exp")), moment(claims.get("nbf", claims.get("iat")))
+    if ends is None or begins is None:
+        raise _invalid("The access token lacks claims that it needs: exp, and nbf or iat.")
+    if now >= ends + CLOCK_SKEW:
+        raise Unauthenticated("TokenExpired", "The access token has expired. Get a new one.")
+    if begins > now + CLOCK_SKEW:
+        raise _invalid("The access token is not valid yet. Check the clocks.")
+    return ends + CLOCK_SKEW
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise _invalid(f"The access token lacks a claim that it needs: {name}.")
+    return value
+
+
+def _invalid(message: str) -> Unauthenticated:
+    return Unauthenticated("InvalidToken", message)
