@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
@@ -152,6 +153,7 @@ class Counting:
         self.asked = 0
         self.hangs = False
         self.body: bytes | None = None
+        self.keys: dict[str, list[Any]] | None = None
         self.port = 0
 
     @property
@@ -175,16 +177,11 @@ class Counting:
             if self.hangs:
                 await reader.read()  # until the caller gives up
                 return
-            found = (
-                self.body
-                if self.body is not None
-                else b'{"issuer": "%s", "jwks_uri": "%s/k"}'
-                % (
-                    self.issuer.encode(),
-                    self.issuer.encode(),
-                )
-            )
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + found)
+            document: Any = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
+            if path == b"/keys" and self.keys is not None:
+                document = self.keys
+            body = json.dumps(document).encode() if self.body is None else self.body
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
             await writer.drain()
         finally:
             writer.close()

@@ -46,6 +46,10 @@ def ensure_certificates(
     ``machine`` is this machine's host name, asked of the system if left out.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A copy or a backup may have opened them; whoever has the authority's key can be any server.
+    folder.chmod(0o700)
+    for key_file in folder.glob("*.key"):
+        key_file.chmod(0o600)
     files = certificates_in(folder)
     now = datetime.now(UTC)
     names = sorted({"localhost", (machine or socket.gethostname()).lower()})
