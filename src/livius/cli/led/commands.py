@@ -60,8 +60,8 @@ def _ensure_gateway(home: Home, *, up: bool) -> int | None:
     connection = home.read_connection()
     if connection is not None and connection.client_id is None:
         return fail(
-            f"The authority is {connection.authority}, so Entra's names are not led here. Point the "
-            "program at this server by its own settings."
+            f"The authority is {connection.authority}, so Entra's names are not led here. Point "
+            "the program at this server by its own settings."
         )
     if connection is not None:
         return None
