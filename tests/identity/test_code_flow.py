@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -216,6 +217,24 @@ async def test_a_code_is_good_once_and_its_second_use_ends_what_the_first_gave(
         "refresh_token": first.json()["refresh_token"],
     }
     assert number(await person.client.post(TOKEN, data=fields)) == ("invalid_grant", 70000)
+
+
+async def test_of_many_redemptions_at_once_none_leaves_a_refresh_token(
+    person: Person, world: World
+) -> None:
+    code = await get_code(person, world)
+    answers = await asyncio.gather(
+        *(person.client.post(TOKEN, data=redemption(world, code)) for _ in range(6))
+    )
+    given = [one.json()["refresh_token"] for one in answers if one.status_code == 200]
+    assert len(given) <= 1
+    for token in given:
+        fields = {
+            "grant_type": "refresh_token",
+            "client_id": world.sample.client_id,
+            "refresh_token": token,
+        }
+        assert number(await person.client.post(TOKEN, data=fields)) == ("invalid_grant", 70000)
 
 
 @pytest.mark.parametrize(

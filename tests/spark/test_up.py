@@ -83,6 +83,16 @@ def test_the_first_run_checks_itself_and_says_all_that_is_needed(
         assert facts[name] in text
 
 
+def test_it_says_who_can_sign_in_and_where_the_password_is(installation: Installation) -> None:
+    file = installation.gateway.home / "sample" / "user.json"
+    facts, first = installation.gateway.connection, json.loads(file.read_text())
+    assert f"{first['username']}, password in {file}" in said(installation)
+    assert (facts["username"], facts["password"]) == (first["username"], first["password"])
+    assert file.stat().st_mode & 0o777 == 0o600
+    for told in (said(installation), installation.livius("logs", "-n", "10000")):
+        assert first["password"] not in told
+
+
 def test_the_three_next_commands_run_when_pasted(installation: Installation) -> None:
     next_commands = said(installation).split("Next, each can be pasted:")[1].splitlines()
     curl, query, doctor = (line.strip() for line in next_commands if line.startswith("  "))

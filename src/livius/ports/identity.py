@@ -126,6 +126,10 @@ class Grants(Protocol):
         """Remember a grant; False if its user code is taken. Those long expired are forgotten."""
         ...
 
+    async def renew(self, grant: Grant) -> bool:
+        """Remember a further grant of a family; False if the family was ended meanwhile."""
+        ...
+
     async def grant(self, key: str) -> Grant | None:
         """Return a grant, spent or not."""
         ...

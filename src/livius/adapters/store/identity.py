@@ -160,6 +160,19 @@ class SqlIdentity:
         await self._delete(GRANTS, GRANTS.c.expires_at < grant.created_at - _EXPIRED_KEPT)
         return await self._insert(GRANTS, dataclasses.asdict(grant))
 
+    async def renew(self, grant: Grant) -> bool:
+        """See the port."""
+        family = select(GRANTS.c.key).where(GRANTS.c.family == grant.family).limit(1)
+
+        def work(connection: Connection) -> bool:
+            # A family goes with its user and its application, so these are there if it is.
+            if connection.execute(family).first() is None:
+                return False
+            connection.execute(insert(GRANTS).values(dataclasses.asdict(grant)))
+            return True
+
+        return await self._transactions.run(work)
+
     async def grant(self, key: str) -> Grant | None:
         """See the port."""
         row = await self._first(GRANTS, GRANTS.c.key == key)

@@ -172,7 +172,7 @@ async def on_behalf_of(
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
     await _check_consent(authority, proven.application, user, wanted)
-    return await _tokens(authority, issue, user, wanted, family=new_id(), nonce="")
+    return await _tokens(authority, issue, user, wanted, family=None, nonce="")
 
 
 async def has_consented(
@@ -280,7 +280,13 @@ async def _check_consent(
 
 
 async def _tokens(
-    authority: Authority, issue: Issue, user: User, wanted: Wanted, *, family: str, nonce: str
+    authority: Authority,
+    issue: Issue,
+    user: User,
+    wanted: Wanted,
+    *,
+    family: str | None,
+    nonce: str,
 ) -> Tokens:
     access = user_token(
         authority,
@@ -304,21 +310,23 @@ async def _tokens(
 
 
 async def _new_refresh(
-    authority: Authority, issue: Issue, user: User, wanted: Wanted, family: str
+    authority: Authority, issue: Issue, user: User, wanted: Wanted, family: str | None
 ) -> str:
     secret, now = secrets.token_urlsafe(48), authority.clock.now()
-    await authority.store.add_grant(
-        Grant(
-            key=hash_drawn(secret),
-            kind=GrantKind.REFRESH,
-            family=family,
-            client_id=issue.application.client_id,
-            user=user.oid,
-            scope=wanted.request,
-            created_at=now,
-            expires_at=now + REFRESH_LIFETIME,
-        )
+    grant = Grant(
+        key=hash_drawn(secret),
+        kind=GrantKind.REFRESH,
+        family=family or new_id(),
+        client_id=issue.application.client_id,
+        user=user.oid,
+        scope=wanted.request,
+        created_at=now,
+        expires_at=now + REFRESH_LIFETIME,
     )
+    keep = authority.store.renew if family is not None else authority.store.add_grant
+    if not await keep(grant):
+        # The code was used again, or user, application or consent went, while we were at it.
+        raise _unknown(GrantKind.REFRESH)
     return secret
 
 
