@@ -158,6 +158,8 @@ def test_the_spark_ui_is_shown_without_an_origin_and_without_cookies(
     moved = requests.get(f"{served.url}{key}/moved", allow_redirects=False, timeout=20)
     assert moved.headers["location"] == f"/portal{key}/jobs/"
     assert requests.post(f"{served.url}{key}/jobs/kill", timeout=20).status_code == 405
+    asked = requests.options(f"{served.url}{key}/api/v1/applications", timeout=20)
+    assert asked.headers["access-control-allow-headers"] == "X-Requested-With"
 
 
 def test_the_spark_ui_closes_with_the_visit_and_the_session(served: Served, ada: Visitor) -> None:

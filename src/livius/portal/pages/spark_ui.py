@@ -104,7 +104,19 @@ def routes(desk: Desk) -> Sequence[Route]:
             body = body.replace(b"<head>", b"<head>" + _STORAGE, 1)
         return Response(body, status_code=found.status, media_type=found.kind, headers=headers)
 
+    async def preflight(_request: Request) -> Response:
+        """Let the pages' scripts ask: they name themselves in a header, which browsers check."""
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Allow-Methods": "GET",
+                "Access-Control-Allow-Headers": "X-Requested-With",
+            },
+        )
+
     return [
+        Route(f"{_BASE}/{{key}}/{{path:path}}", preflight, methods=["OPTIONS"]),
         desk.get(f"{BASE}/spark-ui", enter),
         desk.public("/spark-ui/{key}/{path:path}", show),
     ]
