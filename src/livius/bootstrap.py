@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import httpx
 import structlog
 import uvicorn
 
@@ -42,6 +43,7 @@ from livius.adapters.identity.sample import (
     ensure_sample,
     portal_client_id,
 )
+from livius.adapters.identity.session_tokens import EmbeddedSessionTokens, ProviderSessionTokens
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.lakehouses import LocalLakehouses
@@ -53,7 +55,8 @@ from livius.adapters.metrics import Metrics
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.spark_pages import HttpSparkPages
 from livius.adapters.store import SqlStore, open_store
-from livius.api import audit, authority, driver, fabric, home
+from livius.adapters.vaults import FileVaults, RemoteVaults
+from livius.api import audit, authority, driver, fabric, home, vault
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
 from livius.domain.identity import Address, Realm
@@ -74,14 +77,17 @@ from livius.domain.lakehouse import (
 )
 from livius.domain.led import ENTRA, is_led
 from livius.domain.session import EndCause
+from livius.domain.vault import RESOURCE as KEY_VAULT
 from livius.installation.agent import ensure_agent
 from livius.installation.certificates import Certificates
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
 from livius.ports.store import Store
+from livius.ports.vaults import Vaults
 from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.reconcile.workqueue import WorkQueue
+from livius.settings import Settings
 from livius.usecases.context import Context, Rules
 from livius.usecases.identity.authority import Authority
 from livius.usecases.personal_tokens import BearerVerifier
@@ -260,6 +266,22 @@ async def _compose(prepared: Prepared) -> _Gateway:
         born=clock.monotonic(),
     )
     queue = WorkQueue[SessionId](reconciler.step)
+    keys = KeyRing.open(paths.keys, clock)
+    realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
+    connection = _connection(prepared, tenant, sample_app, first_user, sample)
+    provider = settings.provider
+    provider_keys = ProviderKeys(provider, clock) if provider is not None else None
+    embedded = Authority(
+        realm=realm,
+        store=store,
+        used=FileUsedAssertions(paths.used_assertions, clock),
+        assertions=JwtAssertions(),
+        signer=keys,
+        clock=clock,
+        home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
+        pages=connection.http,
+    )
+    own_vaults = FileVaults(paths.vaults, clock)
     context = Context(
         store=store,
         lakehouses=LocalLakehouses(paths.onelake),
@@ -278,6 +300,12 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         changes=changes,
         wake=queue.wake,
+        tokens=(
+            EmbeddedSessionTokens(embedded)
+            if provider is None
+            else ProviderSessionTokens(provider.issuer)
+        ),
+        vaults=_vaults(settings, own_vaults),
         rules=Rules(
             default_runtime=settings.default_runtime,
             runtimes=frozenset({runtime.name}),
@@ -298,11 +326,6 @@ async def _compose(prepared: Prepared) -> _Gateway:
         )
         return metrics.text()
 
-    keys = KeyRing.open(paths.keys, clock)
-    realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
-    provider = settings.provider
-    provider_keys = ProviderKeys(provider, clock) if provider is not None else None
-    connection = _connection(prepared, tenant, sample_app, first_user, sample)
     verifier = EmbeddedVerifier(keys, realm, clock)
     desk = portal.Desk(
         context,
@@ -331,18 +354,16 @@ async def _compose(prepared: Prepared) -> _Gateway:
             home.router(context, _facts(connection)),
             metrics_api.router(scrape),
             audit.router(context),
-            authority.elsewhere(provider.issuer)
-            if provider is not None
-            else authority.router(
-                Authority(
-                    realm=realm,
-                    store=store,
-                    used=FileUsedAssertions(paths.used_assertions, clock),
-                    assertions=JwtAssertions(),
-                    signer=keys,
-                    clock=clock,
-                    home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
-                    pages=connection.http,
+            *(
+                (authority.elsewhere(provider.issuer),)
+                if provider is not None
+                else (
+                    vault.router(
+                        own_vaults,
+                        EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT).verify,
+                        connection.authority,
+                    ),
+                    authority.router(embedded),
                 )
             ),
         ),
@@ -376,6 +397,13 @@ async def _compose(prepared: Prepared) -> _Gateway:
         provider_keys=provider_keys,
         connection=connection,
     )
+
+
+def _vaults(settings: Settings, own: FileVaults) -> Vaults:
+    """Return the vaults that sessions ask."""
+    if settings.vault_url is None:
+        return own
+    return RemoteVaults(settings.vault_url, httpx.AsyncClient)
 
 
 def _local_cores(master: str) -> int | None:

@@ -108,6 +108,13 @@ class Settings(BaseSettings):
     ivy_settings: Path | None = Field(
         default=None, description="An Ivy settings file that names your mirror for jars."
     )
+    vault_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s?#]+$",
+        description="Where sessions' secrets come from, in Azure Key Vault's form, such as "
+        "https://{vault}.vault.azure.net; {vault} is a vault's name. Else this installation's own "
+        "vaults: see livius secret.",
+    )
     default_runtime: str = Field(default="2.0", description="The runtime of new sessions.")
     spark_master: str = Field(
         default="local[*]", description="Where Spark runs: local[N], spark://…, yarn, k8s://…."

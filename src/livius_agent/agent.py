@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from livius_agent import jvm as java
+from livius_agent.asks import Asks
 from livius_agent.autopsy import Autopsy
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
 from livius_agent.mount import show_lakehouse
+from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
-from livius_agent.wire import Cancel, Failing, Jobs, Progress, Ready, Run, decode
+from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run, decode
 from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
@@ -55,6 +57,8 @@ class Agent:
             on_message=self._on_message,
         )
         self._workers: dict[str, ReplWorker] = {}
+        self._asks: Asks | None = None
+        self._secrets = Secrets(self._work / HANDED_OUT)
         self._waiting: list[Entry] = []
         self._cancels: set[asyncio.Task[None]] = set()
         self._streaming = False
@@ -96,7 +100,8 @@ class Agent:
             sys.stderr.writelines(f"{error}\n" for error in failures)
             return 0
         reason = await self._reason(failures)
-        self._link.say(Failing(reason=reason, log=self._autopsy.log()))
+        log = tuple(map(self._secrets.text, self._autopsy.log()))
+        self._link.say(Failing(reason=self._secrets.text(reason), log=log))
         await self._link.delivered(_SAY_WITHIN)
         sys.stderr.write(f"{reason}\n")
         return 1
@@ -131,11 +136,14 @@ class Agent:
             lakehouse=self._spec.lakehouse_root,
             row_limit=self._spec.sql_row_limit,
             patience=self._spec.cancel_seconds,
+            secrets=self._secrets,
             changed=self._link.changed,
             progressed=self._progressed,
             has_jobs=self._has_jobs,
         )
         self._workers[self._spec.repl] = worker
+        asks = self._asks = Asks(jvm.driver, self._link.say, self._stops, self._secrets.add)
+        self._link.unanswered = asks.__iter__
         for entry in self._waiting:
             worker.submit(entry)
         self._link.ready(
@@ -151,6 +159,7 @@ class Agent:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(), name="repl")
+            group.create_task(asks.run(), name="asks")
             group.create_task(self._watch_streams(jvm), name="streams")
             raise java.JvmEnded(await java.ended(jvm.process))
 
@@ -173,7 +182,16 @@ class Agent:
             self._streaming = await asyncio.to_thread(jvm.driver.streaming)
             await asyncio.sleep(_LOOK_AT_STREAMS_EVERY)
 
-    async def _on_message(self, message: Run | Cancel) -> None:
+    def _stops(self, repl: str) -> bool:
+        """Have the session end with the statement that runs in a repl; tell whether one does."""
+        worker = self._workers.get(repl)
+        return worker is not None and worker.stop_session()
+
+    async def _on_message(self, message: Run | Cancel | Answer) -> None:
+        if isinstance(message, Answer):
+            if self._asks is not None:
+                self._asks.answered(message)
+            return
         if isinstance(message, Run):
             entry = self._ledger.take(message)
             if entry is None:

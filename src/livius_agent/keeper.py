@@ -21,6 +21,7 @@ from typing import Final
 
 from livius_agent.memory import OutOfMemoryKills
 from livius_agent.process import become_subreaper, die_with_parent
+from livius_agent.redact import redact_logs
 from livius_agent.spec import (
     EXIT_RECORD,
     KEEPER_SPEC,
@@ -29,6 +30,7 @@ from livius_agent.spec import (
     PID_RECORD,
     STDERR,
     STDOUT,
+    WORK,
     ExitRecord,
     KeeperSpec,
     identify,
@@ -78,6 +80,7 @@ def keep(folder: Path, spec: KeeperSpec) -> None:
         )
     status, stopped = _wait(command.pid, spec.stop_seconds)
     _end_descendants()
+    redact_logs(folder / WORK, folder / STDOUT, folder / STDERR)
     for path in spec.remove:
         shutil.rmtree(path, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)

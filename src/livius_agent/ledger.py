@@ -50,7 +50,7 @@ class Entry:
 
     def append(self, text: str) -> None:
         """Take text of the stream. Beyond the limit one line says that it was cut."""
-        if self._cut:
+        if self._cut or not text:
             return
         data = text.encode("utf-8", errors="replace")
         room = self.limit - self.size

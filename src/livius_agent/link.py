@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from livius_agent.wire import (
     MAX_FRAME_BYTES,
     PROTOCOL,
     Ack,
+    Answer,
     Beat,
     Cancel,
     FromAgent,
@@ -53,7 +54,7 @@ class Unwanted(Exception):
 
 
 class Link:
-    """The one link of an agent. ``on_message`` takes `Run` and `Cancel`."""
+    """The one link of an agent. ``on_message`` takes what is not about output."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Link:
         address_file: Path,
         lease_seconds: float,
         ledger: Ledger,
-        on_message: Callable[[Run | Cancel], Awaitable[None]],
+        on_message: Callable[[Run | Cancel | Answer], Awaitable[None]],
     ) -> None:
         self._driver = driver
         self._authorization = f"Bearer {driver}.{secret}"
@@ -78,6 +79,7 @@ class Link:
         self._ready: Ready | None = None
         self._beat_seconds = 1.0
         self.busy: Callable[[], bool] = lambda: False
+        self.unanswered: Callable[[], Iterable[FromAgent]] = tuple
 
     def changed(self) -> None:
         """An entry of the ledger has something to send."""
@@ -182,13 +184,14 @@ class Link:
                 self._ledger.forget(entry)
         if self._ready is not None and self._ready not in self._outbox:
             self._outbox.append(self._ready)
+        self._outbox.extend(one for one in self.unanswered() if one not in self._outbox)
         self._news.set()
 
     async def _receive_all(self, socket: websockets.ClientConnection) -> None:
         async for frame in socket:
             message: Message = decode(frame)
             match message:
-                case Run() | Cancel():
+                case Run() | Cancel() | Answer():
                     await self._on_message(message)
                 case Ack():
                     self._acknowledged(message)

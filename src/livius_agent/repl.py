@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from livius_agent import tables
+from livius_agent import notebook, tables
 from livius_agent.answers import Answer, Exit, cancelled, encode, failed
 from livius_agent.packages import Packages
 from livius_agent.sql import last_frame, run_sql
@@ -80,11 +80,16 @@ class Repl:
         self._streams = streams
         self._process = os.getpid()
         self._handle, self._context, self._spark = _attach(request, packages.python)
+        notebook.attach(self._handle)
+        import notebookutils
+
         self._shell = Shell.make(
             {
                 "spark": self._spark,
                 "sc": self._context,
                 "sql": self._spark.sql,
+                "notebookutils": notebookutils,
+                "mssparkutils": notebookutils,
                 "exit": Exit(),
                 "quit": Exit(),
             },

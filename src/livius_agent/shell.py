@@ -24,6 +24,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from livius_agent import tables
 from livius_agent.answers import Answer, cancelled, failed
+from livius_agent.notebook import SessionStopped
 from livius_agent.outputs import LIMIT, Outputs
 
 RESULTS_KEPT: Final = 20
@@ -221,6 +222,8 @@ class Shell(InteractiveShell):  # type: ignore[misc]
             self._forget(number, len(code))
         error = result.error_before_exec or result.error_in_exec or self._late
         if error is None:
+            return {"outcome": "ok", "data": self.outputs.merged()}
+        if isinstance(error, SessionStopped):
             return {"outcome": "ok", "data": self.outputs.merged()}
         if isinstance(error, KeyboardInterrupt):
             return cancelled()

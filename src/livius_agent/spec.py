@@ -45,6 +45,12 @@ MARKER: Final = "LIVIUS_DRIVER"
 LAST_WORDS: Final = "Terminating due to java.lang.OutOfMemoryError: "
 """What a JVM says before it ends itself for want of memory; the kind of memory follows."""
 
+
+def python_path(agent: Path) -> str:
+    """Return where a driver's Python looks first: our package, and what session code imports."""
+    return os.pathsep.join(map(str, (agent, agent / "livius_agent" / "importable")))
+
+
 _LONGEST_LINE: Final = 2000
 _NOISE: Final = re.compile(
     r"(cancelled|cancel) job group livius-|Attempting to kill Python Worker"

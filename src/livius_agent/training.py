@@ -25,6 +25,7 @@ from livius_agent import jvm as java
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry
 from livius_agent.process import die_with_parent
+from livius_agent.redact import Secrets
 from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, read
 from livius_agent.wire import Run
 from livius_agent.worker import ReplWorker
@@ -115,6 +116,7 @@ async def _train(spec: DriverSpec, work: Path) -> int:
             lakehouse=spec.lakehouse_root,
             row_limit=spec.sql_row_limit,
             patience=spec.cancel_seconds,
+            secrets=Secrets(),
             changed=lambda: None,
             progressed=lambda *_: None,
             has_jobs=lambda *_: None,

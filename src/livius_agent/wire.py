@@ -35,6 +35,11 @@ MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 OUTPUT_CHUNK_BYTES: Final = 64 * 1024
 
 MOST_JOBS: Final = 100
+LONGEST_ASK: Final = 256 * 1024
+"""Characters of one question of user code; the gateway refuses longer ones."""
+
+SECRET_ASKS: Final = frozenset({"token", "secret"})
+"""What is answered with ``{"value": …}`` that no output and no log may show."""
 
 
 class WireError(ValueError):
@@ -184,6 +189,7 @@ class Finished:
     ``data`` holds the other MIME types (values are JSON values); it is null on an error.
     ``with_text`` tells whether an empty stream still makes an (empty) ``text/plain``.
     ``outcome`` is ``cancelled`` only when the code has truly stopped because of a `Cancel`.
+    ``stop`` tells that the statement's code wants its session ended.
     """
 
     type: ClassVar[str] = "finished"
@@ -197,6 +203,7 @@ class Finished:
     ename: str | None = None
     evalue: str | None = None
     traceback: tuple[str, ...] = ()
+    stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +212,17 @@ class Beat:
 
     type: ClassVar[str] = "beat"
     busy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question of the session's code, with an id of the agent's. It may be sent again."""
+
+    type: ClassVar[str] = "ask"
+    id: int
+    repl: str
+    what: Literal["context", "stop", "token", "secret"]
+    arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 # From the gateway to the agent.
@@ -254,8 +272,19 @@ class Ack:
     finished: bool
 
 
-FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat
-FromGateway: TypeAlias = Welcome | Run | Cancel | Ack
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to an `Ask`, or a sentence that says why there is none."""
+
+    type: ClassVar[str] = "answer"
+    id: int
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    error: str | None = None
+    code: str | None = None
+
+
+FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat | Ask
+FromGateway: TypeAlias = Welcome | Run | Cancel | Ack | Answer
 Message: TypeAlias = FromAgent | FromGateway
 
 _BY_TYPE: Final[Mapping[str, type[Message]]] = {

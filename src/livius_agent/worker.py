@@ -21,6 +21,7 @@ from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
+from livius_agent.redact import Redactor, Secrets
 from livius_agent.wire import MOST_JOBS, Finished
 
 INTERRUPT_EVERY: Final = 1.0
@@ -60,12 +61,15 @@ class ReplWorker:
         lakehouse: str,
         row_limit: int,
         patience: float,
+        secrets: Secrets,
         changed: Callable[[], None],
         progressed: Callable[[Entry, float], None],
         has_jobs: Callable[[Entry, str], None],
     ) -> None:
         self._jvm = jvm
         self._zygote = zygote
+        self._secrets = secrets
+        self._redactor = Redactor(secrets)
         self._changed = changed
         self._progressed = progressed
         self._has_jobs = has_jobs
@@ -84,6 +88,7 @@ class ReplWorker:
         self._current: Entry | None = None
         self._cancelled: set[int] = set()
         self._killed = False
+        self._stopping = False
         self._patience = patience
         self._force: asyncio.Future[None] | None = None
         """Of the running statement; done when it has ended, or only the driver's end stops it."""
@@ -92,14 +97,20 @@ class ReplWorker:
         """Queue a statement."""
         self._queue.put_nowait(entry)
 
+    def stop_session(self) -> bool:
+        """Tell the session's end with that of the running statement; False where none runs."""
+        self._stopping = self._current is not None
+        return self._stopping
+
     async def run(self) -> None:
-        """Run statements for ever."""
+        """Run statements until one wants the session's end."""
         with suppress(ReplEnded):  # the first statement tries again, and tells
             await self._ensure_python()  # so that it finds it waiting
         # The compiler takes seconds to come up; most sessions are asked for Scala sooner or later.
         await asyncio.to_thread(self._handle.warmScala)
-        while True:
+        while not self._stopping:
             await self._attend(await self._queue.get())
+        await asyncio.get_running_loop().create_future()  # the gateway ends us
 
     async def _attend(self, entry: Entry) -> None:
         if entry.run.number in self._cancelled:
@@ -108,7 +119,7 @@ class ReplWorker:
         self._current = entry
 
         def sink(text: str) -> None:
-            entry.append(text)
+            entry.append(self._redactor.feed(text))
             self._changed()
 
         self._tap.begin(sink)
@@ -120,7 +131,7 @@ class ReplWorker:
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                self._tap.end()
+                self._end_output(entry)
                 self._end_driver(entry)
             answer = await running
             if entry.run.number in self._cancelled:
@@ -131,13 +142,17 @@ class ReplWorker:
             self._current = None
             if not self._force.done():
                 self._force.set_result(None)
-        self._tap.end()
+        self._end_output(entry)
         if entry.run.number in self._cancelled and answer["outcome"] == "error":
             # A cancelled Spark job surfaces as an error of its own; the code has stopped.
             answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
                 "traceback": answer.get("traceback", [])
             }
         self._finish(entry, answer)
+
+    def _end_output(self, entry: Entry) -> None:
+        self._tap.end()
+        entry.append(self._redactor.end())
 
     def _end_driver(self, entry: Entry) -> NoReturn:
         """End the JVM: nothing less stops its code, which by then has truly stopped."""
@@ -173,6 +188,7 @@ class ReplWorker:
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)
+        answer = self._secrets.value(answer)
         entry.finish(
             Finished(
                 repl=entry.run.repl,
@@ -185,6 +201,7 @@ class ReplWorker:
                 ename=answer.get("ename"),
                 evalue=with_hint(answer.get("evalue")),
                 traceback=tuple(answer.get("traceback", ())),
+                stop=self._stopping,
             )
         )
         self._changed()

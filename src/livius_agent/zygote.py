@@ -66,6 +66,7 @@ def warm_up() -> None:
         "livius_agent.magics",
         "livius_agent.repl",
         "livius_agent.shell",
+        "notebookutils",
     ):
         __import__(name)
 

@@ -41,6 +41,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "last": st.dictionaries(st.text(), st.integers(), max_size=3),
     "versions": TEXTS,
     "conf": TEXTS,
+    "body": st.none() | st.dictionaries(st.text(), JSON, max_size=3),
+    "arguments": TEXTS,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from livius.domain.activity import Activity, Order, Position, activity_state, sorted_by
 from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
+from livius.domain.identity import Principal
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -116,6 +117,12 @@ class MemoryStore:
         driver = self._drivers[ended.driver]
         self._drivers[ended.driver] = dataclasses.replace(driver, ended_at=at)
         return ended
+
+    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
+        present = self._sessions[session]
+        self._sessions[session] = dataclasses.replace(
+            present, acts_for=present.with_code_of(caller)
+        )
 
     async def note_session(self, session: SessionId, **changes: Any) -> None:
         present = self._sessions.get(session)

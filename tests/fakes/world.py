@@ -10,7 +10,7 @@ from fakes.store import MemoryStore
 from livius.adapters.changes import LocalChanges
 from livius.adapters.metrics import Metrics
 from livius.domain.driver import DriverEnd
-from livius.domain.errors import LiviusError, NotFound
+from livius.domain.errors import Forbidden, LiviusError, NotFound
 from livius.domain.identity import Principal, PrincipalKind, Scope
 from livius.domain.ids import (
     DriverId,
@@ -100,6 +100,33 @@ class MemoryLakehouses:
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         del workspace
         self.present.pop(lakehouse, None)
+
+
+@dataclass
+class FakeTokens:
+    """Gives a token for each audience that a scope of the same name opens."""
+
+    issued: list[tuple[Principal, str]] = field(default_factory=list)
+
+    async def issue(self, principal: Principal, audience: str) -> str:
+        if audience not in principal.scopes:
+            raise Forbidden("InsufficientScopes", f"The scope {audience} is missing.")
+        self.issued.append((principal, audience))
+        return f"token for {audience}"
+
+
+@dataclass
+class FakeVaults:
+    """Vaults in a dictionary."""
+
+    kept: dict[tuple[str, str], str] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+
+    async def secret(self, vault: str, name: str, *, token: str) -> str:
+        self.tokens.append(token)
+        if (vault, name) not in self.kept:
+            raise NotFound("SecretNotFound", f"There is no {name} in {vault}.")
+        return self.kept[vault, name]
 
 
 @dataclass
@@ -251,6 +278,8 @@ class World:
     links: FakeLinks = field(default_factory=FakeLinks)
     pages: ScriptedPages = field(default_factory=ScriptedPages)
     metrics: Metrics = field(default_factory=Metrics)
+    tokens: FakeTokens = field(default_factory=FakeTokens)
+    vaults: FakeVaults = field(default_factory=FakeVaults)
     room: RoomForAll = field(default_factory=RoomForAll)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
@@ -280,6 +309,8 @@ class World:
             capacity=self.room,
             changes=self.changes,
             wake=self.woken.append,
+            tokens=self.tokens,
+            vaults=self.vaults,
             rules=Rules(
                 default_runtime="2.0",
                 runtimes=frozenset({"2.0"}),

@@ -271,8 +271,17 @@ async def no_metrics() -> bytes:
     return b""
 
 
-COVERED: Final = {"audit", "authority", "driver", "fabric", "home", "metrics", "openapi"}
-"""The parts of the API whose routes are looked at below; the authority's have their own tests."""
+COVERED: Final = {
+    "audit",
+    "authority",
+    "driver",
+    "fabric",
+    "home",
+    "metrics",
+    "openapi",
+    "vault",
+}
+"""The parts of the API that are looked at; authority and vaults have tests of their own."""
 
 
 @pytest.fixture(scope="module")

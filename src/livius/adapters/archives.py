@@ -21,7 +21,7 @@ import structlog
 
 from livius.adapters.kept import clean_environment
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
-from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, write
+from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, python_path, write
 
 _MADE_WITHIN: Final = 900.0
 _HEAP: Final = "768m"
@@ -156,7 +156,7 @@ class ClassArchive:
                         "HOME": str(log.parent),
                         "TMPDIR": str(log.parent / WORK / "tmp"),
                         "SPARK_HOME": str(self._runtime.spark_home),
-                        "PYTHONPATH": str(self._agent),
+                        "PYTHONPATH": python_path(self._agent),
                     }
                 ),
             )

@@ -18,6 +18,7 @@ from typing import Final
 
 import psutil
 
+from livius_agent.redact import Secrets
 from livius_agent.spec import (
     EXIT_RECORD,
     KEEPER_SPEC,
@@ -25,6 +26,7 @@ from livius_agent.spec import (
     PID_RECORD,
     STDERR,
     STDOUT,
+    WORK,
     ExitRecord,
     KeeperSpec,
     ProcessId,
@@ -136,7 +138,7 @@ class Kept:
                 text = file.read().decode("utf-8", errors="replace")
         except FileNotFoundError:
             return ()
-        return tuple(text.splitlines()[-lines:])
+        return tuple(Secrets.handed_out(self.folder / WORK).text(text).splitlines()[-lines:])
 
     def log_tail(self, *, lines: int) -> tuple[str, ...]:
         """Return the last lines of what it printed that tell something, errors last."""

@@ -19,7 +19,16 @@ from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.ports.store import NamedPlace
-from livius_agent.spec import DRIVER_SPEC, KEEPER_SPEC, SECRET, WORK, DriverSpec, KeeperSpec, write
+from livius_agent.spec import (
+    DRIVER_SPEC,
+    KEEPER_SPEC,
+    SECRET,
+    WORK,
+    DriverSpec,
+    KeeperSpec,
+    python_path,
+    write,
+)
 
 _LOG_LINES: Final = 100
 
@@ -93,7 +102,7 @@ class LocalLauncher:
                     "TMPDIR": temporary,
                     "JAVA_HOME": str(runtime.java.parent.parent),
                     "SPARK_HOME": str(runtime.spark_home),
-                    "PYTHONPATH": str(self._common.agent),
+                    "PYTHONPATH": python_path(self._common.agent),
                     "PYTHONNOUSERSITE": "1",
                 }
             ),

@@ -10,7 +10,8 @@ from typing import Final
 
 from livius.domain.ids import DriverId
 from livius.ports.logs import LogFile
-from livius_agent.spec import STDERR, STDOUT
+from livius_agent.redact import Secrets
+from livius_agent.spec import STDERR, STDOUT, WORK
 
 _FILES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
@@ -54,9 +55,13 @@ class FileDriverLogs:
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:
+    """Return a piece, without what the driver was handed as a secret, each byte in its place."""
+    secrets = Secrets.handed_out(path.parent / WORK)
+    before = min(offset, secrets.longest)
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
+            file.seek(offset - before)
+            data = file.read(before + size + secrets.longest)
     except FileNotFoundError:
         return b""
+    return secrets.masked(data)[before : before + size]

@@ -11,6 +11,7 @@ from livius import __version__
 from livius.cli.identity import app as identity
 from livius.cli.kernel import app as kernel
 from livius.cli.lakehouse import app as lakehouse
+from livius.cli.secret import app as secret
 from livius.cli.token import app as token
 from livius.cli.workspace import app as workspace
 
@@ -34,6 +35,7 @@ app.command(lakehouse)
 app.command(identity)
 app.command(workspace)
 app.command(token)
+app.command(secret)
 
 
 @app.command

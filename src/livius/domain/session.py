@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from livius.domain.errors import IllegalTransition
-from livius.domain.identity import PrincipalKind
+from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 
 
@@ -107,6 +107,7 @@ class EndCause(StrEnum):
     """Why a session ended. The sentence for people is in ``Session.end_reason``."""
 
     DELETED = "deleted"
+    STOPPED_BY_CODE = "stopped_by_code"
     IDLE = "idle"
     START_FAILED = "start_failed"
     START_TIMED_OUT = "start_timed_out"
@@ -129,6 +130,7 @@ class Sizes:
 class Session:
     """One session.
 
+    ``acts_for`` is whose tokens its code may get, with the scopes that open them; None: nobody's.
     ``request`` is the create request as it came, for the echo; ``conf`` the caller's Spark conf
     after the policy; ``tags`` the caller's and ours. ``times`` holds the moment of the first
     entry into each phase. ``last_active_at`` is what the idle timeout counts from.
@@ -161,6 +163,7 @@ class Session:
     ui_url: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     submitter_kind: PrincipalKind | None = None
+    acts_for: Principal | None = None
 
     @property
     def ended_at(self) -> datetime | None:
@@ -171,6 +174,17 @@ class Session:
     def accepts_statements(self) -> bool:
         """Tell whether a statement sent now will run, at once or once Spark is up."""
         return self.goal is Goal.RUN and self.phase in ACCEPTING and self.deleted_at is None
+
+    def with_code_of(self, caller: Principal) -> Principal | None:
+        """Return whose tokens the session's code may get once this caller's code is in it.
+
+        Code can't be told apart once it is in a session. So all of it gets what each token that
+        brought code allows, and nothing once another principal's is there.
+        """
+        own = self.acts_for
+        if own is None or (own.issuer, own.oid) != (caller.issuer, caller.oid):
+            return None
+        return replace(own, scopes=own.scopes & caller.scopes)
 
     def after(self, event: Event, *, at: datetime) -> Session:
         """Return the session in the phase that the event leads to.

@@ -17,14 +17,15 @@ def ensure_agent(root: Path) -> Path:
     name is the content's digest, so that running drivers keep the files that they started with.
     """
     source = Path(livius_agent.wire.__file__).parent
-    files = sorted(source.glob("*.py"))
+    files = sorted(source.rglob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
     folder = root / "agent" / digest
     if not folder.exists():
         partial = folder.with_name(f"{digest}.{os.getpid()}")
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / source.name).mkdir(parents=True)
         for file in files:
-            shutil.copy2(file, partial / source.name)
+            copy = partial / source.name / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
         partial.rename(folder)
     return folder

@@ -70,6 +70,7 @@ class Home:
         self.onelake = root / "onelake"
         self.names = root / "names"
         self.outputs = root / "outputs"
+        self.vaults = root / "vaults"
         self.led = root / "led"
         self.log_file = root / "gateway.log"
         self.address_file = root / "address.json"

@@ -35,6 +35,22 @@ class TokenVerifier(Protocol):
         ...
 
 
+class SessionTokens(Protocol):
+    """Where the tokens come from that a session's code gets."""
+
+    async def issue(self, principal: Principal, audience: str) -> str:
+        """Return a fresh token of a principal, within its scopes.
+
+        ``audience`` is a short name of notebookutils or a URL.
+
+        Raises:
+            Invalid: there is no such audience.
+            Forbidden: a scope is missing; the message names it.
+            LiviusError: it can't be had; the message says what to do.
+        """
+        ...
+
+
 class Signer(Protocol):
     """The authority's signing keys."""
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import AuditEntry, AuditRecord
 from livius.domain.driver import Driver
+from livius.domain.identity import Principal
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -106,6 +107,10 @@ class Sessions(Protocol):
 
     async def note_session(self, session: SessionId, **changes: Any) -> None:
         """Set fields of a live session that are not its life: what it said, what it runs on."""
+        ...
+
+    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
+        """Narrow whose tokens the session's code may get: see `Session.with_code_of`."""
         ...
 
     async def want_stop(

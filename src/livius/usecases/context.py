@@ -8,12 +8,14 @@ from datetime import timedelta
 from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
+from livius.ports.identity import SessionTokens
 from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
 from livius.ports.logs import DriverLogs, SparkPages
 from livius.ports.meter import Meter
 from livius.ports.outputs import Outputs
 from livius.ports.store import Store
+from livius.ports.vaults import Vaults
 from livius.ports.wake import Wake
 
 
@@ -53,4 +55,6 @@ class Context:
     capacity: Capacity
     changes: Changes
     wake: Wake
+    tokens: SessionTokens
+    vaults: Vaults
     rules: Rules

@@ -25,11 +25,13 @@ from livius.domain.statement import Ending, Event, Statement
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.changes import Printed, Worked
 from livius.usecases.context import Context
+from livius.usecases.inside import stop_session
 from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.wire import (
     MOST_JOBS,
     PROTOCOL,
     Ack,
+    Ask,
     Beat,
     Cancel,
     Durable,
@@ -146,6 +148,8 @@ async def report(context: Context, session: Session, message: FromAgent) -> None
         case Beat(busy=busy):
             if busy:
                 await context.store.touch_session(session.id, at=context.clock.now())
+        case Ask():
+            raise AssertionError("questions are answered beside, by livius.usecases.inside")
         case Hello():
             raise Conflict("ProtocolMismatch", "A second hello on one link.")
 
@@ -266,7 +270,10 @@ async def _finished(
     context.changes.notify(Worked(session.id))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)
-    await pump_repl(context, session.driver, session.repl)
+    if message.stop:
+        await stop_session(context, session)
+    else:
+        await pump_repl(context, session.driver, session.repl)
 
 
 async def _ending(

@@ -120,6 +120,7 @@ def _new_session(
         created_at=now,
         last_active_at=now,
         times={Phase.REQUESTED: now},
+        acts_for=caller,
     )
     return session, driver
 

@@ -111,6 +111,8 @@ async def submit_statement(
     session = await own_session(context, caller, path, RUN)
     parsed = parse_kind(kind)
     context.capacity.check_disk()
+    if session.with_code_of(caller) != session.acts_for:
+        await context.store.take_code_of(session.id, caller)  # before its code can run
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
     statement = await context.store.add_statement(
         NewStatement(

@@ -51,13 +51,21 @@ object Driver {
         session.sql(s"CREATE DATABASE IF NOT EXISTS ${identifier(database)} LOCATION ${literal(s"$lakehouse/Tables")}")
         session.catalog.setCurrentDatabase(database)
       }
-      new Driver(context, session, loader, classDir, database)
+      val driver = new Driver(context, session, loader, classDir, database, new NotebookFiles(context.hadoopConfiguration, lakehouse))
+      current = Some(driver)
+      driver
     } catch {
       case failure: Throwable =>
         context.stop()
         throw failure
     }
   }
+
+  @volatile private var current: Option[Driver] = None
+
+  /** The driver of this JVM, for what user code calls by name. */
+  def running: Driver =
+    current.getOrElse(throw new IllegalStateException("This works in a session's own code only, not in tasks that run elsewhere."))
 
   private def identifier(name: String) = "`" + name.replace("`", "``") + "`"
   private def literal(text: String)    = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -81,9 +89,11 @@ final class Driver private (
     private[livius] val base: SparkSession,
     private[livius] val loader: ClassLoader,
     private[livius] val classDir: String,
-    database: String
+    database: String,
+    val files: NotebookFiles
 ) {
   private val watched     = Jobs.watch(context)
+  private val asks        = new Asks
   private val repls       = new ConcurrentHashMap[String, Repl]
   private val opened      = new AtomicInteger
   private val initialConf = base.conf.getAll
@@ -102,6 +112,11 @@ final class Driver private (
 
   /** For display: secrets are redacted as Spark's own pages do it. */
   def effectiveConf: java.util.Map[String, String] = Inside.redacted(context.getConf).asJava
+
+  /** See [[Asks]]. */
+  def ask(repl: String, what: String, arguments: String): String = asks.ask(repl, what, arguments)
+  def nextAsk(millis: Long): String                              = asks.next(millis)
+  def answerAsk(id: Long, text: String): Unit                    = asks.answer(id, text)
 
   /** Opens a repl: the first one has the base session, each further one a session of its own. */
   def openRepl(id: String, pipe: String): Repl = {

@@ -143,6 +143,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
         case Left(failure) =>
           val cause = unwrapped(failure)
           if (cause.isInstanceOf[InterruptedException]) ScalaResult.Interrupted
+          else if (cause.isInstanceOf[Stopped]) ScalaResult.Stopped
           else ScalaResult.error(told(cause), traceback(cause, line.packageName))
       }
   }

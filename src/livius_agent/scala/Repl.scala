@@ -24,6 +24,7 @@ final class ScalaResult(val status: String, val ename: String, val evalue: Strin
 object ScalaResult {
   val Ok: ScalaResult          = new ScalaResult("ok", "", "", Nil)
   def ok(data: String): ScalaResult = new ScalaResult("ok", "", "", Nil, data)
+  val Stopped: ScalaResult     = new ScalaResult("ok", "", "", Nil)
   val Interrupted: ScalaResult = new ScalaResult("interrupted", "Interrupted", "The statement was interrupted", Nil)
   // Classic Livy calls every failure of Scala code so; clients look at the value.
   def error(value: String, traceback: Seq[String] = Nil): ScalaResult = new ScalaResult("error", "Error", value, traceback)
@@ -76,6 +77,10 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     starter.join()
     server
   }
+
+  /** What Python's notebookutils calls. */
+  def files: NotebookFiles                             = driver.files
+  def ask(what: String, arguments: String): String = driver.ask(id, what, arguments)
 
   def pythonPort: Int = gateway.getJavaServer.getListeningPort
 
@@ -151,6 +156,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
 
     def run(text: String): ScalaResult = Streams.redirected(out) {
       activate()
+      Asks.repl.set(id)
       session.sparkContext.setJobGroup(group, group, interruptOnCancel = true)
       try {
         val result = interpreter.run(text, this)

@@ -16,12 +16,13 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.seen import REMEMBERED, Seen, SeenTokens
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import (
+    AUDIENCES,
     CLOCK_SKEW,
+    FABRIC,
     LARGEST_TOKEN,
     Principal,
     PrincipalKind,
     Realm,
-    accepted_audience,
     moment,
     words,
 )
@@ -32,16 +33,24 @@ from livius.ports.clock import Clock
 class EmbeddedVerifier:
     """Implements `livius.ports.identity.TokenVerifier` for tokens that `KeyRing` signed.
 
-    Remembers tokens by their hash, never themselves, until they expire or their key is retired.
+    ``resource`` is what they must be made out to. Remembers tokens by their hash, never themselves,
+    until they expire or their key is retired.
     For the event loop's thread only.
     """
 
     def __init__(
-        self, keys: KeyRing, realm: Realm, clock: Clock, *, remembered: int = REMEMBERED
+        self,
+        keys: KeyRing,
+        realm: Realm,
+        clock: Clock,
+        *,
+        resource: str = FABRIC,
+        remembered: int = REMEMBERED,
     ) -> None:
         self._keys = keys
         self._realm = realm
         self._clock = clock
+        self._resource = resource
         self._seen = SeenTokens(
             clock, lambda kid: keys.public_key(kid) is not None, remembered=remembered
         )
@@ -58,7 +67,7 @@ class EmbeddedVerifier:
         if seen is not None:
             return seen
         kid, claims = _signed_claims(self._keys, token)
-        principal, ends = read_claims(claims, self._realm, self._clock.now())
+        principal, ends = read_claims(claims, self._realm, self._clock.now(), self._resource)
         self._seen.remember(token, Seen(principal, kid, ends))
         return principal
 
@@ -72,7 +81,7 @@ def _signed_claims(keys: KeyRing, token: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def read_claims(
-    claims: Mapping[str, Any], realm: Realm, now: datetime
+    claims: Mapping[str, Any], realm: Realm, now: datetime, resource: str = FABRIC
 ) -> tuple[Principal, datetime]:
     """Return whom verified claims name, and when they stop to count.
 
@@ -87,10 +96,10 @@ def read_claims(
         raise _invalid("The access token was issued for another tenant.")
     if not realm.is_issuer(text["iss"]):
         raise _invalid("The access token was issued by an authority that is not trusted here.")
-    if accepted_audience(text["aud"]) is None:
+    accepted = AUDIENCES if resource == FABRIC else {resource}
+    if text["aud"].removesuffix("/").lower() not in accepted:
         raise _invalid(
-            "The access token is for another resource. Ask for the scope "
-            "https://api.fabric.microsoft.com/.default."
+            f"The access token is for another resource. Ask for the scope {resource}/.default."
         )
     ends = _check_times(claims, now)
     scopes, roles = words(claims.get("scp")), words(claims.get("roles"))

@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from livius.domain.activity import activity_state
 from livius.domain.driver import Driver
-from livius.domain.identity import PrincipalKind
+from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.session import EndCause, Goal, Session
@@ -43,7 +43,19 @@ def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
             row[name] = dict(row[name])
     if "log" in row:
         row["log"] = list(row["log"])
+    if row.get("acts_for") is not None:
+        row["acts_for"] = _principal_row(row["acts_for"])
     return row
+
+
+def _principal_row(principal: Principal) -> dict[str, Any]:
+    sets = {"scopes": sorted(principal.scopes), "roles": sorted(principal.roles)}
+    return {**dataclasses.asdict(principal), **sets}
+
+
+def _principal_of(row: Mapping[str, Any]) -> Principal:
+    sets = {name: frozenset(row[name]) for name in ("scopes", "roles")}
+    return Principal(**{**row, **sets, "kind": PrincipalKind(row["kind"])})
 
 
 def session_of(row: Row[Any]) -> Session:
@@ -64,6 +76,7 @@ def session_from(values: dict[str, Any]) -> Session:
     values["phase"] = SessionPhase(values["phase"])
     values["end_cause"] = EndCause(values["end_cause"]) if values["end_cause"] else None
     values["log"] = tuple(values["log"])
+    values["acts_for"] = _principal_of(values["acts_for"]) if values["acts_for"] else None
     return Session(**values)
 
 

@@ -161,6 +161,7 @@ SESSIONS: Final = Table(
     # What lists are filtered by: made of the other columns, in the same transaction.
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("ended_at", Moment),
+    Column("acts_for", JSON(none_as_null=True)),
     _one_of("goal", Goal),
     _one_of("phase", SessionPhase),
     # A page of activities is found in one of these alone, whatever the filter.

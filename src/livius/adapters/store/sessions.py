@@ -28,6 +28,7 @@ from livius.adapters.store.schema import (
 )
 from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
+from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
 from livius.domain.session import FINAL, LIVE, Event, Goal, Phase, Session, sources
 from livius.domain.statement import OPEN, Ending
@@ -182,6 +183,16 @@ class SqlSessions:
             .where(SESSIONS.c.id == session, SESSIONS.c.phase.in_(LIVE))
             .values(encode_session(changes))
         )
+
+    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
+        """See the port."""
+
+        def work(connection: Connection) -> None:
+            present = find_session(connection, session)
+            if present is not None:
+                _update(connection, present, acts_for=present.with_code_of(caller))
+
+        await self._transactions.run(work)
 
     async def want_stop(
         self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any

@@ -17,10 +17,12 @@ from livius.domain.driver import Driver
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
 from livius.domain.ids import DriverId
 from livius.domain.session import Session
-from livius.usecases import drivers
+from livius.usecases import drivers, inside
 from livius.usecases.context import Context
 from livius_agent.wire import (
     Ack,
+    Answer,
+    Ask,
     Cancel,
     FromGateway,
     Hello,
@@ -37,7 +39,8 @@ _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
 _TRY_AGAIN: Final = 1013
-_FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack)
+_FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack, Answer)
+_ASKS_AT_ONCE: Final = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -129,7 +132,7 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
         async with asyncio.TaskGroup() as group:
             sender = group.create_task(_send_all(socket, outgoing))
             try:
-                await _receive_all(context, links, socket, attached.session)
+                await _receive_all(context, links, socket, attached.session, group)
             finally:
                 sender.cancel()
     finally:
@@ -151,8 +154,13 @@ async def _send_all(socket: WebSocket, outgoing: asyncio.Queue[FromGateway | Non
 
 
 async def _receive_all(
-    context: Context, links: LinkRegister, socket: WebSocket, session: Session
+    context: Context,
+    links: LinkRegister,
+    socket: WebSocket,
+    session: Session,
+    group: asyncio.TaskGroup,
 ) -> None:
+    asks: set[asyncio.Task[None]] = set()
     silence = context.rules.beat.total_seconds() * _SILENT_BEATS
     while True:
         async with asyncio.timeout(silence):
@@ -160,7 +168,15 @@ async def _receive_all(
         links.heard(session.driver)
         if isinstance(message, _FROM_GATEWAY):
             raise WireError(f"an agent does not send {message.type}")
-        await drivers.report(context, session, message)
+        if isinstance(message, Ask):
+            # An answer may take time, and the driver's other messages must not wait for it.
+            if len(asks) >= _ASKS_AT_ONCE:
+                await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
+            task = group.create_task(inside.answer(context, session, message), name="ask")
+            asks.add(task)
+            task.add_done_callback(asks.discard)
+        else:
+            await drivers.report(context, session, message)
 
 
 async def _receive(socket: WebSocket) -> Message:

@@ -68,7 +68,7 @@ def session_body(view: SessionView) -> dict[str, Any]:
     }
     if words.livy is not None:
         body["livyInfo"] = _livy_info(session, words.livy, ended)
-    if session.end_cause in (EndCause.DELETED, EndCause.IDLE, EndCause.GATEWAY_SHUTDOWN):
+    if words.result != "Failed" and session.end_cause is not None:
         body["cancellationReason"] = session.end_reason
     return _present(body)
 

@@ -5,9 +5,34 @@ from __future__ import annotations
 from livius.domain.errors import Forbidden, Invalid, Unauthenticated
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import PrincipalId
-from livius.domain.resources import RESOURCES, find_resource
+from livius.domain.resources import RESOURCES, Resource, find_resource
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.minting import Issue, IssuedToken, app_token, user_token
+
+
+def opened_resource(audience: str) -> tuple[Resource, str]:
+    """Return what an audience means that a scope can open for session code, and its plain form.
+
+    Raises:
+        Invalid: there is no such audience.
+    """
+    found = find_resource(audience)
+    if found is None or found[0].opened_by is None:
+        raise Invalid(
+            "UnknownAudience",
+            f"There is no audience {audience[:100]!r}. Known are "
+            f"{', '.join(one.name for one in RESOURCES if one.opened_by)}, and their URLs.",
+        )
+    return found
+
+
+def missing_scope(whose: str, resource: Resource) -> Forbidden:
+    """Return the refusal that names the scope."""
+    return Forbidden(
+        "InsufficientScopes",
+        f"{whose} lacks the scope {resource.opened_by}, without which code gets no token for "
+        f"{resource.name}.",
+    )
 
 
 async def issue_for_session(
@@ -25,14 +50,7 @@ async def issue_for_session(
         Forbidden: the scope is missing; the message names it.
         Unauthenticated: the user or the application was removed meanwhile.
     """
-    found = find_resource(audience)
-    if found is None or found[0].opened_by is None:
-        raise Invalid(
-            "UnknownAudience",
-            f"There is no audience {audience[:100]!r}. Known are "
-            f"{', '.join(one.name for one in RESOURCES if one.opened_by)}, and their URLs.",
-        )
-    resource, plain = found
+    resource, plain = opened_resource(audience)
     application = (
         await authority.store.application(principal.client_id) if principal.client_id else None
     )
@@ -41,11 +59,7 @@ async def issue_for_session(
     is_app = principal.kind is PrincipalKind.APP
     if resource.opened_by not in (application.scopes if is_app else principal.scopes):
         whose = f"The application {application.name}" if is_app else "The session's token"
-        raise Forbidden(
-            "InsufficientScopes",
-            f"{whose} lacks the scope {resource.opened_by}, without which code gets no token for "
-            f"{resource.name}.",
-        )
+        raise missing_scope(whose, resource)
     issue = Issue(address=authority.home, version=2, application=application, proof="2")
     if is_app:
         return app_token(authority, issue, audience=plain)

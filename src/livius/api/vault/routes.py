@@ -1,0 +1,130 @@
+"""The routes: a secret, its versions, the names in a vault.
+
+A vault is asked as ``https://<vault>.vault.azure.net``, which `livius exec` leads here, or as
+``https://<gateway>/vaults/<vault>``. Secrets are named by the former, for clients take a vault's
+address apart and know no path in it. A request without a good token gets the challenge by
+which clients learn where to get one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from livius.domain.errors import Invalid, NotFound, Unauthenticated
+from livius.domain.identity import Principal
+from livius.domain.vault import HOST, RESOURCE, Secret, vault_name
+
+_BEARER: Final = "bearer"
+
+
+class VaultFiles(Protocol):
+    """The vaults that are served."""
+
+    def get(self, vault: str, name: str, version: str | None = None) -> Secret:
+        """Return a secret."""
+        ...
+
+    def versions(self, vault: str, name: str) -> Sequence[Secret]:
+        """Return a secret's versions, oldest first."""
+        ...
+
+    def names(self, vault: str) -> Sequence[Secret]:
+        """Return a vault's secrets."""
+        ...
+
+
+def router(vaults: VaultFiles, verify: Callable[[str], Principal], authority: str) -> APIRouter:
+    """Return the routes. ``verify`` proves tokens that are made out to Azure Key Vault."""
+    routes = APIRouter()
+
+    async def answer(request: Request, look: Callable[[str], Any]) -> JSONResponse:
+        try:
+            _check_token(request, verify)
+            vault = _vault(request)
+            body = await asyncio.to_thread(look, vault)
+        except Unauthenticated as error:
+            challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
+            return _error(401, "Unauthorized", error.message, {"WWW-Authenticate": challenge})
+        except NotFound as error:
+            return _error(404, error.code, error.message)
+        except Invalid as error:
+            return _error(400, error.code, error.message)
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+    @routes.get("/secrets")
+    @routes.get("/vaults/{vault}/secrets")
+    async def names(request: Request) -> JSONResponse:
+        return await answer(
+            request, lambda vault: _page(vault, vaults.names(vault), with_version=False)
+        )
+
+    @routes.get("/secrets/{name}/versions")
+    @routes.get("/vaults/{vault}/secrets/{name}/versions")
+    async def versions(request: Request, name: str) -> JSONResponse:
+        return await answer(
+            request, lambda vault: _page(vault, vaults.versions(vault, name), with_version=True)
+        )
+
+    @routes.get("/secrets/{name}")
+    @routes.get("/secrets/{name}/{version}")
+    @routes.get("/vaults/{vault}/secrets/{name}")
+    @routes.get("/vaults/{vault}/secrets/{name}/{version}")
+    async def secret(request: Request, name: str, version: str = "") -> JSONResponse:
+        def look(vault: str) -> dict[str, Any]:
+            found = vaults.get(vault, name, version or None)
+            return {"value": found.value, **_about(vault, found, with_version=True)}
+
+        return await answer(request, look)
+
+    return routes
+
+
+def _check_token(request: Request, verify: Callable[[str], Principal]) -> None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != _BEARER:
+        raise Unauthenticated("Unauthorized", "The request has no bearer token.")
+    verify(token.strip())
+
+
+def _vault(request: Request) -> str:
+    """Return the vault that the path names, else the host."""
+    if not request.query_params.get("api-version"):
+        raise Invalid("BadParameter", "The query parameter api-version is missing.")
+    named = request.path_params.get("vault")
+    if named is not None:
+        return vault_name(named)
+    label, _, rest = request.headers.get("host", "").partition(":")[0].lower().partition(".")
+    if rest != HOST:
+        raise NotFound("VaultNotFound", f"Name a vault: /vaults/<vault>{request.url.path}.")
+    return vault_name(label)
+
+
+def _page(vault: str, secrets: Sequence[Secret], *, with_version: bool) -> dict[str, Any]:
+    about = [_about(vault, one, with_version=with_version) for one in secrets]
+    return {"value": about, "nextLink": None}
+
+
+def _about(vault: str, secret: Secret, *, with_version: bool) -> dict[str, Any]:
+    created = int(secret.created_at.timestamp())
+    version = f"/{secret.version}" if with_version else ""
+    return {
+        "id": f"https://{vault}.{HOST}/secrets/{secret.name}{version}",
+        "attributes": {
+            "enabled": True,
+            "created": created,
+            "updated": created,
+            "recoveryLevel": "Purgeable",
+        },
+        "tags": {},
+    }
+
+
+def _error(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

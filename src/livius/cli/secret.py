@@ -1,0 +1,55 @@
+"""``livius secret``: the commands. What they do is in `livius.cli.secrets`."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+app = App(
+    name="secret",
+    help="""Keep secrets for sessions, in vaults of this installation.
+
+    Session code reads them as in Fabric: `notebookutils.credentials.getSecret("vault", "name")`.
+    They lie in the data folder, readable by its owner only.""",
+)
+
+
+@app.command(name="set")
+def set_value(vault: str, name: str, /) -> int:
+    """Set a secret. The value is asked for, or read from standard input; never an argument.
+
+    Examples:
+    * `livius secret set my-vault db-password`
+    * `livius secret set my-vault db-password < password.txt`
+
+    Parameters
+    ----------
+    vault
+        The vault's name, 3 to 24 letters, digits and hyphens; it is made if it isn't there.
+    name
+        The secret's name, up to 127 letters, digits and hyphens.
+    """
+    from livius.cli.secrets import set_value as run
+
+    return run(vault, name)
+
+
+@app.command(name="list")
+def list_all(vault: str | None = None, /) -> int:
+    """List the vaults with the names of their secrets, never the values.
+
+    Parameters
+    ----------
+    vault
+        Only this one.
+    """
+    from livius.cli.secrets import list_all as run
+
+    return run(vault)
+
+
+@app.command
+def remove(vault: str, name: str, /) -> int:
+    """Delete a secret with all its versions."""
+    from livius.cli.secrets import remove as run
+
+    return run(vault, name)

@@ -1,0 +1,105 @@
+"""Secrets that a driver was handed don't come out of it."""
+
+import html
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livius_agent.redact import HANDED_OUT, REDACTED, Redactor, Secrets, redact_logs
+
+SECRET = 'it\'s "s3cret" <&> tail\\end'
+
+
+def knowing(*secrets: str) -> Secrets:
+    known = Secrets()
+    for secret in secrets:
+        known.add(secret)
+    return known
+
+
+@pytest.mark.parametrize("form", [SECRET, repr(SECRET), json.dumps(SECRET), html.escape(SECRET)])
+def test_each_form_that_a_value_is_printed_in(form: str) -> None:
+    said = knowing(SECRET).text(f"a {form} b {form}")
+    assert "s3cret" not in said
+    assert said.count(REDACTED) == 2
+
+
+def test_values_with_all_that_they_hold() -> None:
+    value = {"application/json": {"data": [["x hunter22 y", 1, None]], "hunter22": True}}
+    assert knowing("hunter22").value(value) == {
+        "application/json": {"data": [[f"x {REDACTED} y", 1, None]], REDACTED: True}
+    }
+
+
+def test_of_two_secrets_the_longer_one_goes_first() -> None:
+    assert knowing("pass", "password1").text("password1 pass") == f"{REDACTED} {REDACTED}"
+
+
+def test_what_is_too_short_to_be_told_from_words_stays() -> None:
+    assert knowing("abc").text("abcabc") == "abcabc"
+
+
+def test_nothing_is_searched_before_there_is_a_secret() -> None:
+    text = "x" * 1000
+    secrets = Secrets()
+    assert secrets.text(text) is text
+    assert Redactor(secrets).feed(text) is text
+    assert secrets.value(known := {"a": text}) is known
+
+
+@given(
+    st.lists(st.text("abc", min_size=4, max_size=9), min_size=1, max_size=3),
+    st.lists(st.text("abc ", max_size=6), max_size=12),
+    st.data(),
+)
+def test_pieces_say_what_the_whole_would(
+    secrets: list[str], words: list[str], data: st.DataObject
+) -> None:
+    whole = "".join(part for word in words for part in (word, data.draw(st.sampled_from(secrets))))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    known = knowing(*secrets)
+    stream = Redactor(known)
+    said = "".join(map(stream.feed, pieces)) + stream.end()
+    assert not any(secret in said for secret in secrets)
+    if len(pieces) == 1:
+        assert said == known.text(whole)
+
+
+def test_a_line_is_told_at_once_and_only_a_beginning_waits() -> None:
+    stream = Redactor(knowing("hunter22"))
+    assert stream.feed("a line\n") == "a line\n"
+    assert stream.feed("my hunt") == "my "
+    assert stream.feed("er22!\n") == f"{REDACTED}!\n"
+    assert stream.feed("hunting h") == "hunting "
+    assert stream.end() == "h"
+
+
+def test_a_drivers_logs_are_cleaned_by_what_it_was_handed(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path / HANDED_OUT)
+    secrets.add("hunter22")
+    secrets.add("zweiter\nTeil")
+    assert stat.S_IMODE((tmp_path / HANDED_OUT).stat().st_mode) == 0o600
+    log = tmp_path / "stdout.log"
+    log.write_bytes(b"\xff a hunter22 and zweiter\nTeil\n")
+    redact_logs(tmp_path, log, tmp_path / "not-there.log")
+    assert log.read_bytes() == b"\xff a [REDACTED] and [REDACTED]\n"
+    untouched = tmp_path / "other"
+    untouched.mkdir()
+    log.write_text("hunter22")
+    redact_logs(untouched, log)
+    assert log.read_text() == "hunter22"
+
+
+def test_a_log_that_still_grows_is_masked_byte_for_byte() -> None:
+    secrets = knowing("hunter22-and-more", "pässe")
+    data = b"a hunter22-and-more b " + "pässe".encode() + b" c"
+    masked = secrets.masked(data)
+    assert masked == b"a [REDACTED]******* b [REDAC c"
+    assert len(masked) == len(data)
+    assert secrets.longest == 17
+    assert Secrets().masked(data) == data
