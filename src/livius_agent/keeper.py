@@ -41,6 +41,7 @@ from livius_agent.spec import (
 _LOCK: Final = "lock"
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _TAIL: Final = 16 * 1024
+_LOOK_EVERY: Final = 0.005
 
 
 def main(folder: Path) -> int:
@@ -146,5 +147,23 @@ def _ran_out_of_memory(folder: Path) -> bool:
     return False
 
 
+def detach(folder: Path) -> None:
+    """Go on in a child that belongs to nobody; the caller's own child ends as soon as it keeps.
+
+    So whoever launches a keeper waits for one short process, and has none on its hands
+    that outlives it. That process ends with the keeper's exit code if it did not come to keep.
+    """
+    keeper = os.fork()
+    if keeper == 0:
+        return
+    while not (folder / PID_RECORD).exists():
+        ended, status = os.waitpid(keeper, os.WNOHANG)
+        if ended:
+            os._exit(abs(os.waitstatus_to_exitcode(status)))
+        time.sleep(_LOOK_EVERY)
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    detach(Path(sys.argv[1]))
     sys.exit(main(Path(sys.argv[1])))

@@ -16,7 +16,7 @@ from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.runtimes import Runtime
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
-from livius_agent.spec import MARKER, WORK
+from livius_agent.spec import MARKER, WORK, is_running
 from support.waiting import wait_for
 
 STUB_AGENT = """
@@ -166,10 +166,10 @@ async def test_the_descendants_of_a_killed_keeper_are_swept(tmp_path: Path) -> N
     launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
     await launcher.launch(wanted)
     wait_for(lambda: len(marked(tmp_path)) >= 2, seconds=10, what="the daemon runs")
-    keepers = [p for p in psutil.Process().children() if "livius_agent.keeper" in p.cmdline()]
-    for keeper in keepers:
-        keeper.kill()
-        keeper.wait()
+    keeper = launcher._kept(wanted.driver).keeper()
+    assert keeper is not None
+    psutil.Process(keeper.pid).kill()
+    wait_for(lambda: not is_running(keeper), seconds=10, what="the keeper is gone")
     assert (await launcher.observe(wanted.driver)).vital is Vital.ENDED
     await launcher.end(wanted.driver)
     assert marked(tmp_path) == []

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from livius_agent.spec import (
 _APPEARS_WITHIN: Final = 10.0
 _ENDS_WITHIN: Final = 10.0
 _LOOK_EVERY: Final = 0.02
+_QUIET_LOOKS: Final = 2
 _TAIL_BYTES: Final = 64 * 1024
 
 _PASSED_ON: Final = (
@@ -106,16 +108,16 @@ class Kept:
             )
         try:
             async with asyncio.timeout(_APPEARS_WITHIN):
-                while not self.was_launched():
-                    if process.returncode is not None:
-                        raise KeeperFailed(
-                            f"The keeper ended with exit code {process.returncode}: "
-                            + " ".join(self.tail(STDERR, lines=3))
-                        )
-                    await asyncio.sleep(_LOOK_EVERY)
+                code = await process.wait()  # The keeper itself goes on.
         except TimeoutError:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            await self.end()
             raise KeeperFailed("The keeper did not start in time.") from None
+        if code != 0 or not self.was_launched():
+            raise KeeperFailed(
+                f"The keeper ended with exit code {code}: " + " ".join(self.tail(STDERR, lines=3))
+            )
 
     async def end(self) -> None:
         """End the process and all that descends from it. Harmless when it has ended."""
@@ -182,11 +184,18 @@ async def _gone(process: ProcessId) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Kill every process that carries the folder's mark, until none is left."""
-    for _ in range(10):
+    """Kill every process that carries the folder's mark, until none is left.
+
+    Twice none, that is: a process in the middle of an exec shows no mark.
+    """
+    quiet = 0
+    for _ in range(20):
         marked = [process for process in psutil.process_iter() if _is_marked(process, str(folder))]
-        if not marked:
+        quiet = 0 if marked else quiet + 1
+        if quiet == _QUIET_LOOKS:
             return
+        if not marked:
+            time.sleep(_LOOK_EVERY)
         for process in marked:
             try:
                 process.kill()
