@@ -506,6 +506,13 @@ def _portal_facts(connection: Connection, paths: Home) -> portal.Facts:
         tenant_id=connection.tenant_id,
         ca_file=connection.ca_file,
         first_query=f"{sys.executable} {paths.first_query_file}",
+        application=portal.OwnApplication(
+            client_id=connection.client_id,
+            private_key_file=connection.private_key_file or "",
+            thumbprint=connection.thumbprint or "",
+        )
+        if connection.client_id
+        else None,
     )
 
 

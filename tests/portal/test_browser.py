@@ -80,6 +80,9 @@ def test_axe_finds_nothing_serious_on_any_page(
     for path in ("", "/monitor", base, f"{base}/overview", f"{base}/configuration", f"{base}/logs"):
         page.goto(served.url + path)
         check(page, f"{path} {language} {scheme}")
+    for path in places(served):
+        page.goto(served.url + path)
+        check(page, f"{path} {language} {scheme}")
     page.goto(served.url + "/monitor")
     page.locator("td.actions button").first.click()
     expect(page.locator("#panel h2")).to_be_focused()
@@ -92,6 +95,18 @@ def test_axe_finds_nothing_serious_on_any_page(
     page.goto(served.url + "/nowhere")
     check(page, "nowhere")
     context.close()
+
+
+def places(served: Served) -> list[str]:
+    """The pages about workspaces and lakehouses."""
+    workspace, lakehouse = served.site.world.place
+    base = f"/workspaces/{workspace}/lakehouses/{lakehouse}"
+    return [
+        "/workspaces",
+        f"/workspaces/{workspace}",
+        f"{base}/settings",
+        f"{base}/settings/livy",
+    ]
 
 
 def check(page: Page, where: str) -> None:
@@ -110,7 +125,13 @@ def test_no_page_is_wider_than_the_screen(browser: Browser, served: Served) -> N
         context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")
         served.sign_in(context)
         page = context.new_page()
-        for path in ("", "/monitor", activity(session), activity(session) + "/overview"):
+        for path in (
+            "",
+            "/monitor",
+            activity(session),
+            activity(session) + "/overview",
+            *places(served),
+        ):
             page.goto(served.url + path)
             wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             assert wide <= 0, (width, path)
@@ -141,6 +162,24 @@ def test_filters_keep_their_place_in_the_address(page: Page, served: Served) -> 
     expect(page.get_by_text("No activity fits")).to_be_visible()
     page.get_by_role("link", name="Clear filters").click()
     expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_a_lakehouse_is_made_and_its_connection_string_copied(page: Page, served: Served) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{served.url}/workspaces")
+    page.get_by_role("link", name="Research").click()
+    page.get_by_label("Name", exact=True).fill("1st")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("begins with a letter")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("1st")
+    page.get_by_label("Name", exact=True).fill("silver")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Livy endpoint")).to_be_visible()
+    page.locator('[data-copy="session-url"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_have_text("Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.endswith("/livyapi/versions/2023-12-01/sessions")
 
 
 def test_more_rows_are_loaded(page: Page, served: Served) -> None:

@@ -1,7 +1,11 @@
 """The portal of a real gateway: a person signs in, runs code, watches, stops."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -36,6 +40,28 @@ def page(person: BrowserContext) -> Iterator[Page]:
     found = person.new_page()
     yield found
     found.close()
+
+
+@pytest.mark.parametrize("way", ["certificate", "secret"])
+def test_the_programs_of_the_endpoints_page_run_as_they_are_pasted(
+    page: Page, gateway: Gateway, tmp_path: Path, way: str
+) -> None:
+    facts = gateway.connection
+    place = f"workspaces/{facts['workspace_id']}/lakehouses/{facts['lakehouse_id']}"
+    page.goto(f"{facts['http']}/portal/{place}/settings/livy")
+    program = tmp_path / "pasted.py"
+    program.write_text(page.locator(f"#code-{way}").text_content() or "")
+    done = subprocess.run(
+        [sys.executable, program],
+        env={"PATH": os.environ["PATH"], "CLIENT_SECRET": facts["client_secret"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'items': [" in done.stdout
 
 
 @pytest.mark.timeout(180)

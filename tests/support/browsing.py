@@ -259,6 +259,11 @@ async def _serve(found: Site) -> Served:
         tenant_id="2f9c7d3e-0000-4000-8000-000000000000",
         ca_file="/srv/livius/tls/ca.pem",
         first_query="/srv/livius/bin/python /srv/livius/first_query.py",
+        application=portal.OwnApplication(
+            client_id="9a1d5c52-0000-4000-8000-000000000000",
+            private_key_file="/srv/livius/sample/private_key.pem",
+            thumbprint="A" * 40,
+        ),
     )
     desk = portal.Desk(
         found.world.context,

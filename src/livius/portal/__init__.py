@@ -6,8 +6,17 @@ caller, the language and the protection that all pages have.
 """
 
 from livius.portal.app import NAVIGATION, create_portal
-from livius.portal.desk import ROOT, Desk, Facts
+from livius.portal.desk import ROOT, Desk, Facts, OwnApplication
 from livius.portal.live import Streams
 from livius.portal.visits import Visits
 
-__all__ = ["NAVIGATION", "ROOT", "Desk", "Facts", "Streams", "Visits", "create_portal"]
+__all__ = [
+    "NAVIGATION",
+    "ROOT",
+    "Desk",
+    "Facts",
+    "OwnApplication",
+    "Streams",
+    "Visits",
+    "create_portal",
+]

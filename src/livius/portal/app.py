@@ -17,12 +17,14 @@ from livius.portal.pages import (
     activity,
     home,
     jobs,
+    lakehouse,
     logs,
     monitor,
     preferences,
     signin,
     spark_ui,
     statements,
+    workspaces,
 )
 from livius.portal.words import N_
 
@@ -30,6 +32,7 @@ Page = Callable[[Desk], Sequence[Route]]
 
 NAVIGATION: Final = (
     Entry("home", ROOT, "home", N_("Home")),
+    Entry("workspaces", f"{ROOT}/workspaces", "workspaces", N_("Workspaces")),
     Entry("monitor", f"{ROOT}/monitor", "monitor", N_("Monitor")),
 )
 PAGES: Final[tuple[Page, ...]] = (
@@ -42,6 +45,8 @@ PAGES: Final[tuple[Page, ...]] = (
     logs.routes,
     spark_ui.routes,
     activity.routes,
+    workspaces.routes,
+    lakehouse.routes,
 )
 
 _log = structlog.get_logger(__name__)

@@ -84,10 +84,20 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnApplication:
+    """The installation's sample application, as far as it is no secret."""
+
+    client_id: str
+    private_key_file: str
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the portal tells about the installation: nothing in it is secret.
 
-    ``http`` and ``api`` are the two addresses that the portal answers under.
+    ``http`` and ``api`` are the two addresses that the portal answers under. There is no
+    ``application`` of ours where another authority is asked.
     """
 
     version: str
@@ -97,6 +107,7 @@ class Facts:
     tenant_id: str
     ca_file: str
     first_query: str
+    application: OwnApplication | None = None
 
 
 @dataclass(frozen=True, slots=True)

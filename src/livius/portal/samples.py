@@ -1,0 +1,173 @@
+"""Programs that sign in and list a lakehouse's sessions, with the installation's own ids.
+
+They are shown to be copied, and run as they are pasted: each value stands as a Python literal, and
+a secret is asked for, never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from livius.domain.identity import FABRIC, Scope
+from livius.domain.lakehouse import Lakehouse
+from livius.portal.desk import Facts
+from livius.portal.words import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One way to sign in, as a whole program. ``key`` names it in addresses and tests."""
+
+    key: str
+    label: str
+    about: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeWords:
+    """What a scope is for; ``when`` tells when an optional one is needed."""
+
+    scope: Scope
+    what: str
+    when: str = ""
+
+
+NEEDED: Final = (
+    ScopeWords(Scope.LAKEHOUSE_EXECUTE, N_("Run operations in lakehouses.")),
+    ScopeWords(Scope.LAKEHOUSE_READ, N_("Read the metadata of lakehouses.")),
+)
+CODE_NEEDED: Final = (
+    ScopeWords(
+        Scope.CODE_FABRIC,
+        N_("Lets code get access tokens to Microsoft Fabric. Each call of the Livy API needs it."),
+    ),
+    ScopeWords(
+        Scope.CODE_STORAGE,
+        N_("Lets code get access tokens to OneLake and Azure Storage, to read and write data."),
+    ),
+)
+CODE_OPTIONAL: Final = (
+    ScopeWords(
+        Scope.CODE_KEY_VAULT,
+        N_("Lets code get access tokens to Azure Key Vault."),
+        N_("The code reads secrets, keys or certificates from a key vault."),
+    ),
+    ScopeWords(
+        Scope.CODE_DATA_LAKE,
+        N_("Lets code get access tokens to Azure Data Lake Storage Gen1."),
+        N_("The code reads from or writes to an account of Data Lake Storage Gen1."),
+    ),
+    ScopeWords(
+        Scope.CODE_DATA_EXPLORER,
+        N_("Lets code get access tokens to Azure Data Explorer (Kusto)."),
+        N_("The code queries or loads data of an Azure Data Explorer cluster."),
+    ),
+    ScopeWords(
+        Scope.CODE_SQL,
+        N_("Lets code get access tokens to Azure SQL."),
+        N_("The code connects to a database of Azure SQL."),
+    ),
+)
+
+_CERTIFICATE: Final = """\
+        client_credential={{
+            "private_key": Path({key!r}).read_text(),
+            "thumbprint": {thumbprint!r},
+        }},
+"""
+_ASKED: Final = """\
+        client_credential=os.environ.get("CLIENT_SECRET") or getpass("Client secret: "),
+"""
+
+
+def sessions_url(facts: Facts, lakehouse: Lakehouse) -> str:
+    """Return the connection string for session jobs (Fabric contract 9.1)."""
+    return (
+        f"{facts.api}/v1/workspaces/{lakehouse.workspace}/lakehouses/{lakehouse.id}"
+        "/livyapi/versions/2023-12-01/sessions"
+    )
+
+
+def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
+    """Return the three sign-ins for a lakehouse."""
+    return (
+        Sample(
+            "certificate",
+            N_("Application with a certificate"),
+            N_("For services: the application itself signs in, and needs a role in the workspace."),
+            _program(facts, lakehouse, "from pathlib import Path", _confidential(facts)),
+        ),
+        Sample(
+            "secret",
+            N_("Application with a secret"),
+            N_("For services too. The secret is asked for, or taken from CLIENT_SECRET."),
+            _program(facts, lakehouse, "from getpass import getpass", _by_secret()),
+        ),
+        Sample(
+            "interactive",
+            N_("User, interactively"),
+            N_("For people: a browser opens, and you sign in and consent to the scopes."),
+            _program(facts, lakehouse, "", _interactive()),
+        ),
+    )
+
+
+def _confidential(facts: Facts) -> tuple[str, str]:
+    own = facts.application
+    credential = _CERTIFICATE.format(
+        key=own.private_key_file if own else "PATH_TO_YOUR_PRIVATE_KEY.pem",
+        thumbprint=own.thumbprint if own else "YOUR_CERTIFICATE_THUMBPRINT",
+    )
+    return "ConfidentialClientApplication", credential
+
+
+def _by_secret() -> tuple[str, str]:
+    return "ConfidentialClientApplication", _ASKED
+
+
+def _interactive() -> tuple[str, str]:
+    return "PublicClientApplication", ""
+
+
+def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, str]) -> str:
+    application, credential = kind
+    own = facts.application
+    if credential:
+        ask = f'application.acquire_token_for_client(["{FABRIC}/.default"])'
+    else:
+        wanted = [f"{FABRIC}/{one.scope}" for one in (*NEEDED, *CODE_NEEDED)]
+        listed = "".join(f'    "{one}",\n' for one in wanted)
+        ask = f"application.acquire_token_interactive([\n{listed}])"
+    lines = [
+        "import os",
+        *([imports] if imports else []),
+        "",
+        "import requests",
+        f"from msal import {application}",
+        "",
+        f"tenant_id = {facts.tenant_id!r}",
+        f"client_id = {own.client_id if own else 'YOUR_CLIENT_ID'!r}",
+        f"sessions_url = {sessions_url(facts, lakehouse)!r}",
+        "# The certificate authority of this server, for MSAL and requests alike.",
+        f'os.environ["REQUESTS_CA_BUNDLE"] = {facts.ca_file!r}',
+        'os.environ.pop("CURL_CA_BUNDLE", None)',
+        "",
+        f"application = {application}(",
+        "    client_id,",
+        f"    authority={facts.authority!r},",
+        "    instance_discovery=False,",
+        *[line.removeprefix("    ") for line in credential.splitlines()],
+        ")",
+        f"answer = {ask}",
+        'if "access_token" not in answer:',
+        '    raise SystemExit(answer.get("error_description"))',
+        "",
+        'headers = {"Authorization": f"Bearer {answer[\'access_token\']}"}',
+        "response = requests.get(sessions_url, headers=headers, timeout=60)",
+        "response.raise_for_status()",
+        "print(response.json())",
+    ]
+    return "\n".join(lines) + "\n"
