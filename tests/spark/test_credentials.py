@@ -259,9 +259,9 @@ def test_azures_own_client_reads_the_vault(gateway: Gateway) -> None:
 
 
 def test_a_vault_takes_tokens_for_vaults_only(gateway: Gateway) -> None:
-    set_secret(gateway, "kv-client", "guarded", "a value of it")
+    set_secret(gateway, "kv-guarded", "guarded", "a value of it")
     facts = gateway.connection
-    address = f"{facts['api']}/vaults/kv-client/secrets/guarded"
+    address = f"{facts['api']}/vaults/kv-guarded/secrets/guarded"
 
     def get(token: str | None, path: str = "?api-version=7.4") -> requests.Response:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
