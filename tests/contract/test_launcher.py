@@ -1,9 +1,7 @@
 """What every launcher promises: the scripted one of the unit tests, and real processes."""
 
-import asyncio
 import shutil
 import sys
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,16 +62,6 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         sql_row_limit=10,
     )
     return LocalLauncher(common, {"2.0": runtime}, metastore)
-
-
-@pytest.fixture(autouse=True)
-async def reaped() -> AsyncIterator[None]:
-    """The loop learns of each keeper's end before it closes; else asyncio complains later."""
-    yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("asyncio-waitpid-"):
-            await asyncio.to_thread(thread.join, 10)
-    await asyncio.sleep(0)
 
 
 @pytest.fixture(params=["scripted", "local"])
