@@ -30,6 +30,7 @@ from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
+from livius.adapters.contents import LocalContents
 from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
@@ -285,6 +286,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
     context = Context(
         store=store,
         lakehouses=LocalLakehouses(paths.onelake),
+        contents=LocalContents(paths.onelake),
         outputs=outputs,
         links=links,
         logs=FileDriverLogs(paths.drivers),

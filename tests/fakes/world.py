@@ -1,13 +1,16 @@
 """A whole core over fakes: what unit tests of use cases and reconciler start from."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from fakes.clock import FakeClock
 from fakes.store import MemoryStore
 from livius.adapters.changes import LocalChanges
+from livius.adapters.contents import LocalContents
 from livius.adapters.metrics import Metrics
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Forbidden, LiviusError, NotFound
@@ -274,6 +277,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
+    contents: LocalContents = field(default_factory=lambda: LocalContents(Path(os.devnull)))
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
     pages: ScriptedPages = field(default_factory=ScriptedPages)
@@ -300,6 +304,7 @@ class World:
         self.context = Context(
             store=self.store,
             lakehouses=self.lakehouses,
+            contents=self.contents,
             outputs=self.outputs,
             links=self.links,
             logs=self.logs,

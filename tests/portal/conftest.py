@@ -2,19 +2,43 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import requests
+from arro3.core import Array, DataType, Table
+from deltalake import write_deltalake
 
+from fakes.world import World
+from livius.adapters.contents import LocalContents
 from livius.domain.identity import Principal
+from livius.domain.lakehouse import LakehouseTable
 from livius.domain.session import Session
 from support.browsing import Served, site
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    with site() as found:
+def served(tmp_path: Path) -> Iterator[Served]:
+    with site(World(contents=LocalContents(tmp_path))) as found:
+        for name in ("Files", "Tables"):
+            (tmp_path.joinpath(*found.site.world.place) / name).mkdir(parents=True)
         yield found
+
+
+@pytest.fixture
+def lakehouse(served: Served, tmp_path: Path) -> Path:
+    """The folder of the lakehouse that there is."""
+    return tmp_path.joinpath(*served.site.world.place)
+
+
+def write_table(served: Served, lakehouse: Path, name: str, columns: dict[str, list[str]]) -> None:
+    """Append rows to a Delta table of texts."""
+    table = Table.from_pydict(
+        {key: Array(values, DataType.string()) for key, values in columns.items()}
+    )
+    write_deltalake(lakehouse / "Tables" / name, table, mode="append")
+    world = served.site.world
+    world.lakehouses.present[world.lakehouse.id] = [LakehouseTable(folder=name, format="delta")]
 
 
 @dataclass

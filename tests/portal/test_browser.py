@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,7 +12,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
-from portal.conftest import activity
+from portal.conftest import activity, write_table
 from support.browsing import Served, chromium
 
 
@@ -61,8 +62,9 @@ def busy_session(served: Served) -> Session:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh-TW", "dark")])
 def test_axe_finds_nothing_serious_on_any_page(
-    browser: Browser, served: Served, language: str, scheme: str
+    browser: Browser, served: Served, lakehouse: Path, language: str, scheme: str
 ) -> None:
+    fill(served, lakehouse)
     session = busy_session(served)
     base = activity(session)
     ended = served.site.session("ended")
@@ -97,6 +99,12 @@ def test_axe_finds_nothing_serious_on_any_page(
     context.close()
 
 
+def fill(served: Served, lakehouse: Path) -> None:
+    """Give the lakehouse a table and a file."""
+    write_table(served, lakehouse, "cities", {"city": ["Padua"], "region": ["Veneto" * 60]})
+    (lakehouse / "Files" / "a.csv").write_text("city,region\nPadua," + "Veneto" * 60)
+
+
 def places(served: Served) -> list[str]:
     """The pages about workspaces and lakehouses."""
     workspace, lakehouse = served.site.world.place
@@ -106,6 +114,10 @@ def places(served: Served) -> list[str]:
         f"/workspaces/{workspace}",
         f"{base}/settings",
         f"{base}/settings/livy",
+        f"{base}/tables",
+        f"{base}/tables/cities",
+        f"{base}/files",
+        f"{base}/files?path=a.csv",
     ]
 
 
@@ -119,7 +131,10 @@ def check(page: Page, where: str) -> None:
     assert serious == [], where
 
 
-def test_no_page_is_wider_than_the_screen(browser: Browser, served: Served) -> None:
+def test_no_page_is_wider_than_the_screen(
+    browser: Browser, served: Served, lakehouse: Path
+) -> None:
+    fill(served, lakehouse)
     session = busy_session(served)
     for width in (360, 768, 1920):
         context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")

@@ -133,6 +133,6 @@ def test_no_name_becomes_part_of_a_page(served: Served, ada: Visitor, text: str)
 
 def code_of(page: str, key: str) -> str:
     """The text that the copy button of this key copies."""
-    found = re.search(rf'<code id="{key}">(.*?)</code>', page, re.DOTALL)
+    found = re.search(rf'<code id="{key}"[^>]*>(.*?)</code>', page, re.DOTALL)
     assert found is not None
     return html.unescape(found[1])

@@ -43,6 +43,8 @@ LIST_WORKSPACES: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace
 CREATE_WORKSPACE: Final = Right(scopes=((Scope.LAKEHOUSE_EXECUTE, "Workspace.ReadWrite.All"),))
 LOOK: Final = Right(scopes=(_READ,))
 """See a workspace's lakehouses and their tables."""
+READ_DATA: Final = Right(scopes=(_READ, _STORAGE), roles=MAY_RUN)
+"""See rows of tables, and files."""
 CHANGE: Final = Right(scopes=(_WRITE,), roles=MAY_RUN)
 """Create, rename and delete lakehouses."""
 MONITOR: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All"),))

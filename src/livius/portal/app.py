@@ -15,6 +15,7 @@ from starlette.routing import Route
 from livius.portal.desk import ROOT, Desk, Entry
 from livius.portal.pages import (
     activity,
+    files,
     home,
     jobs,
     lakehouse,
@@ -24,6 +25,7 @@ from livius.portal.pages import (
     signin,
     spark_ui,
     statements,
+    tables,
     workspaces,
 )
 from livius.portal.words import N_
@@ -47,6 +49,8 @@ PAGES: Final[tuple[Page, ...]] = (
     activity.routes,
     workspaces.routes,
     lakehouse.routes,
+    tables.routes,
+    files.routes,
 )
 
 _log = structlog.get_logger(__name__)

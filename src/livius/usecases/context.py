@@ -8,6 +8,7 @@ from datetime import timedelta
 from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
+from livius.ports.contents import Contents
 from livius.ports.identity import SessionTokens
 from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
@@ -46,6 +47,7 @@ class Context:
 
     store: Store
     lakehouses: LakehouseFiles
+    contents: Contents
     outputs: Outputs
     links: Links
     logs: DriverLogs

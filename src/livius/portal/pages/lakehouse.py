@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.permissions import CHANGE
+from livius.domain.permissions import CHANGE, READ_DATA
 from livius.portal import samples
 from livius.portal.desk import Call, Crumb, Desk
 from livius.portal.pages.workspaces import crumbs_to, lakehouse_path, workspace_path
@@ -17,6 +17,8 @@ from livius.usecases import catalog
 
 BASE: Final = "/workspaces/{workspace}/lakehouses/{lakehouse}"
 TABS: Final[Sequence[tuple[str, str]]] = (
+    ("tables", N_("Tables")),
+    ("files", N_("Files")),
     ("settings/livy", N_("Livy endpoint")),
     ("settings", N_("About")),
 )
@@ -55,7 +57,7 @@ async def show(call: Call, template: str, *, tab: str, **values: Any) -> Respons
         place="workspaces",
         crumbs=crumbs_to(call, workspace, Crumb(lakehouse.name)),
         tab=tab,
-        tabs=TABS,
+        tabs=[one for one in TABS if one[0] != "files" or role in READ_DATA.roles],
         **values,
     )
 

@@ -1,0 +1,183 @@
+"""The files of a lakehouse: folders, previews within bounds, downloads."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from livius.domain.contents import Entry, parts_of
+from livius.domain.errors import Invalid
+from livius.portal.desk import Call, Desk, as_file
+from livius.portal.pages.lakehouse import BASE, show
+from livius.usecases import contents
+
+_TEXT: Final = 64 * 1024
+_IMAGE: Final = 5 * 1024 * 1024
+_ROWS: Final = 100
+_COLUMNS: Final = 50
+_CELL: Final = 300
+_IMAGES: Final = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What is shown of a file. ``kind`` is text, rows, image or none; ``cut``: there is more."""
+
+    kind: str
+    text: str = ""
+    rows: Sequence[Sequence[str]] = ()
+    cut: bool = False
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of files."""
+    return [
+        desk.get(f"{BASE}/files", files),
+        desk.get(f"{BASE}/files/download", download),
+        desk.get(f"{BASE}/files/image", image),
+    ]
+
+
+async def files(call: Call) -> Response:
+    """Show a folder, or what is in a file."""
+    path = call.asked("path")
+    parts = parts_of(path)
+    entries = await contents.list_folder(
+        call.context, call.caller, call.path("workspace"), call.path("lakehouse"), path
+    )
+    steps = [(part, "/".join(parts[: place + 1])) for place, part in enumerate(parts)]
+    if entries is not None:
+        return await show(
+            call,
+            "lakehouse_files.html",
+            tab="files",
+            steps=steps,
+            entries=[(one, "/".join((*parts, one.name))) for one in entries],
+        )
+    opening = await contents.open_file(
+        call.context, call.caller, call.path("workspace"), call.path("lakehouse"), path
+    )
+    async with opening as opened:
+        entry = opened.entry
+        preview = (
+            Preview(kind="image", cut=entry.size > _IMAGE)
+            if _ending(entry) in _IMAGES
+            else preview_of(entry, await opened.read(_TEXT))
+        )
+    return await show(
+        call,
+        "lakehouse_file.html",
+        tab="files",
+        steps=steps,
+        entry=entry,
+        preview=preview,
+        query=urlencode({"path": "/".join(parts)}),
+    )
+
+
+async def download(call: Call) -> Response:
+    """Send a file as it is."""
+    opening = await contents.open_file(
+        call.context,
+        call.caller,
+        call.path("workspace"),
+        call.path("lakehouse"),
+        call.asked("path"),
+    )
+    # Opened before the headers go: what is missing has to be a 404.
+    stack = contextlib.AsyncExitStack()
+    opened = await stack.enter_async_context(opening)
+
+    async def body() -> AsyncIterator[bytes]:
+        async with stack:
+            async for chunk in opened.chunks():
+                yield chunk
+
+    name = opened.entry.name
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    headers = as_file(plain)
+    headers["Content-Disposition"] += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return StreamingResponse(body(), media_type="application/octet-stream", headers=headers)
+
+
+async def image(call: Call) -> Response:
+    """Send an image to be shown within the page."""
+    opening = await contents.open_file(
+        call.context,
+        call.caller,
+        call.path("workspace"),
+        call.path("lakehouse"),
+        call.asked("path"),
+    )
+    async with opening as opened:
+        kind = _IMAGES.get(_ending(opened.entry))
+        if kind is None or opened.entry.size > _IMAGE:
+            raise Invalid("NoImage", "This file is not shown as an image. Download it.")
+        data = b""
+        while chunk := await opened.read(_IMAGE + 1 - len(data)):
+            data += chunk
+    headers = {
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    return Response(data, media_type=kind, headers=headers)
+
+
+def preview_of(entry: Entry, head: bytes) -> Preview:
+    """Return what can be shown of a file by its first bytes."""
+    cut = entry.size > len(head)
+    if b"\0" in head:
+        return Preview(kind="none")
+    text = head.decode("utf-8", "replace")
+    if text.count("�") > len(text) // 10:
+        return Preview(kind="none")
+    ending = _ending(entry)
+    if ending in (".csv", ".tsv"):
+        rows = _rows(text, "\t" if ending == ".tsv" else _delimiter(text))
+        if rows:
+            # The last line may have been cut in its middle.
+            shown = rows[:-1] if cut and len(rows) <= _ROWS and len(rows) > 1 else rows
+            return Preview(kind="rows", rows=shown[:_ROWS], cut=cut or len(rows) > _ROWS)
+    if ending == ".json" and not cut:
+        with contextlib.suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        text = text.encode("utf-8", "replace").decode()
+    return Preview(kind="text", text=text, cut=cut)
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    found: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text), delimiter=delimiter):
+            found.append([cell[:_CELL] for cell in row[:_COLUMNS]])
+            if len(found) > _ROWS:
+                break
+    except csv.Error:
+        return []
+    return found
+
+
+def _delimiter(text: str) -> str:
+    first = text.partition("\n")[0]
+    return max(",;|\t", key=first.count)
+
+
+def _ending(entry: Entry) -> str:
+    return "." + entry.name.rpartition(".")[2].lower()

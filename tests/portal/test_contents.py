@@ -1,0 +1,189 @@
+"""Tables and files of a lakehouse: what is shown, within which bounds, and what never is."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from livius.adapters.contents import LocalContents
+from livius.domain.errors import NotFound
+from livius.domain.ids import LakehouseId, WorkspaceId
+from livius.domain.lakehouse import Role
+from portal.conftest import Visitor, write_table
+from portal.test_pages import XSS, hostile_free
+from support.browsing import Served, principal
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
+    "c0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+
+def base(served: Served) -> str:
+    workspace, lakehouse = served.site.world.place
+    return f"/workspaces/{workspace}/lakehouses/{lakehouse}"
+
+
+def at(served: Served, path: str, verb: str = "") -> str:
+    return f"{base(served)}/files{verb}?path={quote(path)}"
+
+
+def test_an_empty_lakehouse_says_what_to_do_next(served: Served, ada: Visitor) -> None:
+    page = ada.get(f"{base(served)}/tables").text
+    assert "No table yet" in page
+    assert "livius lakehouse load FILE --lakehouse Bronze" in page
+    assert "No file here yet" in ada.get(f"{base(served)}/files").text
+
+
+def test_a_table_shows_schema_rows_and_history(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    for _ in range(2):
+        write_table(served, lakehouse, "cities", {"city": ["Padua", "Rome"], "code": ["a", "b"]})
+    assert "cities" in ada.get(f"{base(served)}/tables").text
+    page = ada.get(f"{base(served)}/tables/cities").text
+    assert page.count("<td>Padua</td>") == 2
+    assert '<td class="mono wrap">string</td>' in page
+    assert page.count("WRITE") == 2
+
+
+def test_a_large_table_is_shown_within_bounds(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    wide = {f"c{number}": ["x" * 1000] * 300 for number in range(120)}
+    write_table(served, lakehouse, "wide", wide)
+    page = ada.get(f"{base(served)}/tables/wide").text
+    assert "The first 50 rows." in page
+    assert "The first 100 columns." in page
+    assert "x" * 301 not in page
+
+
+def test_rows_outside_of_the_tables_folder_are_not_read(
+    served: Served, ada: Visitor, lakehouse: Path, tmp_path: Path
+) -> None:
+    write_table(served, lakehouse, "stolen", {"word": ["s3cret"]})
+    own = next((lakehouse / "Tables" / "stolen").glob("*.parquet"))
+    own.rename(tmp_path / "elsewhere.parquet")
+    own.symlink_to(tmp_path / "elsewhere.parquet")
+    page = ada.get(f"{base(served)}/tables/stolen").text
+    assert "s3cret" not in page
+    assert "outside of its folder" in page
+    (lakehouse / "Tables" / "linked").symlink_to(lakehouse / "Tables" / "stolen")
+    assert ada.get(f"{base(served)}/tables/linked").status_code == 404
+
+
+def test_a_broken_table_is_told_in_words(served: Served, ada: Visitor, lakehouse: Path) -> None:
+    log = lakehouse / "Tables" / "broken" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("{")
+    assert ada.get(f"{base(served)}/tables/broken").status_code == 503
+    for name in ("missing", "a%2fb", "%00", "x" * 300):
+        assert ada.get(f"{base(served)}/tables/{name}").status_code == 404, name
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../Files", "\ud800"])
+async def test_no_name_of_a_table_leads_elsewhere(tmp_path: Path, name: str) -> None:
+    workspace, lakehouse = WorkspaceId("w"), LakehouseId("l")
+    (tmp_path / "w" / "l" / "Tables").mkdir(parents=True)
+    (tmp_path / "w" / "l" / "_delta_log").mkdir()
+    with pytest.raises(NotFound):
+        await LocalContents(tmp_path).table(workspace, lakehouse, name)
+
+
+def test_files_are_browsed_previewed_and_downloaded(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    folder = lakehouse / "Files" / "raw data"
+    folder.mkdir()
+    (folder / "a.csv").write_text('city,n\n"Padua, PD",1\n')
+    (folder / "b.json").write_text(json.dumps({"a": [1]}))
+    (folder / "c.png").write_bytes(PNG)
+    (folder / "d.bin").write_bytes(b"\0\1")
+    (folder / "große.txt").write_text("line\n" * 100_000)
+    page = ada.get(at(served, "")).text
+    assert "raw data" in page
+    assert "große.txt" in ada.get(at(served, "raw data")).text
+    assert "<td>Padua, PD</td>" in ada.get(at(served, "raw data/a.csv")).text
+    assert "&#34;a&#34;: [" in ada.get(at(served, "raw data/b.json")).text
+    assert "There is no preview" in ada.get(at(served, "raw data/d.bin")).text
+    long = ada.get(at(served, "raw data/große.txt"))
+    assert "Only the beginning" in long.text
+    assert len(long.content) < 90_000
+    image = ada.get(at(served, "raw data/c.png", "/image"))
+    assert image.content == PNG
+    assert image.headers["content-type"] == "image/png"
+    assert image.headers["content-security-policy"].startswith("sandbox")
+    whole = ada.get(at(served, "raw data/große.txt", "/download"))
+    assert len(whole.content) == 500_000
+    assert "attachment" in whole.headers["content-disposition"]
+    assert "filename*=UTF-8''gro%C3%9Fe.txt" in whole.headers["content-disposition"]
+    assert ada.get(at(served, "raw data/a.csv", "/image")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../Tables", "a/../../..", "/etc/passwd", "link", "link/x", "loop", "pipe", "a\0b"],
+)
+def test_nothing_outside_of_the_files_is_reached(
+    served: Served, ada: Visitor, lakehouse: Path, tmp_path: Path, path: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_text("s3cret")
+    (lakehouse / "Files" / "link").symlink_to(outside)
+    (lakehouse / "Files" / "loop").symlink_to("loop")
+    os.mkfifo(lakehouse / "Files" / "pipe")
+    for verb in ("", "/download", "/image"):
+        answer = ada.get(at(served, path, verb))
+        assert answer.status_code == 404, verb
+        assert "s3cret" not in answer.text
+    page = ada.get(at(served, "")).text
+    assert ">link<" not in page
+    assert "pipe" not in page
+
+
+def test_data_is_for_who_may_run(served: Served, lakehouse: Path) -> None:
+    (lakehouse / "Files" / "a.txt").write_text("s3cret")
+    write_table(served, lakehouse, "cities", {"city": ["s3cret"]})
+    viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
+    tables = viewer.get(f"{base(served)}/tables").text
+    assert "cities" in tables
+    assert "/tables/cities" not in tables
+    assert "/files" not in tables
+    stranger = Visitor(served, principal("Stranger"))
+    assert stranger.get(f"{base(served)}/tables").status_code == 403
+    for path in (
+        f"{base(served)}/tables/cities",
+        at(served, ""),
+        at(served, "a.txt"),
+        at(served, "a.txt", "/download"),
+        at(served, "a.txt", "/image"),
+    ):
+        for one in (viewer, stranger):
+            assert one.get(path).status_code == 403, path
+        assert "/sign-in" in Visitor(served, None).get(path).headers["location"]
+
+
+@pytest.mark.parametrize("text", XSS)
+def test_no_text_of_data_becomes_part_of_a_page(
+    served: Served, ada: Visitor, lakehouse: Path, text: str
+) -> None:
+    name = text.replace("/", "\N{DIVISION SLASH}")
+    files = lakehouse / "Files"
+    (files / f"{name}.csv").write_text(f"{text},b\n{text},{text}\n")
+    (files / f"{name}.txt").write_text(text)
+    (files / f"{name}.png").write_bytes(PNG)
+    (files / f"{name}dir").mkdir()
+    for path in ("", f"{name}.csv", f"{name}.txt", f"{name}.png", f"{name}dir"):
+        answer = ada.get(at(served, path))
+        assert answer.status_code == 200, path
+        hostile_free(answer.text)
+    write_table(served, lakehouse, "t", {text: [text]})
+    page = ada.get(f"{base(served)}/tables/t")
+    assert page.status_code == 200
+    hostile_free(page.text)
+    log = lakehouse / "Tables" / name / "_delta_log"
+    log.mkdir(parents=True)
+    hostile_free(ada.get(f"{base(served)}/tables/{quote(name)}").text)
