@@ -341,6 +341,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         tokens=verifier,
         navigation=portal.NAVIGATION,
+        directory=store if provider is None else None,
     )
     app = create_app(
         BearerVerifier(

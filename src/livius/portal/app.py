@@ -15,6 +15,7 @@ from starlette.routing import Route
 from livius.portal.desk import ROOT, Desk, Entry
 from livius.portal.pages import (
     activity,
+    applications,
     files,
     home,
     jobs,
@@ -48,6 +49,7 @@ PAGES: Final[tuple[Page, ...]] = (
     spark_ui.routes,
     activity.routes,
     workspaces.routes,
+    applications.routes,
     lakehouse.routes,
     tables.routes,
     files.routes,

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.permissions import CHANGE
 from livius.portal.desk import ROOT, Call, Crumb, Desk
+from livius.portal.pages.applications import may_see
 from livius.usecases import catalog
 
 
@@ -49,7 +50,13 @@ async def workspaces(call: Call) -> Response:
         (one, role, len(await catalog.list_lakehouses(call.context, call.caller, one.id)))
         for one, role in found
     ]
-    return call.page("workspaces.html", title=call.tr("Workspaces"), place="workspaces", rows=rows)
+    return call.page(
+        "workspaces.html",
+        title=call.tr("Workspaces"),
+        place="workspaces",
+        rows=rows,
+        applications=await may_see(call),
+    )
 
 
 async def create_workspace(call: Call) -> Response:
