@@ -318,6 +318,9 @@ async def _compose(prepared: Prepared) -> _Gateway:
             beat=_BEAT,
             inline_bytes=settings.output_inline,
             hold=settings.hold,
+            trusted=None
+            if settings.trust_all_users
+            else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
         ),
     )
 

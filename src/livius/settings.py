@@ -98,6 +98,16 @@ class Settings(BaseSettings):
         description="Let the embedded authority issue tokens although the https port listens "
         "beyond loopback.",
     )
+    owners: str = Field(
+        default="",
+        description="Object ids of principals who may run code beside the first user and the "
+        "sample application: other accounts of the one person whom this installation is for.",
+    )
+    trust_all_users: bool = Field(
+        default=False,
+        description="Let everybody with the role run code, although all sessions run as one "
+        "operating system user: they can read each other's data, keys and tokens.",
+    )
     runtimes: Path | None = Field(
         default=None,
         description="Where runtimes are built; several installations may share the folder.",
@@ -198,6 +208,12 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         default="json", description="How log lines are written: for programs, or for people."
     )
+
+    @field_validator("owners")
+    @classmethod
+    def _ids(cls, text: str) -> str:
+        """Refuse what nobody could be: a name here would quietly trust no one."""
+        return " ".join(str(UUID(one)) for one in text.split())
 
     @field_validator("home", "runtimes", "java_home", "ivy_settings")
     @classmethod

@@ -40,7 +40,9 @@ def made(folder: Path) -> Home:
     home.write_connection(CONNECTION)
     KeyRing.open(home.keys, SystemClock())
     ensure_certificates(home.tls)
-    open_store(home.database).close()
+    store = open_store(home.database)
+    assert opened(home.root) == []  # with what SQLite keeps beside the file while it is open
+    store.close()
     return home
 
 

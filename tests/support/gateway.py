@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Gateway:
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str | Path] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -56,7 +57,7 @@ class Gateway:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "test.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [LIVIUS, "serve", *arguments],
+                [*self.prefix, LIVIUS, "serve", *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

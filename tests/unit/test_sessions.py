@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.world import World, principal
+from fakes.world import World, principal, with_rules
 from livius.domain.driver import DriverEnd, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from livius.domain.ids import SessionId, new_id
@@ -288,3 +288,22 @@ async def test_orphans_are_ended_and_wanted_drivers_are_not(world: World) -> Non
 
 async def test_a_session_that_does_not_exist_needs_no_step(world: World) -> None:
     assert await world.reconciler.step(SessionId(new_id())) is None
+
+
+async def test_a_second_person_runs_no_code_where_all_code_is_one_users(world: World) -> None:
+    session = await ready(world)
+    contributor, admin = await world.member(Role.CONTRIBUTOR), await world.member(Role.ADMIN)
+    alone = with_rules(world, trusted=frozenset({world.admin.oid}))
+    await create_session(alone, world.admin, *world.place, CreateSession())
+    for second in (contributor, admin):
+        with pytest.raises(Forbidden, match=f"LIVIUS_OWNERS .object id {second.oid}") as refused:
+            await create_session(alone, second, *world.place, CreateSession())
+        assert refused.value.code == "SecondPersonNotTrusted"
+    # An Admin steers what is not theirs, but puts no code into it.
+    with pytest.raises(Forbidden, match="LIVIUS_TRUST_ALL_USERS"):
+        await submit_statement(
+            alone, admin, world.path(session.id), code="1", kind=None, source_id=None
+        )
+    await delete_session(alone, admin, world.path(session.id))
+    both = with_rules(world, trusted=frozenset({world.admin.oid, contributor.oid}))
+    await create_session(both, contributor, *world.place, CreateSession())

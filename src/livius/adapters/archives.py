@@ -51,11 +51,14 @@ class ClassArchive:
         self.path = folder / f"{java}-{_path_key(runtime.jars)}"
 
     def options(self) -> tuple[str, ...]:
-        """Return Java's options that use the archive; none while there is none."""
-        if not (self.path / CLASSES).exists():
+        """Return Java's options that use the archive; none while there is none.
+
+        One that another user of a shared runtime made for themselves is none for us.
+        """
+        if not os.access(self.path / CLASSES, os.R_OK):
             return ()
         base = self.path / _BASE
-        parts = (base, self.path / CLASSES) if base.exists() else (self.path / CLASSES,)
+        parts = (base, self.path / CLASSES) if os.access(base, os.R_OK) else (self.path / CLASSES,)
         return f"-XX:SharedArchiveFile={':'.join(map(str, parts))}", *_QUIET
 
     async def run(self) -> None:

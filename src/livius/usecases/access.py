@@ -69,6 +69,26 @@ async def enter(
     return _place(caller, workspace_id, lakehouse_id, found, right)
 
 
+def may_run_code(context: Context, caller: Principal) -> None:
+    """Refuse a second person where all code runs as one operating system user.
+
+    Such code can read what that user can: other sessions' data, keys and tokens. So everybody who
+    runs code is trusted with all of it, and nobody is by accident.
+
+    Raises:
+        Forbidden: the caller is none of those that the operator trusts so.
+    """
+    trusted = context.rules.trusted
+    if trusted is not None and caller.oid not in trusted:
+        raise Forbidden(
+            "SecondPersonNotTrusted",
+            "All sessions of this server run as one operating system user, so whoever runs code "
+            f"in one can read what belongs to the others, and {caller.name} is not among those "
+            "that the operator trusts with that. The operator adds them to LIVIUS_OWNERS (object "
+            f"id {caller.oid}), or sets LIVIUS_TRUST_ALL_USERS=true, and starts the server anew.",
+        )
+
+
 async def own_session(
     context: Context, caller: Principal, path: SessionPath, right: Right
 ) -> Session:

@@ -28,6 +28,7 @@ class Rules:
     ``driver_cores`` are what a driver then has. ``runtimes`` are those that drivers can be
     started with. ``inline_bytes`` is the most that an ending's data may take in its record.
     ``hold`` is how long the question for something unfinished is held by default.
+    ``trusted`` are the object ids of those who may run code; None: whoever has the right.
     """
 
     default_runtime: str
@@ -39,6 +40,7 @@ class Rules:
     beat: timedelta
     inline_bytes: int
     hold: timedelta
+    trusted: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

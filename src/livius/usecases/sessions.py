@@ -15,7 +15,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
 from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
-from livius.usecases.access import Place, SessionPath, enter, own_session
+from livius.usecases.access import Place, SessionPath, enter, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 
@@ -58,6 +58,7 @@ async def create_session(
         LiviusError: and nothing was recorded.
     """
     place = await enter(context, caller, workspace, lakehouse, RUN)
+    may_run_code(context, caller)
     session, driver = _new_session(context, caller, place, wanted)
     live = await context.store.live_sessions()
     await context.capacity.check(drivers=len(live))

@@ -30,7 +30,7 @@ from livius.domain.statement import (
 from livius.ports.changes import Printed, Topic, Worked
 from livius.ports.meter import Meter
 from livius.ports.store import NewStatement
-from livius.usecases.access import SessionPath, own_session
+from livius.usecases.access import SessionPath, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius_agent.wire import Cancel, Run
@@ -109,6 +109,7 @@ async def submit_statement(
         Unavailable: the disk is full.
     """
     session = await own_session(context, caller, path, RUN)
+    may_run_code(context, caller)
     parsed = parse_kind(kind)
     context.capacity.check_disk()
     if session.with_code_of(caller) != session.acts_for:

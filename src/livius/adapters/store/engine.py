@@ -121,13 +121,15 @@ def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
 
 def open_store(database: Path, *, synchronous: str = "NORMAL") -> Transactions:
     """Open the SQLite file, making or migrating it, and return its transactions."""
+    # SQLite gives the files beside it the mode that it finds.
+    database.touch(mode=0o600)
+    database.chmod(0o600)
     engine = open_engine(f"sqlite:///{database}", synchronous=synchronous)
     if not _is_current(engine):
         # Alembic takes nine megabytes and a third of a second: only starts that need it pay.
         from livius.adapters.store.migrate import migrate
 
         migrate(engine)
-    database.chmod(0o600)
     return Transactions(engine)
 
 
