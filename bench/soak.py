@@ -66,9 +66,14 @@ RARE: list[tuple[str, str]] = [("pyspark", "import os; os._exit(1)")]
 
 
 def use(
-    session: RemoteSession, seed: int, until: float, seen: Counter[str], wrong: list[str]
+    session: RemoteSession,
+    seed: int,
+    until: float,
+    think: float,
+    seen: Counter[str],
+    wrong: list[str],
 ) -> None:
-    """One session's user, until it is time."""
+    """One session's user, until it is time, who thinks for up to so many seconds each time."""
     chance = random.Random(seed)
     while time.monotonic() < until:
         [cells] = chance.choices([CELLS, ENDLESS, RARE], weights=[94, 5, 1])
@@ -81,7 +86,7 @@ def use(
         seen[f"{kind} {ended['state']} {ended['output']['status']}"] += 1
         if (kind, code) in ENDLESS and ended["state"] != "cancelled":
             wrong.append(f"{code!r} was not cancelled: {ended['output']}")
-        time.sleep(chance.uniform(0, 0.5))  # as people think
+        time.sleep(chance.uniform(0, think))
 
 
 def look(gateway: Gateway) -> dict[str, float]:
@@ -119,6 +124,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--sessions", type=int, default=4)
+    parser.add_argument("--think", type=float, default=0.5, help="seconds, at most, between cells")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     seen: Counter[str] = Counter()
@@ -133,7 +139,7 @@ def main() -> int:
                 session.wait_idle(300)
             sessions[0].rows("create table soak (id bigint, name string)")
             until = time.monotonic() + asked.minutes * 60
-            users = [_user(gateway, one.id, asked.seed + i, until, seen, wrong)
+            users = [_user(gateway, one.id, asked.seed + i, until, asked.think, seen, wrong)
                      for i, one in enumerate(sessions)]  # fmt: skip
             while time.monotonic() < until and any(user.is_alive() for user in users):
                 samples.append({"second": round(time.monotonic()), **look(gateway)})
@@ -164,6 +170,7 @@ def _user(
     session: str,
     seed: int,
     until: float,
+    think: float,
     seen: Counter[str],
     wrong: list[str],
 ) -> threading.Thread:
@@ -173,7 +180,7 @@ def _user(
         while time.monotonic() < until:
             mine = RemoteSession(gateway.client(), session)
             try:
-                use(mine, seed, min(until, time.monotonic() + 1500), seen, wrong)
+                use(mine, seed, min(until, time.monotonic() + 1500), think, seen, wrong)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
                 wrong.append(f"user {seed}: {type(error).__name__}: {error}")
                 return
