@@ -20,10 +20,10 @@ pytestmark = pytest.mark.spark
 def person(gateway: Gateway) -> Iterator[BrowserContext]:
     """A browser whose person has signed in as the first user."""
     facts = gateway.connection
-    expect.set_options(timeout=40_000)
+    expect.set_options(timeout=90_000)
     with chromium() as browser:
         context = browser.new_context(locale="en", ignore_https_errors=True)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.goto(facts["http"])
         page.locator("input[name=username]").fill(facts["username"])
@@ -64,7 +64,7 @@ def test_the_programs_of_the_endpoints_page_run_as_they_are_pasted(
     assert "'items': [" in done.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_session_of_a_program_is_watched_used_and_stopped(
     page: Page, gateway: Gateway, client: Client
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     assert client.call("GET", session.path).status_code == 404
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 def test_who_signs_out_is_signed_out(person: BrowserContext, gateway: Gateway) -> None:
     page = person.new_page()
     page.goto(f"{gateway.connection['http']}/portal")
