@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
-from rich.table import Table
-from rich.text import Text
 
 from livius.cli.client import ApiFailed, SampleClient
 from livius.cli.console import fail, out, settings
 from livius.installation.home import Home
-
-_COLUMNS: Final = ("when", "who", "from", "what", "session", "statement", "result", "code")
 
 
 def audit(*, workspace: str | None, session: str | None, lines: int, as_json: bool) -> int:
@@ -31,27 +28,30 @@ def audit(*, workspace: str | None, session: str | None, lines: int, as_json: bo
     records.reverse()
     if as_json:
         for record in records:
-            out.print(json.dumps(record, ensure_ascii=False), markup=False)
+            out.print(json.dumps(record, ensure_ascii=False), markup=False, soft_wrap=True)
         return 0
-    table = Table(box=None, pad_edge=False)
-    for title in _COLUMNS:
-        table.add_column(title, no_wrap=True)
     for one in records:
-        # Names and code are anybody's text: nothing in them may steer the terminal.
-        values = (
-            one["at"],
-            one.get("actorName", ""),
-            one.get("address", ""),
-            one["action"],
-            one["sessionId"],
-            one.get("statement", ""),
-            one["result"],
-            one.get("codeHead", "").partition("\n")[0][:40],
-        )
-        table.add_row(*(Text(_harmless(value)) for value in values))
-    out.print(table)
+        # Lines, not a table: a narrow terminal, a pipe and grep get all of each.
+        out.print(_harmless(_line(one)), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
+def _line(one: Mapping[str, Any]) -> str:
+    what = f"session {one['sessionId']}"
+    if "statement" in one:
+        what += f" statement {one['statement']}"
+    parts = (
+        f"{one['at'][:19].replace('T', ' ')}",
+        one.get("actorName") or "-",
+        one["action"],
+        one["result"],
+        what,
+        f"from {one['address']}" if one.get("address") else "",
+        one.get("codeHead", "").partition("\n")[0][:80],
+    )
+    return "  ".join(part for part in parts if part)
+
+
 def _harmless(text: str) -> str:
+    """Names and code are anybody's text: nothing in them may steer the terminal."""
     return "".join(one if one.isprintable() else "�" for one in text)
