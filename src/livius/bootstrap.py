@@ -99,6 +99,9 @@ _DOMAIN: Final = "livius.localhost"
 _BEAT: Final = timedelta(seconds=5)
 _SESSIONS_END_WITHIN: Final = 12.0
 _LISTENERS_END_WITHIN: Final = 2
+_IDLE_CONNECTIONS_LIVE: Final = 75
+"""Seconds. Clients sleep five, ten or thirty between questions; a connection that is closed just
+when one of them asks again fails its request."""
 _SAMPLE_NAME: Final = "sample"
 
 _log = structlog.get_logger(__name__)
@@ -441,6 +444,7 @@ def _listener(app: object, host: str, port: int, certificates: Certificates | No
             ws_per_message_deflate=False,
             ws_ping_interval=None,  # the agents' own beats tell more
             timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
+            timeout_keep_alive=_IDLE_CONNECTIONS_LIVE,
         )
     )
 
