@@ -16,9 +16,9 @@ from support.gateway import Client, Gateway
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def person(gateway: Gateway) -> Iterator[BrowserContext]:
-    """A browser whose person has signed in as the first user."""
+    """A browser whose person has signed in as the first user; another for each test."""
     facts = gateway.connection
     expect.set_options(timeout=90_000)
     with chromium() as browser:
