@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.world import World, with_rules
-from livius.domain.driver import hash_secret
+from livius.domain.digests import hash_drawn
 from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from livius.domain.ids import StatementNumber
 from livius.domain.lakehouse import Role
@@ -328,7 +328,7 @@ async def test_a_driver_speaks_of_its_own_repl_only(world: World) -> None:
 async def test_a_secret_proves_one_driver_while_it_lives(world: World) -> None:
     session = await ready(world)
     secret = "s" * 43
-    await world.store.set_driver_secret(session.driver, hash_secret(secret))
+    await world.store.set_driver_secret(session.driver, hash_drawn(secret))
     assert (await authenticate_driver(world.context, session.driver, secret)).id == session.driver
     other = await ready(world)
     for driver, wrong in ((session.driver, "x"), (other.driver, secret), ("nobody", secret)):

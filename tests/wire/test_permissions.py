@@ -29,6 +29,7 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api import audit, driver, fabric, home, metrics, openapi
 from livius.api.app import create_app
+from livius.domain.digests import hash_drawn
 from livius.domain.driver import Driver
 from livius.domain.identity import Realm, Scope
 from livius.domain.ids import (
@@ -41,7 +42,7 @@ from livius.domain.ids import (
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment
-from livius.domain.personal_token import PersonalToken, digest_of, new_secret
+from livius.domain.personal_token import PersonalToken, new_secret
 from livius.domain.session import Goal, Phase, Session
 from livius.domain.statement import Kind
 from livius.ports.store import NewStatement
@@ -168,7 +169,7 @@ class Installation:
         await self.world.store.add_personal_token(
             PersonalToken(
                 id=new_id(),
-                digest=digest_of(secret),
+                digest=hash_drawn(secret),
                 name="",
                 principal=oid,
                 principal_name="",

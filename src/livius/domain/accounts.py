@@ -6,8 +6,6 @@ a plain SHA-256 for what we draw ourselves (codes, refresh tokens, cookies).
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+from livius.domain.digests import challenge_of
 from livius.domain.ids import ClientId, PrincipalId
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -143,11 +142,6 @@ class Consent:
     given_at: datetime
 
 
-def hash_drawn(secret: str) -> str:
-    """Return what is kept of a secret of at least 128 random bits."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def is_challenge(text: str) -> bool:
     """Tell whether a text is a PKCE challenge by S256."""
     return _CHALLENGE.fullmatch(text) is not None
@@ -157,9 +151,7 @@ def verifies(verifier: str, challenge: str) -> bool:
     """Tell whether a PKCE verifier is the one that the S256 challenge was made of."""
     if _VERIFIER.fullmatch(verifier) is None:
         return False
-    digest = hashlib.sha256(verifier.encode("ascii")).digest()
-    made = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-    return hmac.compare_digest(made, challenge)
+    return hmac.compare_digest(challenge_of(verifier), challenge)
 
 
 def redirect_uri_fault(uri: str) -> str | None:

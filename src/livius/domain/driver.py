@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from livius.domain.digests import hash_drawn
 from livius.domain.ids import DriverId, SessionId
 
 _SECRET_BYTES: Final = 32
@@ -60,11 +60,6 @@ def new_secret() -> str:
     return secrets.token_urlsafe(_SECRET_BYTES)
 
 
-def hash_secret(secret: str) -> str:
-    """Return what the store keeps. A plain digest is enough for 256 random bits."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def verify_secret(secret: str, secret_hash: str | None) -> bool:
     """Compare in constant time."""
-    return secret_hash is not None and hmac.compare_digest(hash_secret(secret), secret_hash)
+    return secret_hash is not None and hmac.compare_digest(hash_drawn(secret), secret_hash)

@@ -6,7 +6,6 @@ principal, within its scopes, until it expires or is revoked; roles are looked u
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -67,11 +66,6 @@ class PersonalToken:
 def new_secret() -> str:
     """Return a new token, to be shown once."""
     return PREFIX + secrets.token_urlsafe(32)
-
-
-def digest_of(token: str) -> str:
-    """Return what is kept of a token."""
-    return hashlib.sha256(token.encode("ascii")).hexdigest()
 
 
 def is_personal(token: str) -> bool:

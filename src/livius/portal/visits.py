@@ -7,12 +7,12 @@ has lasted for too long, and when its person signs out.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from livius.domain.digests import hash_drawn
 from livius.domain.identity import Principal
 from livius.ports.clock import Clock
 
@@ -101,4 +101,4 @@ class Visits:
 
 def _key(cookie: str) -> str:
     """Return what is kept of a cookie: whoever reads our memory's dump can't use it."""
-    return hashlib.sha256(cookie.encode("utf-8", "replace")).hexdigest()
+    return hash_drawn(cookie)

@@ -15,7 +15,8 @@ import structlog
 
 from livius.domain.activity import activity_state
 from livius.domain.audit import Action, entry
-from livius.domain.driver import DriverEnd, hash_secret, new_secret
+from livius.domain.digests import hash_drawn
+from livius.domain.driver import DriverEnd, new_secret
 from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
 from livius.domain.session import FINAL, EndCause, Event, Goal, Phase, Session
@@ -108,7 +109,7 @@ class Reconciler:
             await self._fail(session, "The session's lakehouse no longer exists.")
             return None
         secret = new_secret()
-        await self.store.set_driver_secret(session.driver, hash_secret(secret))
+        await self.store.set_driver_secret(session.driver, hash_drawn(secret))
         try:
             await self.launcher.tell_places(await self.store.places())
             await self.launcher.launch(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from livius.domain.digests import hash_drawn
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.personal_token import (
     PersonalToken,
     check_new,
-    digest_of,
     is_personal,
     new_secret,
 )
@@ -38,7 +38,7 @@ async def create_token(
     now = clock.now()
     made = PersonalToken(
         id=new_id(),
-        digest=digest_of(secret),
+        digest=hash_drawn(secret),
         name=name,
         principal=PrincipalId(owner.oid),
         principal_name=owner.name,
@@ -69,7 +69,7 @@ class BearerVerifier:
         """See the port."""
         if not is_personal(token):
             return await self._signed.bearer_of(token)
-        found = await self._store.personal_token(digest_of(token))
+        found = await self._store.personal_token(hash_drawn(token))
         if found is None:
             raise Unauthenticated(
                 "InvalidToken", "The personal access token is unknown here, or was revoked."

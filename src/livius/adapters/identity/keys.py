@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from livius.adapters.identity.files import private_folder, read_private, write_private
 from livius.adapters.identity.seen import SIGNATURE_ONLY
+from livius.domain.digests import base64url
 from livius.domain.identity import CLOCK_SKEW, TOKEN_LIFETIME
 from livius.ports.clock import Clock
 
@@ -173,7 +173,7 @@ class KeyRing:
 def key_id(key: RSAPublicKey) -> str:
     """Return a key's thumbprint after RFC 7638."""
     canonical = json.dumps(_numbers(key), sort_keys=True, separators=(",", ":"))
-    return _base64url(hashlib.sha256(canonical.encode("ascii")).digest())
+    return base64url(hashlib.sha256(canonical.encode("ascii")).digest())
 
 
 def _numbers(key: RSAPublicKey) -> dict[str, str]:
@@ -182,8 +182,4 @@ def _numbers(key: RSAPublicKey) -> dict[str, str]:
 
 
 def _integer(number: int) -> str:
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+    return base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import httpx
 from livius.cli.client import open_http
 from livius.cli.led.person import Person
 from livius.cli.led.sign_in import SignInFailed, sign_in
+from livius.domain.digests import challenge_of
 from livius.installation.home import Connection, Home
 
 _TOOLS: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
@@ -85,13 +84,12 @@ def _as_sample(client_id: str, secret: str, scope: str) -> dict[str, str]:
 def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, str]:
     """Sign the person in, as the browser that the tool would open."""
     verifier = secrets.token_urlsafe(48)
-    digest = hashlib.sha256(verifier.encode()).digest()
     asked = {
         "client_id": _TOOLS,
         "response_type": "code",
         "redirect_uri": _REDIRECT,
         "scope": f"{scope} openid profile",
-        "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+        "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
     }
     pages = f"{connection.http}/{connection.tenant_id}/oauth2/v2.0/authorize"

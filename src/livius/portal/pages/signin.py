@@ -8,7 +8,6 @@ its code; and where to go afterwards.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import secrets
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.portal.desk import ROOT, Call, Desk, language_of, local_path, origin
 from livius.portal.language import translations
@@ -41,8 +41,7 @@ class _UnderWay:
 
     @property
     def challenge(self) -> str:
-        digest = hashlib.sha256(self.verifier.encode("ascii")).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return challenge_of(self.verifier)
 
 
 def routes(desk: Desk) -> Sequence[Route]:

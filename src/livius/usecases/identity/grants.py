@@ -14,9 +14,9 @@ from livius.domain.accounts import (
     Grant,
     GrantKind,
     User,
-    hash_drawn,
     verifies,
 )
+from livius.domain.digests import hash_drawn
 from livius.domain.identity import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.resources import DEFAULT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from livius.domain.accounts import ClientApplication, User
+from livius.domain.digests import base64url
 from livius.domain.identity import TOKEN_LIFETIME, Address
 from livius.domain.ids import new_id
 from livius.domain.resources import Resource
@@ -86,7 +86,7 @@ def id_token(authority: Authority, issue: Issue, user: User, *, nonce: str) -> s
 
 def client_info(authority: Authority, user: User) -> str:
     """Return by what MSAL tells accounts apart."""
-    return _base64url(json.dumps({"uid": user.oid, "utid": authority.realm.tenant}).encode())
+    return base64url(json.dumps({"uid": user.oid, "utid": authority.realm.tenant}).encode())
 
 
 def _common(authority: Authority, issue: Issue, audience: str) -> dict[str, Any]:
@@ -118,8 +118,4 @@ def _names(issue: Issue, user: User) -> dict[str, str]:
 
 def _pairwise(user: User, whom: str) -> str:
     """Return the name of a user for one resource or application, which tells others nothing."""
-    return _base64url(hashlib.sha256(f"{user.oid} {whom}".encode()).digest())
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+    return base64url(hashlib.sha256(f"{user.oid} {whom}".encode()).digest())

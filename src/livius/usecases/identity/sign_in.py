@@ -18,9 +18,9 @@ from livius.domain.accounts import (
     GrantKind,
     SignIn,
     User,
-    hash_drawn,
     is_challenge,
 )
+from livius.domain.digests import hash_drawn
 from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
 from livius.usecases.identity.authority import Authority, TokenRefused

@@ -1,0 +1,21 @@
+"""Digests of what was drawn at random, and the one spelling of bytes that tokens use."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+
+
+def base64url(content: bytes) -> str:
+    """Return bytes as JOSE and PKCE spell them: base64url without padding (RFC 7515)."""
+    return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+
+
+def hash_drawn(secret: str) -> str:
+    """Return what is kept of a secret of at least 128 random bits: there is nothing to guess."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def challenge_of(verifier: str) -> str:
+    """Return the S256 challenge of a PKCE verifier (RFC 7636)."""
+    return base64url(hashlib.sha256(verifier.encode("ascii")).digest())
