@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -26,7 +26,7 @@ import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from livius.domain.errors import (
@@ -78,6 +78,7 @@ _HEADERS: Final = {
     "Vary": "HX-Request, Accept-Language, Cookie",
 }
 _DIGITS: Final = 9
+_PIECE: Final = 1024 * 1024
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 _log = structlog.get_logger(__name__)
@@ -469,6 +470,20 @@ def as_file(name: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
+
+
+def text_file(read: Callable[[int, int], Awaitable[bytes]], name: str) -> Response:
+    """Return text as a file, piece by piece. ``read`` takes offset and size, and ends with none."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        offset = 0
+        while piece := await read(offset, _PIECE):
+            yield piece
+            offset += len(piece)
+
+    return StreamingResponse(
+        pieces(), media_type="text/plain; charset=utf-8", headers=as_file(name)
+    )
 
 
 def number(text: str, default: int) -> int:

@@ -157,12 +157,7 @@ async def _page(
     after: Position | None,
     limit: int,
 ) -> ActivityPage:
-    lakehouse = None
-    if wanted.lakehouse is not None:
-        lakehouse = LakehouseId(_item_id(wanted.lakehouse))
-        present = await context.store.lakehouse(lakehouse)
-        if present is None or present.workspace not in workspaces:
-            raise no_item(wanted.lakehouse)
+    lakehouse = await _lakehouse_of(context, workspaces, wanted.lakehouse)
     conditions = {
         field.name: getattr(wanted, field.name)
         for field in dataclasses.fields(wanted)
@@ -186,6 +181,23 @@ async def _page(
         activities=page,
         following=_position(last, wanted.order) if last is not None else None,
     )
+
+
+async def _lakehouse_of(
+    context: Context, workspaces: frozenset[WorkspaceId], text: str | None
+) -> LakehouseId | None:
+    """Return the lakehouse that a request names; None where it names none.
+
+    Raises:
+        NotFound: there is no such lakehouse in any of the workspaces.
+    """
+    if text is None:
+        return None
+    lakehouse = LakehouseId(_item_id(text))
+    found = await context.store.lakehouse(lakehouse)
+    if found is None or found.workspace not in workspaces:
+        raise no_item(text)
+    return lakehouse
 
 
 def _position(last: Activity, order: Order) -> Position:
@@ -214,18 +226,13 @@ async def _activity(
     context: Context, caller: Principal, workspace: str, session: str, lakehouse: str | None
 ) -> tuple[Activity, Role]:
     found, role = await enter_workspace(context, caller, workspace, MONITOR)
-    if lakehouse is not None:
-        present = await context.store.lakehouse(LakehouseId(_item_id(lakehouse)))
-        if present is None or present.workspace != found.id:
-            raise no_item(lakehouse)
+    item = await _lakehouse_of(context, frozenset({found.id}), lakehouse)
     try:
         session_id = SessionId(parse_id(session, what="Session"))
     except NotFound:
         raise _no_session(session) from None
     activity = await context.store.activity(found.id, session_id)
-    if activity is None or (
-        lakehouse is not None and activity.session.lakehouse != _item_id(lakehouse)
-    ):
+    if activity is None or (item is not None and activity.session.lakehouse != item):
         raise _no_session(session)
     return activity, role
 

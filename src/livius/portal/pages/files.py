@@ -19,6 +19,7 @@ from livius.domain.contents import Entry, parts_of
 from livius.domain.errors import Invalid
 from livius.portal.desk import Call, Desk, as_file
 from livius.portal.pages.lakehouse import BASE, show
+from livius.ports.contents import OpenFile
 from livius.usecases import contents
 
 _TEXT: Final = 64 * 1024
@@ -70,10 +71,7 @@ async def files(call: Call) -> Response:
             steps=steps,
             entries=[(one, "/".join((*parts, one.name))) for one in entries],
         )
-    opening = await contents.open_file(
-        call.context, call.caller, call.path("workspace"), call.path("lakehouse"), path
-    )
-    async with opening as opened:
+    async with await _open(call) as opened:
         entry = opened.entry
         preview = (
             Preview(kind="image", cut=entry.size > _IMAGE)
@@ -91,18 +89,21 @@ async def files(call: Call) -> Response:
     )
 
 
-async def download(call: Call) -> Response:
-    """Send a file as it is."""
-    opening = await contents.open_file(
+async def _open(call: Call) -> contextlib.AbstractAsyncContextManager[OpenFile]:
+    return await contents.open_file(
         call.context,
         call.caller,
         call.path("workspace"),
         call.path("lakehouse"),
         call.asked("path"),
     )
+
+
+async def download(call: Call) -> Response:
+    """Send a file as it is."""
     # Opened before the headers go: what is missing has to be a 404.
     stack = contextlib.AsyncExitStack()
-    opened = await stack.enter_async_context(opening)
+    opened = await stack.enter_async_context(await _open(call))
 
     async def body() -> AsyncIterator[bytes]:
         async with stack:
@@ -118,14 +119,7 @@ async def download(call: Call) -> Response:
 
 async def image(call: Call) -> Response:
     """Send an image to be shown within the page."""
-    opening = await contents.open_file(
-        call.context,
-        call.caller,
-        call.path("workspace"),
-        call.path("lakehouse"),
-        call.asked("path"),
-    )
-    async with opening as opened:
+    async with await _open(call) as opened:
         kind = _IMAGES.get(_ending(opened.entry))
         if kind is None or opened.entry.size > _IMAGE:
             raise Invalid("NoImage", "This file is not shown as an image. Download it.")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from markupsafe import Markup, escape
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.activity import OVER
 from livius.domain.errors import NotFound
 from livius.portal import printed
-from livius.portal.desk import Call, Desk, as_file, number
+from livius.portal.desk import Call, Desk, number, text_file
 from livius.portal.live import Look
 from livius.portal.pages.activity import BASE, View, find, look_of, show
 from livius.portal.words import N_
@@ -26,7 +27,6 @@ LOGS: Final = (
     ("livy", N_("Gateway")),
 )
 _WINDOW: Final = 128 * 1024
-_CHUNK: Final = 1024 * 1024
 _MOST_FOUND: Final = 200
 _LONGEST_TEXT: Final = 200
 _LOOK_EVERY: Final = 2.0
@@ -129,18 +129,7 @@ async def download(call: Call) -> Response:
     name = call.path("name")
     if name != _name(name):
         raise NotFound("LogNotFound", "There is no such log.")
-
-    async def pieces() -> AsyncIterator[bytes]:
-        offset = 0
-        while piece := await _read(call, view, name, offset, _CHUNK):
-            yield piece
-            offset += len(piece)
-
-    return StreamingResponse(
-        pieces(),
-        media_type="text/plain; charset=utf-8",
-        headers=as_file(f"{view.activity.session.id}-{name}.log"),
-    )
+    return text_file(partial(_read, call, view, name), f"{view.activity.session.id}-{name}.log")
 
 
 async def live(call: Call) -> Response:

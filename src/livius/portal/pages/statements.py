@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.statement import FINAL, OPEN, Kind, Phase, Statement
 from livius.portal import printed, words
-from livius.portal.desk import Call, Desk, as_file, number
+from livius.portal.desk import Call, Desk, as_file, number, text_file
 from livius.portal.live import Look
 from livius.portal.pages.activity import BASE, View, find, look_of, show
 from livius.portal.printed import Rich
@@ -24,7 +24,6 @@ from livius.usecases import history, monitoring, statements
 from livius.usecases.statements import StatementView, Window
 
 _PAGE: Final = 20
-_CHUNK: Final = 1024 * 1024
 _KINDS: Final = ((Kind.PYSPARK, "PySpark"), (Kind.SQL, "SQL"), (Kind.SPARK, "Scala"))
 _RICH_CSP: Final = (
     "sandbox allow-scripts; default-src 'none'; script-src {site} 'unsafe-inline'; "
@@ -168,19 +167,12 @@ async def text(call: Call) -> Response:
     )
     statement = found.statement
 
-    async def pieces() -> AsyncIterator[bytes]:
-        offset = 0
-        while piece := await call.context.outputs.read(
-            statement.session, statement.repl, statement.number, offset=offset, size=_CHUNK
-        ):
-            yield piece
-            offset += len(piece)
+    async def read(offset: int, size: int) -> bytes:
+        return await call.context.outputs.read(
+            statement.session, statement.repl, statement.number, offset=offset, size=size
+        )
 
-    return StreamingResponse(
-        pieces(),
-        media_type="text/plain; charset=utf-8",
-        headers=as_file(f"statement-{statement.number}.txt"),
-    )
+    return text_file(read, f"statement-{statement.number}.txt")
 
 
 async def as_json(call: Call) -> Response:
