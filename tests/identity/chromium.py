@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from playwright.sync_api import Browser, Page
 
 
 class OpenedPages(webbrowser.BaseBrowser):
@@ -49,17 +46,6 @@ class Desk:
 
     def allow(self) -> None:
         self.page.get_by_role("button", name="Allow").click()
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Start the browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM or "/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -190,11 +190,11 @@ def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    from identity.chromium import CHROMIUM, launched
+    from support import chromium as browsers
 
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("there is no Chromium on the path")
-    with launched() as browser:
+    if not Path(browsers.CHROMIUM).exists() and "CI" not in os.environ:
+        pytest.skip("there is no Chromium here")
+    with browsers.chromium() as browser:
         yield browser
 
 

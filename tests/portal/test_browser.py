@@ -13,7 +13,8 @@ from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
 from portal.conftest import activity, write_table
-from support.browsing import Served, chromium
+from support.browsing import Served
+from support.chromium import chromium
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from support.browsing import chromium
+from support.chromium import chromium
 from support.gateway import Client, Gateway
 
 pytestmark = pytest.mark.spark

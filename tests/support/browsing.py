@@ -1,8 +1,6 @@
 """The portal over a core of fakes, served on a real socket, and a browser to look at it."""
 
 import asyncio
-import os
-import shutil
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext
 
 from fakes.world import World, principal
 from livius import portal
@@ -28,8 +26,6 @@ from livius.usecases.statements import submit_statement
 from support.waiting import wait_for
 
 Value = TypeVar("Value")
-
-CHROMIUM = os.environ.get("LIVIUS_TEST_CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
 
 
 @dataclass
@@ -296,15 +292,4 @@ async def _serve(found: Site) -> Served:
     return Served(found, desk, server, task)
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-__all__ = ["Served", "Site", "chromium", "principal", "site"]
+__all__ = ["Served", "Site", "principal", "site"]
