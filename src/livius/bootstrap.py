@@ -23,6 +23,7 @@ from typing import Final
 import httpx
 import structlog
 import uvicorn
+from fastapi import APIRouter
 
 import livius_agent.wire
 from livius import __version__, portal
@@ -77,12 +78,16 @@ from livius.domain.lakehouse import (
     database_name,
 )
 from livius.domain.led import ENTRA, is_led
+from livius.domain.provider import Provider
 from livius.domain.session import EndCause
 from livius.domain.vault import RESOURCE as KEY_VAULT
 from livius.installation.agent import ensure_agent
 from livius.installation.certificates import Certificates
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
+from livius.ports.clock import Clock
+from livius.ports.identity import SessionTokens, TokenVerifier
+from livius.ports.people import PeoplesAuthority
 from livius.ports.store import Store
 from livius.ports.vaults import Vaults
 from livius.reconcile.loops import Housekeeping
@@ -175,7 +180,7 @@ class _Gateway:
     http: _Server
     changes: LocalChanges
     metrics: Metrics
-    streams: portal.Streams
+    streams: portal.Streams | None
     provider_keys: ProviderKeys | None
     connection: Connection
 
@@ -192,7 +197,8 @@ class _Gateway:
         if not keep_drivers:
             drivers = await self._end_sessions()
             metastore = await self.metastore.end()
-        self.streams.close()
+        if self.streams is not None:
+            self.streams.close()
         self.changes.close()
         for server in (self.https, self.http):
             server.should_exit = True
@@ -217,6 +223,68 @@ class _Gateway:
         except TimeoutError:
             _log.warning("sessions_still_ending", left=len(await self.store.live_sessions()))
         return len(live)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trust:
+    """Whose tokens count, and what is served because of it.
+
+    ``people`` is where the portal signs people in; without it there is no portal. ``keys`` are
+    another authority's, to be kept fresh.
+    """
+
+    verifier: TokenVerifier
+    tokens: SessionTokens
+    routers: tuple[APIRouter, ...]
+    people: PeoplesAuthority | None = None
+    keys: ProviderKeys | None = None
+
+
+def _trust_provider(provider: Provider, clock: Clock) -> _Trust:
+    keys = ProviderKeys(provider, clock)
+    return _Trust(
+        verifier=ExternalVerifier(provider, keys, clock),
+        tokens=ProviderSessionTokens(provider.issuer),
+        routers=(authority.elsewhere(provider.issuer),),
+        keys=keys,
+    )
+
+
+def _trust_ourselves(
+    prepared: Prepared,
+    connection: Connection,
+    tenant: TenantId,
+    store: SqlStore,
+    keys: KeyRing,
+    vaults: FileVaults,
+    clock: Clock,
+) -> _Trust:
+    realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
+    embedded = Authority(
+        realm=realm,
+        store=store,
+        used=FileUsedAssertions(prepared.home.used_assertions, clock),
+        assertions=JwtAssertions(),
+        signer=keys,
+        clock=clock,
+        home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
+        pages=connection.http,
+    )
+    for_vaults = EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT)
+    return _Trust(
+        verifier=EmbeddedVerifier(keys, realm, clock),
+        tokens=EmbeddedSessionTokens(embedded),
+        routers=(
+            vault.router(vaults, for_vaults.verify, connection.authority),
+            authority.router(embedded),
+        ),
+        people=HttpPeoplesAuthority.embedded(
+            pages=f"{connection.http}/{tenant}",
+            tokens=connection.authority,
+            client_id=portal_client_id(tenant),
+            ca_file=prepared.certificates.ca_file,
+        ),
+    )
 
 
 async def _compose(prepared: Prepared) -> _Gateway:
@@ -271,21 +339,13 @@ async def _compose(prepared: Prepared) -> _Gateway:
     )
     queue = WorkQueue[SessionId](reconciler.step)
     keys = KeyRing.open(paths.keys, clock)
-    realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
-    provider = settings.provider
-    provider_keys = ProviderKeys(provider, clock) if provider is not None else None
-    embedded = Authority(
-        realm=realm,
-        store=store,
-        used=FileUsedAssertions(paths.used_assertions, clock),
-        assertions=JwtAssertions(),
-        signer=keys,
-        clock=clock,
-        home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
-        pages=connection.http,
-    )
     own_vaults = FileVaults(paths.vaults, clock)
+    trust = (
+        _trust_provider(settings.provider, clock)
+        if settings.provider is not None
+        else _trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock)
+    )
     context = Context(
         store=store,
         lakehouses=LocalLakehouses(paths.onelake),
@@ -305,11 +365,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         changes=changes,
         wake=queue.wake,
-        tokens=(
-            EmbeddedSessionTokens(embedded)
-            if provider is None
-            else ProviderSessionTokens(provider.issuer)
-        ),
+        tokens=trust.tokens,
         vaults=_vaults(settings, own_vaults),
         rules=Rules(
             default_runtime=settings.default_runtime,
@@ -334,52 +390,30 @@ async def _compose(prepared: Prepared) -> _Gateway:
         )
         return metrics.text()
 
-    verifier = EmbeddedVerifier(keys, realm, clock)
-    desk = portal.Desk(
-        context,
-        _portal_facts(connection, paths),
-        visits=portal.Visits(clock),
-        people=HttpPeoplesAuthority.embedded(
-            pages=f"{connection.http}/{tenant}",
-            tokens=connection.authority,
-            client_id=portal_client_id(tenant),
-            ca_file=prepared.certificates.ca_file,
-        ),
-        tokens=verifier,
-        navigation=portal.NAVIGATION,
-        directory=store if provider is None else None,
-    )
+    desk = None
+    if trust.people is not None:
+        desk = portal.Desk(
+            context,
+            _portal_facts(connection, paths),
+            visits=portal.Visits(clock),
+            people=trust.people,
+            tokens=trust.verifier,
+            navigation=portal.NAVIGATION,
+            directory=store,
+        )
     app = create_app(
-        BearerVerifier(
-            ExternalVerifier(provider, provider_keys, clock)
-            if provider is not None and provider_keys is not None
-            else verifier,
-            store,
-            clock,
-        ),
+        BearerVerifier(trust.verifier, store, clock),
         (
             fabric.router(context),
             driver.router(context, links),
             home.router(context, _facts(connection)),
             metrics_api.router(scrape),
             audit.router(context),
-            *(
-                (authority.elsewhere(provider.issuer),)
-                if provider is not None
-                else (
-                    vault.router(
-                        own_vaults,
-                        EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT).verify,
-                        connection.authority,
-                    ),
-                    authority.router(embedded),
-                )
-            ),
+            *trust.routers,
         ),
         version=__version__,
         observe=metrics.request_handled,
-        # It signs people in at the embedded authority.
-        mounts={portal.ROOT: portal.create_portal(desk)} if provider is None else {},
+        mounts={} if desk is None else {portal.ROOT: portal.create_portal(desk)},
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -402,8 +436,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
         http=_listener(app, _LOOPBACK, prepared.ports.http, None),
         changes=changes,
         metrics=metrics,
-        streams=desk.streams,
-        provider_keys=provider_keys,
+        streams=None if desk is None else desk.streams,
+        provider_keys=trust.keys,
         connection=connection,
     )
 
