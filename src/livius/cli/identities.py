@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from livius.adapters.clock import SystemClock
 from livius.adapters.identity.certificates import read_certificate
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import forget_first_password
-from livius.adapters.store import SchemaMismatch, SqlStore, open_store
+from livius.adapters.store import SqlStore
 from livius.cli.console import fail, out, settings
+from livius.cli.records import with_store
 from livius.domain.accounts import ClientApplication
-from livius.domain.errors import LiviusError
 from livius.installation.home import Home
 from livius.usecases.identity import directory
 
@@ -235,23 +234,7 @@ def rotate_key(*, now: bool) -> int:
 
 def _run(work: Callable[[SqlStore, Home], Awaitable[None]]) -> int:
     home = Home(settings().home)
-    if not home.database.exists() or not home.tenant_file.exists():
-        return fail(f"There is no installation in {home.root} yet. Make one with: livius up")
-
-    async def whole() -> None:
-        store = SqlStore(open_store(home.database))
-        try:
-            await work(store, home)
-        finally:
-            store.close()
-
-    try:
-        asyncio.run(whole())
-    except SchemaMismatch as error:
-        return fail(str(error))
-    except LiviusError as error:
-        return fail(error.message)
-    return 0
+    return with_store(lambda store: work(store, home))
 
 
 def _change(app: str, change: Callable[[SqlStore, ClientApplication], Awaitable[str]]) -> int:

@@ -22,8 +22,8 @@ def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
     """Do something with the records; return the exit code."""
     chosen = settings()
     home = Home(chosen.home)
-    if not home.database.exists():
-        return fail(f"There is nothing in {home.root} yet. Begin with: livius up")
+    if not home.database.exists() or not home.tenant_file.exists():
+        return fail(f"There is no installation in {home.root} yet. Make one with: livius up")
     try:
         store = SqlStore(open_store(home.database, synchronous=chosen.sqlite_synchronous))
     except SchemaMismatch as error:
