@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from contract.test_store import WORKSPACE, make
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.audit import Action, AuditRecord, entry
 from livius.ports.store import AuditQuery
+from support.records import WORKSPACE, make
 
 EVERY = AuditQuery(workspace=WORKSPACE, limit=100)
 

@@ -1,0 +1,180 @@
+"""What every store promises of workspaces, lakehouses, roles and personal tokens."""
+
+import dataclasses
+from datetime import timedelta
+
+from livius.domain.ids import (
+    LakehouseId,
+    PrincipalId,
+    TenantId,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.personal_token import PersonalToken
+from livius.domain.session import Event as SessionEvent
+from livius.ports.store import Found, NamedPlace, Store
+from support.records import NOW, make
+
+
+async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    admin, guest = PrincipalId(new_id()), PrincipalId(new_id())
+    await store.add_workspace(workspace, admin)
+    lakehouse = Lakehouse(
+        id=LakehouseId(new_id()),
+        workspace=workspace.id,
+        name="Bronze",
+        database="bronze",
+        created_at=NOW,
+    )
+    await store.add_lakehouse(lakehouse)
+    assert await store.workspace(workspace.id) == workspace
+    assert await store.list_workspaces() == [workspace]
+    assert await store.lakehouse(lakehouse.id) == lakehouse
+    assert await store.list_lakehouses(workspace.id) == [lakehouse]
+    assert await store.database_names() == {"bronze"}
+    assert await store.role(workspace.id, admin) is Role.ADMIN
+    assert await store.role(workspace.id, guest) is None
+    assert await store.find(workspace.id, lakehouse.id, admin) == Found(
+        workspace=workspace, lakehouse=lakehouse, role=Role.ADMIN
+    )
+    nothing = Found(workspace=None, lakehouse=None, role=None)
+    unknown = WorkspaceId(new_id()), LakehouseId(new_id()), guest
+    assert await store.find(*unknown) == nothing
+    for role in (Role.VIEWER, Role.CONTRIBUTOR):
+        await store.assign_role(RoleAssignment(workspace=workspace.id, principal=guest, role=role))
+        assert await store.role(workspace.id, guest) is role
+
+
+async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: Store) -> None:
+    admin, guest, viewer = sorted(PrincipalId(new_id()) for _ in range(3))
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    await store.add_workspace(workspace, admin)
+    for principal, role in ((guest, Role.CONTRIBUTOR), (viewer, Role.VIEWER)):
+        await store.assign_role(
+            RoleAssignment(workspace=workspace.id, principal=principal, role=role)
+        )
+    assert await store.places() == []
+    lakehouses = sorted(LakehouseId(new_id()) for _ in range(2))
+    for lakehouse in lakehouses:
+        await store.add_lakehouse(
+            Lakehouse(
+                id=lakehouse,
+                workspace=workspace.id,
+                name=f"name of {lakehouse}",
+                database=f"at_{lakehouse}",
+                created_at=NOW,
+            )
+        )
+    assert await store.places() == [
+        NamedPlace(
+            principal=principal,
+            workspace=workspace.id,
+            workspace_name="Research",
+            lakehouse=lakehouse,
+            lakehouse_name=f"name of {lakehouse}",
+        )
+        for principal in (admin, guest)
+        for lakehouse in lakehouses
+    ]
+
+
+async def test_a_lakehouses_name_is_its_own_in_whatever_case(store: Store) -> None:
+    first, second = await two_lakehouses(store)
+    again = dataclasses.replace(second, id=LakehouseId(new_id()), name="BRONZE", database="b2")
+    assert not await store.add_lakehouse(again)
+    same_database = dataclasses.replace(again, name="Other", database="silver")
+    assert not await store.add_lakehouse(same_database)
+    assert not await store.change_lakehouse(second.id, name="bronze", description="")
+    assert await store.change_lakehouse(first.id, name="BRONZE", description="first")
+    found = await store.lakehouse(first.id)
+    assert found == dataclasses.replace(first, name="BRONZE", description="first")
+    assert not await store.change_lakehouse(LakehouseId(new_id()), name="x", description="")
+
+
+async def test_a_deleted_lakehouse_leaves_its_database_name_taken(store: Store) -> None:
+    first, second = await two_lakehouses(store)
+    by = PrincipalId(new_id())
+    session, driver = make()
+    session = dataclasses.replace(session, workspace=first.workspace, lakehouse=first.id)
+    await store.add_session(session, driver)
+    assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert await store.move_session(session.id, SessionEvent.DRIVER_ENDED, at=NOW)
+    assert await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
+    assert await store.lakehouse(first.id) is None
+    assert await store.list_lakehouses(first.workspace) == [second]
+    assert await store.database_names() == {"bronze", "silver"}
+    assert await store.add_lakehouse(dataclasses.replace(first, database="bronze_2"))
+
+
+async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) -> None:
+    first, _ = await two_lakehouses(store)
+    guest = PrincipalId(new_id())
+    assert await store.workspaces_of(guest) == []
+    role = RoleAssignment(workspace=first.workspace, principal=guest, role=Role.VIEWER)
+    await store.assign_role(role)
+    workspace = await store.workspace(first.workspace)
+    assert await store.workspaces_of(guest) == [(workspace, Role.VIEWER)]
+
+
+async def test_roles_are_listed_replaced_and_removed(store: Store) -> None:
+    first, _ = await two_lakehouses(store)
+    guest = PrincipalId(new_id())
+    for role in (Role.VIEWER, Role.MEMBER):
+        await store.assign_role(
+            RoleAssignment(workspace=first.workspace, principal=guest, role=role)
+        )
+    found = await store.roles_in(first.workspace)
+    assert [one.principal for one in found] == sorted(one.principal for one in found)
+    assert sorted(one.role for one in found) == [Role.ADMIN, Role.MEMBER]
+    assert await store.remove_role(first.workspace, guest)
+    assert not await store.remove_role(first.workspace, guest)
+    assert await store.role(first.workspace, guest) is None
+    assert [one.role for one in await store.roles_in(first.workspace)] == [Role.ADMIN]
+
+
+async def test_personal_tokens_are_found_by_digest_and_forgotten_by_id(store: Store) -> None:
+    made = PersonalToken(
+        id=new_id(),
+        digest="a" * 64,
+        name="airflow",
+        principal=PrincipalId(new_id()),
+        principal_name="Ada",
+        tenant=TenantId(new_id()),
+        issuer="urn:test",
+        subject="ada",
+        scopes=("Lakehouse.Read.All", "Lakehouse.Execute.All"),
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=1),
+    )
+    await store.add_personal_token(made)
+    later = dataclasses.replace(
+        made, id=new_id(), digest="b" * 64, created_at=NOW + timedelta(seconds=1)
+    )
+    await store.add_personal_token(later)
+    assert await store.personal_token("a" * 64) == made
+    assert await store.personal_token("c" * 64) is None
+    assert await store.list_personal_tokens() == [made, later]
+    assert await store.remove_personal_token(made.id)
+    assert not await store.remove_personal_token(made.id)
+    assert await store.list_personal_tokens() == [later]
+
+
+async def two_lakehouses(store: Store) -> tuple[Lakehouse, Lakehouse]:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="Research", created_at=NOW)
+    await store.add_workspace(workspace, PrincipalId(new_id()))
+    made = [
+        Lakehouse(
+            id=LakehouseId(new_id()),
+            workspace=workspace.id,
+            name=name.capitalize(),
+            database=name,
+            created_at=NOW,
+        )
+        for name in ("bronze", "silver")
+    ]
+    for lakehouse in made:
+        assert await store.add_lakehouse(lakehouse)
+    return made[0], made[1]

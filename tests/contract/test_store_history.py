@@ -1,0 +1,180 @@
+"""What every store promises of what ran: activities, Spark jobs, effective conf."""
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+from livius.domain.activity import ActivityState, Position, activity_state
+from livius.domain.identity import PrincipalKind
+from livius.domain.ids import (
+    LakehouseId,
+    PrincipalId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
+from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.session import EndCause, Phase
+from livius.domain.session import Event as SessionEvent
+from livius.domain.statement import Ending
+from livius.ports.store import ActivityQuery, Store
+from support.records import NOW, added, code, make
+
+
+async def test_activities_are_found_by_every_filter_newest_first(store: Store) -> None:
+    """The state of each is the domain's, whatever way led there."""
+    workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
+    await store.add_workspace(workspace, PrincipalId(new_id()))
+    lakehouse = Lakehouse(
+        id=LakehouseId(new_id()), workspace=workspace.id, name="L", database="l", created_at=NOW
+    )
+    await store.add_lakehouse(lakehouse)
+    sessions = []
+    for number in range(6):
+        session, driver = make(created_at=NOW + timedelta(minutes=number // 2))
+        session = dataclasses.replace(
+            session,
+            workspace=workspace.id,
+            lakehouse=lakehouse.id if number % 2 else LakehouseId(new_id()),
+            name=f"Load_{number}%",
+            submitter_kind=PrincipalKind.APP,
+        )
+        await store.add_session(session, driver)
+        sessions.append(session)
+    ready, cancelled, failed, deleted, stopping = (session.id for session in sessions[:5])
+    for key in (ready, deleted, stopping):
+        for event in (
+            *(SessionEvent.LAUNCH_BEGUN, SessionEvent.DRIVER_ATTACHED, SessionEvent.DRIVER_READY),
+        ):
+            await store.move_session(key, event, at=NOW)
+    ending = Ending(ok=False)
+    late = NOW + timedelta(hours=1)
+    await store.end_session(failed, at=late, ending=ending, end_cause=EndCause.START_FAILED)
+    for key in (cancelled, deleted, stopping):
+        await store.want_stop(key, deleted_at=NOW, end_cause=EndCause.DELETED)
+    for key in (cancelled, deleted):
+        await store.move_session(key, SessionEvent.STOP_BEGUN, at=NOW)
+        await store.end_session(key, at=late, ending=ending)
+
+    async def found(**conditions: Any) -> list[SessionId]:
+        query = ActivityQuery(
+            **{"workspaces": frozenset({workspace.id}), "limit": 100, **conditions}
+        )
+        activities = await store.activities(query)
+        assert all(one.state is activity_state(one.session) for one in activities)
+        return [one.session.id for one in activities]
+
+    every = await found()
+    newest = sorted(sessions, key=lambda one: (one.created_at, one.id), reverse=True)
+    assert every == [one.id for one in newest]
+    of_state = {state: await found(states=frozenset({state})) for state in ActivityState}
+    assert of_state == {
+        ActivityState.WAITING: [sessions[5].id],
+        ActivityState.RUNNING: [ready],
+        ActivityState.STOPPING: [stopping],
+        ActivityState.STOPPED: [deleted],
+        ActivityState.CANCELLED: [cancelled],
+        ActivityState.TIMED_OUT: [],
+        ActivityState.FAILED: [failed],
+    }
+    assert await found(states=frozenset()) == []
+    assert await found(submitter=sessions[3].submitter) == [deleted]
+    assert set(await found(lakehouse=lakehouse.id)) == {sessions[n].id for n in (1, 3, 5)}
+    assert len(await found(submitted_from=NOW + timedelta(minutes=1))) == 4
+    assert len(await found(submitted_until=NOW + timedelta(minutes=1))) == 4
+    assert set(await found(ended_until=late)) == {cancelled, deleted, failed}
+    assert await found(ended_from=late + timedelta(seconds=1)) == []
+    assert await found(text="LOAD_3%") == [deleted]
+    assert await found(text="load%3") == []
+    assert await found(workspaces=frozenset()) == []
+    assert await found(workspaces=frozenset({WorkspaceId(new_id())})) == []
+    assert await found(limit=2) == every[:2]
+    for index, one in enumerate(newest):
+        assert await found(after=Position(one.created_at, one.id)) == every[index + 1 :]
+
+    activity = await store.activity(workspace.id, deleted)
+    assert activity is not None
+    assert (activity.lakehouse_name, activity.workspace_name) == ("L", "W")
+    assert activity.session.submitter_kind is PrincipalKind.APP
+    assert await store.activity(WorkspaceId(new_id()), deleted) is None
+    assert await store.activity(workspace.id, SessionId(new_id())) is None
+
+
+async def test_an_activity_keeps_the_name_of_its_deleted_lakehouse(store: Store) -> None:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
+    admin = PrincipalId(new_id())
+    await store.add_workspace(workspace, admin)
+    lakehouse = Lakehouse(
+        id=LakehouseId(new_id()), workspace=workspace.id, name="Gone", database="g", created_at=NOW
+    )
+    await store.add_lakehouse(lakehouse)
+    session, driver = make()
+    session = dataclasses.replace(session, workspace=workspace.id, lakehouse=lakehouse.id)
+    await store.add_session(session, driver)
+    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    assert await store.delete_lakehouse(lakehouse.id, at=NOW, by=admin)
+    one = await store.activity(workspace.id, session.id)
+    assert one is not None
+    assert one.lakehouse_name == "Gone"
+
+
+async def test_the_first_start_of_a_sessions_statements(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    assert await store.first_started_at(session.id) is None
+    await store.add_statement(code(session, at=NOW), claim=False)
+    assert await store.first_started_at(session.id) is None
+    await store.claim_next(session.repl, at=NOW + timedelta(seconds=3))
+    assert await store.first_started_at(session.id) == NOW + timedelta(seconds=3)
+
+
+def some_jobs(total: int) -> StatementJobs:
+    stage = SparkStage(
+        id=1, attempt=0, name="count", status="ACTIVE", tasks=8, done=3, active=2, failed=0
+    )
+    job = SparkJob(
+        id=7,
+        name="count",
+        status="RUNNING",
+        tasks=8,
+        done=3,
+        active=2,
+        failed=0,
+        skipped=0,
+        started_at=NOW,
+        ended_at=None,
+        stages=(stage,),
+    )
+    return StatementJobs(total=total, jobs=(job,))
+
+
+async def test_a_statements_jobs_are_those_that_were_told_last(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    statement = await store.add_statement(code(session), claim=True)
+    assert statement is not None
+    key = statement.repl, statement.number
+    assert await store.jobs(*key) == StatementJobs()
+    for total in (1, 2):
+        await store.set_jobs(*key, some_jobs(total))
+    assert await store.jobs(*key) == some_jobs(2)
+    nobody = statement.repl, StatementNumber(9)
+    await store.set_jobs(*nobody, some_jobs(1))
+    assert await store.jobs(*nobody) == StatementJobs()
+
+
+async def test_the_effective_conf_is_kept_until_the_session_is_removed(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    statement = await store.add_statement(code(session), claim=True)
+    assert statement is not None
+    assert await store.effective_conf(session.id) == {}
+    for value in ("1", "2"):
+        await store.set_effective_conf(session.id, {"spark.x": value})
+    assert await store.effective_conf(session.id) == {"spark.x": "2"}
+    await store.set_effective_conf(SessionId(new_id()), {"spark.x": "3"})
+    await store.set_jobs(statement.repl, statement.number, some_jobs(1))
+    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    assert await store.effective_conf(session.id) == {"spark.x": "2"}
+    await store.remove_session(session.id)
+    assert await store.effective_conf(session.id) == {}
+    assert await store.jobs(statement.repl, statement.number) == StatementJobs()

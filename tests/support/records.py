@@ -1,0 +1,77 @@
+"""Records to fill a store with."""
+
+from datetime import UTC, datetime, timedelta
+
+from livius.domain.driver import Driver
+from livius.domain.ids import (
+    DriverId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.session import Event as SessionEvent
+from livius.domain.session import Goal, Phase, Session
+from livius.domain.statement import Kind
+from livius.ports.store import NewStatement, Store
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+WORKSPACE = WorkspaceId(new_id())
+LAKEHOUSE = LakehouseId(new_id())
+
+
+def make(*, created_at: datetime = NOW) -> tuple[Session, Driver]:
+    session_id, driver_id = SessionId(new_id()), DriverId(new_id())
+    session = Session(
+        id=session_id,
+        workspace=WORKSPACE,
+        lakehouse=LAKEHOUSE,
+        submitter=PrincipalId(new_id()),
+        submitter_name="Ada",
+        name="演示",
+        runtime="2.0",
+        conf={"spark.x": "1"},
+        tags={"a": "b"},
+        request={"name": "演示"},
+        goal=Goal.RUN,
+        phase=Phase.REQUESTED,
+        driver=driver_id,
+        repl=ReplId(new_id()),
+        idle_timeout=timedelta(minutes=20),
+        created_at=created_at,
+        last_active_at=created_at,
+        times={Phase.REQUESTED: created_at},
+    )
+    driver = Driver(id=driver_id, session=session_id, secret_hash=None, created_at=created_at)
+    return session, driver
+
+
+async def added(store: Store, *, phase: Phase = Phase.REQUESTED) -> Session:
+    session, driver = make()
+    await store.add_session(session, driver)
+    for event, reached in (
+        (SessionEvent.LAUNCH_BEGUN, Phase.LAUNCHING),
+        (SessionEvent.DRIVER_ATTACHED, Phase.STARTING),
+        (SessionEvent.DRIVER_READY, Phase.READY),
+    ):
+        if session.phase is phase:
+            break
+        moved = await store.move_session(session.id, event, at=NOW)
+        assert moved is not None
+        assert moved.phase is reached
+        session = moved
+    return session
+
+
+def code(session: Session, text: str = "1", *, at: datetime = NOW) -> NewStatement:
+    return NewStatement(
+        session=session.id,
+        repl=session.repl,
+        driver=session.driver,
+        kind=Kind.PYSPARK,
+        code=text,
+        source_id="cell-1",
+        at=at,
+    )
