@@ -21,9 +21,11 @@ XSS = [
     "' onmouseover='alert(1)",
     "</title></textarea></script><svg/onload=alert(1)>",
     "javascript:alert(1)",
-    "{{7*7}}${7*7}",
+    "{{1234567*7654321}}${1234567*7654321}",
     "&lt;b&gt;",
 ]
+_PRODUCT = str(1234567 * 7654321)
+"""What a template would make of one of them; too long to stand in a GUID by chance."""
 _NEVER = frozenset({"object", "embed", "base", "link", "style", "applet", "math"})
 
 
@@ -54,7 +56,7 @@ def hostile_free(html: str) -> None:
     parser = _Strict()
     parser.feed(html)
     assert parser.foreign == []
-    assert "4949" not in html.replace("$", "")
+    assert _PRODUCT not in html
 
 
 # What there is to see
