@@ -15,10 +15,10 @@ import re
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
@@ -33,9 +33,11 @@ from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
 from livius.adapters.contents import LocalContents
 from livius.adapters.identity.assertions import JwtAssertions
+from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.people import HttpPeoplesAuthority
+from livius.adapters.identity.provider_client import Credential, ProviderClient, read_credential
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.sample import (
     FirstUser,
@@ -45,7 +47,11 @@ from livius.adapters.identity.sample import (
     ensure_sample,
     portal_client_id,
 )
-from livius.adapters.identity.session_tokens import EmbeddedSessionTokens, ProviderSessionTokens
+from livius.adapters.identity.session_tokens import (
+    EmbeddedSessionTokens,
+    OwnApplication,
+    ProviderSessionTokens,
+)
 from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.lakehouses import LocalLakehouses
@@ -61,7 +67,7 @@ from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, authority, driver, fabric, home, vault
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
-from livius.domain.identity import Address, Realm
+from livius.domain.identity import Address, Principal, Realm
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -85,6 +91,7 @@ from livius.installation.agent import ensure_agent
 from livius.installation.certificates import Certificates
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
+from livius.installation.progress import SetupFailed
 from livius.ports.clock import Clock
 from livius.ports.identity import SessionTokens, TokenVerifier
 from livius.ports.people import PeoplesAuthority
@@ -110,6 +117,10 @@ when one of them asks again fails its request."""
 _SAMPLE_NAME: Final = "sample"
 
 _log = structlog.get_logger(__name__)
+
+
+Services = tuple[tuple[str, Callable[[], Coroutine[Any, Any, None]]], ...]
+"""Names, and what runs as long as the gateway does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +156,8 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 ("http", gateway.http.serve()),
             ):
                 group.create_task(service, name=name)
-            if gateway.provider_keys is not None:
-                group.create_task(gateway.provider_keys.run(), name="provider keys")
+            for name, run in gateway.services:
+                group.create_task(run(), name=name)
             await gateway.announce()
             group.create_task(gateway.archive.run(), name="class archive")
             await stop.wait()
@@ -181,7 +192,7 @@ class _Gateway:
     changes: LocalChanges
     metrics: Metrics
     streams: portal.Streams | None
-    provider_keys: ProviderKeys | None
+    services: Services
     connection: Connection
 
     async def announce(self) -> None:
@@ -229,25 +240,64 @@ class _Gateway:
 class _Trust:
     """Whose tokens count, and what is served because of it.
 
-    ``people`` is where the portal signs people in; without it there is no portal. ``keys`` are
-    another authority's, to be kept fresh.
+    ``people`` is where the portal signs people in; without it there is no portal. ``services`` run
+    as long as the gateway does: what is known of another authority is kept fresh.
     """
 
     verifier: TokenVerifier
     tokens: SessionTokens
     routers: tuple[APIRouter, ...]
     people: PeoplesAuthority | None = None
-    keys: ProviderKeys | None = None
+    services: Services = ()
 
 
-def _trust_provider(provider: Provider, clock: Clock) -> _Trust:
+def _trust_provider(
+    settings: Settings, provider: Provider, store: SqlStore, clock: Clock
+) -> _Trust:
     keys = ProviderKeys(provider, clock)
+    credential = _credential(settings)
+    own = None
+    if credential is not None and not credential.is_public:
+        client = ProviderClient(credential, keys.endpoints, clock)
+
+        async def acts_for(session: SessionId) -> Principal | None:
+            found = await store.session(session)
+            return found.acts_for if found is not None and found.accepts_statements else None
+
+        own = OwnApplication(
+            client=client,
+            delegations=Delegations(provider, client, clock, acts_for),
+            audiences=frozenset(settings.authority_application_audiences.split()),
+        )
     return _Trust(
         verifier=ExternalVerifier(provider, keys, clock),
-        tokens=ProviderSessionTokens(provider.issuer),
+        tokens=ProviderSessionTokens(provider, clock, own),
         routers=(authority.elsewhere(provider.issuer),),
-        keys=keys,
+        services=(
+            ("provider keys", keys.run),
+            *((("delegations", own.delegations.run),) if own is not None else ()),
+        ),
     )
+
+
+def _credential(settings: Settings) -> Credential | None:
+    """Return what Livius is at the other authority, if it is anything there.
+
+    Raises:
+        SetupFailed: a file of it is no good.
+    """
+    if settings.authority_client_id is None:
+        return None
+    secret = settings.authority_client_secret
+    try:
+        return read_credential(
+            settings.authority_client_id,
+            secret=None if secret is None else secret.get_secret_value(),
+            secret_file=settings.authority_client_secret_file,
+            certificate_file=settings.authority_client_certificate_file,
+        )
+    except ValueError as error:
+        raise SetupFailed(f"The credential at the authority: {error}") from None
 
 
 def _trust_ourselves(
@@ -342,7 +392,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
     own_vaults = FileVaults(paths.vaults, clock)
     trust = (
-        _trust_provider(settings.provider, clock)
+        _trust_provider(settings, settings.provider, store, clock)
         if settings.provider is not None
         else _trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock)
     )
@@ -437,7 +487,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         changes=changes,
         metrics=metrics,
         streams=None if desk is None else desk.streams,
-        provider_keys=trust.keys,
+        services=trust.services,
         connection=connection,
     )
 

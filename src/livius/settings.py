@@ -14,12 +14,20 @@ from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livius.domain.identity import AUDIENCES
 from livius.domain.ids import TenantId
 from livius.domain.provider import Provider, check_provider, entra_tenant, own_audiences
+from livius.domain.resources import AUDIENCE_OF
 
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
@@ -92,6 +100,32 @@ class Settings(BaseSettings):
         default=False,
         description="Take tokens that a real tenant made out for Fabric itself. Such a token "
         "opens its owner's real Fabric: whoever runs this server could use it there.",
+    )
+    authority_client_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The client id of Livius's own application at that tenant or provider. With it "
+        "people sign in at the portal; with a secret or a certificate session code gets tokens.",
+    )
+    authority_client_secret: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        description="The application's secret. A file is better: what a process was started with "
+        "can be read for as long as it runs.",
+    )
+    authority_client_secret_file: Path | None = Field(
+        default=None, description="A file that has the application's secret on its one line."
+    )
+    authority_client_certificate_file: Path | None = Field(
+        default=None,
+        description="A PEM file with the application's certificate and its RSA private key, "
+        "instead of a secret.",
+    )
+    authority_application_audiences: str = Field(
+        default="",
+        description="Audiences (pbi, storage, keyvault, kusto, sql, datalake) for which session "
+        "code gets the application's own tokens where the caller's can't be exchanged on behalf of "
+        "the user. They open what the application may, whoever runs the code.",
     )
     embedded_authority_beyond_loopback: bool = Field(
         default=False,
@@ -215,7 +249,23 @@ class Settings(BaseSettings):
         """Refuse what nobody could be: a name here would quietly trust no one."""
         return " ".join(str(UUID(one)) for one in text.split())
 
-    @field_validator("home", "runtimes", "java_home", "ivy_settings")
+    @field_validator("authority_application_audiences")
+    @classmethod
+    def _known_audiences(cls, text: str) -> str:
+        """Refuse audiences that sessions can't ask for."""
+        unknown = set(text.split()) - set(AUDIENCE_OF)
+        if unknown:
+            raise ValueError(f"{min(unknown)} is none of {', '.join(AUDIENCE_OF)}")
+        return text
+
+    @field_validator(
+        "home",
+        "runtimes",
+        "java_home",
+        "ivy_settings",
+        "authority_client_secret_file",
+        "authority_client_certificate_file",
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Fix what a path is relative to, for children with other working directories."""
@@ -226,9 +276,14 @@ class Settings(BaseSettings):
         """Refuse authorities that could not work, or that would take what they should not."""
         external = self.provider
         if external is None:
-            if self.authority_audience is not None or self.authority_fabric_tokens:
+            about_it = [
+                name
+                for name in type(self).model_fields
+                if name.startswith("authority_") and getattr(self, name)
+            ]
+            if about_it:
                 raise ValueError(
-                    "LIVIUS_AUTHORITY_AUDIENCE and LIVIUS_AUTHORITY_FABRIC_TOKENS need "
+                    f"{', '.join(f'LIVIUS_{name.upper()}' for name in about_it)}: these need "
                     "LIVIUS_AUTHORITY_TENANT or LIVIUS_AUTHORITY_ISSUER"
                 )
             if not self._on_loopback and not self.embedded_authority_beyond_loopback:
@@ -239,7 +294,23 @@ class Settings(BaseSettings):
                 )
             return self
         check_provider(external, fabric_tokens=self.authority_fabric_tokens)
+        if len(self._proofs) > 1:
+            raise ValueError(f"of {' and '.join(self._proofs)} one is enough")
+        if self.authority_client_id is None and (
+            self._proofs or self.authority_application_audiences
+        ):
+            raise ValueError("LIVIUS_AUTHORITY_CLIENT_ID is needed: whose credential it is")
         return self
+
+    @property
+    def _proofs(self) -> list[str]:
+        """Return the settings that prove Livius's own application."""
+        names = ("client_secret", "client_secret_file", "client_certificate_file")
+        return [
+            f"LIVIUS_AUTHORITY_{name.upper()}"
+            for name in names
+            if getattr(self, f"authority_{name}") is not None
+        ]
 
     @property
     def provider(self) -> Provider | None:

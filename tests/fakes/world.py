@@ -111,7 +111,13 @@ class FakeTokens:
 
     issued: list[tuple[Principal, str]] = field(default_factory=list)
 
-    async def issue(self, principal: Principal, audience: str) -> str:
+    brought: list[tuple[SessionId, Principal, str]] = field(default_factory=list)
+
+    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+        self.brought.append((session, caller, token))
+
+    async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
+        del session
         if audience not in principal.scopes:
             raise Forbidden("InsufficientScopes", f"The scope {audience} is missing.")
         self.issued.append((principal, audience))

@@ -154,6 +154,8 @@ class Counting:
         self.hangs = False
         self.body: bytes | None = None
         self.keys: dict[str, list[Any]] | None = None
+        self.more: dict[str, Any] = {}
+        self.token: bytes = b""
         self.port = 0
 
     @property
@@ -177,7 +179,11 @@ class Counting:
             if self.hangs:
                 await reader.read()  # until the caller gives up
                 return
-            document: Any = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
+            if path == b"/token":
+                writer.write(self.token)
+                await writer.drain()
+                return
+            document: Any = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys", **self.more}
             if path == b"/keys" and self.keys is not None:
                 document = self.keys
             body = json.dumps(document).encode() if self.body is None else self.body

@@ -23,6 +23,12 @@ CALLER: Final = "livius.caller"
 """Where in a request's scope the verified caller stands."""
 
 
+def bearer_token(request: Request) -> str | None:
+    """Return the token of a request that came as a bearer token."""
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == _BEARER else None
+
+
 class Caller:
     """A dependency that yields the principal of a verified token."""
 
@@ -35,9 +41,10 @@ class Caller:
         Raises:
             Unauthenticated: there is none, or it is not valid.
         """
+        token = bearer_token(request)
+        if token is not None:
+            return await self._verifier.bearer_of(token)
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == _BEARER:
-            return await self._verifier.bearer_of(rest.strip())
         if scheme.lower() == _BASIC:
             return await self._verifier.bearer_of(_password(rest))
         raise Unauthenticated(

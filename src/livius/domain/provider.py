@@ -117,7 +117,7 @@ def read_claims(
         raise _invalid("The access token was issued by an authority that is not trusted here.")
     if provider.tenant is not None and _text(claims, "tid").lower() != provider.tenant:
         raise _invalid("The access token was issued for another tenant.")
-    if not _audiences(claims) & provider.audiences:
+    if not audiences_in(claims) & provider.audiences:
         raise _invalid(
             "The access token is for another resource. Ask for one for "
             f"{min(provider.audiences, key=len)}."
@@ -198,7 +198,8 @@ def _scopes(claims: Mapping[str, Any], provider: Provider) -> frozenset[str]:
     return frozenset(short | set(Scope)) if _EVERYTHING in short else frozenset(short)
 
 
-def _audiences(claims: Mapping[str, Any]) -> frozenset[str]:
+def audiences_in(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return what a token is made out to, in the one spelling."""
     named = claims.get("aud")
     every = named if isinstance(named, list) else [named]
     return frozenset(plain_audience(one) for one in every if isinstance(one, str))

@@ -85,7 +85,7 @@ RESOURCES: Final = (
 )
 GRAPH: Final = "https://graph.microsoft.com"
 
-_CANONICAL: Final = {
+AUDIENCE_OF: Final = {
     "pbi": FABRIC,
     "storage": "https://storage.azure.com",
     "keyvault": "https://vault.azure.net",
@@ -93,6 +93,7 @@ _CANONICAL: Final = {
     "sql": "https://database.windows.net",
     "datalake": "https://datalake.azure.net",
 }
+"""What tokens are made out to that are asked for by a short name."""
 
 
 def find_resource(text: str) -> tuple[Resource, str] | None:
@@ -101,7 +102,7 @@ def find_resource(text: str) -> tuple[Resource, str] | None:
     ``text`` is an audience in any spelling, or a short name of notebookutils.
     """
     plain = text.strip().removesuffix("/").lower()
-    plain = _CANONICAL.get(plain, plain)
+    plain = AUDIENCE_OF.get(plain, plain)
     for resource in RESOURCES:
         if resource.takes(plain):
             return resource, plain

@@ -18,7 +18,7 @@ from livius.domain.accounts import (
     User,
 )
 from livius.domain.identity import Principal
-from livius.domain.ids import ClientId, PrincipalId
+from livius.domain.ids import ClientId, PrincipalId, SessionId
 
 
 class TokenVerifier(Protocol):
@@ -38,8 +38,15 @@ class TokenVerifier(Protocol):
 class SessionTokens(Protocol):
     """Where the tokens come from that a session's code gets."""
 
-    async def issue(self, principal: Principal, audience: str) -> str:
-        """Return a fresh token of a principal, within its scopes.
+    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+        """Take note of the verified token by which code came into a session.
+
+        It may be what the session's own are exchanged for.
+        """
+        ...
+
+    async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
+        """Return a good token of the principal that a session's code acts for, within its scopes.
 
         ``audience`` is a short name of notebookutils or a URL.
 

@@ -91,7 +91,7 @@ async def _token(context: Context, session: Session, audience: str) -> str:
             "had. Create it with a token of an authority.",
         )
     try:
-        return await context.tokens.issue(now.acts_for, audience)
+        return await context.tokens.issue(session.id, now.acts_for, audience)
     except Forbidden as error:
         raise Forbidden(error.code, f"{error.message} {_ALL_TOKENS}") from error
 

@@ -1,4 +1,6 @@
-"""The public keys of an identity provider that is not ours: fetched, kept, renewed.
+"""What an identity provider that is not ours says of itself: fetched, kept, renewed.
+
+Its public keys, and the addresses where it is asked.
 
 One task fetches, so there is one fetch at a time. Requests ask for a key by its name; those that
 need a fetch wait for that task, with a deadline, and never more often than the provider should be
@@ -14,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -22,6 +23,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from livius.domain.endpoints import Endpoints, read_endpoints, usable
 from livius.domain.errors import Unavailable
 from livius.domain.provider import Provider
 from livius.ports.clock import Clock
@@ -78,6 +80,7 @@ class ProviderKeys:
         self._apart = apart.total_seconds()
         self._within = within.total_seconds()
         self._keys: Mapping[str, ProviderKey] = {}
+        self._endpoints = Endpoints()
         self._fetched: float | None = None
         self._began: float | None = None
         self._fetching = False
@@ -105,6 +108,29 @@ class ProviderKeys:
         found = self.known(kid)
         if found is not None or len(kid) > _LONGEST_KID:
             return found
+        await self._ask()
+        return self.known(kid)
+
+    async def endpoints(self) -> Endpoints:
+        """Return where the provider is asked.
+
+        Raises:
+            Unavailable: it can't be reached, and nothing is known.
+        """
+        if self._is_stale():
+            await self._ask()
+        return self._endpoints
+
+    def known_endpoints(self) -> Endpoints:
+        """Return the same without asking anybody: none of them before the first fetch."""
+        return self._endpoints
+
+    def known(self, kid: str) -> ProviderKey | None:
+        """Return a key without asking anybody; None also when all are too old."""
+        return None if self._is_stale() else self._keys.get(kid)
+
+    async def _ask(self) -> None:
+        """Have the provider asked, if it may be now, and wait for what comes of it."""
         if self._may_fetch():
             # Taken before the wait, so that what ends in between is not missed.
             turned = self._turned
@@ -112,20 +138,16 @@ class ProviderKeys:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._within):
                     await turned.wait()
-        if self._fetched is None or self._age() > self._stale:
+        if self._is_stale():
             raise Unavailable(
                 "AuthorityUnavailable",
                 "The authority that issues tokens for this server can't be reached now. Try again "
                 "later; the operator finds the cause in the log.",
                 retry_after=timedelta(seconds=self._apart),
             )
-        return self.known(kid)
 
-    def known(self, kid: str) -> ProviderKey | None:
-        """Return a key without asking anybody; None also when all are too old."""
-        if self._fetched is None or self._age() > self._stale:
-            return None
-        return self._keys.get(kid)
+    def _is_stale(self) -> bool:
+        return self._fetched is None or self._age() > self._stale
 
     def _may_fetch(self) -> bool:
         return (
@@ -142,7 +164,7 @@ class ProviderKeys:
         self._wanted.clear()
         try:
             async with asyncio.timeout(self._within):
-                self._keys = await fetch_keys(http, self._provider)
+                self._keys, self._endpoints = await fetch_provider(http, self._provider)
             self._fetched = self._clock.monotonic()
             _log.info("provider_keys_fetched", issuer=self._provider.issuer, keys=len(self._keys))
         except (FetchFailed, TimeoutError, httpx.HTTPError) as error:
@@ -157,8 +179,10 @@ class ProviderKeys:
             turned.set()
 
 
-async def fetch_keys(http: httpx.AsyncClient, provider: Provider) -> Mapping[str, ProviderKey]:
-    """Return the provider's signing keys by their names.
+async def fetch_provider(
+    http: httpx.AsyncClient, provider: Provider
+) -> tuple[Mapping[str, ProviderKey], Endpoints]:
+    """Return the provider's signing keys by their names, and where it is asked.
 
     Raises:
         FetchFailed: it is not who it should be, or has no usable key.
@@ -170,17 +194,18 @@ async def fetch_keys(http: httpx.AsyncClient, provider: Provider) -> Mapping[str
             f"{provider.discovery} says that its issuer is {str(document.get('issuer'))[:200]!r}, "
             f"and not {provider.issuer!r}. LIVIUS_AUTHORITY_ISSUER has to be written as it says."
         )
-    where = document.get("jwks_uri")
     # Keys come as safely as the document did.
-    if not isinstance(where, str) or urlsplit(where).scheme != urlsplit(provider.issuer).scheme:
-        raise FetchFailed(f"The provider's jwks_uri can't be used: {str(where)[:200]!r}.")
+    where = usable(document.get("jwks_uri"), provider)
+    if where is None:
+        said = str(document.get("jwks_uri"))[:200]
+        raise FetchFailed(f"The provider's jwks_uri can't be used: {said!r}.")
     listed = (await _json(http, where)).get("keys")
     if not isinstance(listed, list):
         raise FetchFailed("The provider's key set has no list of keys.")
     keys = dict(filter(None, map(_key, listed[:_MOST_KEYS])))
     if not keys:
         raise FetchFailed("The provider's key set has no key that signs with RS256 or ES256.")
-    return keys
+    return keys, read_endpoints(document, provider)
 
 
 async def _json(http: httpx.AsyncClient, url: str) -> Mapping[str, Any]:

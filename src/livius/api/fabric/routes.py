@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from livius.api.auth import current
+from livius.api.auth import bearer_token, current
 from livius.api.errors import envelope
 from livius.api.fabric.bodies import (
     activities_body,
@@ -27,6 +27,7 @@ from livius.api.fabric.requests import (
 from livius.api.holding import asked_hold, unless_gone
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
+from livius.domain.ids import SessionId
 from livius.usecases import sessions, statements
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context
@@ -69,6 +70,13 @@ async def _where(request: Request) -> Where:
 Here = Annotated[Where, Depends(_where)]
 
 
+def _bring(context: Context, here: Where, request: Request, session: SessionId) -> None:
+    """Let what gives sessions their tokens know by which one code came."""
+    token = bearer_token(request)
+    if token is not None:
+        context.tokens.bring(session, here.caller, token)
+
+
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
     routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"])
@@ -90,6 +98,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         view = await sessions.create_session(
             context, here.caller, here.workspace, here.lakehouse, wanted
         )
+        _bring(context, here, request, view.session.id)
         location = f"{request.url.path}/{view.session.id}"
         return JSONResponse(session_body(view), status_code=202, headers={"Location": location})
 
@@ -154,6 +163,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             kind=body.kind,
             source_id=body.sourceId,
         )
+        _bring(context, here, request, view.statement.session)
         return JSONResponse(statement_body(view))
 
     @routes.get(base)

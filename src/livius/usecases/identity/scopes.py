@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from livius.domain.accounts import ClientApplication
+from livius.domain.identity import Scope
 from livius.domain.ids import ClientId
 from livius.domain.resources import (
     ACCESS_AS_USER,
@@ -121,16 +122,22 @@ async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:
     resource = Resource(
         name=client_id,
         audiences=frozenset({client_id}),
-        scopes=frozenset({ACCESS_AS_USER}),
+        # Fabric's short names too: another Livius may take this authority's tokens.
+        scopes=frozenset({ACCESS_AS_USER, *Scope}),
         opened_by=None,
     )
     return resource, client_id
 
 
 def allowed_scopes(application: ClientApplication, resource: Resource) -> frozenset[str]:
-    """Return what an application may ask users for: of Fabric, its scopes; else what they open."""
+    """Return what an application may ask users for: of Fabric, its scopes; else what they open.
+
+    Of an application that takes tokens itself: its scopes, and the one that every such has.
+    """
     if resource.name == "pbi":
         return resource.scopes & application.scopes
+    if ACCESS_AS_USER in resource.scopes:
+        return resource.scopes & (application.scopes | {ACCESS_AS_USER})
     if resource.opened_by is None or resource.opened_by in application.scopes:
         return resource.scopes
     return frozenset()

@@ -1,0 +1,82 @@
+"""Where an identity provider is asked: what its discovery document says, and what of it counts.
+
+The document comes by TLS from the issuer that the operator named, so another host in it is the
+provider's word. What it can't do is have secrets or people sent without TLS, or into this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from livius.domain.accounts import LOOPBACK_HOSTS
+from livius.domain.provider import Provider
+
+JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_LONGEST: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """A provider's addresses, None where it has none that may be used, and what it can.
+
+    ``on_behalf_of``: it exchanges users' tokens (Entra's form, of RFC 7523). ``by_form``: it takes
+    a client's secret in the form and not in the header. ``algorithms`` are what client assertions
+    may be signed with; empty where it does not say.
+    """
+
+    authorize: str | None = None
+    token: str | None = None
+    sign_out: str | None = None
+    on_behalf_of: bool = False
+    by_form: bool = False
+    algorithms: frozenset[str] = frozenset()
+
+
+def read_endpoints(document: Mapping[str, Any], provider: Provider) -> Endpoints:
+    """Return what a discovery document says, as far as it may be believed."""
+    grants = _listed(document, "grant_types_supported")
+    # OpenID Connect Discovery 3: the header is meant where nothing is said. It is also what a
+    # client is registered for where both are possible, unless somebody chose (Registration 2).
+    ways = _listed(document, "token_endpoint_auth_methods_supported") or {"client_secret_basic"}
+    return Endpoints(
+        authorize=usable(document.get("authorization_endpoint"), provider, for_people=True),
+        token=usable(document.get("token_endpoint"), provider),
+        sign_out=usable(document.get("end_session_endpoint"), provider, for_people=True),
+        # Entra does it and lists no grants.
+        on_behalf_of=JWT_BEARER in grants or (provider.tenant is not None and not grants),
+        by_form="client_secret_basic" not in ways,
+        algorithms=_listed(document, "token_endpoint_auth_signing_alg_values_supported"),
+    )
+
+
+def usable(url: object, provider: Provider, *, for_people: bool = False) -> str | None:
+    """Return an address of a provider's if secrets or people may be sent there, else None.
+
+    Never without TLS, except on loopback: for programs where the issuer is without it too, for
+    people where the issuer is on loopback. Never to loopback for an issuer elsewhere.
+    """
+    if not isinstance(url, str) or not 0 < len(url) <= _LONGEST or not url.isprintable():
+        return None
+    try:
+        parts, issuer = urlsplit(url), urlsplit(provider.issuer)
+        _ = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or parts.username is not None or parts.fragment or " " in url:
+        return None
+    here, issuer_here = parts.hostname in LOOPBACK_HOSTS, issuer.hostname in LOOPBACK_HOSTS
+    if here and not issuer_here:
+        return None
+    if parts.scheme == "https":
+        return url
+    plain = for_people or issuer.scheme == "http"
+    return url if parts.scheme == "http" and here and plain else None
+
+
+def _listed(document: Mapping[str, Any], name: str) -> frozenset[str]:
+    found = document.get(name)
+    every = found if isinstance(found, list) else []
+    return frozenset(one for one in every if isinstance(one, str))
