@@ -20,7 +20,7 @@ from typing import Any, Final
 from livius_agent.process import die_with_parent
 from livius_agent.spec import DriverSpec
 
-_MAIN: Final = "org.apache.spark.deploy.SparkSubmit"
+_MAIN: Final = "livius.Submit"
 _CONNECTION_FILE: Final = "jvm-connection"
 _LOOPBACK: Final = "127.0.0.1"
 _LOOK_EVERY: Final = 0.01

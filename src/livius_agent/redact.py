@@ -10,6 +10,7 @@ import html
 import json
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ HANDED_OUT: Final = "handed-out"
 """The file in a driver's work folder that has all secrets, one JSON string a line, 0600."""
 
 _MOST: Final = 10_000
+_MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 class Secrets:
@@ -36,11 +38,17 @@ class Secrets:
 
     @classmethod
     def handed_out(cls, work: Path) -> Secrets:
-        """Return what the driver of a work folder was handed."""
+        """Return what the driver of a work folder was handed.
+
+        The folder is the driver's own, so whatever may lie there: no link is followed, no pipe
+        waited for, and no more is read than an honest driver writes.
+        """
         known = cls()
-        with suppress(FileNotFoundError, ValueError):
-            for line in (work / HANDED_OUT).read_text(encoding="utf-8").splitlines():
-                known.add(json.loads(line))
+        for line in _read(work / HANDED_OUT).splitlines():
+            with suppress(ValueError, RecursionError):
+                if isinstance(secret := json.loads(line), str):
+                    known._take(secret)
+        known._compile()
         return known
 
     def __bool__(self) -> bool:
@@ -48,16 +56,25 @@ class Secrets:
 
     def add(self, secret: str) -> None:
         """Take a secret out from now on, in the forms that Python, JSON and HTML give it."""
-        if len(secret) < SHORTEST or secret in self._forms or len(self._forms) > _MOST:
+        if not self._take(secret):
             return
-        self._forms |= {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret)}
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-        self._longest = len(longest_first[0])
+        self._compile()
         if self._file is not None:
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                 file.write(json.dumps(secret) + "\n")
+
+    def _take(self, secret: str) -> bool:
+        if len(secret) < SHORTEST or secret in self._forms or len(self._forms) > _MOST:
+            return False
+        self._forms |= {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret)}
+        return True
+
+    def _compile(self) -> None:
+        if self._forms:
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._longest = len(longest_first[0])
 
     def text(self, text: str) -> str:
         """Return the text without them."""
@@ -124,6 +141,15 @@ class Redactor:
         """Return what is still held."""
         held, self._held = self._held, ""
         return held
+
+
+def _read(path: Path) -> str:
+    """Return an ordinary file's text; nothing where there is none."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError), os.fdopen(os.open(path, flags), "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file.read(_MOST_BYTES).decode("utf-8", errors="replace")
+    return ""
 
 
 def redact_logs(work: Path, *logs: Path) -> None:

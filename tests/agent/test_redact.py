@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -103,3 +104,24 @@ def test_a_log_that_still_grows_is_masked_byte_for_byte() -> None:
     assert len(masked) == len(data)
     assert secrets.longest == 17
     assert Secrets().masked(data) == data
+
+
+@pytest.mark.parametrize("planted", ["pipe", "link", "folder", "odd lines"])
+def test_whatever_a_session_plants_there_delays_nobody_and_shows_nothing(
+    tmp_path: Path, planted: str
+) -> None:
+    """Gateway and keeper read the file in a folder that is the session's own."""
+    file, private = tmp_path / HANDED_OUT, tmp_path / "private"
+    private.write_text('"of somebody else"\n')
+    match planted:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to(private)
+        case "folder":
+            file.mkdir()
+        case _:
+            file.write_bytes(b'17\n["hunter22"]\n' + b"[" * 100_000 + b'\n\xff\n"hunter22"\n')
+    known = Secrets.handed_out(tmp_path)
+    assert known.text("of somebody else") == "of somebody else"
+    assert (known.text("hunter22") == REDACTED) is (planted == "odd lines")

@@ -39,6 +39,7 @@ object Metastore {
     }
     // Derby reads it when its first class is loaded.
     System.setProperty("derby.stream.error.file", data.resolve("derby.log").toString)
+    Login.settle()
     // DataNucleus warns at length about things that are as they should be.
     Configurator.initialize(new org.apache.logging.log4j.core.config.DefaultConfiguration)
     Configurator.setRootLevel(Level.ERROR)
