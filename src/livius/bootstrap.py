@@ -416,6 +416,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         changes=changes,
         wake=queue.wake,
         tokens=trust.tokens,
+        directory=store if settings.provider is None else None,
         vaults=_vaults(settings, own_vaults),
         rules=Rules(
             default_runtime=settings.default_runtime,
@@ -449,7 +450,6 @@ async def _compose(prepared: Prepared) -> _Gateway:
             people=trust.people,
             tokens=trust.verifier,
             navigation=portal.NAVIGATION,
-            directory=store,
         )
     app = create_app(
         BearerVerifier(trust.verifier, store, clock),

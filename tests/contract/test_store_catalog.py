@@ -135,6 +135,20 @@ async def test_roles_are_listed_replaced_and_removed(store: Store) -> None:
     assert [one.role for one in await store.roles_in(first.workspace)] == [Role.ADMIN]
 
 
+async def test_the_only_admin_of_a_workspace_stays_one(store: Store) -> None:
+    first, _ = await two_lakehouses(store)
+    [only] = await store.roles_in(first.workspace)
+    assert not await store.remove_role(first.workspace, only.principal)
+    assert not await store.assign_role(dataclasses.replace(only, role=Role.MEMBER))
+    assert await store.assign_role(only)
+    second = dataclasses.replace(only, principal=PrincipalId(new_id()))
+    assert await store.assign_role(second)
+    assert await store.assign_role(dataclasses.replace(only, role=Role.MEMBER))
+    assert not await store.remove_role(first.workspace, second.principal)
+    assert await store.remove_role(first.workspace, only.principal)
+    assert await store.roles_in(first.workspace) == [second]
+
+
 async def test_personal_tokens_are_found_by_digest_and_forgotten_by_id(store: Store) -> None:
     made = PersonalToken(
         id=new_id(),

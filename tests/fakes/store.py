@@ -482,8 +482,20 @@ class MemoryStore:
     async def database_names(self) -> frozenset[str]:
         return frozenset(self._databases)
 
-    async def assign_role(self, assignment: RoleAssignment) -> None:
-        self._roles[assignment.workspace, assignment.principal] = assignment.role
+    async def assign_role(self, assignment: RoleAssignment) -> bool:
+        where, who = assignment.workspace, assignment.principal
+        if assignment.role is not Role.ADMIN and self._is_only_admin(where, who):
+            return False
+        self._roles[where, who] = assignment.role
+        return True
+
+    def _is_only_admin(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+        admins = [
+            who
+            for (where, who), role in self._roles.items()
+            if where == workspace and role is Role.ADMIN
+        ]
+        return admins == [principal]
 
     async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
         return self._roles.get((workspace, principal))
@@ -496,6 +508,8 @@ class MemoryStore:
         ]
 
     async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+        if self._is_only_admin(workspace, principal):
+            return False
         return self._roles.pop((workspace, principal), None) is not None
 
     # Personal tokens

@@ -1,6 +1,7 @@
 """Client applications: who sees them, and that nothing secret is among what they see."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +46,8 @@ def application(name: str, **changes: Any) -> ClientApplication:
 
 
 def tell(served: Served, *known: ClientApplication) -> None:
-    served.desk.directory = Known(*known)  # type: ignore[assignment] # what the page asks
+    changed = replace(served.desk.context, directory=Known(*known))  # type: ignore[arg-type] # what the page asks
+    served.desk.context = changed
 
 
 def test_an_admin_sees_ids_and_thumbprints_and_no_secret(served: Served, ada: Visitor) -> None:

@@ -7,6 +7,7 @@ that it lacks fails here, so a new one comes with its rows.
 import asyncio
 import csv
 import importlib
+import json
 import pkgutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,11 @@ BODIES: Final[Mapping[tuple[str, str], Any]] = {
     ("POST", "/v1/workspaces/{workspace}/lakehouses"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/items"): {"displayName": "{new}", "type": "Lakehouse"},
     ("PATCH", "/v1/workspaces/{workspace}/lakehouses/{lakehouse}"): {"displayName": "{new}"},
+    ("POST", "/v1/workspaces/{workspace}/roleAssignments"): {
+        "principal": {"id": "{newcomer}", "type": "User"},
+        "role": "Viewer",
+    },
+    ("PATCH", "/v1/workspaces/{workspace}/roleAssignments/{principal}"): {"role": "Member"},
 }
 """What a request needs to be a good one; statements get code, all else an empty object."""
 
@@ -204,6 +210,8 @@ class Installation:
             "attempt": "1",
             "path:path": "jobs",
             "new": f"N{number}",
+            "newcomer": new_id(),
+            "principal": await self.caller(Role.VIEWER),
         }
         if row.session:
             submitter = oid if row.session == "own" else PrincipalId(new_id())
@@ -328,7 +336,8 @@ async def ask(
     body = BODIES.get((row.method, row.path), {})
     if path.endswith("/statements") and row.method == "POST":
         body = {"code": "1"}
-    body = {name: text.replace("{new}", places["new"]) for name, text in body.items()}
+    for name in ("new", "newcomer"):
+        body = json.loads(json.dumps(body).replace("{" + name + "}", places[name]))
     headers = {"Prefer": "wait=0"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"

@@ -33,6 +33,7 @@ _HEADERS: Final = {
 }
 _WORKSPACES: Final = "/v1/workspaces"
 _LAKEHOUSES: Final = _WORKSPACES + "/{workspace}/lakehouses"
+_ROLES: Final = _WORKSPACES + "/{workspace}/roleAssignments"
 _LIVY: Final = _LAKEHOUSES + "/{lakehouse}/livyapi/versions/{version}"
 _STATEMENTS: Final = _LIVY + "/sessions/{session}/statements"
 _COMPONENT: Final = "#/components/schemas/{model}"
@@ -52,6 +53,10 @@ _ANSWERS: Final[Mapping[tuple[str, str], Any]] = {
     ("get", _WORKSPACES): shapes.WorkspacePage,
     ("post", _WORKSPACES): shapes.WorkspaceDocument,
     ("get", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
+    ("get", _ROLES): shapes.RolePage,
+    ("post", _ROLES): shapes.RoleDocument,
+    ("get", _ROLES + "/{principal}"): shapes.RoleDocument,
+    ("patch", _ROLES + "/{principal}"): shapes.RoleDocument,
     ("get", _WORKSPACES + "/{workspace}/items"): shapes.ItemPage,
     ("post", _WORKSPACES + "/{workspace}/items"): shapes.ItemDocument,
     ("get", _WORKSPACES + "/{workspace}/auditLog"): shapes.AuditPage,

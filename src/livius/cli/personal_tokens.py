@@ -11,13 +11,14 @@ from typing import Final
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore, open_store
 from livius.cli.console import err, out, settings
-from livius.cli.records import Directory, find_workspace, with_store
+from livius.cli.records import find_workspace, with_store
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal, PrincipalKind, Realm
 from livius.domain.ids import PrincipalId, TenantId
 from livius.domain.lakehouse import Role
 from livius.domain.personal_token import DEFAULT_SCOPES
 from livius.installation.home import Home
+from livius.usecases.identity.principals import Principals
 from livius.usecases.personal_tokens import create_token
 
 _LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
@@ -43,7 +44,7 @@ def command_token(home: Home) -> str:
         _made, secret = await create_token(
             store,
             clock,
-            _owner(home, await _first_admin(store), await Directory.read(store)),
+            _owner(home, await _first_admin(store), await Principals.read(store)),
             name=_COMMANDS,
             scopes=DEFAULT_SCOPES,
             life=timedelta(hours=1),
@@ -60,9 +61,9 @@ def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: 
     """Make a token, print it and nothing else on the standard output."""
 
     async def work(store: SqlStore) -> None:
-        directory = await Directory.read(store)
-        who = directory.principal(principal) if principal else await _first_admin(store)
-        owner = _owner(Home(settings().home), who, directory)
+        principals = await Principals.read(store)
+        who = principals.named(principal) if principal else await _first_admin(store)
+        owner = _owner(Home(settings().home), who, principals)
         made, secret = await create_token(
             store,
             SystemClock(),
@@ -109,14 +110,14 @@ def revoke(token: str) -> int:
     return with_store(work)
 
 
-def _owner(home: Home, who: PrincipalId, directory: Directory) -> Principal:
+def _owner(home: Home, who: PrincipalId, principals: Principals) -> Principal:
     """Return a principal as far as the data folder knows it."""
     tenant = TenantId(home.tenant_file.read_text(encoding="ascii").strip())
     return Principal(
         tenant=tenant,
         oid=who,
         kind=PrincipalKind.USER,
-        name=directory.name(who) or who,
+        name=principals.name(who) or who,
         client_id=None,
         scopes=frozenset(),
         roles=frozenset(),

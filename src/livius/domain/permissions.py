@@ -39,15 +39,21 @@ _LIVY: Final = (Scope.CODE_FABRIC,)
 """Fabric wants it for every operation of the Livy API."""
 _STORAGE: Final = (Scope.CODE_STORAGE,)
 
-LIST_WORKSPACES: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All"),))
-CREATE_WORKSPACE: Final = Right(scopes=((Scope.LAKEHOUSE_EXECUTE, "Workspace.ReadWrite.All"),))
+_READ_WORKSPACE: Final = (*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All")
+_WRITE_WORKSPACE: Final = (Scope.LAKEHOUSE_EXECUTE, "Workspace.ReadWrite.All")
+
+LIST_WORKSPACES: Final = Right(scopes=(_READ_WORKSPACE,))
+CREATE_WORKSPACE: Final = Right(scopes=(_WRITE_WORKSPACE,))
+MANAGE: Final = Right(scopes=(_WRITE_WORKSPACE,), roles=frozenset({Role.ADMIN}))
+"""Assign roles in a workspace, rename and delete it."""
+SEE_ROLES: Final = Right(scopes=(_READ_WORKSPACE,), roles=frozenset({Role.ADMIN, Role.MEMBER}))
 LOOK: Final = Right(scopes=(_READ,))
 """See a workspace's lakehouses and their tables."""
 READ_DATA: Final = Right(scopes=(_READ, _STORAGE), roles=MAY_RUN)
 """See rows of tables, and files."""
 CHANGE: Final = Right(scopes=(_WRITE,), roles=MAY_RUN)
 """Create, rename and delete lakehouses."""
-MONITOR: Final = Right(scopes=((*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All"),))
+MONITOR: Final = Right(scopes=(_READ_WORKSPACE,))
 """See the monitoring record of everybody's sessions."""
 LIST_SESSIONS: Final = Right(scopes=(_READ, _LIVY))
 READ_SESSION: Final = Right(scopes=(_READ, _LIVY))
@@ -78,14 +84,15 @@ def check_scopes(caller: Principal, right: Right) -> None:
 
 
 def check_role(role: Role, right: Right) -> None:
-    """Refuse who may only look.
+    """Refuse whose role is too small.
 
     Raises:
-        Forbidden: the role does not include the right.
+        Forbidden: the role does not include the right; the message names the least that does.
     """
     if role not in right.roles:
+        least = [one for one in Role if one in right.roles][-1]
         raise Forbidden(
             "InsufficientWorkspaceRole",
-            f"The role {role} may look, not run or change. Ask an Admin of the workspace for the "
-            "role Contributor.",
+            f"The role {role} does not include this. Ask an Admin of the workspace for the role "
+            f"{least}.",
         )

@@ -45,7 +45,7 @@ from livius.portal.assets import Assets
 from livius.portal.language import LANGUAGES, Language, accepted, named, translations
 from livius.portal.live import Look, Looker, Streams
 from livius.portal.visits import LONGEST, Visit, Visits
-from livius.ports.identity import Directory, TokenVerifier
+from livius.ports.identity import TokenVerifier
 from livius.ports.people import PeoplesAuthority
 from livius.usecases.context import Context
 
@@ -235,10 +235,7 @@ PublicHandler = Callable[[Request], Awaitable[Response]]
 
 
 class Desk:
-    """Makes routes of handlers, and pages of templates.
-
-    ``directory`` is None where another authority than ours signs programs in.
-    """
+    """Makes routes of handlers, and pages of templates."""
 
     def __init__(
         self,
@@ -249,10 +246,8 @@ class Desk:
         people: PeoplesAuthority,
         tokens: TokenVerifier,
         navigation: Sequence[Entry],
-        directory: Directory | None = None,
     ) -> None:
         self.context = context
-        self.directory = directory
         self.people = people
         self.tokens = tokens
         self.facts = facts

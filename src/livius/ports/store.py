@@ -377,8 +377,12 @@ class Catalog(Protocol):
         """Return every database name that is or was a lakehouse's."""
         ...
 
-    async def assign_role(self, assignment: RoleAssignment) -> None:
-        """Give a principal a role, in place of the one it had."""
+    async def assign_role(self, assignment: RoleAssignment) -> bool:
+        """Give a principal a role, in place of the one it had.
+
+        Returns:
+            False if that would leave the workspace without the only Admin that it has.
+        """
         ...
 
     async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
@@ -390,7 +394,7 @@ class Catalog(Protocol):
         ...
 
     async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
-        """Take a principal's role away; False if it had none."""
+        """Take a principal's role away; False if it had none, or is the only Admin."""
         ...
 
 

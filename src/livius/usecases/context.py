@@ -9,7 +9,7 @@ from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.contents import Contents
-from livius.ports.identity import SessionTokens
+from livius.ports.identity import Directory, SessionTokens
 from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
 from livius.ports.logs import DriverLogs, SparkPages
@@ -45,7 +45,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The ports, and the rules."""
+    """The ports, and the rules.
+
+    ``directory`` is None where another authority than ours says who there is.
+    """
 
     store: Store
     lakehouses: LakehouseFiles
@@ -62,3 +65,4 @@ class Context:
     tokens: SessionTokens
     vaults: Vaults
     rules: Rules
+    directory: Directory | None = None

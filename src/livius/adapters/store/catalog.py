@@ -41,6 +41,13 @@ def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) ->
     return connection.execute(query).first() is not None
 
 
+def _is_only_admin(connection: Connection, workspace: str, principal: str) -> bool:
+    query = select(ROLES.c.principal).where(
+        ROLES.c.workspace == workspace, ROLES.c.role == Role.ADMIN
+    )
+    return [row.principal for row in connection.execute(query)] == [principal]
+
+
 class SqlCatalog:
     """Implements `livius.ports.store.Catalog`."""
 
@@ -214,18 +221,19 @@ class SqlCatalog:
             lambda connection: frozenset(row.database for row in connection.execute(query))
         )
 
-    async def assign_role(self, assignment: RoleAssignment) -> None:
+    async def assign_role(self, assignment: RoleAssignment) -> bool:
         """See the port."""
-        key = (
-            ROLES.c.workspace == assignment.workspace,
-            ROLES.c.principal == assignment.principal,
-        )
+        where, who = assignment.workspace, assignment.principal
+        key = (ROLES.c.workspace == where, ROLES.c.principal == who)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
+            if assignment.role is not Role.ADMIN and _is_only_admin(connection, where, who):
+                return False
             connection.execute(delete(ROLES).where(*key))
             connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
+            return True
 
-        await self._transactions.run(work)
+        return await self._transactions.run(work)
 
     async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
         """See the port."""
@@ -256,6 +264,10 @@ class SqlCatalog:
     async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
         """See the port."""
         query = delete(ROLES).where(ROLES.c.workspace == workspace, ROLES.c.principal == principal)
-        return await self._transactions.run(
-            lambda connection: connection.execute(query).rowcount > 0
-        )
+
+        def work(connection: Connection) -> bool:
+            if _is_only_admin(connection, workspace, principal):
+                return False
+            return connection.execute(query).rowcount > 0
+
+        return await self._transactions.run(work)

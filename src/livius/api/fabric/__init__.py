@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from livius.api.fabric import applications, catalog, livy_sessions, routes
+from livius.api.fabric import applications, catalog, livy_sessions, roles, routes
 from livius.usecases.context import Context
 
 
 def router(context: Context) -> APIRouter:
     """Return all routes of the dialect over one core."""
     every = APIRouter()
-    for module in (routes, livy_sessions, applications, catalog):
+    for module in (routes, livy_sessions, applications, catalog, roles):
         every.include_router(module.router(context))
     return every
 

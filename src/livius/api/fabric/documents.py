@@ -311,6 +311,47 @@ class WorkspacePage(TypedDict):
     value: list[WorkspaceDocument]
 
 
+class RoleUserDetails(TypedDict):
+    """How a user signs in."""
+
+    __pydantic_config__ = _EXACT  # type: ignore[misc]
+    userPrincipalName: str
+
+
+class RoleApplicationDetails(TypedDict):
+    """What an application signs in as."""
+
+    __pydantic_config__ = _EXACT  # type: ignore[misc]
+    aadAppId: str
+
+
+class RolePrincipalDocument(TypedDict):
+    """Who has a role: of one that the directory does not know, the id alone."""
+
+    __pydantic_config__ = _EXACT  # type: ignore[misc]
+    id: str
+    type: NotRequired[Literal["User", "ServicePrincipal"]]
+    displayName: NotRequired[str]
+    userDetails: NotRequired[RoleUserDetails]
+    servicePrincipalDetails: NotRequired[RoleApplicationDetails]
+
+
+class RoleDocument(TypedDict):
+    """A role that is assigned; its id is the principal's."""
+
+    __pydantic_config__ = _EXACT  # type: ignore[misc]
+    id: str
+    principal: RolePrincipalDocument
+    role: Literal["Admin", "Member", "Contributor", "Viewer"]
+
+
+class RolePage(TypedDict):
+    """Who has which role in a workspace."""
+
+    __pydantic_config__ = _EXACT  # type: ignore[misc]
+    value: list[RoleDocument]
+
+
 class ItemDocument(TypedDict):
     """An item of a workspace."""
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from livius.domain.errors import Invalid
+from livius.domain.lakehouse import Role
 from livius.domain.session import Sizes
 from livius.usecases.sessions import CreateSession
 
@@ -97,6 +98,32 @@ class NewWorkspace(BaseModel):
 
     displayName: StrictStr  # noqa: N815 - the wire's name
     description: StrictStr = ""
+
+
+class RolePrincipal(BaseModel):
+    """Whom a role is given to."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: StrictStr
+    type: StrictStr
+
+
+class NewRole(BaseModel):
+    """The body of ``POST …/roleAssignments``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    principal: RolePrincipal
+    role: Role
+
+
+class ChangedRole(BaseModel):
+    """The body of ``PATCH …/roleAssignments/{id}``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Role
 
 
 class CreationPayload(BaseModel):

@@ -25,13 +25,13 @@ def routes(desk: Desk) -> Sequence[Route]:
 async def may_see(call: Call) -> bool:
     """Tell whether the caller is an Admin anywhere, and there is a directory of ours to see."""
     found = await catalog.list_workspaces(call.context, call.caller)
-    there = call.desk.directory is not None
+    there = call.context.directory is not None
     return there and any(role is Role.ADMIN for _workspace, role in found)
 
 
 async def applications(call: Call) -> Response:
     """Show all client applications of the embedded authority."""
-    directory = call.desk.directory
+    directory = call.context.directory
     if directory is None:
         raise NotFound(
             "NoDirectory", "Another authority signs people in here: its own pages have these."

@@ -1,0 +1,89 @@
+"""Fabric's REST for the roles in a workspace. An assignment's id is its principal's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse, Response
+
+from livius.api.auth import CurrentCaller
+from livius.api.fabric.requests import ChangedRole, NewRole
+from livius.domain.errors import Invalid
+from livius.domain.identity import PrincipalKind
+from livius.domain.ids import parse_id
+from livius.usecases import roles
+from livius.usecases.context import Context
+from livius.usecases.roles import Member
+
+_KINDS: Final = ("User", "ServicePrincipal")
+
+Id = Annotated[str, Path(max_length=100)]
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes over one core."""
+    routes = APIRouter(
+        prefix="/v1/workspaces/{workspace}/roleAssignments",
+        tags=["Fabric workspaces and lakehouses"],
+    )
+
+    @routes.get("")
+    async def list_all(caller: CurrentCaller, workspace: Id) -> Response:
+        """List who has which role, for Admins and Members."""
+        found = await roles.list_roles(context, caller, workspace)
+        return JSONResponse({"value": [_role(one) for one in found]})
+
+    @routes.post("", status_code=201)
+    async def add(
+        request: Request, caller: CurrentCaller, workspace: Id, body: NewRole
+    ) -> Response:
+        """Give a role to a principal that has none."""
+        if body.principal.type not in _KINDS:
+            raise Invalid(
+                "PrincipalTypeNotSupported",
+                f"Roles are given to principals of the type {' or '.join(_KINDS)}; there are no "
+                "groups here.",
+                field="principal.type",
+            )
+        principal = parse_id(body.principal.id, what="Principal")
+        made = await roles.add_role(context, caller, workspace, principal, body.role)
+        location = f"{request.url.path}/{made.principal}"
+        return JSONResponse(_role(made), status_code=201, headers={"Location": location})
+
+    @routes.get("/{principal}")
+    async def get(caller: CurrentCaller, workspace: Id, principal: Id) -> Response:
+        """Return one principal's role."""
+        return JSONResponse(_role(await roles.get_role(context, caller, workspace, principal)))
+
+    @routes.patch("/{principal}")
+    async def change(
+        caller: CurrentCaller, workspace: Id, principal: Id, body: ChangedRole
+    ) -> Response:
+        """Give a principal another role. A workspace keeps an Admin."""
+        changed = await roles.change_role(context, caller, workspace, principal, body.role)
+        return JSONResponse(_role(changed))
+
+    @routes.delete("/{principal}")
+    async def remove(caller: CurrentCaller, workspace: Id, principal: Id) -> Response:
+        """Take a principal's role away. A workspace keeps an Admin."""
+        await roles.remove_role(context, caller, workspace, principal)
+        return Response(status_code=200)
+
+    return routes
+
+
+def _role(member: Member) -> dict[str, Any]:
+    return {"id": member.principal, "principal": _principal(member), "role": member.role}
+
+
+def _principal(member: Member) -> dict[str, Any]:
+    known = member.known
+    if known is None:
+        return {"id": member.principal}
+    details = (
+        {"type": "User", "userDetails": {"userPrincipalName": known.handle}}
+        if known.kind is PrincipalKind.USER
+        else {"type": "ServicePrincipal", "servicePrincipalDetails": {"aadAppId": known.handle}}
+    )
+    return {"id": member.principal, "displayName": known.name, **details}

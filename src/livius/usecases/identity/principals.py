@@ -1,0 +1,85 @@
+"""Whom people mean by a name or an id, and what a principal is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from livius.domain.errors import Invalid
+from livius.domain.identity import PrincipalKind
+from livius.domain.ids import PrincipalId
+from livius.ports.identity import Directory
+
+_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A principal of the directory. ``handle``: a user's username, an application's client id."""
+
+    kind: PrincipalKind
+    name: str
+    handle: str
+
+    @property
+    def spoken(self) -> str:
+        """Return the one word that tells it from others: users may have one name in common."""
+        return self.handle if self.kind is PrincipalKind.USER else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """All users and applications that the embedded authority knows; none of another authority's."""
+
+    known: Mapping[PrincipalId, Known]
+
+    @classmethod
+    async def read(cls, directory: Directory | None) -> Principals:
+        """Return what a directory has; without one, nobody."""
+        if directory is None:
+            return cls({})
+        applications = {
+            PrincipalId(one.object_id): Known(
+                kind=PrincipalKind.APP, name=one.name, handle=one.client_id
+            )
+            for one in await directory.applications()
+        }
+        users = {
+            one.oid: Known(kind=PrincipalKind.USER, name=one.name, handle=one.username)
+            for one in await directory.users()
+        }
+        return cls({**applications, **users})
+
+    def named(self, asked: str) -> PrincipalId:
+        """Return the object id of a principal.
+
+        Any GUID may be one: an external authority's principals are known to it alone.
+
+        Raises:
+            Invalid: it is neither a GUID nor a name that is known here, or several have it.
+        """
+        wanted = asked.strip().lower()
+        found = [
+            oid
+            for oid, one in self.known.items()
+            if wanted in (oid, one.name.lower(), one.handle.lower())
+        ]
+        if len(found) == 1:
+            return found[0]
+        shown = asked.strip()[:_SHOWN]
+        if found:
+            raise Invalid("InvalidInput", f"Several are called {shown}. Give an object id.")
+        try:
+            return PrincipalId(str(UUID(wanted)))
+        except ValueError:
+            raise Invalid(
+                "InvalidInput",
+                f"{shown!r} is neither an object id nor a user or application that is known here.",
+            ) from None
+
+    def name(self, principal: str) -> str:
+        """Return what people call a principal; empty where that is not known here."""
+        known = self.known.get(PrincipalId(principal))
+        return known.spoken if known else ""

@@ -1,0 +1,170 @@
+"""Who has which role in a workspace: list, assign, change, remove (Fabric contract 8.4).
+
+Admins change them; Admins and Members see them. A workspace keeps an Admin, come what may. A change
+counts from the next request on; sessions of who lost a role run on, and are the Admins' to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from livius.domain.errors import Conflict, NotFound
+from livius.domain.identity import Principal
+from livius.domain.ids import PrincipalId, parse_id
+from livius.domain.lakehouse import Role, RoleAssignment, Workspace
+from livius.domain.permissions import MANAGE, SEE_ROLES
+from livius.ports.store import Catalog
+from livius.usecases.access import enter_workspace
+from livius.usecases.context import Context
+from livius.usecases.identity.principals import Known, Principals
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A principal with a role. ``known`` is None for one that the directory does not know."""
+
+    principal: PrincipalId
+    role: Role
+    known: Known | None
+
+
+async def list_roles(context: Context, caller: Principal, workspace: str) -> Sequence[Member]:
+    """Return who has a role in a workspace: the greatest roles first, then by name.
+
+    Raises:
+        NotFound: there is no such workspace.
+        Forbidden: the caller is neither Admin nor Member.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, SEE_ROLES)
+    principals = await Principals.read(context.directory)
+    members = [
+        Member(one.principal, one.role, principals.known.get(one.principal))
+        for one in await context.store.roles_in(found.id)
+    ]
+    order = list(Role)
+    return sorted(
+        members,
+        key=lambda one: (
+            order.index(one.role),
+            one.known.name.lower() if one.known else "",
+            one.principal,
+        ),
+    )
+
+
+async def get_role(context: Context, caller: Principal, workspace: str, principal: str) -> Member:
+    """Return one principal's role.
+
+    Raises:
+        NotFound: it has none.
+    """
+    found = await list_roles(context, caller, workspace)
+    wanted = _principal(principal)
+    for one in found:
+        if one.principal == wanted:
+            return one
+    raise _no_role(principal)
+
+
+async def add_role(
+    context: Context, caller: Principal, workspace: str, who: str, role: Role
+) -> Member:
+    """Give a role to a principal that has none. ``who``: an object id, or a name that is known.
+
+    Raises:
+        Forbidden: the caller is not an Admin.
+        Invalid: nobody is called so.
+        Conflict: it has a role already.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, MANAGE)
+    principals = await Principals.read(context.directory)
+    principal = principals.named(who)
+    if await context.store.role(found.id, principal) is not None:
+        raise Conflict(
+            "PrincipalAlreadyHasWorkspaceRolePermissions",
+            f"{principals.name(principal) or principal} has a role in this workspace already. "
+            "Change it, or remove it first.",
+        )
+    await give(context.store, found, principal, role)
+    _log.info("role_assigned", workspace=found.id, principal=principal, role=role, by=caller.oid)
+    return Member(principal, role, principals.known.get(principal))
+
+
+async def change_role(
+    context: Context, caller: Principal, workspace: str, principal: str, role: Role
+) -> Member:
+    """Give another role to a principal that has one.
+
+    Raises:
+        Forbidden: the caller is not an Admin.
+        NotFound: it has no role.
+        Conflict: it is the only Admin.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, MANAGE)
+    who = _principal(principal)
+    if await context.store.role(found.id, who) is None:
+        raise _no_role(principal)
+    await give(context.store, found, who, role)
+    _log.info("role_assigned", workspace=found.id, principal=who, role=role, by=caller.oid)
+    return Member(who, role, (await Principals.read(context.directory)).known.get(who))
+
+
+async def remove_role(context: Context, caller: Principal, workspace: str, principal: str) -> None:
+    """Take a principal's role away.
+
+    Raises:
+        Forbidden: the caller is not an Admin.
+        NotFound: it has no role.
+        Conflict: it is the only Admin.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, MANAGE)
+    who = _principal(principal)
+    await take(context.store, found, who)
+    _log.info("role_removed", workspace=found.id, principal=who, by=caller.oid)
+
+
+async def give(catalog: Catalog, workspace: Workspace, who: PrincipalId, role: Role) -> None:
+    """Give a principal a role, in place of the one it has: the operator asks nobody.
+
+    Raises:
+        Conflict: it is the only Admin.
+    """
+    assignment = RoleAssignment(workspace=workspace.id, principal=who, role=role)
+    if not await catalog.assign_role(assignment):
+        raise _last_admin(workspace)
+
+
+async def take(catalog: Catalog, workspace: Workspace, who: PrincipalId) -> None:
+    """Take a principal's role away: the operator asks nobody.
+
+    Raises:
+        NotFound: it has no role.
+        Conflict: it is the only Admin.
+    """
+    if await catalog.role(workspace.id, who) is None:
+        raise _no_role(who)
+    if not await catalog.remove_role(workspace.id, who):
+        raise _last_admin(workspace)
+
+
+def _principal(text: str) -> PrincipalId:
+    return PrincipalId(parse_id(text, what="Principal"))
+
+
+def _no_role(principal: str) -> NotFound:
+    return NotFound(
+        "WorkspaceRoleAssignmentNotFound",
+        f"The principal {principal[:100]} has no role in this workspace.",
+    )
+
+
+def _last_admin(workspace: Workspace) -> Conflict:
+    return Conflict(
+        "LastAdmin",
+        f"That is the only Admin of {workspace.name}. Assign the role Admin to another one first.",
+    )
