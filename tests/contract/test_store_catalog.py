@@ -1,19 +1,23 @@
 """What every store promises of workspaces, lakehouses, roles and personal tokens."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 
+from livius.domain.audit import Action, AuditEntry, entry
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
+    SessionId,
     TenantId,
     WorkspaceId,
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.personal_token import PersonalToken
+from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Event as SessionEvent
-from livius.ports.store import Found, NamedPlace, Store
+from livius.ports.store import AuditQuery, Found, NamedPlace, Store
 from support.records import NOW, make
 
 
@@ -107,6 +111,62 @@ async def test_a_deleted_lakehouse_leaves_its_database_name_taken(store: Store) 
     assert await store.list_lakehouses(first.workspace) == [second]
     assert await store.database_names() == {"bronze", "silver"}
     assert await store.add_lakehouse(dataclasses.replace(first, database="bronze_2"))
+
+
+async def test_a_workspaces_name_is_its_own_in_whatever_case(store: Store) -> None:
+    await two_lakehouses(store)
+    other = Workspace(id=WorkspaceId(new_id()), name="Sales", created_at=NOW)
+    await store.add_workspace(other, PrincipalId(new_id()))
+    assert not await store.change_workspace(other.id, name="RESEARCH", description="")
+    assert await store.change_workspace(other.id, name="SALES", description="sold")
+    changed = dataclasses.replace(other, name="SALES", description="sold")
+    assert await store.workspace(other.id) == changed
+    assert not await store.change_workspace(WorkspaceId(new_id()), name="x", description="")
+
+
+async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_sessions(
+    store: Store,
+) -> None:
+    first, second = await two_lakehouses(store)
+    [admin] = await store.roles_in(first.workspace)
+    other = Workspace(id=WorkspaceId(new_id()), name="Sales", created_at=NOW)
+    await store.add_workspace(other, admin.principal)
+    live, ended, elsewhere = [make() for _ in range(3)]
+    for (session, driver), workspace in (
+        (live, first.workspace),
+        (ended, first.workspace),
+        (elsewhere, other.id),
+    ):
+        found = dataclasses.replace(session, workspace=workspace, lakehouse=first.id)
+        await store.add_session(found, driver)
+    await store.move_session(ended[0].id, SessionEvent.DRIVER_ENDED, at=NOW)
+
+    def audit(session: Session) -> AuditEntry:
+        return entry(session, Action.SESSION_DELETE, at=NOW, result="accepted")
+
+    async def delete(workspace: WorkspaceId) -> Sequence[SessionId] | None:
+        return await store.delete_workspace(
+            workspace, at=NOW, by=admin.principal, reason="Ada deleted it.", audit=audit
+        )
+
+    assert await delete(first.workspace) == [live[0].id]
+    assert await delete(first.workspace) is None
+    assert await store.unwanted_sessions() == [live[0].id]
+    stopped = await store.session(live[0].id)
+    assert stopped is not None
+    assert (stopped.goal, stopped.deleted_at) == (Goal.STOP, NOW)
+    assert (stopped.end_cause, stopped.end_reason) == (EndCause.DELETED, "Ada deleted it.")
+    untouched = await store.session(elsewhere[0].id)
+    assert untouched is not None
+    assert (untouched.goal, untouched.deleted_at) == (Goal.RUN, None)
+    [written] = await store.audit(AuditQuery(workspace=first.workspace, limit=10))
+    assert written.entry.session == live[0].id
+    assert await store.workspaces_of(admin.principal) == [(other, Role.ADMIN)]
+    assert await store.roles_in(first.workspace) == []
+    assert await store.lakehouse(second.id) is None
+    assert await store.database_names() == {"bronze", "silver"}
+    await store.move_session(live[0].id, SessionEvent.STOP_BEGUN, at=NOW)
+    assert await store.unwanted_sessions() == []
 
 
 async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) -> None:

@@ -1,7 +1,7 @@
 """The records in dictionaries. Held to the same contract tests as the real store."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from livius.domain.ids import (
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.personal_token import PersonalToken
-from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
+from livius.domain.session import ACCEPTING, FINAL, LIVE, EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import sources as session_sources
 from livius.domain.statement import ACTIVE, OPEN, Ending, Event, Statement, sources
@@ -157,6 +157,13 @@ class MemoryStore:
         present = self._sessions.get(session)
         if present is not None:
             self._sessions[session] = dataclasses.replace(present, last_active_at=at)
+
+    async def unwanted_sessions(self) -> Sequence[SessionId]:
+        return [
+            one.id
+            for one in self._sessions.values()
+            if one.phase in ACCEPTING and one.goal is Goal.STOP
+        ]
 
     async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
         ready = [
@@ -392,6 +399,48 @@ class MemoryStore:
     async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
         self._workspaces[workspace.id] = workspace
         self._roles[workspace.id, admin] = Role.ADMIN
+
+    async def change_workspace(
+        self, workspace: WorkspaceId, *, name: str, description: str
+    ) -> bool:
+        present = self._workspaces.get(workspace)
+        others = [one for one in self._workspaces.values() if one.id != workspace]
+        if present is None or any(one.name.lower() == name.lower() for one in others):
+            return False
+        changed = dataclasses.replace(present, name=name, description=description)
+        self._workspaces[workspace] = changed
+        return True
+
+    async def delete_workspace(
+        self,
+        workspace: WorkspaceId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        reason: str,
+        audit: Callable[[Session], AuditEntry],
+    ) -> Sequence[SessionId] | None:
+        del by
+        live = [
+            one
+            for one in self._sessions.values()
+            if one.workspace == workspace and one.phase in LIVE
+        ]
+        for one in live:
+            await self.want_stop(
+                one.id,
+                audit=audit(one),
+                deleted_at=at,
+                end_cause=EndCause.DELETED,
+                end_reason=reason,
+            )
+        for lakehouse in await self.list_lakehouses(workspace):
+            del self._lakehouses[lakehouse.id]
+        for key in [key for key in self._roles if key[0] == workspace]:
+            del self._roles[key]
+        if self._workspaces.pop(workspace, None) is None:
+            return None
+        return [one.id for one in live]
 
     async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
         if self._is_taken(lakehouse.workspace, lakehouse.name, but=lakehouse.id):

@@ -236,14 +236,7 @@ async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
     await submit_statement(
         world.context, world.admin, world.path(busy.id), code="1", kind=None, source_id=None
     )
-    house = Housekeeping(
-        store=world.store,
-        outputs=world.outputs,
-        launcher=world.launcher,
-        clock=world.clock,
-        wake=world.woken.append,
-        retention=timedelta(days=30),
-    )
+    house = housekeeping(world)
     world.clock.advance(timedelta(minutes=21))
     await house.end_idle()
     await world.settle(idle.id)
@@ -256,6 +249,30 @@ async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
     await house.forget()
     assert await world.store.session(idle.id) is None
     assert await world.store.session(busy.id) is not None
+
+
+async def test_a_session_that_was_ended_in_the_records_alone_is_seen_to(world: World) -> None:
+    wanted, unwanted = await ready(world), await ready(world)
+    await world.store.want_stop(unwanted.id, end_cause=EndCause.DELETED)
+    world.woken.clear()
+    await housekeeping(world).end_unwanted()
+    assert world.woken == [unwanted.id]
+    await world.settle(unwanted.id)
+    world.woken.clear()
+    await housekeeping(world).end_unwanted()
+    assert world.woken == []
+    assert (await present(world, wanted)).phase is Phase.READY
+
+
+def housekeeping(world: World) -> Housekeeping:
+    return Housekeeping(
+        store=world.store,
+        outputs=world.outputs,
+        launcher=world.launcher,
+        clock=world.clock,
+        wake=world.woken.append,
+        retention=timedelta(days=30),
+    )
 
 
 async def test_reset_timeout_starts_the_idle_time_anew(world: World) -> None:

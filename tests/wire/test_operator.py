@@ -6,6 +6,7 @@ The commands have their own connection to the database file that the application
 import asyncio
 import base64
 import dataclasses
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -159,6 +160,27 @@ async def test_wrong_words_are_told_apart(operated: Operated) -> None:
     for command in (("remove", "sample"), ("assign", "sample", "Member")):
         last = await operated.livius("workspace", *command, code=1)
         assert "the only Admin" in last.stderr
+
+
+async def test_a_workspace_is_renamed_and_deleted(
+    operated: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = await operated.livius("workspace", "rename", "research", "Lab")
+    assert said.stdout == "Research is called Lab now.\n"
+    for name in ("", "x" * 257):
+        assert (await operated.livius("workspace", "rename", "Lab", name, code=1)).stderr
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    kept = await operated.livius("workspace", "delete", "Lab", code=1)
+    assert "Bronze" in kept.stderr
+    assert "Nothing was deleted" in kept.stderr
+    await operated.livius("workspace", "assign", "eve", "Contributor")
+    assert await operated.status("POST", **operated.eve()) == 202
+    gone = await operated.livius("workspace", "delete", "Lab", "--yes")
+    assert "Sessions that end: 1." in gone.stdout
+    assert operated.place[0] in gone.stdout
+    answer = await operated.client.get(operated.sessions, headers=operated.eve())
+    assert answer.json()["errorCode"] == "WorkspaceNotFound"
+    assert (await operated.livius("workspace", "delete", "Lab", "--yes", code=1)).stderr
 
 
 async def test_a_personal_token_is_good_as_bearer_and_as_password(operated: Operated) -> None:

@@ -10,7 +10,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
 from itertools import count
@@ -40,6 +40,7 @@ from livius.domain.ids import (
     ReplId,
     SessionId,
     TenantId,
+    WorkspaceId,
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment
@@ -55,6 +56,7 @@ TENANT: Final = TenantId(new_id())
 
 BODIES: Final[Mapping[tuple[str, str], Any]] = {
     ("POST", "/v1/workspaces"): {"displayName": "{new}"},
+    ("PATCH", "/v1/workspaces/{workspace}"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/lakehouses"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/items"): {"displayName": "{new}", "type": "Lakehouse"},
     ("PATCH", "/v1/workspaces/{workspace}/lakehouses/{lakehouse}"): {"displayName": "{new}"},
@@ -127,6 +129,16 @@ class Installation:
                 RoleAssignment(workspace=self.world.workspace.id, principal=oid, role=role)
             )
         return oid
+
+    async def workspace(self, oid: PrincipalId, role: Role | None) -> WorkspaceId:
+        """A workspace that may be deleted; the caller has the role there."""
+        made = replace(self.world.workspace, id=WorkspaceId(new_id()))
+        await self.world.store.add_workspace(made, PrincipalId(new_id()))
+        if role is not None:
+            await self.world.store.assign_role(
+                RoleAssignment(workspace=made.id, principal=oid, role=role)
+            )
+        return made.id
 
     async def tokens(self, row: Row, oid: PrincipalId) -> list[str | None]:
         """Every token that a row speaks of; None is none."""
@@ -317,6 +329,8 @@ async def test_every_cell(row: Row, installation: Installation, client: httpx.As
             if kind >= len(tokens):
                 break
             places = await installation.places(row, oid)
+            if (row.method, row.path) == ("DELETE", "/v1/workspaces/{workspace}"):
+                places["workspace"] = await installation.workspace(oid, role)
             answer = await ask(client, row, places, tokens[kind])
             where = (str(row), role, kind, answer.text[:300])
             assert answer.status_code == expected, where

@@ -53,6 +53,7 @@ _ANSWERS: Final[Mapping[tuple[str, str], Any]] = {
     ("get", _WORKSPACES): shapes.WorkspacePage,
     ("post", _WORKSPACES): shapes.WorkspaceDocument,
     ("get", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
+    ("patch", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
     ("get", _ROLES): shapes.RolePage,
     ("post", _ROLES): shapes.RoleDocument,
     ("get", _ROLES + "/{principal}"): shapes.RoleDocument,

@@ -10,7 +10,7 @@ from livius.domain.lakehouse import Role
 
 app = App(
     name="workspace",
-    help="""Say who may do what in a workspace: assign, list and remove roles.
+    help="""Say who may do what in a workspace: assign, list and remove roles; rename, delete.
 
     A Viewer sees what there is and who runs what; a Contributor and a Member also run code and
     change lakehouses; an Admin also sees and steers everybody's sessions. A change counts from the
@@ -68,3 +68,37 @@ def remove(principal: str, /, *, workspace: _Workspace = None) -> int:
     from livius.cli.roles import remove as run
 
     return run(principal, workspace=workspace)
+
+
+@app.command
+def rename(workspace: str, name: str, /) -> int:
+    """Call a workspace something else. Its id stays, and with it every address.
+
+    Parameters
+    ----------
+    workspace
+        Name or id of the workspace.
+    name
+        1 to 256 printable characters, not those of another workspace.
+    """
+    from livius.cli.workspaces import rename as run
+
+    return run(workspace, name)
+
+
+@app.command
+def delete(workspace: str, /, *, yes: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Delete a workspace with its lakehouses and roles, and end the sessions in it.
+
+    The files stay in the data folder. It says what goes and asks, unless told yes.
+
+    Parameters
+    ----------
+    workspace
+        Name or id of the workspace.
+    yes
+        Don't ask.
+    """
+    from livius.cli.workspaces import delete as run
+
+    return run(workspace, yes=yes)

@@ -7,7 +7,7 @@ can never both believe to have made the same step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -137,6 +137,10 @@ class Sessions(Protocol):
 
     async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
         """Return ready sessions that are wanted, have no open statement, and idled too long."""
+        ...
+
+    async def unwanted_sessions(self) -> Sequence[SessionId]:
+        """Return live sessions that are wanted to stop and don't yet, whoever said so."""
         ...
 
     async def driver(self, driver: DriverId) -> Driver | None:
@@ -317,6 +321,29 @@ class Catalog(Protocol):
 
     async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
         """Insert a workspace whose first admin is given."""
+        ...
+
+    async def change_workspace(
+        self, workspace: WorkspaceId, *, name: str, description: str
+    ) -> bool:
+        """Set what people see of a workspace; False if the name is another's, in whatever case."""
+        ...
+
+    async def delete_workspace(
+        self,
+        workspace: WorkspaceId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        reason: str,
+        audit: Callable[[Session], AuditEntry],
+    ) -> Sequence[SessionId] | None:
+        """Remove a workspace with its lakehouses and roles; None if there is none.
+
+        In the same transaction each of its live sessions is wanted to stop for the reason, with a
+        deletion mark and what the audit log is to say; they are returned. What is said of a
+        deleted lakehouse is true of each of its lakehouses.
+        """
         ...
 
     async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:

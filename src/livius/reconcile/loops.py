@@ -41,6 +41,7 @@ class Housekeeping:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loop(self.end_idle, _IDLE_EVERY), name="idle")
+            group.create_task(self._loop(self.end_unwanted, _IDLE_EVERY), name="unwanted")
             group.create_task(self._loop(self.tell_places, _PLACES_EVERY), name="places")
             group.create_task(self._loop(self.end_orphans, _ORPHANS_EVERY), name="orphans")
             group.create_task(self._loop(self.forget, _RETENTION_EVERY), name="retention")
@@ -66,6 +67,11 @@ class Housekeeping:
                 end_cause=EndCause.IDLE,
                 end_reason=f"The session was idle for {minutes:g} minutes.",
             )
+            self.wake(key)
+
+    async def end_unwanted(self) -> None:
+        """See to sessions that a command has ended in the records: it can't wake us."""
+        for key in await self.store.unwanted_sessions():
             self.wake(key)
 
     async def tell_places(self) -> None:

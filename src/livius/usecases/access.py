@@ -137,7 +137,9 @@ def _workspace(
     right: Right,
 ) -> tuple[Workspace, Role]:
     if found is None:
-        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace_id}.")
+        raise NotFound(
+            "WorkspaceNotFound", f"There is no workspace {workspace_id}. It may have been deleted."
+        )
     if role is None:
         raise Forbidden(
             "InsufficientPrivileges",

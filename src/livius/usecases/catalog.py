@@ -1,18 +1,20 @@
 """Workspaces and lakehouses: list, look, create, rename, delete (Fabric contract 7.2, 7.3).
 
 Whoever has a role in a workspace sees it; creating and changing lakehouses needs Contributor, as
-running does. Deleting is careful: never while a session runs, and the files stay unless the caller
-says otherwise.
+running does; a workspace is its Admins' to rename and delete. Deleting is careful: a lakehouse's
+never while a session runs, and the files stay unless the caller says otherwise.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from livius.domain.errors import Conflict, Invalid
+from livius.domain.audit import Action, AuditEntry
+from livius.domain.errors import Conflict, Invalid, NotFound
 from livius.domain.identity import Principal
-from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
+from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, new_id
 from livius.domain.lakehouse import (
     Lakehouse,
     LakehouseTable,
@@ -28,9 +30,13 @@ from livius.domain.permissions import (
     CREATE_WORKSPACE,
     LIST_WORKSPACES,
     LOOK,
+    MANAGE,
     check_scopes,
 )
+from livius.domain.session import Session
+from livius.ports.store import Catalog
 from livius.usecases.access import enter, enter_workspace
+from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 
 
@@ -54,9 +60,7 @@ async def create_workspace(
     check_workspace_name(name)
     check_description(description)
     if any(one.name.lower() == name.lower() for one in await context.store.list_workspaces()):
-        raise Conflict(
-            "WorkspaceNameAlreadyExists", f"There is a workspace {name}. Choose another name."
-        )
+        raise _workspace_name_in_use(name)
     workspace = Workspace(
         id=WorkspaceId(new_id()),
         name=name,
@@ -72,6 +76,98 @@ async def get_workspace(
 ) -> tuple[Workspace, Role]:
     """Return a workspace, and the caller's role in it."""
     return await enter_workspace(context, caller, workspace, LIST_WORKSPACES)
+
+
+async def change_workspace(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    *,
+    name: str | None,
+    description: str | None,
+) -> Workspace:
+    """Change what people see of a workspace. Its id stays, and with it every address.
+
+    Raises:
+        Forbidden: the caller is not an Admin.
+        Invalid: nothing to change, or a name or description that does not do.
+        Conflict: another workspace has the name.
+    """
+    present, _role = await enter_workspace(context, caller, workspace, MANAGE)
+    return await describe_workspace(context.store, present, name=name, description=description)
+
+
+async def describe_workspace(
+    store: Catalog, present: Workspace, *, name: str | None, description: str | None
+) -> Workspace:
+    """Do it in the records; the operator asks nobody."""
+    if name is None and description is None:
+        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
+    changed = dataclasses.replace(
+        present,
+        name=present.name if name is None else name,
+        description=present.description if description is None else description,
+    )
+    if name is not None:
+        check_workspace_name(name)
+    check_description(changed.description)
+    done = await store.change_workspace(
+        present.id, name=changed.name, description=changed.description
+    )
+    if not done:
+        raise _workspace_name_in_use(changed.name)
+    return changed
+
+
+async def delete_workspace(context: Context, caller: Principal, workspace: str) -> None:
+    """Remove a workspace with its lakehouses and roles, and end the sessions in it.
+
+    From now on nothing of it is found. The files stay in the data folder, as those of a deleted
+    lakehouse do.
+
+    Raises:
+        NotFound: there is no such workspace; also for the second who deletes it.
+        Forbidden: the caller is not an Admin.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, MANAGE)
+
+    ended = await remove_workspace(
+        context.store,
+        found,
+        by=PrincipalId(caller.oid),
+        name=caller.name,
+        at=context.clock.now(),
+        audit=lambda session: by_caller(context, caller, session, Action.SESSION_DELETE),
+    )
+    for session in ended:
+        context.changes.notify(session)
+        context.wake(session)
+
+
+async def remove_workspace(
+    store: Catalog,
+    workspace: Workspace,
+    *,
+    by: PrincipalId,
+    name: str,
+    at: datetime,
+    audit: Callable[[Session], AuditEntry],
+) -> Sequence[SessionId]:
+    """Do it in the records; the operator asks nobody. Returns the sessions that have to end.
+
+    Raises:
+        NotFound: another one has deleted it in the same moment.
+    """
+    ended = await store.delete_workspace(
+        workspace.id,
+        at=at,
+        by=by,
+        reason=f"{name} deleted the workspace {workspace.name}.",
+        audit=audit,
+    )
+    if ended is None:
+        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace.id} any more.")
+    return ended
 
 
 async def list_lakehouses(
@@ -191,6 +287,12 @@ async def list_tables(
     place = await enter(context, caller, workspace, lakehouse, LOOK)
     found = place.lakehouse
     return found, await context.lakehouses.tables(found.workspace, found.id)
+
+
+def _workspace_name_in_use(name: str) -> Conflict:
+    return Conflict(
+        "WorkspaceNameAlreadyExists", f"There is a workspace {name}. Choose another name."
+    )
 
 
 def _name_in_use(name: str) -> Conflict:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, union, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, union, update
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import lakehouse_of, workspace_of
@@ -17,10 +18,11 @@ from livius.adapters.store.schema import (
     SESSIONS,
     WORKSPACES,
 )
-from livius.adapters.store.sessions import find_session
+from livius.adapters.store.sessions import find_session, stop_session
+from livius.domain.audit import AuditEntry
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
-from livius.domain.session import LIVE
+from livius.domain.session import LIVE, EndCause, Session
 from livius.ports.store import Found, NamedPlace
 
 # Every request runs these: made once, they cost a third of what they would cost made each time.
@@ -41,6 +43,13 @@ def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) ->
     return connection.execute(query).first() is not None
 
 
+def _bury(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
+    """Move a lakehouse to those that are no more: its database's name stays taken."""
+    kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
+    connection.execute(insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by))
+    connection.execute(delete(LAKEHOUSES).where(LAKEHOUSES.c.id == row.id))
+
+
 def _is_only_admin(connection: Connection, workspace: str, principal: str) -> bool:
     query = select(ROLES.c.principal).where(
         ROLES.c.workspace == workspace, ROLES.c.role == Role.ADMIN
@@ -52,6 +61,7 @@ class SqlCatalog:
     """Implements `livius.ports.store.Catalog`."""
 
     _transactions: Transactions
+    _keep_audit: timedelta
 
     async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
         """See the port."""
@@ -63,6 +73,56 @@ class SqlCatalog:
             )
 
         await self._transactions.run(work)
+
+    async def change_workspace(
+        self, workspace: WorkspaceId, *, name: str, description: str
+    ) -> bool:
+        """See the port."""
+        taken = select(WORKSPACES.c.id).where(
+            func.lower(WORKSPACES.c.name) == name.lower(), WORKSPACES.c.id != workspace
+        )
+        change = (
+            update(WORKSPACES)
+            .where(WORKSPACES.c.id == workspace)
+            .values(name=name, description=description)
+        )
+
+        def work(connection: Connection) -> bool:
+            if connection.execute(taken).first() is not None:
+                return False
+            return connection.execute(change).rowcount == 1
+
+        return await self._transactions.run(work)
+
+    async def delete_workspace(
+        self,
+        workspace: WorkspaceId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        reason: str,
+        audit: Callable[[Session], AuditEntry],
+    ) -> Sequence[SessionId] | None:
+        """See the port."""
+        gone = delete(WORKSPACES).where(WORKSPACES.c.id == workspace)
+        live = select(SESSIONS.c.id).where(
+            SESSIONS.c.workspace == workspace, SESSIONS.c.phase.in_(LIVE)
+        )
+        lakehouses = select(LAKEHOUSES).where(LAKEHOUSES.c.workspace == workspace)
+        changes = {"deleted_at": at, "end_cause": EndCause.DELETED, "end_reason": reason}
+
+        def work(connection: Connection) -> Sequence[SessionId] | None:
+            sessions = [find_session(connection, row.id) for row in connection.execute(live).all()]
+            ended = [one for one in sessions if one is not None]
+            for one in ended:
+                stop_session(connection, one, audit(one), self._keep_audit, changes)
+            for row in connection.execute(lakehouses).all():
+                _bury(connection, row, at=at, by=by)
+            connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
+            there = connection.execute(gone).rowcount == 1
+            return [one.id for one in ended] if there else None
+
+        return await self._transactions.run(work)
 
     async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
         """See the port."""
@@ -108,11 +168,7 @@ class SqlCatalog:
             row = connection.execute(select(LAKEHOUSES).where(key)).first()
             if row is None or connection.execute(live.limit(1)).first() is not None:
                 return False
-            kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
-            connection.execute(
-                insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by)
-            )
-            connection.execute(delete(LAKEHOUSES).where(key))
+            _bury(connection, row, at=at, by=by)
             return True
 
         return await self._transactions.run(work)

@@ -30,7 +30,7 @@ from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
-from livius.domain.session import FINAL, LIVE, Event, Goal, Phase, Session, sources
+from livius.domain.session import ACCEPTING, FINAL, LIVE, Event, Goal, Phase, Session, sources
 from livius.domain.statement import OPEN, Ending
 from livius.domain.statement import Phase as StatementPhase
 
@@ -203,14 +203,7 @@ class SqlSessions:
             present = find_session(connection, session)
             if present is None:
                 return None
-            first = present.goal is Goal.RUN and present.phase in LIVE
-            kept = changes if first else {k: v for k, v in changes.items() if k == "deleted_at"}
-            if "deleted_at" in kept and present.deleted_at is not None:
-                kept = {k: v for k, v in kept.items() if k != "deleted_at"}
-            goal = {"goal": Goal.STOP} if first else {}
-            if goal or kept:
-                write(connection, audit, self._keep_audit)
-            return _update(connection, present, **goal, **kept) if goal or kept else present
+            return stop_session(connection, present, audit, self._keep_audit, changes)
 
         return await self._transactions.run(work)
 
@@ -254,6 +247,13 @@ class SqlSessions:
             ]
 
         return await self._transactions.run(work)
+
+    async def unwanted_sessions(self) -> Sequence[SessionId]:
+        """See the port."""
+        query = select(SESSIONS.c.id).where(
+            SESSIONS.c.phase.in_(ACCEPTING), SESSIONS.c.goal == Goal.STOP
+        )
+        return await self._transactions.run(lambda connection: _ids(connection, query))
 
     async def driver(self, driver: DriverId) -> Driver | None:
         """See the port."""
@@ -301,6 +301,24 @@ def find_session(connection: Connection, session: SessionId) -> Session | None:
     """Return a session, inside of a transaction."""
     row = connection.execute(_SESSION, {"id": session}).first()
     return session_of(row) if row else None
+
+
+def stop_session(
+    connection: Connection,
+    present: Session,
+    audit: AuditEntry | None,
+    keep: timedelta,
+    changes: Mapping[str, Any],
+) -> Session | None:
+    """Do what `livius.ports.store.Sessions.want_stop` says, to a session that was just read."""
+    first = present.goal is Goal.RUN and present.phase in LIVE
+    kept = changes if first else {k: v for k, v in changes.items() if k == "deleted_at"}
+    if "deleted_at" in kept and present.deleted_at is not None:
+        kept = {k: v for k, v in kept.items() if k != "deleted_at"}
+    goal = {"goal": Goal.STOP} if first else {}
+    if goal or kept:
+        write(connection, audit, keep)
+    return _update(connection, present, **goal, **kept) if goal or kept else present
 
 
 def _update(connection: Connection, present: Session, **changes: Any) -> Session | None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from livius.api.auth import CurrentCaller
-from livius.api.fabric.requests import ChangedLakehouse, NewItem, NewLakehouse, NewWorkspace
+from livius.api.fabric.requests import Changed, NewItem, NewLakehouse, NewWorkspace
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Workspace
@@ -60,6 +60,20 @@ def _add_workspaces(routes: APIRouter, context: Context) -> None:
         """Return a workspace."""
         found, _role = await catalog.get_workspace(context, caller, workspace)
         return JSONResponse(_workspace(found))
+
+    @routes.patch("/{workspace}")
+    async def change(caller: CurrentCaller, workspace: Id, body: Changed) -> Response:
+        """Change a workspace's display name or description; every address stays."""
+        changed = await catalog.change_workspace(
+            context, caller, workspace, name=body.displayName, description=body.description
+        )
+        return JSONResponse(_workspace(changed))
+
+    @routes.delete("/{workspace}")
+    async def delete(caller: CurrentCaller, workspace: Id) -> Response:
+        """Delete a workspace with its lakehouses, and end its sessions; the files stay."""
+        await catalog.delete_workspace(context, caller, workspace)
+        return Response(status_code=200)
 
 
 def _add_lakehouses(routes: APIRouter, context: Context) -> None:
@@ -125,7 +139,7 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
 
     @routes.patch(path)
     async def change(
-        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: ChangedLakehouse
+        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: Changed
     ) -> Response:
         """Change a lakehouse's display name or description; its tables stay where they are."""
         changed = await catalog.change_lakehouse(

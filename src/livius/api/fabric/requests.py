@@ -150,8 +150,8 @@ class NewItem(NewLakehouse):
     type: StrictStr
 
 
-class ChangedLakehouse(BaseModel):
-    """The body of ``PATCH …/lakehouses/{id}``."""
+class Changed(BaseModel):
+    """The body of ``PATCH`` of a workspace or a lakehouse."""
 
     model_config = ConfigDict(extra="allow")
 
