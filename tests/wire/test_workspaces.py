@@ -67,7 +67,7 @@ async def test_deleting_ends_the_sessions_for_a_reason_and_keeps_the_files(wire:
     [ended], _total = await wire.world.store.list_statements(ready.repl, skip=0, top=5)
     assert ended.phase in (StatementPhase.AVAILABLE, StatementPhase.CANCELLED)
     assert ended.ending is not None
-    assert "deleted the workspace" in ended.ending.evalue
+    assert "deleted the workspace" in (ended.ending.evalue or "")
     assert wire.world.launcher.alive == {}
     assert wire.world.lakehouse.id in wire.world.lakehouses.present
 
