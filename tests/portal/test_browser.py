@@ -12,6 +12,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
+from livius.usecases import catalog
 from portal.conftest import activity, write_table
 from support.browsing import Served
 from support.chromium import chromium
@@ -113,6 +114,8 @@ def places(served: Served) -> list[str]:
     return [
         "/workspaces",
         f"/workspaces/{workspace}",
+        f"/workspaces/{workspace}/access",
+        f"/workspaces/{workspace}/settings",
         f"{base}/settings",
         f"{base}/settings/livy",
         f"{base}/tables",
@@ -162,6 +165,46 @@ def test_the_hub_is_live(page: Page, served: Served) -> None:
     expect(page.locator("tbody .state")).to_contain_text("In progress")
     served.site.fail(session, EndCause.DRIVER_DIED, "out of memory")
     expect(page.locator("tbody .state")).to_contain_text("Failed")
+
+
+def test_places_that_others_make_appear_by_themselves(
+    page: Page, served: Served, lakehouse: Path
+) -> None:
+    world = served.site.world
+    page.goto(f"{served.url}/workspaces/{world.workspace.id}")
+    page.get_by_label("Name", exact=True).fill("half a na")
+    served.site.do(
+        catalog.create_lakehouse(world.context, world.admin, world.workspace.id, "silver", "")
+    )
+    expect(page.locator("#lakehouses")).to_contain_text("silver")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("half a na")
+    page.goto(
+        f"{served.url}/workspaces/{world.workspace.id}/lakehouses/{world.lakehouse.id}/tables"
+    )
+    expect(page.locator("#tables")).to_contain_text("No table yet")
+    write_table(served, lakehouse, "cities", {"city": ["Padua"]})
+    expect(page.locator("#tables")).to_contain_text("cities")
+
+
+def test_a_role_is_given_and_taken_with_the_keyboard_alone(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/workspaces/{served.site.world.workspace.id}/access")
+    page.get_by_label("Object ID").focus()
+    page.keyboard.type("nobody")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("neither an object id")
+    page.get_by_label("Object ID").fill("00000000-0000-4000-8000-000000000001")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Mem")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    row = page.locator("tbody tr").nth(1)
+    expect(row.get_by_role("combobox")).to_have_value("Member")
+    row.get_by_role("button", name="Remove the role of").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(1)
 
 
 def test_filters_keep_their_place_in_the_address(page: Page, served: Served) -> None:

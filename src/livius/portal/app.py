@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from livius.portal.desk import ROOT, Desk, Entry
 from livius.portal.pages import (
+    access,
     activity,
     applications,
     files,
@@ -27,6 +28,7 @@ from livius.portal.pages import (
     spark_ui,
     statements,
     tables,
+    workspace_settings,
     workspaces,
 )
 from livius.portal.words import N_
@@ -49,6 +51,8 @@ PAGES: Final[tuple[Page, ...]] = (
     spark_ui.routes,
     activity.routes,
     workspaces.routes,
+    access.routes,
+    workspace_settings.routes,
     applications.routes,
     lakehouse.routes,
     tables.routes,

@@ -11,6 +11,7 @@ when the caller leaves, and at once when the gateway ends.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class Look:
     versions: Mapping[str, str]
     topics: tuple[Topic, ...]
     beat: float = BEAT
+
+
+def version_of(shown: str) -> str:
+    """Return a version of a part: another one as soon as what it shows is another."""
+    return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 Looker = Callable[[], Awaitable[Look]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
 from livius.portal import words
 from livius.portal.desk import ROOT, Call, Crumb, Desk, Live, number
-from livius.portal.live import Look
+from livius.portal.live import Look, version_of
 from livius.portal.pages.activity import activity_path
 from livius.portal.words import N_, State
 from livius.ports.changes import AnySession
@@ -172,8 +171,9 @@ async def _look(call: Call, asked: Asked, shown: int) -> Look:
 
 def look_at(activities: Sequence[Activity]) -> str:
     """Return a version of a list: another one as soon as a row would look different."""
-    text = "\n".join(f"{one.session.id} {one.state} {one.session.name}" for one in activities)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return version_of(
+        "\n".join(f"{one.session.id} {one.state} {one.session.name}" for one in activities)
+    )
 
 
 async def _activities(
