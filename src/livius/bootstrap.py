@@ -36,7 +36,7 @@ from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
-from livius.adapters.identity.people import HttpPeoplesAuthority
+from livius.adapters.identity.people import HttpPeoplesAuthority, NobodySignsIn
 from livius.adapters.identity.provider_client import Credential, ProviderClient, read_credential
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.sample import (
@@ -67,7 +67,8 @@ from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, authority, driver, fabric, home, vault
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
-from livius.domain.identity import Address, Principal, Realm
+from livius.domain.endpoints import Endpoints
+from livius.domain.identity import FABRIC, Address, Principal, Realm
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -191,7 +192,7 @@ class _Gateway:
     http: _Server
     changes: LocalChanges
     metrics: Metrics
-    streams: portal.Streams | None
+    streams: portal.Streams
     services: Services
     connection: Connection
 
@@ -208,8 +209,7 @@ class _Gateway:
         if not keep_drivers:
             drivers = await self._end_sessions()
             metastore = await self.metastore.end()
-        if self.streams is not None:
-            self.streams.close()
+        self.streams.close()
         self.changes.close()
         for server in (self.https, self.http):
             server.should_exit = True
@@ -240,14 +240,14 @@ class _Gateway:
 class _Trust:
     """Whose tokens count, and what is served because of it.
 
-    ``people`` is where the portal signs people in; without it there is no portal. ``services`` run
-    as long as the gateway does: what is known of another authority is kept fresh.
+    ``people`` is where the portal signs people in.
+    ``services`` run as long as the gateway does: what is known of another authority is kept fresh.
     """
 
     verifier: TokenVerifier
     tokens: SessionTokens
     routers: tuple[APIRouter, ...]
-    people: PeoplesAuthority | None = None
+    people: PeoplesAuthority
     services: Services = ()
 
 
@@ -269,10 +269,24 @@ def _trust_provider(
             delegations=Delegations(provider, client, clock, acts_for),
             audiences=frozenset(settings.authority_application_audiences.split()),
         )
+    verifier = ExternalVerifier(provider, keys, clock)
+    missing, scope = settings.missing_for_portal, settings.sign_in_scope
+    people: PeoplesAuthority = NobodySignsIn(missing)
+    if credential is not None and scope is not None:
+        people = HttpPeoplesAuthority(
+            client=ProviderClient(credential, keys.endpoints, clock),
+            known=keys.known_endpoints,
+            id_tokens=verifier,
+            scope=scope,
+            issuer=provider.issuer,
+        )
+    else:
+        _log.warning("portal_not_configured", missing=missing)
     return _Trust(
-        verifier=ExternalVerifier(provider, keys, clock),
+        verifier=verifier,
         tokens=ProviderSessionTokens(provider, clock, own),
         routers=(authority.elsewhere(provider.issuer),),
+        people=people,
         services=(
             ("provider keys", keys.run),
             *((("delegations", own.delegations.run),) if own is not None else ()),
@@ -321,18 +335,35 @@ def _trust_ourselves(
         pages=connection.http,
     )
     for_vaults = EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT)
+    verifier = EmbeddedVerifier(keys, realm, clock)
+    # People see it over http on loopback, we over https.
+    pages = f"{connection.http}/{tenant}/oauth2/v2.0"
+    endpoints = Endpoints(
+        authorize=f"{pages}/authorize",
+        token=f"{connection.authority}/oauth2/v2.0/token",
+        sign_out=f"{pages}/logout",
+    )
+
+    async def known() -> Endpoints:
+        return endpoints
+
     return _Trust(
-        verifier=EmbeddedVerifier(keys, realm, clock),
+        verifier=verifier,
         tokens=EmbeddedSessionTokens(embedded),
         routers=(
             vault.router(vaults, for_vaults.verify, connection.authority),
             authority.router(embedded),
         ),
-        people=HttpPeoplesAuthority.embedded(
-            pages=f"{connection.http}/{tenant}",
-            tokens=connection.authority,
-            client_id=portal_client_id(tenant),
-            ca_file=prepared.certificates.ca_file,
+        people=HttpPeoplesAuthority(
+            client=ProviderClient(
+                Credential(client_id=portal_client_id(tenant)),
+                known,
+                clock,
+                ca_file=prepared.certificates.ca_file,
+            ),
+            known=lambda: endpoints,
+            id_tokens=verifier,
+            scope=f"{FABRIC}/.default",
         ),
     )
 
@@ -441,16 +472,14 @@ async def _compose(prepared: Prepared) -> _Gateway:
         )
         return metrics.text()
 
-    desk = None
-    if trust.people is not None:
-        desk = portal.Desk(
-            context,
-            _portal_facts(connection, paths),
-            visits=portal.Visits(clock),
-            people=trust.people,
-            tokens=trust.verifier,
-            navigation=portal.NAVIGATION,
-        )
+    desk = portal.Desk(
+        context,
+        _portal_facts(settings, connection, paths),
+        visits=portal.Visits(clock),
+        people=trust.people,
+        tokens=trust.verifier,
+        navigation=portal.NAVIGATION,
+    )
     app = create_app(
         BearerVerifier(trust.verifier, store, clock),
         (
@@ -463,7 +492,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         version=__version__,
         observe=metrics.request_handled,
-        mounts={} if desk is None else {portal.ROOT: portal.create_portal(desk)},
+        mounts={portal.ROOT: portal.create_portal(desk)},
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -486,7 +515,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         http=_listener(app, _LOOPBACK, prepared.ports.http, None),
         changes=changes,
         metrics=metrics,
-        streams=None if desk is None else desk.streams,
+        streams=desk.streams,
         services=trust.services,
         connection=connection,
     )
@@ -587,11 +616,10 @@ def _facts(connection: Connection) -> home.Facts:
         version=__version__,
         api=connection.api,
         authority=connection.authority,
-        portal=connection.client_id is not None,
     )
 
 
-def _portal_facts(connection: Connection, paths: Home) -> portal.Facts:
+def _portal_facts(settings: Settings, connection: Connection, paths: Home) -> portal.Facts:
     return portal.Facts(
         version=__version__,
         api=connection.api,
@@ -599,6 +627,7 @@ def _portal_facts(connection: Connection, paths: Home) -> portal.Facts:
         authority=connection.authority,
         tenant_id=connection.tenant_id,
         ca_file=connection.ca_file,
+        portal=settings.portal_url,
         first_query=f"{sys.executable} {paths.first_query_file}",
         application=portal.OwnApplication(
             client_id=connection.client_id,

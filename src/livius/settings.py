@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from livius.domain.identity import AUDIENCES
+from livius.domain.identity import AUDIENCES, FABRIC
 from livius.domain.ids import TenantId
 from livius.domain.provider import Provider, check_provider, entra_tenant, own_audiences
 from livius.domain.resources import AUDIENCE_OF
@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="A PEM file with the application's certificate and its RSA private key, "
         "instead of a secret.",
     )
+    authority_scope: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What people who sign in at the portal are asked for: scopes with which the "
+        "provider makes access tokens out to Livius. For a tenant <audience>/.default, if not set.",
+    )
     authority_application_audiences: str = Field(
         default="",
         description="Audiences (pbi, storage, keyvault, kusto, sql, datalake) for which session "
@@ -131,6 +137,12 @@ class Settings(BaseSettings):
         default=False,
         description="Let the embedded authority issue tokens although the https port listens "
         "beyond loopback.",
+    )
+    portal_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s/?#@]+$",
+        description="The address by which people elsewhere reach the https port, such as "
+        "https://livius.example.org:8443: the portal answers under it too.",
     )
     owners: str = Field(
         default="",
@@ -294,16 +306,16 @@ class Settings(BaseSettings):
                 )
             return self
         check_provider(external, fabric_tokens=self.authority_fabric_tokens)
-        if len(self._proofs) > 1:
-            raise ValueError(f"of {' and '.join(self._proofs)} one is enough")
+        if len(self.proofs) > 1:
+            raise ValueError(f"of {' and '.join(self.proofs)} one is enough")
         if self.authority_client_id is None and (
-            self._proofs or self.authority_application_audiences
+            self.proofs or self.authority_application_audiences
         ):
             raise ValueError("LIVIUS_AUTHORITY_CLIENT_ID is needed: whose credential it is")
         return self
 
     @property
-    def _proofs(self) -> list[str]:
+    def proofs(self) -> list[str]:
         """Return the settings that prove Livius's own application."""
         names = ("client_secret", "client_secret_file", "client_certificate_file")
         return [
@@ -324,6 +336,25 @@ class Settings(BaseSettings):
         if self.authority_issuer is not None:
             return Provider(issuer=self.authority_issuer, audiences=audiences, tenant=tenant)
         return entra_tenant(TenantId(str(self.authority_tenant)), audiences)
+
+    @property
+    def sign_in_scope(self) -> str | None:
+        """What people are asked for at the other authority; None if that has to be said."""
+        if self.authority_scope is not None or self.authority_tenant is None:
+            return self.authority_scope
+        named = (self.authority_audience or "").split()
+        return f"{named[0] if named else FABRIC}/.default"
+
+    @property
+    def missing_for_portal(self) -> tuple[str, ...]:
+        """The settings without which nobody can sign in at the portal."""
+        if self.provider is None:
+            return ()
+        found = {
+            "LIVIUS_AUTHORITY_CLIENT_ID": self.authority_client_id,
+            "LIVIUS_AUTHORITY_SCOPE": self.sign_in_scope,
+        }
+        return tuple(name for name, value in found.items() if value is None)
 
     @property
     def _on_loopback(self) -> bool:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from identity.chromium import Desk
+    from identity.sides import Side
     from identity.sockets import Served
 
 TENANT = TenantId("3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11")
@@ -186,6 +187,18 @@ def served(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     with serving(world, leaf_file) as served:
         yield served
+
+
+@pytest.fixture
+async def side(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Side]:
+    from identity.sides import standing
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls" / "ca.pem"))
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    async with standing(served) as side:
+        yield side
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,81 +11,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from identity.conftest import TENANT, World
+from identity.conftest import World
 from identity.flows import claims_of
-from identity.sockets import Served
+from identity.sides import SCOPES, Side
 from livius.adapters.identity.delegations import Delegations
-from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.provider_client import Credential, ProviderClient, read_credential
-from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.session_tokens import OwnApplication, ProviderSessionTokens
-from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Forbidden, Invalid, LiviusError, Unavailable
-from livius.domain.identity import FABRIC, Address, Principal, Scope
+from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import SessionId
-from livius.domain.provider import Provider, own_audiences
-from livius.domain.resources import Resource
 from livius.usecases.identity import directory
-from livius.usecases.identity.minting import Issue, app_token, user_token
+from livius.usecases.identity.minting import app_token
 
 SESSION = SessionId("5d1f0d7e-0000-4000-8000-000000000001")
 STORAGE = "https://storage.azure.com"
-SCOPES = frozenset({Scope.LAKEHOUSE_READ, Scope.CODE_STORAGE, Scope.CODE_FABRIC})
-
-
-@dataclass
-class Side:
-    """The served Livius, as far as it gets tokens: its application, and who calls it."""
-
-    served: Served
-    own: ClientApplication
-    secret: str
-    provider: Provider
-    keys: ProviderKeys
-    verifier: ExternalVerifier
-    ended: set[SessionId]
-    acts_for: Principal | None = None
-
-    @property
-    def world(self) -> World:
-        return self.served.world
-
-    def issue(self) -> Issue:
-        port = int(self.served.origin.rpartition(":")[2])
-        address = Address(host="localhost", port=port, tenant=TENANT)
-        return Issue(address=address, version=2, application=self.own, proof="1")
-
-    async def caller(self, *, audience: str | None = None) -> str:
-        """A token by which the first user calls."""
-        user = await directory.find_user(self.world.store, self.world.user.username)
-        resource = Resource(
-            name=self.own.client_id, audiences=frozenset(), scopes=frozenset(), opened_by=None
-        )
-        return user_token(
-            self.world.authority,
-            self.issue(),
-            user,
-            resource=resource,
-            audience=audience or self.own.client_id,
-            scopes=SCOPES,
-        ).access_token
-
-    def tokens(self, *, credential: Credential | None = None, own: str = "") -> Tokens:
-        client = ProviderClient(
-            credential or Credential(client_id=self.own.client_id, secret=self.secret),
-            self.keys.endpoints,
-            self.world.clock,
-        )
-
-        async def acts_for(session: SessionId) -> Principal | None:
-            return None if session in self.ended else self.acts_for
-
-        delegations = Delegations(self.provider, client, self.world.clock, acts_for)
-        application = OwnApplication(
-            client=client, delegations=delegations, audiences=frozenset(own.split())
-        )
-        made = ProviderSessionTokens(self.provider, self.world.clock, application)
-        return Tokens(self, made, delegations)
 
 
 @dataclass
@@ -114,45 +51,26 @@ class Tokens:
         return refused.value
 
 
-@pytest.fixture
-async def side(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Side]:
-    world = served.world
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls" / "ca.pem"))
-    monkeypatch.setenv("NO_PROXY", "localhost")
-    own = await directory.create_application(
-        world.store, world.clock, "served", public=False, redirect_uris=(), scopes=tuple(SCOPES)
+def tokens_of(side: Side, *, credential: Credential | None = None, own: str = "") -> Tokens:
+    client = ProviderClient(
+        credential or Credential(client_id=side.own.client_id, secret=side.secret),
+        side.keys.endpoints,
+        side.world.clock,
     )
-    _, secret = await directory.add_secret(world.store, world.clock, own)
-    user = await directory.find_user(world.store, world.user.username)
-    own = await directory.find_application(world.store, "served")
-    await directory.consent_for(world.store, world.clock, user, own)
-    provider = Provider(
-        issuer=f"{served.origin}/{TENANT}/v2.0",
-        audiences=own_audiences(f"{own.client_id} {FABRIC}"),
-        tenant=TENANT,
+
+    async def acts_for(session: SessionId) -> Principal | None:
+        return None if session in side.ended else side.acts_for
+
+    delegations = Delegations(side.provider, client, side.world.clock, acts_for)
+    application = OwnApplication(
+        client=client, delegations=delegations, audiences=frozenset(own.split())
     )
-    keys = ProviderKeys(provider, world.clock)
-    running = asyncio.create_task(keys.run())
-    try:
-        yield Side(
-            served,
-            own,
-            secret,
-            provider,
-            keys,
-            ExternalVerifier(provider, keys, world.clock),
-            set(),
-        )
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+    made = ProviderSessionTokens(side.provider, side.world.clock, application)
+    return Tokens(side, made, delegations)
 
 
 async def test_a_users_token_is_exchanged_and_the_answer_kept_while_it_is_fresh(side: Side) -> None:
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     caller = await tokens.bring()
     first, again = await asyncio.gather(tokens.get(), tokens.get(STORAGE + "/"))
     read = claims_of(first)
@@ -168,7 +86,7 @@ async def test_a_users_token_is_exchanged_and_the_answer_kept_while_it_is_fresh(
 
 async def test_tokens_are_had_beyond_the_callers_hour(side: Side) -> None:
     """Also where nobody asked for one in that hour."""
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring()
     await tokens.delegations.look()
     side.world.clock.move(timedelta(minutes=55))
@@ -184,33 +102,33 @@ async def test_tokens_are_had_beyond_the_callers_hour(side: Side) -> None:
 
 async def test_what_was_lost_is_said_and_the_next_statement_brings_it_back(side: Side) -> None:
     """As after a restart of the gateway, which has none of it on disk."""
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     caller = await tokens.bring()
     assert claims_of(await tokens.get())["aud"] == STORAGE
-    restarted = side.tokens(own="storage")
+    restarted = tokens_of(side, own="storage")
     lost = await restarted.fails()
     assert (type(lost), lost.code) == (Unavailable, "DelegationLost")
     assert "Send a statement" in lost.message
     restarted.made.bring(SESSION, replace(caller, oid="another"), await side.caller())
     assert (await restarted.fails()).code == "DelegationLost"
-    again = side.tokens()
+    again = tokens_of(side)
     await again.bring()
     assert claims_of(await again.get())["oid"] == caller.oid
-    unwatched = side.tokens()
+    unwatched = tokens_of(side)
     await unwatched.bring()
     side.world.clock.move(timedelta(hours=2))  # nobody looked: the caller's token is over
     assert (await unwatched.fails()).code == "DelegationLost"
 
 
 async def test_a_later_token_does_not_take_the_place_of_a_good_one(side: Side) -> None:
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring(await side.caller(audience=FABRIC))
     tokens.made.bring(SESSION, await tokens.bring(), await side.caller())
     assert "made out to Fabric itself" in (await tokens.fails()).message
 
 
 async def test_what_an_ended_session_had_is_forgotten(side: Side) -> None:
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring()
     side.ended.add(SESSION)
     await tokens.delegations.look()
@@ -220,7 +138,7 @@ async def test_what_an_ended_session_had_is_forgotten(side: Side) -> None:
 async def test_a_missing_consent_is_named(side: Side) -> None:
     world = side.world
     user = await directory.find_user(world.store, world.user.username)
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring()
     await world.store.revoke_consent(user.oid, side.own.client_id)
     refused = await tokens.fails()
@@ -237,7 +155,7 @@ async def test_a_missing_consent_is_named(side: Side) -> None:
 
 
 async def test_a_removed_user_gets_none(side: Side) -> None:
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring()
     await tokens.get()
     await side.world.store.remove_user(
@@ -249,12 +167,12 @@ async def test_a_removed_user_gets_none(side: Side) -> None:
 
 
 async def test_tokens_for_fabric_cant_be_exchanged(side: Side) -> None:
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring(await side.caller(audience=FABRIC))
     refused = await tokens.fails()
     assert refused.code == "TokensNotConfigured"
     assert "LIVIUS_AUTHORITY_APPLICATION_AUDIENCES=storage" in refused.message
-    opened = side.tokens(own="storage")
+    opened = tokens_of(side, own="storage")
     await opened.bring(await side.caller(audience=FABRIC))
     read = claims_of(await opened.get())
     assert (read["aud"], read["idtyp"], read["oid"]) == (STORAGE, "app", side.own.object_id)
@@ -263,10 +181,10 @@ async def test_tokens_for_fabric_cant_be_exchanged(side: Side) -> None:
 
 async def test_an_application_gets_our_own_token_where_that_is_allowed(side: Side) -> None:
     token = app_token(side.world.authority, side.issue(), audience=side.own.client_id).access_token
-    tokens = side.tokens()
+    tokens = tokens_of(side)
     await tokens.bring(token)
     assert "An application's token can't be exchanged" in (await tokens.fails()).message
-    opened = side.tokens(own="storage")
+    opened = tokens_of(side, own="storage")
     await opened.bring(token)
     first = await opened.get()
     assert claims_of(first)["oid"] == side.own.object_id
@@ -279,7 +197,7 @@ async def test_a_secret_that_is_wrong_is_the_operators_matter(
     side: Side, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = Credential(client_id=side.own.client_id, secret="not-the-secret")
-    tokens = side.tokens(credential=wrong)
+    tokens = tokens_of(side, credential=wrong)
     token = await side.caller()
     await tokens.bring(token)
     refused = await tokens.fails()
@@ -299,7 +217,7 @@ async def test_a_certificate_proves_the_application_too(side: Side, tmp_path: Pa
     credential = read_credential(
         sample.client_id, secret=None, secret_file=None, certificate_file=file
     )
-    tokens = side.tokens(credential=credential, own="storage")
+    tokens = tokens_of(side, credential=credential, own="storage")
     await tokens.bring(await side.caller(audience=FABRIC))
     read = claims_of(await tokens.get())
     assert (read["oid"], read["azpacr"]) == (sample.object_id, "2")

@@ -289,6 +289,18 @@ def test_where_people_sign_in_elsewhere_that_is_not_led(place: Place) -> None:
     assert '"host": "api.fabric.microsoft.com"' in answer
     assert rest == ["0"]
     assert done.stderr.count("CONNECT tunnel failed, response 502") == 2
+    assert "Entra's don't: programs sign in at https://127.0.0.2:1/tenant/v2.0" in done.stderr
+    vault = place.livius(
+        "exec", "--", "curl", "-sS", "https://mine.vault.azure.net/", HTTPS_PROXY=upstream
+    )
+    assert "CONNECT tunnel failed, response 502" in vault.stderr
+    # It is how the server is without a credential of ours: no sample application to sign in as.
+    file.write_text(
+        json.dumps({**ours, "authority": "https://127.0.0.2:1/tenant/v2.0", "client_id": None})
+    )
+    printed = place.livius("env", "--pid", str(os.getpid()))
+    assert (printed.returncode, "HTTPS_PROXY=" in printed.stdout) == (0, True)
+    assert "Entra's don't" in printed.stderr
     assert place.seen == ["api.fabric.microsoft.com /v1/workspaces"]
     refused = place.livius("exec", "--as", "ada", "--", "true", LIVIUS_PASSWORD="word")
     assert "Users sign in at 127.0.0.2" in refused.stderr

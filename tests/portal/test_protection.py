@@ -1,5 +1,6 @@
 """What keeps strangers out of the portal: visits, forms, names, headers."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -117,6 +118,8 @@ def test_signing_in_begins_a_visit_and_goes_on_where_it_was_meant_to(served: Ser
     begun, redeemed = served.site.people.asked
     assert begun["redirect_uri"] == redeemed["redirect_uri"] == f"{served.url}/signed-in"
     assert begun["challenge"] != redeemed["verifier"]
+    assert begun["nonce"] == redeemed["nonce"]
+    assert len({begun["nonce"], begun["state"], redeemed["verifier"]}) == 3
 
 
 def test_a_new_sign_in_ends_the_visit_before(served: Served) -> None:
@@ -138,6 +141,32 @@ def test_a_sign_in_that_another_browser_began_is_refused(served: Served) -> None
     )
     assert answer.status_code == 401
     assert "SignInExpired" in answer.text
+
+
+def test_tokens_that_name_two_people_begin_nothing(served: Served) -> None:
+    served.site.people.known["good"] = served.site.world.admin
+    served.site.people.named = "another"
+    browser = requests.Session()
+    answer = sign_in(served, "good", browser)
+    assert answer.status_code == 401
+    assert "two people" in answer.text
+    assert served.desk.cookie not in browser.cookies
+
+
+def test_an_access_token_that_does_not_count_is_the_operators_matter(served: Served) -> None:
+    answer = sign_in(served, "opaque")
+    assert answer.status_code == 401
+    assert "TokenOfNoUse" in answer.text
+    assert "LIVIUS_AUTHORITY_SCOPE" in answer.text
+
+
+def test_people_elsewhere_reach_the_portal_by_its_address(served: Served, ada: Visitor) -> None:
+    served.desk.facts = replace(served.desk.facts, portal="http://livius.test")
+    assert ada.get("/monitor", Host="livius.test").status_code == 200
+    begun = ada.get("/sign-in", Host="livius.test")
+    assert begun.status_code == 303
+    assert served.site.people.asked[-1]["redirect_uri"] == "http://livius.test/portal/signed-in"
+    assert ada.get("/monitor", Host="rebound.test").headers["location"].startswith(served.url)
 
 
 @pytest.mark.parametrize("code", ["unknown", ""])

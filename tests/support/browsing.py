@@ -21,6 +21,7 @@ from livius.domain.session import EndCause, Event, Session
 from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent
 from livius.ports.changes import Printed, Worked
+from livius.ports.people import SignedIn
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import submit_statement
 from support.waiting import wait_for
@@ -35,19 +36,35 @@ class People:
     known: dict[str, Principal] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
     fails: Exception | None = None
+    named: str | None = None
 
-    def sign_in_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
-        self.asked.append({"redirect_uri": redirect_uri, "state": state, "challenge": challenge})
+    async def sign_in_url(
+        self, *, redirect_uri: str, state: str, nonce: str, challenge: str
+    ) -> str:
+        self.asked.append(
+            {
+                "redirect_uri": redirect_uri,
+                "state": state,
+                "nonce": nonce,
+                "challenge": challenge,
+            }
+        )
         return f"https://authority.test/authorize?state={state}"
 
     def sign_out_url(self, *, redirect_uri: str) -> str | None:
         return redirect_uri
 
-    async def redeem(self, *, code: str, redirect_uri: str, verifier: str) -> str:
-        self.asked.append({"code": code, "redirect_uri": redirect_uri, "verifier": verifier})
+    async def redeem(
+        self, *, code: str, redirect_uri: str, verifier: str, nonce: str, issuer: str | None
+    ) -> SignedIn:
+        del issuer
+        self.asked.append(
+            {"code": code, "redirect_uri": redirect_uri, "verifier": verifier, "nonce": nonce}
+        )
         if self.fails is not None:
             raise self.fails
-        return code
+        oid = self.known[code].oid if code in self.known else "nobody"
+        return SignedIn(access_token=code, oid=self.named or oid)
 
     async def bearer_of(self, token: str) -> Principal:
         if token not in self.known:

@@ -65,9 +65,7 @@ class Wire:
 async def wire() -> AsyncIterator[Wire]:
     world = await World().begin()
     tokens = NamedTokens({"ada": world.admin})
-    facts = home.Facts(
-        version="0", api="https://localhost:1", authority="https://localhost:1/t", portal=True
-    )
+    facts = home.Facts(version="0", api="https://localhost:1", authority="https://localhost:1/t")
     app = create_app(
         tokens,
         [

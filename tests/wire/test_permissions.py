@@ -281,7 +281,7 @@ def routers(world: World) -> list[APIRouter]:
     return [
         fabric.router(world.context),
         driver.router(world.context, world.links),  # type: ignore[arg-type]
-        home.router(world.context, home.Facts(version="0", api="x", authority="x", portal=False)),
+        home.router(world.context, home.Facts(version="0", api="x", authority="x")),
         audit.router(world.context),
         metrics.router(no_metrics),
         openapi.router(),

@@ -320,6 +320,43 @@ def variables(_chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Fin
         )
 
 
+def authority(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
+    """What is not there because another authority was chosen and not all was said about it."""
+    if chosen.provider is None:
+        return
+    if chosen.missing_for_portal:
+        yield Finding(
+            Verdict.WARN,
+            "Nobody can sign in at the portal",
+            f"set {', '.join(chosen.missing_for_portal)}",
+        )
+    if not chosen.proofs:
+        yield Finding(
+            Verdict.WARN,
+            f"Session code gets no tokens: there is no credential at {chosen.provider.issuer}",
+            "set LIVIUS_AUTHORITY_CLIENT_ID and LIVIUS_AUTHORITY_CLIENT_SECRET_FILE or "
+            "LIVIUS_AUTHORITY_CLIENT_CERTIFICATE_FILE",
+        )
+    for file in (chosen.authority_client_secret_file, chosen.authority_client_certificate_file):
+        if file is None:
+            continue
+        try:
+            opened = file.stat().st_mode & 0o007
+        except OSError as error:
+            step = "correct the setting that names it"
+            yield Finding(Verdict.FAIL, f"{file} can't be read: {error.strerror}", step)
+            continue
+        if opened:
+            yield Finding(Verdict.WARN, f"Everybody may read {file}", f"run: chmod o= {file}")
+    if chosen.authority_client_secret is not None:
+        yield Finding(
+            Verdict.WARN,
+            "LIVIUS_AUTHORITY_CLIENT_SECRET can be read in the gateway's environment for as long "
+            "as it runs",
+            "name a file in LIVIUS_AUTHORITY_CLIENT_SECRET_FILE instead",
+        )
+
+
 def gateway(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
     """Whether the gateway answers; where none serves, whether one could."""
     connection = home.read_connection()
@@ -402,5 +439,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     folder,
     clock,
     variables,
+    authority,
     gateway,
 )

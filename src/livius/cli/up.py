@@ -189,6 +189,7 @@ def _tell(connection: Connection, home: Home) -> None:
     prefix = "" if home.root == default_home else f"LIVIUS_HOME={home.root} "
     # Only what works: the sample application can sign in at the embedded authority alone.
     embedded = connection.client_id is not None
+    missing = ", ".join(settings().missing_for_portal)
     token = "token" if embedded else "token create --expires 1h"
     bearer = f'"Authorization: Bearer $({prefix}{livius} {token})"'
     lines = [
@@ -196,6 +197,7 @@ def _tell(connection: Connection, home: Home) -> None:
         "Livius serves.",
         f"  API              {connection.api}/v1",
         f"  For people       {connection.http}",
+        *([f"                   nobody can sign in there yet: set {missing}"] if missing else []),
         f"  Authority        {connection.authority}",
         f"  Tenant id        {connection.tenant_id}",
         *([f"  Client id        {connection.client_id}"] if embedded else []),

@@ -33,6 +33,9 @@ FABRIC: Final = frozenset(
 
 LED: Final = ENTRA | FABRIC
 
+ELSEWHERE: Final = FABRIC - {"*.vault.azure.net"}
+"""What is led where another authority issues the tokens: what they open of vaults is not here."""
+
 
 def constraints(names: Iterable[str]) -> list[str]:
     """Return the domains that a certificate authority for the names has to be kept to."""

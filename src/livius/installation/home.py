@@ -47,6 +47,11 @@ class Connection:
     ca_file: str
     pid: int
 
+    @property
+    def serves_authority(self) -> bool:
+        """Tell whether the gateway issues the tokens itself."""
+        return self.authority.startswith(f"{self.api}/")
+
 
 class AlreadyServing(Exception):
     """Another process holds the gateway's lock on this data folder."""

@@ -97,8 +97,9 @@ class OwnApplication:
 class Facts:
     """What the portal tells about the installation: nothing in it is secret.
 
-    ``http`` and ``api`` are the two addresses that the portal answers under. There is no
-    ``application`` of ours where another authority is asked.
+    ``http`` and ``api`` are the addresses that the portal answers under on this machine, ``portal``
+    the one for people elsewhere. There is no ``application`` of ours where another authority is
+    asked.
     """
 
     version: str
@@ -108,6 +109,7 @@ class Facts:
     tenant_id: str
     ca_file: str
     first_query: str
+    portal: str | None = None
     application: OwnApplication | None = None
 
 
@@ -257,9 +259,6 @@ class Desk:
         self.navigation = navigation
         # Cookies know no ports: two installations on one machine must not share a name.
         self.cookie = f"livius_visit_{facts.tenant_id[:8]}"
-        there = people.sign_out_url(redirect_uri=facts.http)
-        forms = f"'self' {urlsplit(there).scheme}://{urlsplit(there).netloc}" if there else "'self'"
-        self._headers = {**_HEADERS, "Content-Security-Policy": _CSP.format(forms=forms)}
         self._environments = {one: self._environment(one) for one in LANGUAGES}
 
     def _environment(self, language: Language) -> Environment:
@@ -327,9 +326,11 @@ class Desk:
 
     def _elsewhere(self, request: Request) -> Response | None:
         """Lead who came under a foreign name, such as another site's that points here, away."""
-        if origin(request) in (self.facts.http, self.facts.api):
+        facts = self.facts
+        if origin(request) in (facts.http, facts.api, facts.portal):
             return None
-        target = self.facts.http + request.url.path
+        by_tls = request.url.scheme == "https"
+        target = (facts.portal if facts.portal and by_tls else facts.http) + request.url.path
         if request.url.query:
             target += f"?{request.url.query}"
         return RedirectResponse(target, status_code=307, headers=_HEADERS)
@@ -380,7 +381,17 @@ class Desk:
                 **values,
             }
         )
-        return HTMLResponse(html, status_code=status, headers={**self._headers, **(headers or {})})
+        return HTMLResponse(
+            html,
+            status_code=status,
+            headers={**_HEADERS, "Content-Security-Policy": self._policy(), **(headers or {})},
+        )
+
+    def _policy(self) -> str:
+        """Return what pages may do. The form that signs out leads on to the authority."""
+        there = urlsplit(self.people.sign_out_url(redirect_uri=self.facts.http) or "")
+        beyond = f" {there.scheme}://{there.netloc}" if there.netloc else ""
+        return _CSP.format(forms=f"'self'{beyond}")
 
     def trouble(self, request: Request, error: LiviusError, visit: Visit | None = None) -> Response:
         """Return an error as a page, or as a note for the page that is there."""

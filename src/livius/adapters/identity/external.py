@@ -10,7 +10,7 @@ from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.seen import SIGNATURE_ONLY, Seen, SeenTokens
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import LARGEST_TOKEN, Principal
-from livius.domain.provider import Provider, read_claims
+from livius.domain.provider import Provider, read_claims, read_id_token
 from livius.ports.clock import Clock
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
@@ -41,6 +41,22 @@ class ExternalVerifier:
         seen = self._seen.recall(token)
         if seen is not None:
             return seen
+        kid, claims = await self._signed(token)
+        principal, ends = read_claims(claims, self._provider, self._clock.now())
+        self._seen.remember(token, Seen(principal, kid, ends))
+        return principal
+
+    async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
+        """See `livius.adapters.identity.people.IdTokens`."""
+        if not id_token or len(id_token) > LARGEST_TOKEN or not id_token.isascii():
+            raise _not_theirs()
+        _, claims = await self._signed(id_token)
+        return read_id_token(
+            claims, self._provider, self._clock.now(), client_id=client_id, nonce=nonce
+        )
+
+    async def _signed(self, token: str) -> tuple[str, dict[str, Any]]:
+        """Return the name of the provider's key that signed a token, and the claims."""
         kid, algorithm = _header(token)
         key = await self._keys.key(kid)
         if key is None or algorithm not in key.algorithms:
@@ -51,9 +67,7 @@ class ExternalVerifier:
             )
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise _not_theirs() from None
-        principal, ends = read_claims(claims, self._provider, self._clock.now())
-        self._seen.remember(token, Seen(principal, kid, ends))
-        return principal
+        return kid, claims
 
 
 def _header(token: str) -> tuple[str, str]:

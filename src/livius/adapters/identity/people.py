@@ -2,105 +2,154 @@
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
-from urllib.parse import urlencode
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode, urlsplit
 
-import httpx
-import structlog
-
+from livius.adapters.identity.provider_client import ProviderClient, Refused
+from livius.domain.endpoints import Endpoints
 from livius.domain.errors import Unauthenticated, Unavailable
-from livius.domain.identity import FABRIC
+from livius.ports.people import SignedIn
 
-_WITHIN: Final = 20.0
-_LARGEST: Final = 256 * 1024
+_OURS: Final = frozenset({"invalid_client", "unauthorized_client"})
 
-_log = structlog.get_logger(__name__)
+
+class IdTokens(Protocol):
+    """What tells ID tokens that count."""
+
+    async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
+        """Return the object id of whom an ID token names.
+
+        Raises:
+            Unauthenticated: it does not count, was not made for the client, or has another nonce.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpPeoplesAuthority:
-    """Implements `livius.ports.people.PeoplesAuthority` for a public client application.
+    """Implements `livius.ports.people.PeoplesAuthority` for a client application.
 
-    The three addresses are the authority's endpoints; without ``sign_out`` only our own visit
-    ends. ``ca_file`` is what ``token`` is trusted by, None for what the system trusts.
+    ``known`` returns where the authority is, as far as that is known without asking. ``scope``
+    asks for the API's scopes; what makes it a sign-in is added. ``issuer`` is what the authority
+    calls itself where its answers may say it (RFC 9207).
     """
 
-    authorize: str
-    token: str
-    sign_out: str | None
-    client_id: str
-    ca_file: Path | None
-    scope: str = f"openid profile {FABRIC}/.default"
+    client: ProviderClient
+    known: Callable[[], Endpoints]
+    id_tokens: IdTokens
+    scope: str
+    issuer: str | None = None
 
-    @classmethod
-    def embedded(
-        cls, *, pages: str, tokens: str, client_id: str, ca_file: Path
-    ) -> HttpPeoplesAuthority:
-        """Return the embedded authority: people see it over http on loopback, we over https."""
-        return cls(
-            authorize=f"{pages}/oauth2/v2.0/authorize",
-            token=f"{tokens}/oauth2/v2.0/token",
-            sign_out=f"{pages}/oauth2/v2.0/logout",
-            client_id=client_id,
-            ca_file=ca_file,
-        )
+    @property
+    def _scope(self) -> str:
+        return " ".join(dict.fromkeys(["openid", "profile", *self.scope.split()]))
 
-    def sign_in_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+    async def sign_in_url(
+        self, *, redirect_uri: str, state: str, nonce: str, challenge: str
+    ) -> str:
         """See the port."""
-        asked = {
-            "client_id": self.client_id,
-            "response_type": "code",
-            "response_mode": "query",
-            "redirect_uri": redirect_uri,
-            "scope": self.scope,
-            "state": state,
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-        return f"{self.authorize}?{urlencode(asked)}"
+        where = (await self.client.endpoints()).authorize
+        if where is None:
+            raise Unavailable(
+                "AuthorityUnavailable",
+                "The authority publishes no page to sign in at that can be used.",
+            )
+        return _with(
+            where,
+            {
+                "client_id": self.client.credential.client_id,
+                "response_type": "code",
+                "response_mode": "query",
+                "redirect_uri": redirect_uri,
+                "scope": self._scope,
+                "state": state,
+                "nonce": nonce,
+                "code_challenge": challenge,
+                "code_challenge_method": "S256",
+            },
+        )
 
     def sign_out_url(self, *, redirect_uri: str) -> str | None:
         """See the port."""
-        asked = {"client_id": self.client_id, "post_logout_redirect_uri": redirect_uri}
-        return f"{self.sign_out}?{urlencode(asked)}" if self.sign_out else None
+        where = self.known().sign_out
+        if where is None:
+            return None
+        client_id = self.client.credential.client_id
+        return _with(where, {"client_id": client_id, "post_logout_redirect_uri": redirect_uri})
 
-    async def redeem(self, *, code: str, redirect_uri: str, verifier: str) -> str:
+    async def redeem(
+        self, *, code: str, redirect_uri: str, verifier: str, nonce: str, issuer: str | None
+    ) -> SignedIn:
         """See the port."""
+        if self.issuer is not None and issuer not in (None, self.issuer):
+            raise Unauthenticated("SignInFailed", "The sign-in was answered by another authority.")
         form = {
-            "client_id": self.client_id,
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": redirect_uri,
             "code_verifier": verifier,
-            "scope": self.scope,
+            "scope": self._scope,
         }
-        trusted = ssl.create_default_context(cafile=self.ca_file)
         try:
-            async with httpx.AsyncClient(
-                verify=trusted, trust_env=self.ca_file is None, timeout=_WITHIN
-            ) as client:
-                answer = await client.post(self.token, data=form)
-            body = answer.json() if len(answer.content) <= _LARGEST else {}
-        except (httpx.HTTPError, ValueError) as error:
-            _log.warning("authority_unreachable", error=str(error))
-            raise Unavailable(
-                "AuthorityUnavailable", "The authority does not answer. Try to sign in again later."
-            ) from error
-        access_token = body.get("access_token") if isinstance(body, dict) else None
-        if answer.status_code != httpx.codes.OK or not isinstance(access_token, str):
+            answer = await self.client.ask(form)
+        except Refused as refused:
+            if refused.error in _OURS:
+                raise Unavailable(
+                    "AuthorityRefusesServer",
+                    "The authority does not take this server's credential. Its operator looks at "
+                    f"LIVIUS_AUTHORITY_CLIENT_ID and what goes with it. {refused.said}".rstrip(),
+                ) from refused
             # The description names the fault, never the code.
-            _log.info("code_refused", status=answer.status_code, error=_text(body, "error"))
             raise Unauthenticated(
                 "SignInFailed",
-                "The authority did not accept the sign-in. Sign in again. "
-                + _text(body, "error_description")[:300],
+                f"The authority did not accept the sign-in. Sign in again. {refused.said}".rstrip(),
+            ) from refused
+        id_token: Any = answer.get("id_token")
+        if not isinstance(id_token, str):
+            raise Unauthenticated(
+                "SignInFailed", "The authority did not say who has signed in: it gave no ID token."
             )
-        return access_token
+        oid = await self.id_tokens.person_of(
+            id_token, client_id=self.client.credential.client_id, nonce=nonce
+        )
+        return SignedIn(access_token=str(answer["access_token"]), oid=oid)
 
 
-def _text(body: object, name: str) -> str:
-    value = body.get(name, "") if isinstance(body, dict) else ""
-    return value if isinstance(value, str) else ""
+@dataclass(frozen=True, slots=True)
+class NobodySignsIn:
+    """Implements the same port where the operator has not said how people sign in."""
+
+    missing: tuple[str, ...]
+
+    async def sign_in_url(
+        self, *, redirect_uri: str, state: str, nonce: str, challenge: str
+    ) -> str:
+        """See the port."""
+        del redirect_uri, state, nonce, challenge
+        raise self._not_configured()
+
+    def sign_out_url(self, *, redirect_uri: str) -> str | None:
+        """See the port."""
+        del redirect_uri
+        return None
+
+    async def redeem(
+        self, *, code: str, redirect_uri: str, verifier: str, nonce: str, issuer: str | None
+    ) -> SignedIn:
+        """See the port."""
+        del code, redirect_uri, verifier, nonce, issuer
+        raise self._not_configured()
+
+    def _not_configured(self) -> Unavailable:
+        return Unavailable(
+            "PortalNotConfigured",
+            "Nobody can sign in here yet: this server's operator has chosen another authority and "
+            f"not said how people sign in there. Missing: {', '.join(self.missing)}.",
+        )
+
+
+def _with(url: str, asked: dict[str, str]) -> str:
+    """Return an address with a query, which is added to the one that it may have."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(asked)}"

@@ -17,7 +17,6 @@ class Facts:
     version: str
     api: str
     authority: str
-    portal: bool
 
 
 def router(context: Context, facts: Facts) -> APIRouter:
@@ -27,7 +26,7 @@ def router(context: Context, facts: Facts) -> APIRouter:
     @routes.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         """Lead people to the portal and answer programs with JSON."""
-        if facts.portal and "text/html" in request.headers.get("accept", ""):
+        if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/portal", status_code=303)
         return JSONResponse(
             {

@@ -11,7 +11,7 @@ from typing import Final
 
 from livius.cli.console import err, fail, settings
 from livius.cli.led.person import Person
-from livius.cli.led.tree import CannotLead, Wanted, become, guard, plant
+from livius.cli.led.tree import CannotLead, Wanted, become, guard, plant, where_led
 from livius.installation.home import Home
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh"})
@@ -58,12 +58,10 @@ def export(*, only: bool, process: int | None, user: str | None) -> int:
 def _ensure_gateway(home: Home, *, up: bool) -> int | None:
     """Return an exit code where none serves."""
     connection = home.read_connection()
-    if connection is not None and connection.client_id is None:
-        return fail(
-            f"The authority is {connection.authority}, so Entra's names are not led here. Point "
-            "the program at this server by its own settings."
-        )
     if connection is not None:
+        if not connection.serves_authority:
+            # What is usual needs no words, and the command's own output stays its own.
+            err.print(f"livius: {where_led(connection)}", markup=False)
         return None
     if not up:
         return fail(

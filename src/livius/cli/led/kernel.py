@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from livius.cli.console import fail, out, settings
-from livius.cli.led.tree import CannotLead, Wanted, become, plant
+from livius.cli.led.tree import CannotLead, Wanted, become, plant, where_led
 from livius.installation.home import Home
 
 DISPLAY_NAME: Final = "Python (Livius)"
@@ -96,8 +96,7 @@ def _where(home: Home) -> str:
             "This kernel finds it then."
         )
     return (
-        "Livius: in this kernel the host names of Fabric, OneLake, Key Vault and Entra lead to "
-        f"{connection.api}\n  workspace {connection.workspace_id}, "
+        f"Livius: in this kernel {where_led(connection)}\n  workspace {connection.workspace_id}, "
         f"lakehouse {connection.lakehouse_id}, tenant {connection.tenant_id}"
     )
 

@@ -26,9 +26,9 @@ from urllib.parse import urlsplit
 from livius.cli.led import proxy
 from livius.cli.led.person import Person
 from livius.cli.led.variables import PROXIES, present, variables, write_bundles
-from livius.domain.led import ENTRA, FABRIC, LED
+from livius.domain.led import ELSEWHERE, ENTRA, LED
 from livius.installation.certificates import certificates_in
-from livius.installation.home import Home
+from livius.installation.home import Connection, Home
 
 _USER: Final = "livius"
 _LOCK: Final = "lock"
@@ -83,7 +83,7 @@ def plant(wanted: Wanted) -> Tree:
     elsewhere = _authority_elsewhere(home)
     if elsewhere and wanted.person is not None:
         raise CannotLead(f"Users sign in at {elsewhere}, so nobody can here by themselves: no --as")
-    names = FABRIC if elsewhere else LED
+    names = ELSEWHERE if elsewhere else LED
     upstreams = {} if wanted.only and not elsewhere else _upstreams(os.environ)
     folder, lock = _make_folder(home.led)
     programs = folder / "bin"
@@ -149,9 +149,19 @@ def _sign_in_variables(
 def _authority_elsewhere(home: Home) -> str | None:
     """Return the host where people sign in, if that is not the gateway itself."""
     connection = home.read_connection()
-    if connection is None or connection.authority.startswith(f"{connection.api}/"):
+    if connection is None or connection.serves_authority:
         return None
     return urlsplit(connection.authority).hostname
+
+
+def where_led(connection: Connection) -> str:
+    """Say which names lead to the gateway, and where programs sign in if that is not there."""
+    if connection.serves_authority:
+        return f"the host names of Fabric, OneLake, Key Vault and Entra lead to {connection.api}"
+    return (
+        f"the host names of Fabric and OneLake lead to {connection.api}. Entra's don't: programs "
+        f"sign in at {connection.authority}"
+    )
 
 
 def become(tree: Tree, command: list[str]) -> NoReturn:

@@ -2,7 +2,7 @@
 
 What a sign-in under way must remember lies in a cookie of the browser that began it, for ten
 minutes: the state, so that no other site can end it; the verifier, so that no one else can redeem
-its code; and where to go afterwards.
+its code; the nonce, so that no other sign-in's answer is taken for it; and where to go afterwards.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from starlette.routing import Route
 
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
+from livius.domain.identity import Principal
 from livius.portal.desk import ROOT, Call, Desk, language_of, local_path, origin
 from livius.portal.language import translations
+from livius.ports.people import SignedIn
 
 SIGNED_IN: Final = f"{ROOT}/signed-in"
 SIGNED_OUT: Final = f"{ROOT}/signed-out"
@@ -37,6 +39,7 @@ _log = structlog.get_logger(__name__)
 class _UnderWay:
     state: str
     verifier: str
+    nonce: str
     following: str
 
     @property
@@ -53,12 +56,14 @@ def routes(desk: Desk) -> Sequence[Route]:
         begun = _UnderWay(
             state=secrets.token_urlsafe(24),
             verifier=secrets.token_urlsafe(48),
+            nonce=secrets.token_urlsafe(24),
             following=local_path(request.query_params.get("next", "")),
         )
         response = RedirectResponse(
-            desk.people.sign_in_url(
+            await desk.people.sign_in_url(
                 redirect_uri=origin(request) + SIGNED_IN,
                 state=begun.state,
+                nonce=begun.nonce,
                 challenge=begun.challenge,
             ),
             status_code=303,
@@ -94,10 +99,14 @@ def routes(desk: Desk) -> Sequence[Route]:
                 "The authority did not sign you in. "
                 + asked.get("error_description", asked.get("error", ""))[:300],
             )
-        token = await desk.people.redeem(
-            code=asked["code"], redirect_uri=origin(request) + SIGNED_IN, verifier=begun.verifier
+        found = await desk.people.redeem(
+            code=asked["code"],
+            redirect_uri=origin(request) + SIGNED_IN,
+            verifier=begun.verifier,
+            nonce=begun.nonce,
+            issuer=asked.get("iss"),
         )
-        caller = await desk.tokens.bearer_of(token)
+        caller = await _bearer(desk, found)
         response = RedirectResponse(
             begun.following, status_code=303, headers={"Cache-Control": "no-store"}
         )
@@ -124,6 +133,23 @@ def routes(desk: Desk) -> Sequence[Route]:
         desk.public("/signed-out", signed_out),
         desk.post("/sign-out", sign_out),
     ]
+
+
+async def _bearer(desk: Desk, found: SignedIn) -> Principal:
+    """Return who has signed in, as the API would know them."""
+    try:
+        caller = await desk.tokens.bearer_of(found.access_token)
+    except Unauthenticated as error:
+        raise Unauthenticated(
+            "TokenOfNoUse",
+            "The authority signed you in, but the access token that it gave does not count here. "
+            f"{error.message} The server's operator looks at LIVIUS_AUTHORITY_SCOPE.",
+        ) from error
+    if caller.oid != found.oid:
+        raise Unauthenticated(
+            "SignInFailed", "The authority's two tokens name two people. Sign in again."
+        )
+    return caller
 
 
 def _read(cookie: str) -> _UnderWay | None:
