@@ -33,6 +33,7 @@ from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
 from livius.adapters.contents import LocalContents
 from livius.adapters.identity.assertions import JwtAssertions
+from livius.adapters.identity.certificates import read_certificate
 from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
@@ -462,6 +463,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             trusted=None
             if settings.trust_all_users
             else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
+            owners=frozenset({first_user.oid, *settings.owners.split()}),
         ),
     )
 
@@ -479,6 +481,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         people=trust.people,
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,
+        read_certificate=read_certificate,
     )
     app = create_app(
         BearerVerifier(trust.verifier, store, clock),

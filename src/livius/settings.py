@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     owners: str = Field(
         default="",
         description="Object ids of principals who may run code beside the first user and the "
-        "sample application: other accounts of the one person whom this installation is for.",
+        "sample application: other accounts of the one person whom this installation is for. "
+        "People among them also change client applications in the portal.",
     )
     trust_all_users: bool = Field(
         default=False,

@@ -1,7 +1,7 @@
 """A served portal, people to visit it, and a browser."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,10 @@ from deltalake import write_deltalake
 
 from fakes.world import World
 from livius.adapters.contents import LocalContents
+from livius.adapters.store import SqlStore, open_store
+from livius.domain.accounts import ClientApplication
 from livius.domain.identity import Principal
+from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import LakehouseTable
 from livius.domain.session import Session
 from support.browsing import Served, site
@@ -81,3 +84,45 @@ def activity(session: Session) -> str:
 @pytest.fixture
 def ada(served: Served) -> Visitor:
     return Visitor(served, served.site.world.admin)
+
+
+@dataclass
+class Owned:
+    """A directory with one application, and the application's page."""
+
+    served: Served
+    store: SqlStore
+    first: ClientApplication
+
+    @property
+    def path(self) -> str:
+        return f"/applications/{self.first.client_id}"
+
+    def now(self) -> ClientApplication | None:
+        return self.served.site.do(self.store.application(self.first.client_id))
+
+    def there(self) -> ClientApplication:
+        found = self.now()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def owned(served: Served, tmp_path: Path) -> Iterator[Owned]:
+    """Ada is an owner here."""
+    store = SqlStore(open_store(tmp_path / "directory.db"))
+    first = ClientApplication(
+        client_id=ClientId(new_id()),
+        name="nightly",
+        object_id=new_id(),
+        created_at=served.site.world.clock.now(),
+        redirect_uris=("http://localhost",),
+    )
+    served.site.do(store.put_application(first))
+    context = served.desk.context
+    owners = frozenset({served.site.world.admin.oid})
+    served.desk.context = replace(
+        context, directory=store, rules=replace(context.rules, owners=owners)
+    )
+    yield Owned(served, store, first)
+    store.close()

@@ -13,7 +13,7 @@ from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
 from livius.usecases import catalog
-from portal.conftest import activity, write_table
+from portal.conftest import Owned, activity, write_table
 from support.browsing import Served
 from support.chromium import chromium
 
@@ -205,6 +205,39 @@ def test_a_role_is_given_and_taken_with_the_keyboard_alone(page: Page, served: S
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("tbody tr")).to_have_count(1)
+
+
+@pytest.mark.timeout(60)
+def test_an_application_is_given_a_secret_with_the_keyboard_alone(
+    page: Page, served: Served, owned: Owned
+) -> None:
+    page.goto(f"{served.url}/applications")
+    check(page, "applications")
+    page.get_by_role("link", name="Change nightly").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="New secret").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="not shown again")).to_be_visible()
+    secret = page.locator("#new-secret").inner_text()
+    assert secret not in page.url
+    page.get_by_label("Certificate in PEM").fill("nonsense")
+    page.get_by_role("button", name="Add certificate").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("no certificate")
+    for width, scheme in ((390, "dark"), (1440, "light")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        check(page, f"application {width} {scheme}")
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, width
+    page.reload()
+    expect(page.get_by_text("not shown again")).to_have_count(0)
+    page.get_by_role("button", name="Remove the secret").press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    check(page, "dialog")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#secrets")).to_contain_text("None yet.")
+    assert owned.there().secrets == ()
 
 
 def test_filters_keep_their_place_in_the_address(page: Page, served: Served) -> None:

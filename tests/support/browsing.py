@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext
 
 from fakes.world import World, principal
 from livius import portal
+from livius.adapters.identity.certificates import read_certificate
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
@@ -285,6 +286,7 @@ async def _serve(found: Site) -> Served:
         people=found.people,
         tokens=found.people,
         navigation=portal.NAVIGATION,
+        read_certificate=read_certificate,
     )
     app = create_app(
         found.people, (), version="0", mounts={portal.ROOT: portal.create_portal(desk)}

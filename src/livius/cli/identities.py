@@ -101,7 +101,7 @@ def remove_app(app: str) -> int:
     """Delete an application."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        await store.remove_application(application.client_id)
+        await directory.remove_application(store, application)
         return f"Removed {application.name} ({application.client_id})."
 
     return _change(app, change)

@@ -16,6 +16,7 @@ from livius.portal.desk import ROOT, Desk, Entry
 from livius.portal.pages import (
     access,
     activity,
+    application,
     applications,
     files,
     home,
@@ -54,6 +55,7 @@ PAGES: Final[tuple[Page, ...]] = (
     access.routes,
     workspace_settings.routes,
     applications.routes,
+    application.routes,
     lakehouse.routes,
     tables.routes,
     files.routes,

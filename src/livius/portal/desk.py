@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from livius.domain.accounts import ClientCertificate
 from livius.domain.errors import (
     Conflict,
     Exhausted,
@@ -237,7 +238,10 @@ PublicHandler = Callable[[Request], Awaitable[Response]]
 
 
 class Desk:
-    """Makes routes of handlers, and pages of templates."""
+    """Makes routes of handlers, and pages of templates.
+
+    ``read_certificate`` takes PEM, and raises ValueError for what can't be registered.
+    """
 
     def __init__(
         self,
@@ -248,9 +252,11 @@ class Desk:
         people: PeoplesAuthority,
         tokens: TokenVerifier,
         navigation: Sequence[Entry],
+        read_certificate: Callable[[bytes], ClientCertificate],
     ) -> None:
         self.context = context
         self.people = people
+        self.read_certificate = read_certificate
         self.tokens = tokens
         self.facts = facts
         self.visits = visits
@@ -315,10 +321,11 @@ class Desk:
                 return self._to_sign_in(request)
             call = Call(desk=self, request=request, visit=visit)
             try:
-                if request.method == "POST":
-                    call.form = await request.form(max_files=1, max_fields=100)
+                if request.method != "POST":
+                    return await handler(call)
+                async with request.form(max_files=1, max_fields=100) as call.form:
                     _check_form(call)
-                return await handler(call)
+                    return await handler(call)
             except LiviusError as error:
                 return self.trouble(request, error, visit)
 

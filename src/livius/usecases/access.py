@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livius.domain.errors import Forbidden, NotFound
-from livius.domain.identity import Principal
+from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.permissions import Right, check_role, check_scopes
 from livius.domain.session import Session
+from livius.ports.identity import Directory
 from livius.ports.store import Found
 from livius.usecases.context import Context
 
@@ -87,6 +88,40 @@ def may_run_code(context: Context, caller: Principal) -> None:
             "that the operator trusts with that. The operator adds them to LIVIUS_OWNERS (object "
             f"id {caller.oid}), or sets LIVIUS_TRUST_ALL_USERS=true, and starts the server anew.",
         )
+
+
+def may_change_directory(context: Context, caller: Principal) -> bool:
+    """Tell whether the caller may change the embedded authority's users and applications.
+
+    Whoever adds a credential to an application can act as it, in every workspace that it has a
+    role in. So that is for the people whom the installation is for, and for no application.
+    """
+    return (
+        context.directory is not None
+        and caller.kind is PrincipalKind.USER
+        and caller.oid in context.rules.owners
+    )
+
+
+def directory_of_owner(context: Context, caller: Principal) -> Directory:
+    """Return the directory to somebody who may change it.
+
+    Raises:
+        NotFound: another authority has it.
+        Forbidden: the caller is not one of the owners.
+    """
+    if context.directory is None:
+        raise NotFound(
+            "NoDirectory", "Another authority signs people in here: its own pages have these."
+        )
+    if not may_change_directory(context, caller):
+        raise Forbidden(
+            "OwnersOnly",
+            f"Client applications are changed by the owners of this server, and {caller.name} is "
+            "none. The operator adds people to LIVIUS_OWNERS (object id "
+            f"{caller.oid}) and starts the server anew, or does it with: livius identity app",
+        )
+    return context.directory
 
 
 async def own_session(

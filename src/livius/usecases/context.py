@@ -29,6 +29,7 @@ class Rules:
     started with. ``inline_bytes`` is the most that an ending's data may take in its record.
     ``hold`` is how long the question for something unfinished is held by default.
     ``trusted`` are the object ids of those who may run code; None: whoever has the right.
+    ``owners`` are those of the people who may change the embedded authority's directory.
     """
 
     default_runtime: str
@@ -41,6 +42,7 @@ class Rules:
     inline_bytes: int
     hold: timedelta
     trusted: frozenset[str] | None = None
+    owners: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

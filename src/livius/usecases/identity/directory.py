@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from livius.domain.accounts import (
     ClientApplication,
@@ -33,6 +33,10 @@ _USERNAME: Final = re.compile(
     r"[a-z0-9](?:[a-z0-9._+-]{0,62}[a-z0-9])?@[a-z0-9-]+(?:\.[a-z0-9-]+)+"
 )
 _HINT: Final = 3
+_MOST: Final = 20
+"""Of each kind: a secret that is checked against all costs time for each."""
+
+Kept = TypeVar("Kept")
 
 
 def new_password() -> str:
@@ -139,10 +143,7 @@ async def find_application(directory: Directory, text: str) -> ClientApplication
         if text.strip().lower() in (one.client_id, one.name.lower())
     ]
     if not found:
-        raise NotFound(
-            "ApplicationNotFound",
-            f"There is no client application {text}. See them: livius identity app list",
-        )
+        raise _no_application(text)
     if len(found) > 1:
         raise Conflict(
             "AmbiguousName",
@@ -152,10 +153,48 @@ async def find_application(directory: Directory, text: str) -> ClientApplication
     return found[0]
 
 
+async def own_application(directory: Directory, client_id: str) -> ClientApplication:
+    """Return an application that may be changed: any but those that are ours.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await directory.application(ClientId(client_id.lower()))
+    if found is None or found.trusted:
+        raise _no_application(client_id)
+    return found
+
+
+async def rename_application(
+    directory: Directory, application: ClientApplication, name: str
+) -> ClientApplication:
+    """Call an application something else. Its ids stay.
+
+    Raises:
+        Invalid: the name can't be.
+    """
+    plain = _checked_name(name)
+    return await _changed(directory, application, lambda known: replace(known, name=plain))
+
+
+async def remove_application(directory: Directory, application: ClientApplication) -> None:
+    """Delete an application, with all that users let it do. Access tokens end within the hour.
+
+    Raises:
+        NotFound: another one has deleted it in the same moment.
+    """
+    if not await directory.remove_application(application.client_id):
+        raise _no_application(application.client_id)
+
+
 async def add_secret(
     directory: Directory, clock: Clock, application: ClientApplication
 ) -> tuple[ClientSecret, str]:
-    """Give an application a further secret. Returns what is kept of it, and itself."""
+    """Give an application a further secret. Returns what is kept of it, and itself.
+
+    Raises:
+        Conflict: it has very many.
+    """
     value = secrets.token_urlsafe(32)
     kept = ClientSecret(
         id=new_id(),
@@ -163,8 +202,10 @@ async def add_secret(
         hash=await asyncio.to_thread(hash_secret, value),
         created_at=clock.now(),
     )
-    await directory.change_application(
-        application.client_id, lambda known: replace(known, secrets=(*known.secrets, kept))
+    await _changed(
+        directory,
+        application,
+        lambda known: replace(known, secrets=_bounded((*known.secrets, kept), "secrets")),
     )
     return kept, value
 
@@ -175,14 +216,16 @@ async def add_certificate(
     """Let an application prove itself with a certificate.
 
     Raises:
-        Conflict: it may already.
+        Conflict: it may already, or has very many.
     """
-    if any(one.sha256 == certificate.sha256 for one in application.certificates):
-        raise Conflict("CertificateKnown", "The application has this certificate already.")
-    await directory.change_application(
-        application.client_id,
-        lambda known: replace(known, certificates=(*known.certificates, certificate)),
-    )
+
+    def change(known: ClientApplication) -> ClientApplication:
+        if any(one.sha256 == certificate.sha256 for one in known.certificates):
+            raise Conflict("CertificateKnown", "The application has this certificate already.")
+        added = _bounded((*known.certificates, certificate), "certificates")
+        return replace(known, certificates=added)
+
+    await _changed(directory, application, change)
 
 
 async def remove_credential(
@@ -194,27 +237,22 @@ async def remove_credential(
         NotFound: the application has no such credential.
     """
     plain = name.replace(":", "").lower()
-    left = replace(
-        application,
-        secrets=tuple(one for one in application.secrets if one.id != plain),
-        certificates=tuple(
-            one for one in application.certificates if plain not in _thumbprints(one)
-        ),
-    )
-    if left == application:
-        raise NotFound(
-            "CredentialNotFound",
-            f"{application.name} has no credential {name}. Give a secret's id or a certificate's "
-            "thumbprint, as livius identity app list shows them.",
-        )
-    await directory.change_application(
-        application.client_id,
-        lambda known: replace(
+
+    def change(known: ClientApplication) -> ClientApplication:
+        left = replace(
             known,
             secrets=tuple(one for one in known.secrets if one.id != plain),
             certificates=tuple(one for one in known.certificates if plain not in _thumbprints(one)),
-        ),
-    )
+        )
+        if left == known:
+            raise NotFound(
+                "CredentialNotFound",
+                f"{known.name} has no credential {name[:100]}. Give a secret's id or a "
+                "certificate's thumbprint, as livius identity app list shows them.",
+            )
+        return left
+
+    await _changed(directory, application, change)
 
 
 async def allow_scopes(
@@ -226,7 +264,9 @@ async def allow_scopes(
         Invalid: there is no such scope.
     """
     checked = frozenset(_checked_scope(scope) for scope in scopes)
-    return await _changed(directory, replace(application, scopes=application.scopes | checked))
+    return await _changed(
+        directory, application, lambda known: replace(known, scopes=known.scopes | checked)
+    )
 
 
 async def disallow_scopes(
@@ -238,7 +278,21 @@ async def disallow_scopes(
         Invalid: there is no such scope.
     """
     checked = frozenset(_checked_scope(scope) for scope in scopes)
-    return await _changed(directory, replace(application, scopes=application.scopes - checked))
+    return await _changed(
+        directory, application, lambda known: replace(known, scopes=known.scopes - checked)
+    )
+
+
+async def set_scopes(
+    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+) -> ClientApplication:
+    """Let an application ask users for exactly these scopes.
+
+    Raises:
+        Invalid: there is no such scope.
+    """
+    checked = frozenset(_checked_scope(scope) for scope in scopes)
+    return await _changed(directory, application, lambda known: replace(known, scopes=checked))
 
 
 async def add_redirect(
@@ -248,9 +302,15 @@ async def add_redirect(
 
     Raises:
         Invalid: the URI can't be.
+        Conflict: it has very many.
     """
-    uris = dict.fromkeys((*application.redirect_uris, _checked_uri(uri)))
-    return await _changed(directory, replace(application, redirect_uris=tuple(uris)))
+    checked = _checked_uri(uri)
+
+    def change(known: ClientApplication) -> ClientApplication:
+        uris = tuple(dict.fromkeys((*known.redirect_uris, checked)))
+        return replace(known, redirect_uris=_bounded(uris, "redirect URIs"))
+
+    return await _changed(directory, application, change)
 
 
 async def remove_redirect(
@@ -261,14 +321,18 @@ async def remove_redirect(
     Raises:
         NotFound: the application has no such one.
     """
-    if uri not in application.redirect_uris:
-        raise NotFound(
-            "RedirectNotFound",
-            f"{application.name} has no redirect URI {uri}. It has "
-            f"{', '.join(application.redirect_uris) or 'none'}.",
-        )
-    uris = tuple(one for one in application.redirect_uris if one != uri)
-    return await _changed(directory, replace(application, redirect_uris=uris))
+
+    def change(known: ClientApplication) -> ClientApplication:
+        if uri not in known.redirect_uris:
+            raise NotFound(
+                "RedirectNotFound",
+                f"{known.name} has no redirect URI {uri[:200]}. It has "
+                f"{', '.join(known.redirect_uris) or 'none'}.",
+            )
+        uris = tuple(one for one in known.redirect_uris if one != uri)
+        return replace(known, redirect_uris=uris)
+
+    return await _changed(directory, application, change)
 
 
 async def consent_for(
@@ -293,15 +357,36 @@ async def consent_for(
         )
 
 
-async def _changed(directory: Directory, application: ClientApplication) -> ClientApplication:
-    """Keep what was changed of scopes and redirect URIs, and nothing else of the copy."""
-    changed = await directory.change_application(
-        application.client_id,
-        lambda known: replace(
-            known, scopes=application.scopes, redirect_uris=application.redirect_uris
-        ),
+async def _changed(
+    directory: Directory,
+    application: ClientApplication,
+    change: Callable[[ClientApplication], ClientApplication],
+) -> ClientApplication:
+    """Change what is known of an application at that moment, which may be more than was read.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    changed = await directory.change_application(application.client_id, change)
+    if changed is None:
+        raise _no_application(application.client_id)
+    return changed
+
+
+def _no_application(text: str) -> NotFound:
+    return NotFound(
+        "ApplicationNotFound",
+        f"There is no client application {text[:100]}. See them: livius identity app list",
     )
-    return changed or application
+
+
+def _bounded(kept: tuple[Kept, ...], what: str) -> tuple[Kept, ...]:
+    if len(kept) > _MOST:
+        raise Conflict(
+            "TooManyCredentials",
+            f"An application has at most {_MOST} {what}. Remove one that is not used any more.",
+        )
+    return kept
 
 
 async def _hashed(password: str) -> str:
