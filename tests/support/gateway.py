@@ -131,20 +131,24 @@ class Gateway:
 class Client:
     """A caller with `requests` and a bearer token; it waits the way a person would."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, token: str | None = None) -> None:
         self.gateway = gateway
+        self.token = token
         self.http = requests.Session()
         self.http.trust_env = False
         self.reconnect()
 
     def reconnect(self) -> None:
-        """Read where the gateway serves, and sign in."""
+        """Read where the gateway serves, and sign in unless there is a token."""
         facts = self.gateway.connection
         self.http.verify = facts["ca_file"]
         self.base = (
             f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"
             f"{facts['lakehouse_id']}/livyapi/versions/2023-12-01"
         )
+        if self.token is not None:
+            self.http.headers["Authorization"] = f"Bearer {self.token}"
+            return
         answer = self.http.post(
             f"{facts['authority']}/oauth2/v2.0/token",
             data={

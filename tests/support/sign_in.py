@@ -17,8 +17,8 @@ _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 _BACK = "http://localhost:1/"
 
 
-def user_token(gateway: Gateway, scopes: Iterable[str]) -> str:
-    """An access token of the first user, for these scopes of Fabric's."""
+def user_token(gateway: Gateway, scopes: Iterable[str], resource: str = FABRIC) -> str:
+    """An access token of the first user, for these scopes of Fabric's, or of what has the same."""
     facts = gateway.connection
     verifier = secrets.token_urlsafe(40)
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -32,7 +32,7 @@ def user_token(gateway: Gateway, scopes: Iterable[str]) -> str:
                 "response_type": "code",
                 "response_mode": "query",
                 "redirect_uri": _BACK,
-                "scope": " ".join(f"{FABRIC}/{scope}" for scope in scopes),
+                "scope": " ".join(f"{resource}/{scope}" for scope in scopes),
                 "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
                 "code_challenge_method": "S256",
             },

@@ -1,0 +1,88 @@
+"""A session outlives the hour of the token that created it, and its code goes on getting tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from fakes.world import World as Core
+from identity.browser import Person
+from identity.conftest import World
+from identity.flows import TOKEN, claims_of, get_tokens
+from livius.adapters.identity.session_tokens import EmbeddedSessionTokens
+from livius.api import fabric
+from livius.api.app import create_app
+from livius.domain.identity import FABRIC
+from livius.domain.ids import PrincipalId, SessionId
+from livius.domain.lakehouse import Role, RoleAssignment
+from livius.domain.session import Event
+from livius.usecases.inside import answer
+from livius_agent.wire import Answer, Ask
+
+
+@pytest.mark.parametrize("kind", ["user", "app"])
+async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
+    person: Person, world: World, kind: str
+) -> None:
+    if kind == "user":
+        token = (await get_tokens(person, world))["access_token"]
+    else:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": world.sample.client_id,
+            "client_secret": world.sample.client_secret,
+            "scope": f"{FABRIC}/.default",
+        }
+        token = (await person.client.post(TOKEN, data=form)).json()["access_token"]
+    caller = world.verifier.verify(token)
+    core = await Core().begin()
+    await core.store.assign_role(
+        RoleAssignment(
+            workspace=core.workspace.id, principal=PrincipalId(caller.oid), role=Role.CONTRIBUTOR
+        )
+    )
+    context = dataclasses.replace(core.context, tokens=EmbeddedSessionTokens(world.authority))
+    app = create_app(world.verifier, [fabric.router(context)], version="0")
+    where = "/v1/workspaces/{}/lakehouses/{}/livyapi/versions/2023-12-01/sessions".format(
+        *core.place
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="https://livius.test",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as http:
+        made = await http.post(where, json={})
+        assert made.status_code == 202, made.text
+        identity = SessionId(made.json()["id"])
+        await core.settle(identity)
+        for event, facts in (
+            (Event.DRIVER_ATTACHED, {}),
+            (Event.DRIVER_READY, {"spark_app_id": "local-1"}),
+        ):
+            await core.store.move_session(identity, event, at=core.clock.now(), **facts)
+        session = await core.store.session(identity)
+        assert session is not None
+        core.links.open.add(session.driver)
+
+        async def get() -> dict[str, object]:
+            ask = Ask(id=1, repl=session.repl, what="token", arguments={"audience": "storage"})
+            await answer(context, session, ask)
+            last = core.links.sent[-1]
+            assert isinstance(last, Answer)
+            assert last.body is not None, last
+            return claims_of(str(last.body["value"]))
+
+        first = await get()
+        world.clock.move(timedelta(minutes=61))
+        refused = await http.get(f"{where}/{identity}")
+        assert (refused.status_code, refused.json()["errorCode"]) == (401, "TokenExpired")
+        for _ in range(3):
+            later = await get()
+            now = world.clock.now().timestamp()
+            assert (later["oid"], later["aud"]) == (first["oid"], "https://storage.azure.com")
+            assert now - 5 <= float(str(later["nbf"])) <= now
+            assert float(str(later["exp"])) >= now + 3590
+            world.clock.move(timedelta(hours=7))

@@ -1,0 +1,300 @@
+"""A gateway whose authority is a second Livius: sessions, the portal, led programs.
+
+And the portal with an OpenID provider that is not ours.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from livius.domain.identity import Scope
+from support.chromium import chromium
+from support.gateway import LIVIUS, ROOT, Client, Gateway
+from support.provider import AUDIENCE, Provider
+from support.sign_in import user_token
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
+
+PROGRAM = ROOT / "tests" / "led" / "programs" / "sign_in.py"
+STORAGE = "https://storage.azure.com"
+BROWSER = """
+import os, sys
+from livius.cli.led.person import Person
+from livius.cli.led.sign_in import bring, sign_in
+if os.fork() == 0:
+    bring(sign_in(Person({username!r}, {password!r}), sys.argv[1]))
+"""
+
+
+def livius(gateway: Gateway, *arguments: str) -> str:
+    done = subprocess.run(
+        [LIVIUS, *arguments],
+        env=gateway.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@dataclass
+class Pair:
+    """``authority`` issues the tokens, ``served`` takes them: as its application ``own``."""
+
+    authority: Gateway
+    served: Gateway
+    own: str
+
+    def token(self) -> str:
+        """The first user's, made out to the served side's application."""
+        return user_token(self.authority, Scope, resource=f"api://{self.own}")
+
+    def client(self) -> Client:
+        """A caller of the served side with a fresh token."""
+        return Client(self.served, self.token())
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    authority, served = Gateway(folder / "authority"), Gateway(folder / "served")
+    try:
+        facts = authority.start().connection
+        back = "http://localhost/portal"
+        scopes = [word for scope in Scope for word in ("--scope", scope)]
+        uris = [w for end in ("in", "out") for w in ("--redirect-uri", f"{back}/signed-{end}")]
+        made = livius(authority, "identity", "app", "create", "served", *uris, *scopes)
+        own = re.search(r"[0-9a-f-]{36}", made)
+        assert own is not None
+        added = livius(authority, "identity", "app", "add-secret", "served")
+        secret = folder / "secret"
+        secret.write_text(added.splitlines()[0].split()[-1] + "\n")
+        secret.chmod(0o600)
+        livius(authority, "identity", "consent", "grant", facts["username"], "served")
+        who = jwt.decode(user_token(authority, Scope), options={"verify_signature": False})
+        served.settings = {
+            "LIVIUS_AUTHORITY_ISSUER": f"{facts['authority']}/v2.0",
+            "LIVIUS_AUTHORITY_TENANT": facts["tenant_id"],
+            "LIVIUS_AUTHORITY_AUDIENCE": f"{own[0]} https://api.fabric.microsoft.com "
+            "https://analysis.windows.net/powerbi/api",
+            "LIVIUS_AUTHORITY_CLIENT_ID": own[0],
+            "LIVIUS_AUTHORITY_CLIENT_SECRET_FILE": str(secret),
+            "LIVIUS_AUTHORITY_SCOPE": f"api://{own[0]}/.default",
+            "LIVIUS_OWNERS": who["oid"],
+            "SSL_CERT_FILE": facts["ca_file"],
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        served.start()
+        livius(served, "workspace", "assign", who["oid"], "Admin")
+        yield Pair(authority, served, own[0])
+    finally:
+        for gateway in (served, authority):
+            gateway.clean()
+
+
+def test_a_session_gets_tokens_on_behalf_of_its_user_also_after_a_restart(pair: Pair) -> None:
+    client = pair.client()
+    with client.session(name="delegated") as session:
+        call = f'notebookutils.credentials.getToken("{STORAGE}")'
+        caller = jwt.decode(pair.token(), options={"verify_signature": False})
+        for code, kind in (
+            (f"print('|'.join({call}))", "pyspark"),
+            (f'println({call}.mkString("|"))', "spark"),
+        ):
+            token = session.text(code, kind).strip().replace("|", "")
+            read = jwt.decode(token, options={"verify_signature": False})
+            assert (read["aud"], read["oid"]) == (STORAGE, caller["oid"])
+            assert read["azp"] == pair.own
+        # A statement that runs over the restart finds its gateway without what was in memory;
+        # the next one has brought it anew.
+        go = Path(pair.served.home, "go")
+        number = session.submit(
+            "import os, time\n"
+            f"while not os.path.exists({str(go)!r}): time.sleep(0.1)\n"
+            f"for _ in range(300):\n"
+            f"    try:\n        {call}\n        print('given'); break\n"
+            "    except Exception as error:\n"
+            "        if 'Send a statement' in str(error): print('lost'); break\n"
+            "        time.sleep(0.1)"
+        )
+        pair.served.kill()
+        pair.served.start()
+        go.touch()
+        client.reconnect()
+        assert session.wait(number)["output"]["data"]["text/plain"] == "lost"
+        assert session.text(f"print(len({call}) > 100)") == "True"
+    log = (pair.served.home / "test.log").read_text()
+    secret = Path(pair.served.settings["LIVIUS_AUTHORITY_CLIENT_SECRET_FILE"]).read_text().strip()
+    assert secret not in log
+    assert "eyJ" not in log
+
+
+def sign_in_as_first_user(page: Page, authority: Gateway) -> None:
+    facts = authority.connection
+    page.locator("input[name=username]").fill(facts["username"])
+    page.locator("input[name=password]").fill(facts["password"])
+    page.keyboard.press("Enter")
+    page.locator("button[value=allow]").or_(
+        page.get_by_role("heading", name="Welcome")
+    ).first.wait_for()
+    if page.locator("button[value=allow]").count():
+        page.locator("button[value=allow]").click()
+
+
+def test_people_sign_in_at_the_portal_by_the_other_livius_and_out_of_it(pair: Pair) -> None:
+    http = pair.served.connection["http"]
+    with chromium() as browser:
+        context = browser.new_context(locale="en", ignore_https_errors=True)
+        page = context.new_page()
+        page.goto(f"{http}/portal/monitor")
+        assert page.url.startswith(pair.authority.connection["http"])
+        sign_in_as_first_user(page, pair.authority)
+        expect(page.get_by_role("heading", name="Monitoring hub")).to_be_visible()
+        assert page.url == f"{http}/portal/monitor"
+        page.goto(f"{http}/portal/workspaces")
+        expect(page.get_by_role("link", name="sample").first).to_be_visible()
+        # Refused there: a page of ours says so.
+        other = browser.new_context(locale="en")
+        denied = other.new_page()
+        denied.goto(f"{http}/portal/sign-in")
+        state = dict(re.findall(r"[?&](\w+)=([^&]*)", denied.url))["state"]
+        told = denied.goto(
+            f"{http}/portal/signed-in?error=access_denied&error_description=Not+today&state={state}"
+        )
+        assert told is not None
+        assert told.status == 401
+        expect(denied.locator("body")).to_contain_text("Not today")
+        forged = denied.goto(f"{http}/portal/signed-in?code=x&state=other")
+        assert forged is not None
+        assert forged.status == 401
+        # Out, here and there.
+        page.evaluate("document.querySelector('form[action$=\"/sign-out\"]').requestSubmit()")
+        page.wait_for_url(re.compile(re.escape(pair.authority.connection["http"]) + ".*logout"))
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
+        page.goto(f"{http}/portal")
+        expect(page.locator("input[name=password]")).to_be_visible()
+
+
+def test_led_programs_sign_in_at_the_other_livius_by_their_own_authority(pair: Pair) -> None:
+    """Fabric's names lead here, and Entra's stay Entra's."""
+    known, served = pair.authority.connection, pair.served.connection
+    livius(pair.served, "workspace", "assign", object_id(pair), "Viewer")
+    bundle = Path(pair.served.home, "both.pem")
+    bundle.write_text(Path(known["ca_file"]).read_text())
+    browser = Path(pair.served.home, "browser")
+    browser.write_text(f"#!{sys.executable}\n{BROWSER.format(**known)}")
+    browser.chmod(0o700)
+    done = subprocess.run(
+        [
+            LIVIUS,
+            "exec",
+            "--only",
+            "--",
+            sys.executable,
+            PROGRAM,
+            "certificate",
+            "secret",
+            "browser",
+        ],
+        env={
+            **pair.served.environment,
+            "TENANT": known["tenant_id"],
+            "CLIENT": known["client_id"],
+            "SECRET": known["client_secret"],
+            "KEY": known["private_key_file"],
+            "THUMBPRINT": known["thumbprint"],
+            "WORKSPACE": served["workspace_id"],
+            "LAKEHOUSE": served["lakehouse_id"],
+            "AUTHORITY": f"{known['api']}/dstsv2/{known['tenant_id']}",
+            "REQUESTS_CA_BUNDLE": str(bundle),
+            "BROWSER": f"{browser} %s",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert {found[way] for way in ("certificate", "secret", "browser")} == {200}, found
+    assert f"programs sign in at {known['authority']}" in done.stderr
+
+
+def object_id(pair: Pair) -> str:
+    """Of the authority's sample application."""
+    facts = pair.authority.connection
+    answer = requests.post(
+        f"{facts['authority']}/oauth2/v2.0/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": facts["client_id"],
+            "client_secret": facts["client_secret"],
+            "scope": "https://api.fabric.microsoft.com/.default",
+        },
+        verify=facts["ca_file"],
+        timeout=30,
+    )
+    token = answer.json()["access_token"]
+    oid: str = jwt.decode(token, options={"verify_signature": False})["oid"]
+    return oid
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[Provider]:
+    made = Provider.make(tmp_path / "config")
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+def test_another_providers_page_and_what_is_missing_before(
+    provider: Provider, tmp_path: Path
+) -> None:
+    settings = {
+        "LIVIUS_AUTHORITY_ISSUER": provider.issuer,
+        "LIVIUS_AUTHORITY_AUDIENCE": AUDIENCE,
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    gateway = Gateway(tmp_path / "home", settings)
+    try:
+        with chromium() as browser:
+            http = gateway.start().connection["http"]
+            page = browser.new_context(locale="en").new_page()
+            page.goto(f"{http}/")
+            expect(page.locator("body")).to_contain_text("LIVIUS_AUTHORITY_CLIENT_ID")
+            expect(page.locator("body")).to_contain_text("LIVIUS_AUTHORITY_SCOPE")
+            assert "LIVIUS_AUTHORITY_SCOPE" in livius(gateway, "up")
+            gateway.stop()
+            secret = tmp_path / "secret"
+            secret.write_text("s")
+            gateway.settings = {
+                **settings,
+                "LIVIUS_AUTHORITY_CLIENT_ID": "notebook",
+                "LIVIUS_AUTHORITY_CLIENT_SECRET_FILE": str(secret),
+                "LIVIUS_AUTHORITY_SCOPE": "Lakehouse.Read.All Code.AccessFabric.All",
+            }
+            http = gateway.start().connection["http"]
+            page.goto(f"{http}/portal")
+            assert page.url.startswith(provider.issuer)
+            page.locator("input[name=username]").fill("ada")
+            page.locator("input[name=password]").fill("a")
+            page.keyboard.press("Enter")
+            page.wait_for_url(re.compile(re.escape(http)))
+            expect(page.locator("body")).to_contain_text("ada")
+            assert urlsplit(page.url).path == "/portal"
+    finally:
+        gateway.clean()
