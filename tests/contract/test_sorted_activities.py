@@ -8,7 +8,8 @@ import pytest
 from fakes.world import World
 from livius.domain.activity import Activity, Order, Position, sorted_by
 from livius.domain.driver import Driver
-from livius.domain.ids import DriverId, new_id
+from livius.domain.ids import DriverId, LakehouseId, new_id
+from livius.domain.session import Event
 from livius.ports.store import ActivityQuery, Store
 from livius.usecases.sessions import CreateSession, create_session
 
@@ -18,12 +19,19 @@ async def fill(store: Store, names: list[str]) -> World:
     world = await World().begin()
     await store.add_workspace(world.workspace, world.admin.oid)  # type: ignore[arg-type]
     await store.add_lakehouse(world.lakehouse)
+    other = replace(world.lakehouse, id=LakehouseId(new_id()), name="Ärger", database="other")
+    await store.add_lakehouse(other)
     for number, name in enumerate(names):
         world.clock.advance(timedelta(seconds=1))
         view = await create_session(
             world.context, world.admin, *world.place, CreateSession(name=name)
         )
-        session = replace(view.session, submitter_name=("zoe", "Bob")[number % 2])
+        session = replace(
+            view.session,
+            submitter_name=("zoe", "Bob")[number % 2],
+            lakehouse=(world.lakehouse, other)[number % 2].id,
+            runtime=("2.0", "1.3", "2.0")[number % 3],
+        )
         driver = Driver(
             id=DriverId(new_id()),
             session=session.id,
@@ -31,6 +39,12 @@ async def fill(store: Store, names: list[str]) -> World:
             created_at=session.created_at,
         )
         await store.add_session(replace(session, driver=driver.id), driver)
+        if number % 3:
+            await store.move_session(
+                session.id,
+                Event.DRIVER_ENDED,
+                at=session.created_at + timedelta(seconds=7 * number % 5),
+            )
     return world
 
 
@@ -39,7 +53,7 @@ async def fill(store: Store, names: list[str]) -> World:
 async def test_pages_of_any_order_show_each_activity_once(
     store: Store, order: Order, descending: bool
 ) -> None:
-    names = ["b", "B", "a", "é", "c", "a", "Z"]
+    names = ["b", "B", "a", "É", "é", "Ł", "c", "a", "Z"]
     world = await fill(store, names)
     query = ActivityQuery(
         workspaces=frozenset({world.workspace.id}), order=order, descending=descending, limit=2
@@ -59,3 +73,19 @@ async def test_pages_of_any_order_show_each_activity_once(
         return (moment or sorted_by(one, order), one.session.id)
 
     assert seen == sorted(seen, key=key, reverse=descending)
+
+
+async def test_those_that_run_are_the_longest_and_the_oldest_of_them_first(store: Store) -> None:
+    world = await fill(store, ["a", "b", "c", "d"])
+    found = await store.activities(
+        ActivityQuery(workspaces=frozenset({world.workspace.id}), order=Order.DURATION, limit=10)
+    )
+    assert [one.session.name for one in found] == ["a", "d", "c", "b"]
+
+
+async def test_names_are_found_in_whatever_case(store: Store) -> None:
+    world = await fill(store, ["Über", "other"])
+    found = await store.activities(
+        ActivityQuery(workspaces=frozenset({world.workspace.id}), text="ÜBER", limit=10)
+    )
+    assert [one.session.name for one in found] == ["Über"]

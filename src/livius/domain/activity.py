@@ -6,12 +6,19 @@ session's deletion: it is there until the retention ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from livius.domain.ids import SessionId
 from livius.domain.session import FINAL, EndCause, Goal, Phase, Session
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_BEYOND: Final = 10**15
+"""Milliseconds: longer than anything takes."""
 
 
 class ActivityState(StrEnum):
@@ -70,19 +77,37 @@ class Order(StrEnum):
     NAME = "name"
     SUBMITTER = "submitter"
     STATE = "state"
+    LOCATION = "location"
+    DURATION = "duration"
+    RUNTIME = "runtime"
+
+
+def duration_key(session: Session) -> str:
+    """Return a text that sorts sessions by how long they took, or take.
+
+    Live ones come behind all that ended, the oldest last: a key that grew with the time would move
+    them between two pages. The store keeps it with the record.
+    """
+    began = (session.created_at - _EPOCH) // _MILLISECOND
+    if session.ended_at is None:
+        return f"{_BEYOND - began:016d}"
+    return f"{max(0, (session.ended_at - _EPOCH) // _MILLISECOND - began):016d}"
+
+
+_KEYS: Final[Mapping[Order, Callable[[Activity], str]]] = {
+    Order.STARTED: lambda _: "",
+    Order.NAME: lambda one: one.session.name.lower(),
+    Order.SUBMITTER: lambda one: one.session.submitter_name.lower(),
+    Order.STATE: lambda one: one.state.value,
+    Order.LOCATION: lambda one: f"{one.workspace_name} / {one.lakehouse_name}".lower(),
+    Order.DURATION: lambda one: duration_key(one.session),
+    Order.RUNTIME: lambda one: one.session.runtime,
+}
 
 
 def sorted_by(activity: Activity, order: Order) -> str:
     """Return what an activity is sorted by, apart from its start; capitals count as small."""
-    match order:
-        case Order.STARTED:
-            return ""
-        case Order.NAME:
-            return activity.session.name.lower()
-        case Order.SUBMITTER:
-            return activity.session.submitter_name.lower()
-        case Order.STATE:
-            return activity.state.value
+    return _KEYS[order](activity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     func,
     or_,
+    outerjoin,
     select,
 )
 
@@ -31,16 +32,15 @@ from livius.domain.ids import SessionId, WorkspaceId
 from livius.ports.store import ActivityQuery
 
 _LAKEHOUSE_NAME = func.coalesce(LAKEHOUSES.c.name, DELETED_LAKEHOUSES.c.name, "")
-_NAMED = (
-    select(
-        SESSIONS,
-        _LAKEHOUSE_NAME.label("lakehouse_name"),
-        func.coalesce(WORKSPACES.c.name, "").label("workspace_name"),
-    )
-    .outerjoin(LAKEHOUSES, LAKEHOUSES.c.id == SESSIONS.c.lakehouse)
+_WORKSPACE_NAME = func.coalesce(WORKSPACES.c.name, "")
+_PLACES = (
+    outerjoin(SESSIONS, LAKEHOUSES, LAKEHOUSES.c.id == SESSIONS.c.lakehouse)
     .outerjoin(DELETED_LAKEHOUSES, DELETED_LAKEHOUSES.c.id == SESSIONS.c.lakehouse)
     .outerjoin(WORKSPACES, WORKSPACES.c.id == SESSIONS.c.workspace)
 )
+_NAMED = select(
+    SESSIONS, _LAKEHOUSE_NAME.label("lakehouse_name"), _WORKSPACE_NAME.label("workspace_name")
+).select_from(_PLACES)
 _ONE = _NAMED.where(
     SESSIONS.c.workspace == bindparam("workspace"), SESSIONS.c.id == bindparam("session")
 )
@@ -49,6 +49,9 @@ _KEYS: Final[Mapping[Order, ColumnElement[Any]]] = {
     Order.NAME: func.lower(SESSIONS.c.name),
     Order.SUBMITTER: func.lower(SESSIONS.c.submitter_name),
     Order.STATE: SESSIONS.c.state,
+    Order.LOCATION: func.lower(_WORKSPACE_NAME.concat(" / ").concat(_LAKEHOUSE_NAME)),
+    Order.DURATION: SESSIONS.c.duration_key,
+    Order.RUNTIME: SESSIONS.c.runtime,
 }
 
 
@@ -61,6 +64,7 @@ class SqlActivities:
         """See the port."""
         page = (
             select(SESSIONS.c.id)
+            .select_from(_PLACES if query.order is Order.LOCATION else SESSIONS)
             .where(*_conditions(query))
             .order_by(*_order(query))
             .limit(query.limit)

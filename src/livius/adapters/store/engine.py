@@ -89,6 +89,10 @@ def _is_of_disk(error: OperationalError) -> bool:
     )
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
     """Return an engine whose SQLite connections are in WAL mode.
 
@@ -103,6 +107,8 @@ def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
         # The sqlite3 module opens transactions in its own way and too late; ours begin
         # as writers at once, so that reading and then writing is one step.
         connection.isolation_level = None
+        # SQLite's own knows ASCII alone; what is compared with Python's has to be the same.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         for pragma in (
             "journal_mode=WAL",
             f"synchronous={synchronous}",

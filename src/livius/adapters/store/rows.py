@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from livius.domain.activity import activity_state
+from livius.domain.activity import activity_state, duration_key
 from livius.domain.driver import Driver
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
@@ -28,7 +28,11 @@ def session_row(session: Session) -> dict[str, Any]:
 
 def listed(session: Session) -> dict[str, Any]:
     """Return the columns that are made of the others, for lists."""
-    return {"state": activity_state(session), "ended_at": session.ended_at}
+    return {
+        "state": activity_state(session),
+        "ended_at": session.ended_at,
+        "duration_key": duration_key(session),
+    }
 
 
 def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def session_of(row: Row[Any]) -> Session:
 def session_from(values: dict[str, Any]) -> Session:
     """Return the session in the columns of a row, which are used up."""
     values["idle_timeout"] = timedelta(seconds=values.pop("idle_seconds"))
-    del values["state"], values["ended_at"]
+    del values["state"], values["ended_at"], values["duration_key"]
     kind = values["submitter_kind"]
     values["submitter_kind"] = PrincipalKind(kind) if kind else None
     values["times"] = {

@@ -162,6 +162,8 @@ SESSIONS: Final = Table(
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("ended_at", Moment),
     Column("acts_for", JSON(none_as_null=True)),
+    # What lists are sorted by, made likewise.
+    Column("duration_key", String(16), nullable=False, server_default=""),
     _one_of("goal", Goal),
     _one_of("phase", SessionPhase),
     # A page of activities is found in one of these alone, whatever the filter.

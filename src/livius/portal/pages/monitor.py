@@ -44,9 +44,9 @@ COLUMNS: Final = (
     (N_("Item type"), "wide", None),
     (N_("Start time"), "", Order.STARTED),
     (N_("Submitted by"), "", Order.SUBMITTER),
-    (N_("Location"), "", None),
-    (N_("Duration"), "number", None),
-    (N_("Runtime"), "number wide", None),
+    (N_("Location"), "", Order.LOCATION),
+    (N_("Duration"), "number", Order.DURATION),
+    (N_("Runtime"), "number wide", Order.RUNTIME),
 )
 """The columns, each with its look and what it is sorted by."""
 
@@ -155,8 +155,9 @@ def _columns(asked: Asked) -> Sequence[Column]:
         link = is_sorted = None
         if order is not None:
             is_this = order is asked.order
-            # Times begin with the newest, words with the first.
-            down = not asked.descending if is_this else order is Order.STARTED
+            # Times begin with the newest and the longest, words with the first.
+            times = (Order.STARTED, Order.DURATION)
+            down = not asked.descending if is_this else order in times
             link = replace(asked, sort=f"{'-' if down else ''}{order}").query()
             if is_this:
                 is_sorted = "descending" if asked.descending else "ascending"
@@ -172,7 +173,11 @@ async def _look(call: Call, asked: Asked, shown: int) -> Look:
 def look_at(activities: Sequence[Activity]) -> str:
     """Return a version of a list: another one as soon as a row would look different."""
     return version_of(
-        "\n".join(f"{one.session.id} {one.state} {one.session.name}" for one in activities)
+        "\n".join(
+            f"{one.session.id} {one.state} {one.session.name} "
+            f"{one.workspace_name}/{one.lakehouse_name}"
+            for one in activities
+        )
     )
 
 
