@@ -92,6 +92,45 @@ async def test_no_name_of_a_table_leads_elsewhere(tmp_path: Path, name: str) -> 
         await LocalContents(tmp_path).table(workspace, lakehouse, name)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("city,n\nPadua,1\n", True),
+        ("city;n\nPadua;1\n", True),
+        ("Padua,1\nRome,2\n", False),
+        ("2022,2023\n1,2\n", False),
+        ("2024-01-01,x\n2024-01-02,y\n", False),
+        ("2024-01-01T10:00:00Z,x\na,y\n", False),
+        ("1e5,x\na,y\n", False),
+        ("a,a\nb,c\n", False),
+        ("a,\nb,c\n", False),
+        ("city,n\n", False),
+    ],
+)
+def test_the_first_line_of_a_csv_file_names_the_columns_where_it_can(
+    served: Served, ada: Visitor, lakehouse: Path, text: str, named: bool
+) -> None:
+    (lakehouse / "Files" / "a.csv").write_text(text)
+    first = text.replace(";", ",").partition(",")[0]
+    as_header, as_row = f'<th scope="col">{first}</th>', f"<td>{first}</td>"
+    page = ada.get(at(served, "a.csv")).text
+    assert (as_header in page, as_row in page) == (named, not named)
+    for choice, has in (("yes", as_header), ("no", as_row)):
+        assert f"header={choice}" in page or choice == ("yes" if named else "no")
+        assert has in ada.get(at(served, "a.csv") + f"&header={choice}").text
+
+
+@pytest.mark.parametrize(("lines", "cut"), [(100, False), (101, True)])
+def test_a_csv_preview_has_a_hundred_rows_below_its_header(
+    served: Served, ada: Visitor, lakehouse: Path, lines: int, cut: bool
+) -> None:
+    rows = "".join(f"{number},x\n" for number in range(lines))
+    (lakehouse / "Files" / "a.csv").write_text(f"n,word\n{rows}")
+    page = ada.get(at(served, "a.csv")).text
+    assert page.count("<td>x</td>") == 100
+    assert ("Only the beginning" in page) is cut
+
+
 def test_files_are_browsed_previewed_and_downloaded(
     served: Served, ada: Visitor, lakehouse: Path
 ) -> None:

@@ -25,8 +25,12 @@ from livius.usecases import contents
 _TEXT: Final = 64 * 1024
 _IMAGE: Final = 5 * 1024 * 1024
 _ROWS: Final = 100
+_LINES: Final = _ROWS + 2
+"""One that names the columns, and one that tells that there are more."""
 _COLUMNS: Final = 50
 _CELL: Final = 300
+_NUMBER: Final = re.compile(r"[-+]?[\d.,:/% -]+(?:e[-+]?\d+)?[tz\d.:+-]*")
+"""Numbers, dates and times: what stands in rows."""
 _IMAGES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -38,10 +42,14 @@ _IMAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What is shown of a file. ``kind`` is text, rows, image or none; ``cut``: there is more."""
+    """What is shown of a file. ``kind`` is text, rows, image or none; ``cut``: there is more.
+
+    ``header`` are the names of the columns, where the first line has them.
+    """
 
     kind: str
     text: str = ""
+    header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     cut: bool = False
 
@@ -76,7 +84,7 @@ async def files(call: Call) -> Response:
         preview = (
             Preview(kind="image", cut=entry.size > _IMAGE)
             if _ending(entry) in _IMAGES
-            else preview_of(entry, await opened.read(_TEXT))
+            else preview_of(entry, await opened.read(_TEXT), header=call.asked("header"))
         )
     return await show(
         call,
@@ -134,8 +142,11 @@ async def image(call: Call) -> Response:
     return Response(data, media_type=kind, headers=headers)
 
 
-def preview_of(entry: Entry, head: bytes) -> Preview:
-    """Return what can be shown of a file by its first bytes."""
+def preview_of(entry: Entry, head: bytes, *, header: str = "") -> Preview:
+    """Return what can be shown of a file by its first bytes.
+
+    ``header`` is yes or no; for anything else the first line is looked at.
+    """
     cut = entry.size > len(head)
     if b"\0" in head:
         return Preview(kind="none")
@@ -147,8 +158,15 @@ def preview_of(entry: Entry, head: bytes) -> Preview:
         rows = _rows(text, "\t" if ending == ".tsv" else _delimiter(text))
         if rows:
             # The last line may have been cut in its middle.
-            shown = rows[:-1] if cut and len(rows) <= _ROWS and len(rows) > 1 else rows
-            return Preview(kind="rows", rows=shown[:_ROWS], cut=cut or len(rows) > _ROWS)
+            shown = rows[:-1] if cut and 1 < len(rows) < _LINES else rows
+            named = header == "yes" or (header != "no" and _is_header(shown))
+            below = shown[1:] if named else shown
+            return Preview(
+                kind="rows",
+                header=shown[0] if named else (),
+                rows=below[:_ROWS],
+                cut=cut or len(below) > _ROWS,
+            )
     if ending == ".json" and not cut:
         with contextlib.suppress(ValueError, RecursionError):
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
@@ -161,11 +179,21 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
     try:
         for row in csv.reader(io.StringIO(text), delimiter=delimiter):
             found.append([cell[:_CELL] for cell in row[:_COLUMNS]])
-            if len(found) > _ROWS:
+            if len(found) == _LINES:
                 break
     except csv.Error:
         return []
     return found
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first line names the columns: words, each another, and rows below."""
+    names = [cell.strip().lower() for cell in rows[0]]
+    return len(rows) > 1 and len(set(names)) == len(names) and all(map(_is_word, names))
+
+
+def _is_word(text: str) -> bool:
+    return bool(text) and not _NUMBER.fullmatch(text)
 
 
 def _delimiter(text: str) -> str:
