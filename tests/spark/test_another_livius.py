@@ -93,6 +93,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             "LIVIUS_AUTHORITY_CLIENT_SECRET_FILE": str(secret),
             "LIVIUS_AUTHORITY_SCOPE": f"api://{own[0]}/.default",
             "LIVIUS_OWNERS": who["oid"],
+            # The other side's vault, by Azure Key Vault's own protocol.
+            "LIVIUS_VAULT_URL": f"{facts['api']}/vaults/{{vault}}",
             "SSL_CERT_FILE": facts["ca_file"],
             "NO_PROXY": "127.0.0.1,localhost",
         }
@@ -117,6 +119,15 @@ def test_a_session_gets_tokens_on_behalf_of_its_user_also_after_a_restart(pair: 
             read = jwt.decode(token, options={"verify_signature": False})
             assert (read["aud"], read["oid"]) == (STORAGE, caller["oid"])
             assert read["azp"] == pair.own
+        subprocess.run(
+            [LIVIUS, "secret", "set", "kv-pair", "word"],
+            input=b"hunter22",
+            env=pair.authority.environment,
+            check=True,
+            capture_output=True,
+        )
+        get = 'notebookutils.credentials.getSecret("kv-pair", "word")'
+        assert session.text(f"print({get} == 'hunter' + '22')") == "True"
         # A statement that runs over the restart finds its gateway without what was in memory;
         # the next one has brought it anew.
         go = Path(pair.served.home, "go")

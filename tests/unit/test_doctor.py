@@ -337,3 +337,33 @@ def test_the_report_for_programs(tmp_path: Path) -> None:
     runtime = [one for one in report["findings"] if one["check"] == "runtime"]
     assert [one["verdict"] for one in runtime] == ["fail"]
     assert all(one["next_step"] for one in report["findings"] if one["verdict"] != "ok")
+
+
+def test_another_authority_about_which_not_all_was_said(home: Home, tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {
+        "authority_issuer": "https://id.example",
+        "authority_audience": "livius",
+    }
+    portal, tokens = found(checks.authority, home, **chosen)
+    assert "LIVIUS_AUTHORITY_CLIENT_ID, LIVIUS_AUTHORITY_SCOPE" in portal.next_step
+    assert "LIVIUS_AUTHORITY_CLIENT_SECRET_FILE" in tokens.next_step
+    secret = tmp_path / "secret"
+    whole: dict[str, Any] = {
+        **chosen,
+        "authority_client_id": "x",
+        "authority_scope": "y",
+        "authority_client_secret_file": secret,
+    }
+    assert "can't be read" in bad(found(checks.authority, home, **whole)).text
+    secret.write_text("s")
+    secret.chmod(0o644)
+    assert "Everybody may read" in bad(found(checks.authority, home, **whole)).text
+    secret.chmod(0o600)
+    assert found(checks.authority, home, **whole) == []
+    assert found(checks.authority, home) == []
+    given: dict[str, Any] = {
+        **whole,
+        "authority_client_secret": "s",
+        "authority_client_secret_file": None,
+    }
+    assert "environment" in bad(found(checks.authority, home, **given)).text

@@ -56,6 +56,9 @@ def test_durations_are_read_as_people_write_them(
 TENANT = "3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11"
 
 
+TAKEN = {"AUTHORITY_TENANT": TENANT, "AUTHORITY_AUDIENCE": "livius"}
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
@@ -68,6 +71,26 @@ TENANT = "3f0c1c5e-6c0b-4a0b-9b2f-0d3b8d1f7a11"
             "open their owners' real Fabric",
         ),
         ({"AUTHORITY_ISSUER": "http://id.example", "AUTHORITY_AUDIENCE": "livius"}, "https"),
+        ({"AUTHORITY_CLIENT_ID": "x"}, "LIVIUS_AUTHORITY_CLIENT_ID: these need"),
+        (
+            {**TAKEN, "AUTHORITY_CLIENT_SECRET_FILE": "/x"},
+            "LIVIUS_AUTHORITY_CLIENT_ID is needed",
+        ),
+        (
+            {
+                **TAKEN,
+                "AUTHORITY_CLIENT_ID": "x",
+                "AUTHORITY_CLIENT_SECRET": "x",
+                "AUTHORITY_CLIENT_CERTIFICATE_FILE": "/x",
+            },
+            "one is enough",
+        ),
+        (
+            {**TAKEN, "AUTHORITY_CLIENT_ID": "x", "AUTHORITY_APPLICATION_AUDIENCES": "graph"},
+            "graph is none of",
+        ),
+        ({"PORTAL_URL": "http://livius.example"}, "pattern"),
+        ({"PORTAL_URL": "https://livius.example/portal"}, "pattern"),
         ({"HOST": "0.0.0.0"}, "LIVIUS_EMBEDDED_AUTHORITY_BEYOND_LOOPBACK"),
         ({"HOST": "livius.example"}, "LIVIUS_EMBEDDED_AUTHORITY_BEYOND_LOOPBACK"),
     ],
@@ -99,3 +122,35 @@ def test_an_authority_that_may_be_is_taken(
     assert (Settings().provider is None) == (
         "AUTHORITY" not in " ".join(chosen).replace("EMBEDDED_AUTHORITY", "")
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "missing", "scope"),
+    [
+        ({}, (), None),
+        (TAKEN, ("LIVIUS_AUTHORITY_CLIENT_ID",), "livius/.default"),
+        ({**TAKEN, "AUTHORITY_CLIENT_ID": "x", "AUTHORITY_SCOPE": "a b"}, (), "a b"),
+        (
+            {"AUTHORITY_ISSUER": "https://id.example", "AUTHORITY_AUDIENCE": "livius"},
+            ("LIVIUS_AUTHORITY_CLIENT_ID", "LIVIUS_AUTHORITY_SCOPE"),
+            None,
+        ),
+    ],
+)
+def test_what_is_missing_for_people_to_sign_in(
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: dict[str, str],
+    missing: tuple[str, ...],
+    scope: str | None,
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"LIVIUS_{name}", value)
+    assert Settings().missing_for_portal == missing
+    assert Settings().sign_in_scope == scope
+
+
+def test_a_secret_in_the_environment_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**TAKEN, "AUTHORITY_CLIENT_ID": "x", "AUTHORITY_CLIENT_SECRET": "very-secret"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"LIVIUS_{name}", value)
+    assert "very-secret" not in repr(Settings()) + Settings().model_dump_json()

@@ -85,7 +85,7 @@ TROUBLE: Final[Mapping[int, str]] = {
     413: N_("This is too large"),
     429: N_("There is no room now"),
     500: N_("Something went wrong"),
-    503: N_("Try again later"),
+    503: N_("Not available now"),
 }
 
 _MINUTE: Final = 60
