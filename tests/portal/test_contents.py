@@ -74,11 +74,109 @@ def test_rows_outside_of_the_tables_folder_are_not_read(
     assert ada.get(f"{base(served)}/tables/linked").status_code == 404
 
 
-def test_a_broken_table_is_told_in_words(served: Served, ada: Visitor, lakehouse: Path) -> None:
-    log = lakehouse / "Tables" / "broken" / "_delta_log"
-    log.mkdir(parents=True)
-    (log / "00000000000000000000.json").write_text("{")
-    assert ada.get(f"{base(served)}/tables/broken").status_code == 503
+METADATA = {
+    "id": "x",
+    "format": {"provider": "parquet", "options": {}},
+    "schemaString": json.dumps(
+        {
+            "type": "struct",
+            "fields": [{"name": "n", "type": "long", "nullable": True, "metadata": {}}],
+        }
+    ),
+    "partitionColumns": [],
+    "configuration": {},
+}
+FILE = {
+    "path": "gone.parquet",
+    "partitionValues": {},
+    "size": 9,
+    "modificationTime": 0,
+    "dataChange": True,
+}
+
+
+def log_of(reader: int = 1, features: list[str] | None = None, **add: object) -> str:
+    """A Delta log of one version, as text."""
+    protocol: dict[str, object] = {"minReaderVersion": reader, "minWriterVersion": reader}
+    if features is not None:
+        protocol |= {"minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}
+    lines = [{"protocol": protocol}, {"metaData": METADATA}]
+    lines += [{"add": {**FILE, **add}}] if add else []
+    return "\n".join(json.dumps(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("log", "file", "status", "said"),
+    [
+        ("{", b"", 409, "could not be read"),
+        ("", b"", 409, "could not be read"),
+        ("\x00\xff" * 5000, b"", 409, "could not be read"),
+        ("[]", b"", 409, "could not be read"),
+        ("{}\n" * 20_000, b"", 409, "could not be read"),
+        (log_of(reader=99), b"", (200, 409), "ersion"),
+        (log_of(reader=3, features=["fromTheFuture"]), b"", (200, 409), "fromTheFuture"),
+        (log_of(size=9), None, 200, "query them in a session"),
+        (log_of(path="there.parquet"), b"PAR1 but no more", 200, "query them in a session"),
+        (log_of(path="../../other/x.parquet"), b"", 200, "outside of its folder"),
+        (log_of(path="file:///etc/passwd"), b"", 200, "outside of its folder"),
+        (log_of(path="/etc/passwd"), b"", 200, "outside of its folder"),
+        (log_of(path="a/%2e%2e/%2e%2e/x.parquet"), b"", 200, "outside of its folder"),
+        (log_of(path="s3://bucket/x.parquet"), b"", 200, "outside of its folder"),
+        (log_of(), b"", 200, "The table has no rows."),
+    ],
+    ids=[
+        "cut", "empty", "bytes", "list", "nothing", "version", "feature", "missing", "truncated",
+        "upwards", "elsewhere", "root", "encoded", "cloud", "fine",
+    ],
+)  # fmt: skip
+def test_a_foreign_folder_is_told_in_words(
+    served: Served,
+    ada: Visitor,
+    lakehouse: Path,
+    log: str,
+    file: bytes | None,
+    status: int | tuple[int, ...],
+    said: str,
+) -> None:
+    folder = lakehouse / "Tables" / "foreign"
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "_delta_log" / "00000000000000000000.json").write_text(log)
+    if file is not None:
+        (folder / "there.parquet").write_bytes(file)
+    answer = ada.get(f"{base(served)}/tables/foreign")
+    assert answer.status_code in ((status,) if isinstance(status, int) else status)
+    assert said in answer.text
+    assert str(lakehouse).lstrip("/") not in answer.text, "no path of the server is told"
+    assert "&lt;unknown&gt;" not in answer.text
+
+
+def test_a_log_does_not_lead_into_another_lakehouse(
+    served: Served, ada: Visitor, lakehouse: Path, tmp_path: Path
+) -> None:
+    write_table(served, tmp_path / "other", "theirs", {"word": ["s3cret"]})
+    [theirs] = (tmp_path / "other" / "Tables" / "theirs").glob("*.parquet")
+    log = (theirs.parent / "_delta_log" / "00000000000000000000.json").read_text()
+    assert f'"{theirs.name}"' in log
+    own = lakehouse / "Tables" / "mine"
+    (own / "_delta_log").mkdir(parents=True)
+    for spelled in (theirs.as_uri(), str(theirs), os.path.relpath(theirs, own)):
+        stolen = log.replace(f'"{theirs.name}"', f'"{spelled}"')
+        (own / "_delta_log" / "00000000000000000000.json").write_text(stolen)
+        page = ada.get(f"{base(served)}/tables/mine").text
+        assert "s3cret" not in page, spelled
+        assert "outside of its folder" in page
+
+
+def test_a_folder_without_a_log_is_no_table(served: Served, ada: Visitor, lakehouse: Path) -> None:
+    for name in ("iceberg/metadata", "plain", "log"):
+        (lakehouse / "Tables" / name).mkdir(parents=True)
+    (lakehouse / "Tables" / "log" / "_delta_log").write_text("a file")
+    (lakehouse / "Tables" / "file").write_text("")
+    for name in ("iceberg", "plain", "log", "file"):
+        assert ada.get(f"{base(served)}/tables/{name}").status_code == 404, name
+
+
+def test_what_is_no_name_of_a_table_is_not_found(served: Served, ada: Visitor) -> None:
     for name in ("missing", "a%2fb", "%00", "x" * 300):
         assert ada.get(f"{base(served)}/tables/{name}").status_code == 404, name
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 import structlog
 
 from livius.domain.contents import Column, Commit, Entry, TableLook
-from livius.domain.errors import Invalid, NotFound, Unavailable
+from livius.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, WorkspaceId
 
 _MOST_ENTRIES: Final = 5000
@@ -124,7 +124,10 @@ async def _ask_reader(table: Path) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(said)
     if "error" in found:
-        raise Unavailable("TableUnreadable", f"The table could not be read: {found['error']}")
+        raise Conflict(
+            "TableUnreadable",
+            f"What lies there could not be read as a Delta table: {found['error']}",
+        )
     return found
 
 

@@ -40,26 +40,41 @@ def look(folder: Path) -> dict[str, Any]:
         "commits": [_commit(one) for one in table.history(_VERSIONS)],
     }
     try:
-        _check_files(folder, table.file_uris())
-        rows = _rows(table, [one.name for one in fields[:_COLUMNS]])
+        _check_files(folder, table.get_add_actions(flatten=True).column("path").to_pylist())
+        kinds = [json.loads(one.type.to_json()) for one in fields[:_COLUMNS]]
+        rows = _rows(table, [one.name for one in fields[:_COLUMNS]], kinds)
     except Exception as error:  # noqa: BLE001 - told in the page, beside the schema
-        found["trouble"] = str(error)[:_CELL]
+        found["trouble"] = _said(error, folder)
     else:
         found["rows"], found["more_rows"] = rows[:_ROWS], len(rows) > _ROWS
     return found
 
 
-def _check_files(folder: Path, uris: list[str]) -> None:
-    if len(uris) > _MOST_FILES:
-        raise ValueError(f"The table has {len(uris)} files, too many to look into here.")
+def _check_files(folder: Path, paths: list[str]) -> None:
+    """Refuse a table of which anything lies elsewhere.
+
+    The paths are as the log has them: relative to the folder and percent-encoded. What the library
+    says of them can't be gone by: it joins a whole URL to the folder, and then opens the URL.
+
+    Raises:
+        ValueError: a path leads out, by itself or through a link; or there are too many.
+    """
+    if len(paths) > _MOST_FILES:
+        raise ValueError(f"The table has {len(paths)} files, too many to look into here.")
     own = folder.resolve()
-    for uri in uris:
-        path = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri)
-        if not path.resolve().is_relative_to(own):
-            raise ValueError("The table has files outside of its folder.")
+    for path in paths:
+        for spelled in (path, unquote(path)):
+            leads_out = (
+                urlsplit(spelled).scheme
+                or spelled.startswith(("/", "\\"))
+                or ".." in spelled.split("/")
+                or not (own / spelled).resolve().is_relative_to(own)
+            )
+            if leads_out:
+                raise ValueError("The table has files outside of its folder.")
 
 
-def _rows(table: Any, names: list[str]) -> list[list[str | None]]:
+def _rows(table: Any, names: list[str], kinds: list[Any]) -> list[list[str | None]]:
     from deltalake import QueryBuilder
 
     quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
@@ -67,19 +82,39 @@ def _rows(table: Any, names: list[str]) -> list[list[str | None]]:
     reader = QueryBuilder().register("look", table).execute(query)
     found = reader.read_all()
     columns = [found.column(place).to_pylist() for place in range(found.num_columns)]
-    return [[_cell(one) for one in row] for row in zip(*columns, strict=True)]
+    return [
+        [_cell(_plain(one, kind)) for one, kind in zip(row, kinds, strict=True)]
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def _cell(value: object) -> str | None:
     if value is None:
         return None
-    text = json.dumps(value, default=str, ensure_ascii=False) if _nested(value) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= _CELL else text[:_CELL] + "…"
 
 
-def _nested(value: object) -> bool:
-    return isinstance(value, list | dict | tuple | bool)
+def _plain(value: Any, kind: Any) -> Any:
+    """Return a value as JSON has it, by Delta's type: an object for what has names or keys."""
+    if value is None:
+        return None
+    match kind:
+        case {"type": "struct", "fields": fields}:
+            found: Any = {one["name"]: _plain(value[one["name"]], one["type"]) for one in fields}
+        case {"type": "array", "elementType": inner}:
+            found = [_plain(one, inner) for one in value]
+        case {"type": "map", "keyType": key, "valueType": inner}:
+            pairs = value.items() if isinstance(value, dict) else value
+            found = {str(_plain(name, key)): _plain(one, inner) for name, one in pairs}
+        case "variant":
+            found = "(variant)"  # in Spark's own binary form
+        case "binary":
+            found = bytes(value[: _CELL // 2]).hex()
+        case _:
+            found = value if isinstance(value, bool | int | float) else str(value)
+    return found
 
 
 def _type(one: Any) -> str:
@@ -113,6 +148,14 @@ def _commit(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _said(error: Exception, folder: Path) -> str:
+    """Return the first line of what the library says, without where on this machine that is."""
+    line = str(error).partition("\n")[0]
+    for place in (str(folder), str(folder).lstrip("/")):
+        line = line.replace(f"{place}/", "").replace(place, "the table")
+    return line[:_CELL]
+
+
 def main() -> int:
     """Write the look at the table that the argument names."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -120,7 +163,7 @@ def main() -> int:
     try:
         found = look(Path(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - told to who asked
-        found = {"error": str(error)[:_CELL]}
+        found = {"error": _said(error, Path(sys.argv[1]))}
     sys.stdout.write(json.dumps(found))
     return 0
 
