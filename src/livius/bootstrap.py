@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -68,6 +69,7 @@ from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, authority, driver, fabric, home, vault
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
+from livius.domain.audit import Action
 from livius.domain.endpoints import Endpoints
 from livius.domain.identity import FABRIC, Address, Principal, Realm
 from livius.domain.ids import (
@@ -103,9 +105,11 @@ from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.reconcile.workqueue import WorkQueue
 from livius.settings import Settings
+from livius.usecases.audit import note_refusal
 from livius.usecases.context import Context, Rules
 from livius.usecases.identity.authority import Authority
 from livius.usecases.personal_tokens import BearerVerifier
+from livius.usecases.trail import Trail, act, present_actor
 
 _LOOPBACK: Final = "127.0.0.1"
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
@@ -192,6 +196,7 @@ class _Gateway:
     https: _Server
     http: _Server
     changes: LocalChanges
+    trail: Trail
     metrics: Metrics
     streams: portal.Streams
     services: Services
@@ -212,6 +217,7 @@ class _Gateway:
             metastore = await self.metastore.end()
         self.streams.close()
         self.changes.close()
+        await self.trail.settle(everything=True)
         for server in (self.https, self.http):
             server.should_exit = True
         self.prepared.home.last_shutdown_file.write_text(
@@ -323,6 +329,7 @@ def _trust_ourselves(
     keys: KeyRing,
     vaults: FileVaults,
     clock: Clock,
+    trail: Trail,
 ) -> _Trust:
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
     embedded = Authority(
@@ -334,6 +341,7 @@ def _trust_ourselves(
         clock=clock,
         home=Address(host="localhost", port=prepared.ports.https, tenant=tenant),
         pages=connection.http,
+        trail=trail,
     )
     for_vaults = EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT)
     verifier = EmbeddedVerifier(keys, realm, clock)
@@ -348,11 +356,14 @@ def _trust_ourselves(
     async def known() -> Endpoints:
         return endpoints
 
+    async def secret_read(caller: Principal, what: str) -> None:
+        await trail.note(act(clock, Action.SECRET_READ, what, by=present_actor(caller)))
+
     return _Trust(
         verifier=verifier,
         tokens=EmbeddedSessionTokens(embedded),
         routers=(
-            vault.router(vaults, for_vaults.verify, connection.authority),
+            vault.router(vaults, for_vaults.verify, connection.authority, secret_read),
             authority.router(embedded),
         ),
         people=HttpPeoplesAuthority(
@@ -423,10 +434,11 @@ async def _compose(prepared: Prepared) -> _Gateway:
     keys = KeyRing.open(paths.keys, clock)
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
     own_vaults = FileVaults(paths.vaults, clock)
+    trail = Trail(store, clock)
     trust = (
         _trust_provider(settings, settings.provider, store, clock)
         if settings.provider is not None
-        else _trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock)
+        else _trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock, trail)
     )
     context = Context(
         store=store,
@@ -450,6 +462,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         tokens=trust.tokens,
         directory=store if settings.provider is None else None,
         vaults=_vaults(settings, own_vaults),
+        trail=trail,
         rules=Rules(
             default_runtime=settings.default_runtime,
             runtimes=frozenset({runtime.name}),
@@ -495,6 +508,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         ),
         version=__version__,
         observe=metrics.request_handled,
+        refused=partial(note_refusal, context),
         mounts={portal.ROOT: portal.create_portal(desk)},
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
@@ -510,6 +524,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             launcher=launcher,
             clock=clock,
             wake=queue.wake,
+            settle=trail.settle,
             retention=settings.retention,
         ),
         metastore=metastore,
@@ -517,6 +532,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
         https=_listener(app, settings.host, prepared.ports.https, prepared.certificates),
         http=_listener(app, _LOOPBACK, prepared.ports.http, None),
         changes=changes,
+        trail=trail,
         metrics=metrics,
         streams=desk.streams,
         services=trust.services,

@@ -212,11 +212,22 @@ class MemoryStore:
         if entry is not None:
             self._audit.append(AuditRecord(number=len(self._audit) + 1, entry=entry))
 
+    async def note(self, *entries: AuditEntry) -> None:
+        for entry in entries:
+            self._write(entry)
+
+    def _write_if(self, done: bool, audit: AuditEntry | None) -> bool:
+        if done:
+            self._write(audit)
+        return done
+
     async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         found = [
             record
             for record in reversed(self._audit)
-            if record.entry.workspace == query.workspace
+            if query.workspace in (None, record.entry.workspace)
+            and query.action in (None, record.entry.action)
+            and (query.since is None or record.entry.at >= query.since)
             and query.session in (None, record.entry.session)
             and (
                 query.actor is None
@@ -396,12 +407,20 @@ class MemoryStore:
 
     # Catalog
 
-    async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
+    async def add_workspace(
+        self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
+    ) -> None:
+        self._write(audit)
         self._workspaces[workspace.id] = workspace
         self._roles[workspace.id, admin] = Role.ADMIN
 
     async def change_workspace(
-        self, workspace: WorkspaceId, *, name: str, description: str
+        self,
+        workspace: WorkspaceId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         present = self._workspaces.get(workspace)
         others = [one for one in self._workspaces.values() if one.id != workspace]
@@ -409,6 +428,7 @@ class MemoryStore:
             return False
         changed = dataclasses.replace(present, name=name, description=description)
         self._workspaces[workspace] = changed
+        self._write(audit)
         return True
 
     async def delete_workspace(
@@ -419,6 +439,7 @@ class MemoryStore:
         by: PrincipalId,
         reason: str,
         audit: Callable[[Session], AuditEntry],
+        told: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
         del by
         live = [
@@ -438,11 +459,11 @@ class MemoryStore:
             del self._lakehouses[lakehouse.id]
         for key in [key for key in self._roles if key[0] == workspace]:
             del self._roles[key]
-        if self._workspaces.pop(workspace, None) is None:
+        if not self._write_if(self._workspaces.pop(workspace, None) is not None, told):
             return None
         return [one.id for one in live]
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
+    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
         if self._is_taken(lakehouse.workspace, lakehouse.name, but=lakehouse.id):
             return False
         if any(one.database == lakehouse.database for one in self._lakehouses.values()):
@@ -450,6 +471,7 @@ class MemoryStore:
         self._lakehouses[lakehouse.id] = lakehouse
         self._databases.add(lakehouse.database)
         self._lakehouse_names[lakehouse.id] = lakehouse.name
+        self._write(audit)
         return True
 
     def _is_taken(self, workspace: WorkspaceId, name: str, *, but: LakehouseId) -> bool:
@@ -459,7 +481,12 @@ class MemoryStore:
         )
 
     async def change_lakehouse(
-        self, lakehouse: LakehouseId, *, name: str, description: str
+        self,
+        lakehouse: LakehouseId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         present = self._lakehouses.get(lakehouse)
         if present is None or self._is_taken(present.workspace, name, but=lakehouse):
@@ -467,15 +494,21 @@ class MemoryStore:
         changed = dataclasses.replace(present, name=name, description=description)
         self._lakehouses[lakehouse] = changed
         self._lakehouse_names[lakehouse] = name
+        self._write(audit)
         return True
 
     async def delete_lakehouse(
-        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+        self,
+        lakehouse: LakehouseId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        audit: AuditEntry | None = None,
     ) -> bool:
         del at, by
         if any(s.lakehouse == lakehouse and s.phase in LIVE for s in self._sessions.values()):
             return False
-        return self._lakehouses.pop(lakehouse, None) is not None
+        return self._write_if(self._lakehouses.pop(lakehouse, None) is not None, audit)
 
     async def workspaces_of(self, principal: PrincipalId) -> Sequence[tuple[Workspace, Role]]:
         return [
@@ -531,11 +564,14 @@ class MemoryStore:
     async def database_names(self) -> frozenset[str]:
         return frozenset(self._databases)
 
-    async def assign_role(self, assignment: RoleAssignment) -> bool:
+    async def assign_role(
+        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
+    ) -> bool:
         where, who = assignment.workspace, assignment.principal
         if assignment.role is not Role.ADMIN and self._is_only_admin(where, who):
             return False
         self._roles[where, who] = assignment.role
+        self._write(audit)
         return True
 
     def _is_only_admin(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
@@ -556,14 +592,23 @@ class MemoryStore:
             if where == workspace
         ]
 
-    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+    async def remove_role(
+        self,
+        workspace: WorkspaceId,
+        principal: PrincipalId,
+        *,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         if self._is_only_admin(workspace, principal):
             return False
-        return self._roles.pop((workspace, principal), None) is not None
+        return self._write_if(self._roles.pop((workspace, principal), None) is not None, audit)
 
     # Personal tokens
 
-    async def add_personal_token(self, token: PersonalToken) -> None:
+    async def add_personal_token(
+        self, token: PersonalToken, *, audit: AuditEntry | None = None
+    ) -> None:
+        self._write(audit)
         self._personal_tokens[token.digest] = token
 
     async def personal_token(self, digest: str) -> PersonalToken | None:
@@ -572,8 +617,8 @@ class MemoryStore:
     async def list_personal_tokens(self) -> Sequence[PersonalToken]:
         return sorted(self._personal_tokens.values(), key=lambda one: (one.created_at, one.id))
 
-    async def remove_personal_token(self, token: str) -> bool:
+    async def remove_personal_token(self, token: str, *, audit: AuditEntry | None = None) -> bool:
         found = [one for one in self._personal_tokens.values() if one.id == token]
         for one in found:
             del self._personal_tokens[one.digest]
-        return bool(found)
+        return self._write_if(bool(found), audit)

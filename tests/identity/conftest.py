@@ -32,6 +32,7 @@ from livius.api.authority import router
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
 from livius.usecases.identity.authority import Authority
+from livius.usecases.trail import Trail
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -134,6 +135,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
                 clock=clock,
                 home=Address(host="localhost", port=8443, tenant=TENANT),
                 pages=PAGES,
+                trail=Trail(store, clock),
             ),
             verifier=EmbeddedVerifier(keys, realm, clock),
         )

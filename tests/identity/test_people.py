@@ -27,7 +27,10 @@ BACK = "http://localhost:8998/portal/signed-in"
 
 async def people(side: Side, *, secret: str | None = None, issuer: str | None = None) -> Any:
     own = await directory.add_redirect(
-        side.world.store, await directory.find_application(side.world.store, "served"), BACK
+        side.world.store,
+        side.world.clock,
+        await directory.find_application(side.world.store, "served"),
+        BACK,
     )
     client = ProviderClient(
         Credential(client_id=own.client_id, secret=secret or side.secret),

@@ -6,13 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from livius.adapters.store import SchemaMismatch, open_store
 from livius.adapters.store.engine import open_engine
-from livius.adapters.store.migrate import migrate
+from livius.adapters.store.migrate import alembic_config, migrate
 from livius.adapters.store.rows import session_row
 from livius.adapters.store.schema import METADATA, SESSIONS
 from livius.domain.session import Phase
@@ -86,3 +88,30 @@ def test_opening_knows_without_alembic_whether_there_is_something_to_do(
         open_store(tmp_path / "livius.db").close()
         with pytest.raises(ImportError):
             open_store(tmp_path / "other.db")
+
+
+def test_the_audit_log_moves_whole_and_goes_on_counting(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    kept = (
+        "INSERT INTO audit (at, kept_until, action, workspace, lakehouse, session, result) VALUES "
+        "('2026-01-01', '{until}', 'session.create', 'w', 'l', 's', 'accepted')"
+    )
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0009")
+        connection.execute(text(kept.format(until="9999-01-01 00:00:00")))
+        connection.execute(text(kept.format(until="2000-01-01 00:00:00")))
+        connection.execute(text("DELETE FROM audit WHERE number = 2"))
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO audit (at, kept_until, action, result, times) "
+                "VALUES ('2026-01-01', '9999-01-01 00:00:00', 'sign_in', 'ok', 1)"
+            )
+        )
+        rows = connection.execute(text("SELECT number, action, session, times FROM audit")).all()
+    assert [tuple(row) for row in rows] == [(1, "session.create", "s", 1), (3, "sign_in", None, 1)]
+    for rewrite in ("UPDATE audit SET result = 'x'", "DELETE FROM audit WHERE number = 1"):
+        with pytest.raises(IntegrityError), engine.begin() as connection:
+            connection.execute(text(rewrite))
+    engine.dispose()

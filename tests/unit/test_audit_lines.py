@@ -10,6 +10,7 @@ RECORD = {
     "statement": "0",
     "codeHead": "spark.range(3)\nsecond line",
     "actorName": "Ada",
+    "actorKind": "user",
     "address": "127.0.0.1",
 }
 

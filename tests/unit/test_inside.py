@@ -9,6 +9,7 @@ from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import ClientId, LakehouseId, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Goal, Phase, Session
+from livius.ports.store import AuditQuery
 from livius.usecases.drivers import attach_driver, report
 from livius.usecases.inside import answer
 from livius.usecases.sessions import CreateSession, create_session
@@ -219,3 +220,30 @@ async def test_a_session_that_ends_gets_no_tokens(signed_in: World) -> None:
     await asked(signed_in, session, what="stop")
     refused = await asked(signed_in, session, what="token", arguments={"audience": "pbi"})
     assert (refused.body, refused.code) == (None, "SessionEnded")
+
+
+async def test_what_its_code_gets_is_written_down_by_name_only(signed_in: World) -> None:
+    session = await ready(signed_in)
+    signed_in.vaults.kept["vault", "password"] = "the-value"
+    for _ in range(3):
+        await asked(signed_in, session, what="token", arguments={"audience": "pbi"})
+        await asked(
+            signed_in, session, what="secret", arguments={"vault": "vault", "name": "password"}
+        )
+    await asked(signed_in, session, what="token", arguments={"audience": "kusto"})
+    await signed_in.context.trail.settle(everything=True)
+    found = await signed_in.store.audit(AuditQuery(session=session.id, limit=100))
+    told = [
+        (one.entry.action.value, one.entry.target, one.entry.result, one.entry.times)
+        for one in reversed(found)
+    ][1:]
+    assert told == [
+        ("session.token", "pbi", "ok", 1),
+        ("secret.read", "vault/password", "ok", 1),
+        ("session.token", "kusto", "InsufficientScopes", 1),
+        ("session.token", "pbi", "ok", 2),
+        ("secret.read", "vault/password", "ok", 2),
+    ]
+    assert found[0].entry.actor is not None
+    assert found[0].entry.actor.id == signed_in.admin.oid
+    assert "the-value" not in repr(found)

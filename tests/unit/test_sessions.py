@@ -271,6 +271,7 @@ def housekeeping(world: World) -> Housekeeping:
         launcher=world.launcher,
         clock=world.clock,
         wake=world.woken.append,
+        settle=world.context.trail.settle,
         retention=timedelta(days=30),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
 from livius.domain.session import Event, Session
+from livius.usecases.audit import note_refusal
 from wire.documented import Documented
 
 DOCUMENT: dict[str, Any] = {}
@@ -74,6 +76,7 @@ async def wire() -> AsyncIterator[Wire]:
             home.router(world.context, facts),
         ],
         version="0",
+        refused=partial(note_refusal, world.context),
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(

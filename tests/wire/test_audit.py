@@ -1,11 +1,15 @@
 """The audit log: written with each act, read by Admins."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
+from fakes.world import principal
+from livius.domain.audit import Action
 from livius.domain.driver import DriverEnd
 from livius.domain.lakehouse import Role
+from livius.ports.store import AuditQuery
 from livius.usecases.drivers import report
 from livius_agent.wire import Finished
 from wire.conftest import Wire
@@ -80,3 +84,77 @@ async def test_a_driver_that_dies_is_written(wire: Wire) -> None:
     log = f"/v1/workspaces/{wire.world.workspace.id}/auditLog"
     [newest, *_] = (await wire.client.get(log)).json()["value"]
     assert (newest["action"], newest["result"]) == ("session.end", "driver_died")
+
+
+async def test_places_and_roles_are_written_with_who_made_them(wire: Wire) -> None:
+    made = await wire.client.post("/v1/workspaces", json={"displayName": "Silver"})
+    base = f"/v1/workspaces/{made.json()['id']}"
+    lake = await wire.client.post(f"{base}/lakehouses", json={"displayName": "bronze"})
+    url = f"{base}/lakehouses/{lake.json()['id']}"
+    await wire.client.patch(url, json={"displayName": "iron"})
+    who = principal("Bo").oid
+    role = {"principal": {"id": who, "type": "User"}, "role": "Viewer"}
+    await wire.client.post(f"{base}/roleAssignments", json=role)
+    await wire.client.patch(f"{base}/roleAssignments/{who}", json={"role": "Member"})
+    await wire.client.delete(f"{base}/roleAssignments/{who}")
+    await wire.client.delete(f"{base}/roleAssignments/{who}")  # nothing is done: not written
+    await wire.client.delete(url)
+    await wire.client.patch(base, json={"displayName": "Gold"})
+    records = (await wire.client.get(f"{base}/auditLog")).json()["value"]
+    told = [(one["action"], one["target"], one.get("detail")) for one in reversed(records)]
+    assert told == [
+        ("workspace.create", "Silver", None),
+        ("lakehouse.create", "bronze", None),
+        ("lakehouse.change", "iron", None),
+        ("role.assign", who, "Viewer"),
+        ("role.assign", who, "Member"),
+        ("role.remove", who, None),
+        ("lakehouse.delete", "iron", None),
+        ("workspace.change", "Gold", None),
+    ]
+    assert {one["actorName"] for one in records} == {"Ada"}
+    assert all(one["requestId"] for one in records)
+    await wire.client.delete(base)
+    [newest] = await wire.world.store.audit(AuditQuery(limit=1))
+    assert (newest.entry.action, newest.entry.target) == (Action.WORKSPACE_DELETE, "Gold")
+
+
+async def test_refusals_are_written_once_and_then_counted(wire: Wire) -> None:
+    log = f"/v1/workspaces/{wire.world.workspace.id}/auditLog"
+    for _ in range(50):
+        answer = await wire.client.get(log, headers=wire.as_caller("stranger"))
+        assert answer.status_code == 403
+        await wire.client.get("/v1/workspaces", headers={"Authorization": "Bearer forged"})
+    await wire.client.get(
+        "/v1/workspaces", headers={"Authorization": ""}
+    )  # says nothing of anybody
+    [refused] = (await wire.client.get(log, params={"action": "request.refuse"})).json()["value"]
+    assert (refused["actorName"], refused["result"]) == ("stranger", "InsufficientPrivileges")
+    assert refused["target"] == "GET /v1/workspaces/{workspace}/auditLog"
+    assert "times" not in refused
+    await wire.world.context.trail.settle(everything=True)
+    found = await wire.world.store.audit(AuditQuery(limit=100, action=Action.REQUEST_REFUSE))
+    counts = {(one.entry.result, one.entry.times) for one in found}
+    assert counts == {
+        *(("InsufficientPrivileges", 1), ("InsufficientPrivileges", 49)),
+        *(("InvalidToken", 1), ("InvalidToken", 49)),
+    }
+
+
+async def test_the_log_is_searched_by_action_and_moment(wire: Wire) -> None:
+    log = f"/v1/workspaces/{wire.world.workspace.id}/auditLog"
+    await wire.client.post(f"{wire.base}/sessions", json={})
+    wire.world.clock.advance(timedelta(hours=1))
+    later = wire.world.clock.now()
+    await wire.client.post(f"{wire.base}/sessions", json={})
+    for query, count in (
+        ({"action": "session.create"}, 2),
+        ({"action": "session.create", "since": later.isoformat()}, 1),
+        ({"since": later.replace(tzinfo=None).isoformat()}, 1),
+        ({"action": "sign_in"}, 0),
+    ):
+        answer = await wire.client.get(log, params=query)
+        assert len(answer.json()["value"]) == count, query
+    for wrong in ({"action": "x"}, {"since": "soon"}, {"since": "0001-01-01T00:00:00+14:00"}):
+        answer = await wire.client.get(log, params=wrong)
+        assert (answer.status_code, answer.json()["errorCode"]) == (400, "InvalidInput"), wrong

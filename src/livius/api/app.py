@@ -9,9 +9,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livius.api import openapi
 from livius.api.auth import Caller
-from livius.api.errors import add_error_handlers
+from livius.api.errors import Refused, add_error_handlers
 from livius.api.middleware import Edge, Observe
 from livius.ports.identity import TokenVerifier
+
+
+async def _nobody(_what: str, _error: object, _caller: object, _workspace: str) -> None:
+    """Tell nobody."""
 
 
 def create_app(
@@ -20,12 +24,13 @@ def create_app(
     *,
     version: str,
     observe: Observe = lambda _method, _route, _status, _seconds: None,
+    refused: Refused = _nobody,
     mounts: Mapping[str, ASGIApp] | None = None,
 ) -> ASGIApp:
     """Put the routers behind one edge, and applications of their own beside them.
 
     ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
-    without. ``observe`` is told of each request.
+    without. ``observe`` is told of each request, ``refused`` of those that somebody may not make.
     """
     app = FastAPI(
         title="Livius",
@@ -41,7 +46,7 @@ def create_app(
         app.include_router(router)
     app.include_router(openapi.router())
     openapi.complete(app)
-    add_error_handlers(app)
+    add_error_handlers(app, refused)
     return Edge(_Beside(app, mounts or {}), observe)
 
 

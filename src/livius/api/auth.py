@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -16,9 +17,11 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.personal_token import is_personal
 from livius.ports.identity import TokenVerifier
+from livius.usecases.trail import ORIGIN
 
 _BEARER: Final = "bearer"
 _BASIC: Final = "basic"
+MISSING: Final = "MissingToken"
 CALLER: Final = "livius.caller"
 """Where in a request's scope the verified caller stands."""
 
@@ -48,7 +51,7 @@ class Caller:
         if scheme.lower() == _BASIC:
             return await self._verifier.bearer_of(_password(rest))
         raise Unauthenticated(
-            "MissingToken",
+            MISSING,
             "The request has no bearer token. Send Authorization: Bearer <access token>.",
         )
 
@@ -73,6 +76,7 @@ async def current(request: Request) -> Principal:
     caller: Caller = request.app.state.caller
     principal = await caller(request)
     request.scope[CALLER] = principal  # for the log
+    ORIGIN.set(replace(ORIGIN.get(), caller=principal))
     return principal
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from livius.api.auth import CALLER, MISSING
 from livius.api.middleware import MAX_BODY_BYTES, request_id
 from livius.domain.errors import (
     Conflict,
@@ -23,6 +24,7 @@ from livius.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from livius.domain.identity import Principal
 
 _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unauthenticated: 401,
@@ -63,9 +65,27 @@ def envelope(
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
 
 
-def add_error_handlers(app: FastAPI) -> None:
+Refused = Callable[[str, LiviusError, Principal | None, str], Awaitable[None]]
+"""Told of who was refused what: kind of request, error, caller if known, workspace of the path."""
+
+
+def add_error_handlers(app: FastAPI, refused: Refused) -> None:
     """Have every error leave in the envelope."""
-    app.add_exception_handler(LiviusError, _on_livius_error)
+
+    async def on_livius_error(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, Forbidden) or (
+            isinstance(error, Unauthenticated) and error.code != MISSING
+        ):
+            route = getattr(request.scope.get("route"), "path", "")
+            await refused(
+                f"{request.method} {route}",
+                error,
+                request.scope.get(CALLER),
+                request.path_params.get("workspace", ""),
+            )
+        return await _on_livius_error(request, error)
+
+    app.add_exception_handler(LiviusError, on_livius_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_type)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_bug)

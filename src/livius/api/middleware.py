@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livius.api.auth import CALLER
-from livius.usecases.audit import ORIGIN, Origin
+from livius.usecases.trail import ORIGIN, Origin
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -95,25 +96,47 @@ def audit(
     *,
     workspace: str | None = None,
     session: str | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
     lines: Annotated[int, Parameter(alias="-n")] = 50,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Show who did what in a workspace, with which result, from where.
+    """Show who did what, with which result, from where: of all workspaces, and of the installation.
+
+    It works with or without a gateway. Examples:
+    * `livius audit --action sign_in --since 2026-11-25`
+    * `livius audit --actor ada --json -n 1000`
 
     Parameters
     ----------
     workspace
-        The workspace's id; the sample's by default.
+        Of this workspace only, by name or id.
     session
         Of this session only.
+    actor
+        What this user or application did, by name or object id.
+    action
+        Only this, such as sign_in, token.issue, role.assign or request.refuse.
+    since
+        From this moment on, in UTC.
     lines
-        How many of the last records; at most 1000.
+        How many of the last records.
     as_json
         Print a line of JSON for each.
     """
+    from livius.cli.audit import Wanted
     from livius.cli.audit import audit as run
 
-    return run(workspace=workspace, session=session, lines=lines, as_json=as_json)
+    wanted = Wanted(
+        workspace=workspace,
+        session=session,
+        actor=actor,
+        action=action,
+        since=since,
+        lines=lines,
+    )
+    return run(wanted, as_json=as_json)
 
 
 @app.command

@@ -1,55 +1,95 @@
-"""``livius audit``: who did what, through the public API."""
+"""``livius audit``: who did what, of all workspaces and of the installation itself."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-import httpx
+from livius.adapters.store import SqlStore
+from livius.cli.console import fail, out
+from livius.cli.records import find_workspace, with_store
+from livius.domain.ids import PrincipalId, SessionId
+from livius.ports.store import AuditQuery
+from livius.usecases.audit import document, known_action
+from livius.usecases.identity.principals import Principals
 
-from livius.cli.client import ApiFailed, SampleClient
-from livius.cli.console import fail, out, settings
-from livius.installation.home import Home
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which records: all that fit what is given."""
+
+    workspace: str | None
+    session: str | None
+    actor: str | None
+    action: str | None
+    since: datetime | None
+    lines: int
 
 
-def audit(*, workspace: str | None, session: str | None, lines: int, as_json: bool) -> int:
-    """Print the newest records of a workspace, the newest last."""
-    home = Home(settings().home)
-    connection = home.read_connection()
-    if connection is None:
-        return fail(f"No gateway serves {home.root}. Start one with: livius up")
-    try:
-        records = SampleClient(connection, home).audit(
-            workspace or connection.workspace_id, session=session, most=lines
-        )
-    except (ApiFailed, httpx.HTTPError) as error:
-        return fail(str(error))
-    records.reverse()
-    if as_json:
-        for record in records:
-            out.print(json.dumps(record, ensure_ascii=False), markup=False, soft_wrap=True)
-        return 0
-    for one in records:
-        # Lines, not a table: a narrow terminal, a pipe and grep get all of each.
-        out.print(_harmless(_line(one)), markup=False, highlight=False, soft_wrap=True)
-    return 0
+def audit(wanted: Wanted, *, as_json: bool) -> int:
+    """Print the newest records, the newest last."""
+    if wanted.lines < 1:
+        return fail("Ask for at least one line.")
+
+    async def work(store: SqlStore) -> None:
+        records = [document(one) for one in await store.audit(await _query(store, wanted))]
+        for one in reversed(records):
+            # Lines, not a table: a narrow terminal, a pipe and grep get all of each.
+            line = json.dumps(one, ensure_ascii=False) if as_json else _harmless(_line(one))
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return with_store(work)
+
+
+async def _query(store: SqlStore, wanted: Wanted) -> AuditQuery:
+    by: PrincipalId | None = None
+    if wanted.actor is not None:
+        by = (await Principals.read(store)).named(wanted.actor)
+    since = wanted.since
+    return AuditQuery(
+        workspace=None
+        if wanted.workspace is None
+        else (await find_workspace(store, wanted.workspace)).id,
+        session=None if wanted.session is None else SessionId(wanted.session.lower()),
+        actor=by,
+        action=None if wanted.action is None else known_action(wanted.action),
+        since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
+        limit=wanted.lines,
+    )
 
 
 def _line(one: Mapping[str, Any]) -> str:
-    what = f"session {one['sessionId']}"
+    what = f"session {one['sessionId']}" if "sessionId" in one else ""
     if "statement" in one:
         what += f" statement {one['statement']}"
     parts = (
         f"{one['at'][:19].replace('T', ' ')}",
-        one.get("actorName") or "-",
+        _actor(one),
         one["action"],
         one["result"],
+        one.get("target", ""),
+        one.get("detail", ""),
         what,
+        f"{one['times']} times more" if "times" in one else "",
         f"from {one['address']}" if one.get("address") else "",
         one.get("codeHead", "").partition("\n")[0][:80],
     )
     return "  ".join(part for part in parts if part)
+
+
+def _actor(one: Mapping[str, Any]) -> str:
+    match one.get("actorKind"):
+        case None:
+            return "-"
+        case "operator":
+            return f"{one['actorName']} at the machine"
+        case "unproven":
+            return "somebody"
+        case _:
+            return str(one["actorName"])
 
 
 def _harmless(text: str) -> str:

@@ -138,15 +138,6 @@ class SampleClient:
             names += [table["name"] for table in page["data"]]
         return names
 
-    def audit(self, workspace: str, *, session: str | None, most: int) -> list[dict[str, Any]]:
-        """Return the newest records of a workspace's audit log, newest first."""
-        query: dict[str, Any] = {"maxResults": most}
-        if session is not None:
-            query["sessionId"] = session
-        url = f"{self._workspaces}/{workspace}/auditLog"
-        found: list[dict[str, Any]] = self._call("GET", url, params=query)["value"]
-        return found
-
     def create_lakehouse(self, workspace: str, name: str, description: str) -> dict[str, Any]:
         """Create a lakehouse and return it."""
         body = {"displayName": name, "description": description}

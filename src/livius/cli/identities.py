@@ -14,8 +14,10 @@ from livius.adapters.store import SqlStore
 from livius.cli.console import fail, out, settings
 from livius.cli.records import with_store
 from livius.domain.accounts import ClientApplication
+from livius.domain.audit import Action
 from livius.installation.home import Home
 from livius.usecases.identity import directory
+from livius.usecases.trail import act
 
 _CLOCK = SystemClock()
 
@@ -49,7 +51,7 @@ def set_password(username: str, *, password_stdin: bool) -> int:
     async def work(store: SqlStore, home: Home) -> None:
         user = await directory.find_user(store, username)
         password = _password(password_stdin)
-        await directory.set_password(store, user, password)
+        await directory.set_password(store, _CLOCK, user, password)
         forget_first_password(home.sample, user.oid)
         if not password_stdin:
             _say(f"Password of {user.username}: {password}\nIt is not shown again.")
@@ -63,7 +65,7 @@ def remove_user(username: str) -> int:
     async def work(store: SqlStore, home: Home) -> None:
         user = await directory.find_user(store, username)
         forget_first_password(home.sample, user.oid)
-        await store.remove_user(user.oid)
+        await directory.remove_user(store, _CLOCK, user)
         _say(f"Removed {user.username}.")
 
     return _run(work)
@@ -101,7 +103,7 @@ def remove_app(app: str) -> int:
     """Delete an application."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        await directory.remove_application(store, application)
+        await directory.remove_application(store, _CLOCK, application)
         return f"Removed {application.name} ({application.client_id})."
 
     return _change(app, change)
@@ -125,7 +127,7 @@ def add_certificate(app: str, file: Path) -> int:
         return fail(f"{file} holds no certificate in PEM that can be used: {error}")
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        await directory.add_certificate(store, application, certificate)
+        await directory.add_certificate(store, _CLOCK, application, certificate)
         return f"Thumbprint  {certificate.sha1}\nGood until  {certificate.not_after:%Y-%m-%d}"
 
     return _change(app, change)
@@ -135,7 +137,7 @@ def remove_credential(app: str, credential: str) -> int:
     """Take a credential away."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        await directory.remove_credential(store, application, credential)
+        await directory.remove_credential(store, _CLOCK, application, credential)
         return f"Removed {credential} from {application.name}."
 
     return _change(app, change)
@@ -145,7 +147,7 @@ def allow(app: str, scopes: Sequence[str]) -> int:
     """Allow scopes."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        return _described(await directory.allow_scopes(store, application, scopes))
+        return _described(await directory.allow_scopes(store, _CLOCK, application, scopes))
 
     return _change(app, change)
 
@@ -154,7 +156,7 @@ def disallow(app: str, scopes: Sequence[str]) -> int:
     """Take scopes away."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        return _described(await directory.disallow_scopes(store, application, scopes))
+        return _described(await directory.disallow_scopes(store, _CLOCK, application, scopes))
 
     return _change(app, change)
 
@@ -163,7 +165,7 @@ def add_redirect(app: str, uri: str) -> int:
     """Add a redirect URI."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        return _described(await directory.add_redirect(store, application, uri))
+        return _described(await directory.add_redirect(store, _CLOCK, application, uri))
 
     return _change(app, change)
 
@@ -172,7 +174,7 @@ def remove_redirect(app: str, uri: str) -> int:
     """Take a redirect URI away."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
-        return _described(await directory.remove_redirect(store, application, uri))
+        return _described(await directory.remove_redirect(store, _CLOCK, application, uri))
 
     return _change(app, change)
 
@@ -208,7 +210,7 @@ def revoke_consent(username: str, app: str) -> int:
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         user = await directory.find_user(store, username)
-        if await store.revoke_consent(user.oid, application.client_id):
+        if await directory.revoke_consent(store, _CLOCK, user, application):
             return f"{user.username} is asked again when {application.name} wants something."
         return f"{user.username} has consented to nothing of {application.name}."
 
@@ -218,9 +220,11 @@ def revoke_consent(username: str, app: str) -> int:
 def rotate_key(*, now: bool) -> int:
     """Sign with a new key."""
 
-    async def work(_store: SqlStore, home: Home) -> None:
+    async def work(store: SqlStore, home: Home) -> None:
         ring = KeyRing.open(home.keys, _CLOCK)
         current = ring.rotate()
+        told = act(_CLOCK, Action.KEY_ROTATE, current, detail="old keys retired" if now else None)
+        await store.note(told)
         old = [kid for kid in ring.kids() if kid != current]
         if now:
             for kid in old:

@@ -11,7 +11,8 @@ from typing import Final
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore, open_store
 from livius.cli.console import err, out, settings
-from livius.cli.records import find_workspace, with_store
+from livius.cli.records import act_as_operator, find_workspace, with_store
+from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal, PrincipalKind, Realm
 from livius.domain.ids import PrincipalId, TenantId
@@ -20,6 +21,7 @@ from livius.domain.personal_token import DEFAULT_SCOPES
 from livius.installation.home import Home
 from livius.usecases.identity.principals import Principals
 from livius.usecases.personal_tokens import create_token
+from livius.usecases.trail import act
 
 _LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
@@ -37,6 +39,7 @@ def command_token(home: Home) -> str:
     store = SqlStore(open_store(home.database))
 
     async def make() -> str:
+        act_as_operator()
         clock = SystemClock()
         for one in await store.list_personal_tokens():
             if one.name == _COMMANDS and one.expires_at <= clock.now():
@@ -101,7 +104,8 @@ def revoke(token: str) -> int:
     """End a token."""
 
     async def work(store: SqlStore) -> None:
-        if not await store.remove_personal_token(token.lower()):
+        told = act(SystemClock(), Action.PERSONAL_TOKEN_REVOKE, token.lower())
+        if not await store.remove_personal_token(token.lower(), audit=told):
             raise NotFound(
                 "TokenNotFound", f"There is no token {token[:100]}. See: livius token list"
             )

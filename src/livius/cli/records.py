@@ -6,6 +6,8 @@ Whoever may write the data folder may do anything here; a running gateway reads 
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 
 from livius.adapters.store import SchemaMismatch, SqlStore, open_store
@@ -13,6 +15,7 @@ from livius.cli.console import fail, settings
 from livius.domain.errors import Invalid, LiviusError
 from livius.domain.lakehouse import Workspace
 from livius.installation.home import Home
+from livius.usecases.trail import ORIGIN, Origin
 
 
 def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
@@ -22,11 +25,15 @@ def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
     if not home.database.exists() or not home.tenant_file.exists():
         return fail(f"There is no installation in {home.root} yet. Make one with: livius up")
     try:
-        store = SqlStore(open_store(home.database, synchronous=chosen.sqlite_synchronous))
+        store = SqlStore(
+            open_store(home.database, synchronous=chosen.sqlite_synchronous),
+            keep_audit=chosen.audit_retention,
+        )
     except SchemaMismatch as error:
         return fail(str(error))
 
     async def run() -> None:
+        act_as_operator()
         await work(store)
 
     try:
@@ -36,6 +43,19 @@ def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
     finally:
         store.close()
     return 0
+
+
+def act_as_operator() -> None:
+    """Have the audit log say that what follows was done at the machine, and by which of its users.
+
+    The kernel's word counts, not the environment's: that is what the user likes.
+    """
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid {uid}"
+    ORIGIN.set(Origin(operator=name))
 
 
 async def find_workspace(store: SqlStore, asked: str | None) -> Workspace:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore
 from livius.cli.console import out
 from livius.cli.records import find_workspace, with_store
 from livius.domain.lakehouse import Role
 from livius.usecases.identity.principals import Principals
 from livius.usecases.roles import give, take
+
+_CLOCK = SystemClock()
 
 
 def assign(principal: str, role: Role, *, workspace: str | None) -> int:
@@ -17,7 +20,7 @@ def assign(principal: str, role: Role, *, workspace: str | None) -> int:
         principals = await Principals.read(store)
         who = principals.named(principal)
         where = await find_workspace(store, workspace)
-        await give(store, where, who, role)
+        await give(store, _CLOCK, where, who, role)
         out.print(f"{principals.name(who) or who} is {role} of {where.name}.", markup=False)
 
     return with_store(work)
@@ -45,7 +48,7 @@ def remove(principal: str, *, workspace: str | None) -> int:
         principals = await Principals.read(store)
         who = principals.named(principal)
         where = await find_workspace(store, workspace)
-        await take(store, where, who)
+        await take(store, _CLOCK, where, who)
         name = principals.name(who) or who
         out.print(f"{name} has no role any more in {where.name}.", markup=False)
 

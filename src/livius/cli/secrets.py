@@ -4,51 +4,60 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable
+from typing import Final
 
 from livius.adapters.clock import SystemClock
+from livius.adapters.store import SqlStore
 from livius.adapters.vaults import FileVaults
-from livius.cli.console import fail, out, settings
-from livius.domain.errors import LiviusError
+from livius.cli.console import out, settings
+from livius.cli.records import with_store
+from livius.domain.audit import Action
+from livius.domain.errors import NotFound
 from livius.domain.vault import LARGEST_SECRET
 from livius.installation.home import Home
+from livius.usecases.trail import act
+
+_CLOCK: Final = SystemClock()
 
 
 def set_value(vault: str, name: str) -> int:
     """Set a secret."""
     value = _value(f"Value of {name} in {vault}: ")
 
-    def run(vaults: FileVaults) -> int:
-        secret = vaults.put(vault, name, value)
+    async def work(store: SqlStore) -> None:
+        secret = _vaults().put(vault, name, value)
+        await store.note(act(_CLOCK, Action.SECRET_SET, f"{vault}/{secret.name}"))
         out.print(f"{secret.name}  version {secret.version}", markup=False)
-        return 0
 
-    return _with_vaults(run)
+    return with_store(work)
 
 
 def list_all(vault: str | None) -> int:
     """List names."""
 
-    def run(vaults: FileVaults) -> int:
+    async def work(_store: SqlStore) -> None:
+        vaults = _vaults()
         for one in [vault] if vault else vaults.vaults():
             for secret in vaults.names(one):
                 out.print(
                     f"{one}  {secret.name}  {secret.created_at:%Y-%m-%d %H:%M} UTC", markup=False
                 )
-        return 0
 
-    return _with_vaults(run)
+    return with_store(work)
 
 
 def remove(vault: str, name: str) -> int:
     """Delete a secret."""
 
-    def run(vaults: FileVaults) -> int:
-        if vaults.remove(vault, name):
-            return 0
-        return fail(f"There is no secret {name} in the vault {vault}. See: livius secret list")
+    async def work(store: SqlStore) -> None:
+        if not _vaults().remove(vault, name):
+            raise NotFound(
+                "SecretNotFound",
+                f"There is no secret {name} in the vault {vault}. See: livius secret list",
+            )
+        await store.note(act(_CLOCK, Action.SECRET_REMOVE, f"{vault}/{name}"))
 
-    return _with_vaults(run)
+    return with_store(work)
 
 
 def _value(prompt: str) -> str:
@@ -58,11 +67,5 @@ def _value(prompt: str) -> str:
     return sys.stdin.read(4 * LARGEST_SECRET).removesuffix("\n").removesuffix("\r")
 
 
-def _with_vaults(run: Callable[[FileVaults], int]) -> int:
-    home = Home(settings().home)
-    if not home.root.is_dir():
-        return fail(f"There is no installation in {home.root} yet. Make one with: livius up")
-    try:
-        return run(FileVaults(home.vaults, SystemClock()))
-    except LiviusError as error:
-        return fail(error.message)
+def _vaults() -> FileVaults:
+    return FileVaults(Home(settings().home).vaults, _CLOCK)

@@ -13,7 +13,9 @@ from livius.domain.errors import Invalid
 from livius.domain.lakehouse import Role
 from livius.installation.home import Home
 from livius.usecases import catalog
+from livius.usecases.trail import present_actor
 
+_CLOCK = SystemClock()
 _OPERATOR = "The operator"
 
 
@@ -22,7 +24,9 @@ def rename(workspace: str, name: str) -> int:
 
     async def work(store: SqlStore) -> None:
         where = await find_workspace(store, workspace)
-        changed = await catalog.describe_workspace(store, where, name=name, description=None)
+        changed = await catalog.describe_workspace(
+            store, _CLOCK, where, name=name, description=None
+        )
         out.print(f"{where.name} is called {changed.name} now.", markup=False)
 
     return with_store(work)
@@ -42,15 +46,20 @@ def delete(workspace: str, *, yes: bool) -> int:
         )
         if not yes and not _agreed():
             raise Invalid("NotAgreed", "Nothing was deleted.")
-        now = SystemClock().now()
         admins = [one for one in await store.roles_in(where.id) if one.role is Role.ADMIN]
         ended = await catalog.remove_workspace(
             store,
+            _CLOCK,
             where,
             by=admins[0].principal,
             name=_OPERATOR,
-            at=now,
-            audit=lambda session: entry(session, Action.SESSION_DELETE, at=now, result="accepted"),
+            audit=lambda session: entry(
+                session,
+                Action.SESSION_DELETE,
+                at=_CLOCK.now(),
+                result="accepted",
+                by=present_actor(),
+            ),
         )
         folder = Home(settings().home).onelake / where.id
         out.print(f"Deleted {where.name}. Sessions that end: {len(ended)}.", markup=False)

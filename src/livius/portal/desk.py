@@ -15,7 +15,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,9 @@ from livius.portal.live import Look, Looker, Streams
 from livius.portal.visits import LONGEST, Visit, Visits
 from livius.ports.identity import TokenVerifier
 from livius.ports.people import PeoplesAuthority
+from livius.usecases.audit import note_refusal
 from livius.usecases.context import Context
+from livius.usecases.trail import ORIGIN
 
 ROOT: Final = "/portal"
 LANGUAGE_COOKIE: Final = "livius_language"
@@ -291,11 +293,13 @@ class Desk:
 
     def get(self, path: str, handler: Handler, *, passive: bool = False) -> Route:
         """Return the route of a page. ``passive``: asking for it is no sign of a person."""
-        return Route(ROOT + path, self._guarded(handler, touch=not passive), methods=["GET"])
+        what = f"GET {ROOT}{path}"
+        return Route(ROOT + path, self._guarded(handler, what, touch=not passive), methods=["GET"])
 
     def post(self, path: str, handler: Handler) -> Route:
         """Return the route of a form."""
-        return Route(ROOT + path, self._guarded(handler, touch=True), methods=["POST"])
+        what = f"POST {ROOT}{path}"
+        return Route(ROOT + path, self._guarded(handler, what, touch=True), methods=["POST"])
 
     def public(self, path: str, handler: PublicHandler) -> Route:
         """Return a route that is open to people who have not signed in; GET only."""
@@ -311,7 +315,7 @@ class Desk:
 
         return Route(ROOT + path, endpoint, methods=["GET"])
 
-    def _guarded(self, handler: Handler, *, touch: bool) -> PublicHandler:
+    def _guarded(self, handler: Handler, what: str, *, touch: bool) -> PublicHandler:
         async def endpoint(request: Request) -> Response:
             elsewhere = self._elsewhere(request)
             if elsewhere is not None:
@@ -320,6 +324,7 @@ class Desk:
             if visit is None:
                 return self._to_sign_in(request)
             call = Call(desk=self, request=request, visit=visit)
+            ORIGIN.set(replace(ORIGIN.get(), caller=visit.caller))
             try:
                 if request.method != "POST":
                     return await handler(call)
@@ -327,6 +332,9 @@ class Desk:
                     _check_form(call)
                     return await handler(call)
             except LiviusError as error:
+                if isinstance(error, Forbidden):
+                    workspace = request.path_params.get("workspace", "")
+                    await note_refusal(self.context, what, error, visit.caller, workspace)
                 return self.trouble(request, error, visit)
 
         return endpoint

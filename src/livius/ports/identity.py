@@ -17,6 +17,7 @@ from livius.domain.accounts import (
     SignIn,
     User,
 )
+from livius.domain.audit import AuditEntry
 from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, PrincipalId, SessionId
 
@@ -75,7 +76,10 @@ class Signer(Protocol):
 
 
 class Directory(Protocol):
-    """Users, client applications and consents. Each method is one transaction."""
+    """Users, client applications and consents. Each method is one transaction.
+
+    The entry that it is given is written to the audit log in it, where something was done.
+    """
 
     async def user(self, oid: PrincipalId) -> User | None:
         """Return a user."""
@@ -89,15 +93,17 @@ class Directory(Protocol):
         """Return all users, by username."""
         ...
 
-    async def add_user(self, user: User) -> bool:
+    async def add_user(self, user: User, *, audit: AuditEntry | None = None) -> bool:
         """Insert a user; False if the username is taken."""
         ...
 
-    async def set_password(self, oid: PrincipalId, password_hash: str) -> bool:
+    async def set_password(
+        self, oid: PrincipalId, password_hash: str, *, audit: AuditEntry | None = None
+    ) -> bool:
         """Replace a user's password and end all sign-ins and grants; False if there is no user."""
         ...
 
-    async def remove_user(self, oid: PrincipalId) -> bool:
+    async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
         """Delete a user with all consents, sign-ins and grants; False if there is none."""
         ...
 
@@ -109,17 +115,25 @@ class Directory(Protocol):
         """Return all client applications, by name."""
         ...
 
-    async def put_application(self, application: ClientApplication) -> None:
+    async def put_application(
+        self, application: ClientApplication, *, audit: AuditEntry | None = None
+    ) -> None:
         """Insert an application, or replace what is known under its client id."""
         ...
 
     async def change_application(
-        self, client_id: ClientId, change: Callable[[ClientApplication], ClientApplication]
+        self,
+        client_id: ClientId,
+        change: Callable[[ClientApplication], ClientApplication],
+        *,
+        audit: AuditEntry | None = None,
     ) -> ClientApplication | None:
         """Replace an application by what the function makes of it; None if there is none."""
         ...
 
-    async def remove_application(self, client_id: ClientId) -> bool:
+    async def remove_application(
+        self, client_id: ClientId, *, audit: AuditEntry | None = None
+    ) -> bool:
         """Delete an application with all consents and grants; False if there is none."""
         ...
 
@@ -133,11 +147,13 @@ class Directory(Protocol):
         """Return all consents, oldest first."""
         ...
 
-    async def add_consent(self, consent: Consent) -> None:
+    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> None:
         """Remember a consent; scopes that were consented to before stay so."""
         ...
 
-    async def revoke_consent(self, user: PrincipalId, client_id: ClientId) -> bool:
+    async def revoke_consent(
+        self, user: PrincipalId, client_id: ClientId, *, audit: AuditEntry | None = None
+    ) -> bool:
         """Forget a user's consents to an application, and end its grants; False if none was."""
         ...
 
@@ -173,7 +189,7 @@ class Grants(Protocol):
         """Note what the user said to a device; False if it was decided before."""
         ...
 
-    async def add_sign_in(self, sign_in: SignIn) -> None:
+    async def add_sign_in(self, sign_in: SignIn, *, audit: AuditEntry | None = None) -> None:
         """Remember a browser's sign-in; expired ones are forgotten."""
         ...
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from livius.domain.activity import Activity, ActivityState, Order, Position
-from livius.domain.audit import AuditEntry, AuditRecord
+from livius.domain.audit import Action, AuditEntry, AuditRecord
 from livius.domain.driver import Driver
 from livius.domain.identity import Principal
 from livius.domain.ids import (
@@ -206,15 +206,24 @@ class Activities(Protocol):
 class AuditQuery:
     """Which records of the audit log are wanted; None means any."""
 
-    workspace: WorkspaceId
+    workspace: WorkspaceId | None = None
     session: SessionId | None = None
     actor: PrincipalId | None = None
+    action: Action | None = None
+    since: datetime | None = None
     before: int | None = None
     limit: int
 
 
 class Audit(Protocol):
-    """The audit log. Its entries are written by the methods that do what they tell of."""
+    """The audit log. Most entries are written by the methods that do what they tell of.
+
+    What such a method is given as ``audit`` is written in its transaction, where it did something.
+    """
+
+    async def note(self, *entries: AuditEntry) -> None:
+        """Write entries of what no other method here does."""
+        ...
 
     async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         """Return up to ``limit`` records, newest first, with numbers below ``before``."""
@@ -319,12 +328,19 @@ class Catalog(Protocol):
         """Return every lakehouse once for each principal that may run code there, in order."""
         ...
 
-    async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
+    async def add_workspace(
+        self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
+    ) -> None:
         """Insert a workspace whose first admin is given."""
         ...
 
     async def change_workspace(
-        self, workspace: WorkspaceId, *, name: str, description: str
+        self,
+        workspace: WorkspaceId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """Set what people see of a workspace; False if the name is another's, in whatever case."""
         ...
@@ -337,16 +353,18 @@ class Catalog(Protocol):
         by: PrincipalId,
         reason: str,
         audit: Callable[[Session], AuditEntry],
+        told: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
         """Remove a workspace with its lakehouses and roles; None if there is none.
 
         In the same transaction each of its live sessions is wanted to stop for the reason, with a
-        deletion mark and what the audit log is to say; they are returned. What is said of a
-        deleted lakehouse is true of each of its lakehouses.
+        deletion mark and what the audit log is to say; they are returned. ``told`` is what it is
+        to say of the workspace. What is said of a deleted lakehouse is true of each of its
+        lakehouses.
         """
         ...
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
+    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
         """Insert a lakehouse.
 
         Returns:
@@ -356,13 +374,23 @@ class Catalog(Protocol):
         ...
 
     async def change_lakehouse(
-        self, lakehouse: LakehouseId, *, name: str, description: str
+        self,
+        lakehouse: LakehouseId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """Set what people see of a lakehouse; False if the name is another one's."""
         ...
 
     async def delete_lakehouse(
-        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+        self,
+        lakehouse: LakehouseId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """Remove a lakehouse from the catalog; False while it has a live session.
 
@@ -404,7 +432,9 @@ class Catalog(Protocol):
         """Return every database name that is or was a lakehouse's."""
         ...
 
-    async def assign_role(self, assignment: RoleAssignment) -> bool:
+    async def assign_role(
+        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
+    ) -> bool:
         """Give a principal a role, in place of the one it had.
 
         Returns:
@@ -420,7 +450,13 @@ class Catalog(Protocol):
         """Return every role that is assigned in a workspace, in the order of the principals."""
         ...
 
-    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+    async def remove_role(
+        self,
+        workspace: WorkspaceId,
+        principal: PrincipalId,
+        *,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         """Take a principal's role away; False if it had none, or is the only Admin."""
         ...
 
@@ -428,7 +464,9 @@ class Catalog(Protocol):
 class PersonalTokens(Protocol):
     """Personal access tokens, found by their digests."""
 
-    async def add_personal_token(self, token: PersonalToken) -> None:
+    async def add_personal_token(
+        self, token: PersonalToken, *, audit: AuditEntry | None = None
+    ) -> None:
         """Insert a token."""
         ...
 
@@ -440,7 +478,7 @@ class PersonalTokens(Protocol):
         """Return all tokens, oldest first."""
         ...
 
-    async def remove_personal_token(self, token: str) -> bool:
+    async def remove_personal_token(self, token: str, *, audit: AuditEntry | None = None) -> bool:
         """Forget the token with this id; False if there is none."""
         ...
 

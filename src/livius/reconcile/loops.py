@@ -21,6 +21,7 @@ from livius.reconcile.sessions import end_orphans
 _IDLE_EVERY: Final = 1.0
 _PLACES_EVERY: Final = 2.0
 _ORPHANS_EVERY: Final = 60.0
+_COUNTS_EVERY: Final = 60.0
 _RETENTION_EVERY: Final = 600.0
 
 _log = structlog.get_logger(__name__)
@@ -28,13 +29,18 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """The loops. ``retention`` is how long an ended session stays readable."""
+    """The loops.
+
+    ``retention`` is how long an ended session stays readable. ``settle`` writes down what was only
+    counted for a while.
+    """
 
     store: Store
     outputs: Outputs
     launcher: Launcher
     clock: Clock
     wake: Wake
+    settle: Callable[[], Awaitable[None]]
     retention: timedelta
 
     async def run(self) -> None:
@@ -44,6 +50,7 @@ class Housekeeping:
             group.create_task(self._loop(self.end_unwanted, _IDLE_EVERY), name="unwanted")
             group.create_task(self._loop(self.tell_places, _PLACES_EVERY), name="places")
             group.create_task(self._loop(self.end_orphans, _ORPHANS_EVERY), name="orphans")
+            group.create_task(self._loop(self.settle, _COUNTS_EVERY), name="counts")
             group.create_task(self._loop(self.forget, _RETENTION_EVERY), name="retention")
 
     async def _loop(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:

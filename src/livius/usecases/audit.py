@@ -1,34 +1,28 @@
-"""The audit log: what to write down of an act, and who may read it."""
+"""The audit log: acts on sessions, what was refused, and who may read it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from livius.domain.audit import Action, AuditEntry, AuditRecord, actor, entry
-from livius.domain.errors import Forbidden
+import structlog
+
+from livius.domain.audit import Action, AuditEntry, AuditRecord, entry
+from livius.domain.errors import Forbidden, Invalid, LiviusError
 from livius.domain.identity import Principal
-from livius.domain.ids import PrincipalId, SessionId
+from livius.domain.ids import PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
 from livius.domain.session import Session
 from livius.ports.store import AuditQuery
 from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context
+from livius.usecases.trail import act, present_actor
 
+_GUID: Final = 36
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a request came from."""
-
-    address: str | None = None
-    request_id: str | None = None
-
-
-ORIGIN: Final[ContextVar[Origin | None]] = ContextVar("origin", default=None)
-"""Set by whoever takes requests, for as long as one is handled."""
+_log = structlog.get_logger(__name__)
 
 
 def by_caller(
@@ -41,16 +35,36 @@ def by_caller(
     code: str | None = None,
 ) -> AuditEntry:
     """Return what to write of an act of a caller on a session."""
-    origin = ORIGIN.get() or Origin()
     return entry(
         session,
         action,
         at=context.clock.now(),
         result="accepted",
-        by=actor(caller, address=origin.address, request_id=origin.request_id),
+        by=present_actor(caller),
         target=target,
         code=code,
     )
+
+
+async def note_refusal(
+    context: Context, what: str, error: LiviusError, caller: Principal | None, workspace: str
+) -> None:
+    """Write down that a request was refused to somebody. It is refused all the same if that fails.
+
+    ``what`` names the kind of request, and ``workspace`` is what its path says, if anything.
+    """
+    said = act(
+        context.clock,
+        Action.REQUEST_REFUSE,
+        what,
+        by=present_actor(caller),
+        result=error.code,
+        workspace=WorkspaceId(workspace.lower()) if len(workspace) == _GUID else None,
+    )
+    try:
+        await context.trail.note(said)
+    except LiviusError as failed:
+        _log.warning("refusal_not_written", code=failed.code)
 
 
 async def read_audit(
@@ -60,14 +74,19 @@ async def read_audit(
     *,
     session: str | None = None,
     by: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
     before: int | None = None,
     limit: int,
 ) -> Sequence[AuditRecord]:
     """Return up to ``limit`` records of a workspace, newest first, from below ``before``.
 
+    What concerns no workspace is not among them: that is for the operator, at the machine.
+
     Raises:
         NotFound: there is no such workspace.
         Forbidden: the caller is not one of its Admins.
+        Invalid: there is no such action.
     """
     found, role = await enter_workspace(context, caller, workspace, MONITOR)
     if role is not Role.ADMIN:
@@ -80,7 +99,63 @@ async def read_audit(
             workspace=found.id,
             session=SessionId(session.lower()) if session else None,
             actor=PrincipalId(by.lower()) if by else None,
+            action=known_action(action) if action else None,
+            since=None if since is None else _aware(since),
             before=before,
             limit=limit,
         )
     )
+
+
+def known_action(text: str) -> Action:
+    """Return the action that a text names.
+
+    Raises:
+        Invalid: there is none.
+    """
+    try:
+        return Action(text.lower())
+    except ValueError:
+        raise Invalid(
+            "InvalidInput",
+            f"There is no action {text[:100]}. There are {', '.join(sorted(Action))}.",
+        ) from None
+
+
+def _aware(moment: datetime) -> datetime:
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise Invalid("InvalidInput", "since: no such moment can be told in UTC.") from None
+
+
+def document(record: AuditRecord) -> Mapping[str, Any]:
+    """Return a record in the form in which the API and the command give it."""
+    said, by = record.entry, record.entry.actor
+    of_statement = said.action.startswith("statement.")
+    at = said.at.astimezone(UTC).isoformat(timespec="milliseconds")
+    body = {
+        "number": record.number,
+        "at": at.replace("+00:00", "Z"),
+        "action": said.action.value,
+        "result": said.result,
+        "workspaceId": said.workspace,
+        "lakehouseId": said.lakehouse,
+        "sessionId": said.session,
+        "statement": said.target if of_statement else None,
+        "target": None if of_statement else said.target,
+        "detail": said.detail,
+        "times": said.times if said.times > 1 else None,
+        "codeSha256": said.code_hash,
+        "codeHead": said.code_head,
+    }
+    if by is not None:
+        body |= {
+            "actorId": by.id,
+            "actorName": by.name,
+            "actorKind": by.kind.value,
+            "clientId": by.client_id,
+            "address": by.address,
+            "requestId": by.request_id,
+        }
+    return {name: value for name, value in body.items() if value is not None}

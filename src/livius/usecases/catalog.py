@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.errors import Conflict, Invalid, NotFound
@@ -34,10 +33,12 @@ from livius.domain.permissions import (
     check_scopes,
 )
 from livius.domain.session import Session
+from livius.ports.clock import Clock
 from livius.ports.store import Catalog
 from livius.usecases.access import enter, enter_workspace
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
+from livius.usecases.trail import act
 
 
 async def list_workspaces(context: Context, caller: Principal) -> Sequence[tuple[Workspace, Role]]:
@@ -67,7 +68,11 @@ async def create_workspace(
         created_at=context.clock.now(),
         description=description,
     )
-    await context.store.add_workspace(workspace, PrincipalId(caller.oid))
+    await context.store.add_workspace(
+        workspace,
+        PrincipalId(caller.oid),
+        audit=act(context.clock, Action.WORKSPACE_CREATE, name, workspace=workspace.id),
+    )
     return workspace
 
 
@@ -94,11 +99,18 @@ async def change_workspace(
         Conflict: another workspace has the name.
     """
     present, _role = await enter_workspace(context, caller, workspace, MANAGE)
-    return await describe_workspace(context.store, present, name=name, description=description)
+    return await describe_workspace(
+        context.store, context.clock, present, name=name, description=description
+    )
 
 
 async def describe_workspace(
-    store: Catalog, present: Workspace, *, name: str | None, description: str | None
+    store: Catalog,
+    clock: Clock,
+    present: Workspace,
+    *,
+    name: str | None,
+    description: str | None,
 ) -> Workspace:
     """Do it in the records; the operator asks nobody."""
     if name is None and description is None:
@@ -112,7 +124,10 @@ async def describe_workspace(
         check_workspace_name(name)
     check_description(changed.description)
     done = await store.change_workspace(
-        present.id, name=changed.name, description=changed.description
+        present.id,
+        name=changed.name,
+        description=changed.description,
+        audit=act(clock, Action.WORKSPACE_CHANGE, changed.name, workspace=present.id),
     )
     if not done:
         raise _workspace_name_in_use(changed.name)
@@ -133,10 +148,10 @@ async def delete_workspace(context: Context, caller: Principal, workspace: str) 
 
     ended = await remove_workspace(
         context.store,
+        context.clock,
         found,
         by=PrincipalId(caller.oid),
         name=caller.name,
-        at=context.clock.now(),
         audit=lambda session: by_caller(context, caller, session, Action.SESSION_DELETE),
     )
     for session in ended:
@@ -146,11 +161,11 @@ async def delete_workspace(context: Context, caller: Principal, workspace: str) 
 
 async def remove_workspace(
     store: Catalog,
+    clock: Clock,
     workspace: Workspace,
     *,
     by: PrincipalId,
     name: str,
-    at: datetime,
     audit: Callable[[Session], AuditEntry],
 ) -> Sequence[SessionId]:
     """Do it in the records; the operator asks nobody. Returns the sessions that have to end.
@@ -160,10 +175,11 @@ async def remove_workspace(
     """
     ended = await store.delete_workspace(
         workspace.id,
-        at=at,
+        at=clock.now(),
         by=by,
         reason=f"{name} deleted the workspace {workspace.name}.",
         audit=audit,
+        told=act(clock, Action.WORKSPACE_DELETE, workspace.name, workspace=workspace.id),
     )
     if ended is None:
         raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace.id} any more.")
@@ -201,7 +217,8 @@ async def create_lakehouse(
         description=description,
     )
     await context.lakehouses.create(found.id, identity)
-    while not await context.store.add_lakehouse(lakehouse):
+    told = _act(context.clock, Action.LAKEHOUSE_CREATE, lakehouse)
+    while not await context.store.add_lakehouse(lakehouse, audit=told):
         taken = await context.store.database_names()
         if lakehouse.database not in taken:
             await context.lakehouses.remove(found.id, identity)
@@ -248,7 +265,10 @@ async def change_lakehouse(
         check_lakehouse_name(name)
     check_description(changed.description)
     done = await context.store.change_lakehouse(
-        present.id, name=changed.name, description=changed.description
+        present.id,
+        name=changed.name,
+        description=changed.description,
+        audit=_act(context.clock, Action.LAKEHOUSE_CHANGE, changed),
     )
     if not done:
         raise _name_in_use(changed.name)
@@ -268,7 +288,15 @@ async def delete_lakehouse(
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
     done = await context.store.delete_lakehouse(
-        present.id, at=context.clock.now(), by=PrincipalId(caller.oid)
+        present.id,
+        at=context.clock.now(),
+        by=PrincipalId(caller.oid),
+        audit=_act(
+            context.clock,
+            Action.LAKEHOUSE_DELETE,
+            present,
+            detail="with its files" if hard else None,
+        ),
     )
     if not done:
         raise Conflict(
@@ -293,6 +321,14 @@ def _workspace_name_in_use(name: str) -> Conflict:
     return Conflict(
         "WorkspaceNameAlreadyExists", f"There is a workspace {name}. Choose another name."
     )
+
+
+def _act(
+    clock: Clock, action: Action, lakehouse: Lakehouse, *, detail: str | None = None
+) -> AuditEntry:
+    """Return what to write of an act on a lakehouse."""
+    said = act(clock, action, lakehouse.name, detail=detail, workspace=lakehouse.workspace)
+    return dataclasses.replace(said, lakehouse=lakehouse.id)
 
 
 def _name_in_use(name: str) -> Conflict:

@@ -18,6 +18,7 @@ from livius.ports.outputs import Outputs
 from livius.ports.store import Store
 from livius.ports.vaults import Vaults
 from livius.ports.wake import Wake
+from livius.usecases.trail import Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,5 +67,6 @@ class Context:
     wake: Wake
     tokens: SessionTokens
     vaults: Vaults
+    trail: Trail
     rules: Rules
     directory: Directory | None = None

@@ -6,11 +6,12 @@ question is never worth the link: what goes wrong is the answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import structlog
 
+from livius.domain.audit import Action, AuditEntry, actor, entry, shortened
 from livius.domain.errors import Forbidden, Invalid, LiviusError
 from livius.domain.session import EndCause, Session
 from livius.usecases.context import Context
@@ -54,14 +55,45 @@ async def _body(context: Context, session: Session, ask: Ask) -> Mapping[str, An
             return await _context(context, session)
         case "token":
             audience = _argument(ask, "audience")
-            return {"value": await _token(context, session, audience)}
+            asked = _token(context, session, audience)
+            return {"value": await _told(context, session, Action.SESSION_TOKEN, audience, asked)}
         case "secret":
             vault, name = _argument(ask, "vault"), _argument(ask, "name")
-            token = await _token(context, session, _KEY_VAULT)
-            return {"value": await context.vaults.secret(vault, name, token=token)}
+            asked, what = _secret(context, session, vault, name), f"{vault}/{name}"
+            return {"value": await _told(context, session, Action.SECRET_READ, what, asked)}
         case "stop":
             await stop_session(context, session)
             return {}
+
+
+async def _told(
+    context: Context, session: Session, action: Action, target: str, given: Awaitable[str]
+) -> str:
+    """Give what is asked for, or refuse it, and write down which."""
+    try:
+        value = await given
+    except LiviusError as error:
+        await context.trail.note(_asked(context, session, action, target, error.code))
+        raise
+    await context.trail.note(_asked(context, session, action, target, "ok"))
+    return value
+
+
+def _asked(
+    context: Context, session: Session, action: Action, target: str, result: str
+) -> AuditEntry:
+    """Return what to write of what a session's code asked for, as whom the session acts for."""
+    by = None
+    if session.acts_for is not None:
+        by = actor(session.acts_for, address=None, request_id=None)
+    return entry(
+        session, action, at=context.clock.now(), result=result, by=by, target=shortened(target)
+    )
+
+
+async def _secret(context: Context, session: Session, vault: str, name: str) -> str:
+    token = await _token(context, session, _KEY_VAULT)
+    return await context.vaults.secret(vault, name, token=token)
 
 
 def _argument(ask: Ask, name: str) -> str:

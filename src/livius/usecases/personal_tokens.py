@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
@@ -17,6 +18,7 @@ from livius.domain.personal_token import (
 from livius.ports.clock import Clock
 from livius.ports.identity import TokenVerifier
 from livius.ports.store import PersonalTokens
+from livius.usecases.trail import act
 
 
 async def create_token(
@@ -49,7 +51,13 @@ async def create_token(
         created_at=now,
         expires_at=now + life,
     )
-    await store.add_personal_token(made)
+    told = act(
+        clock,
+        Action.PERSONAL_TOKEN_CREATE,
+        made.id,
+        detail=f"for {owner.name} ({owner.oid}), {life}: {' '.join(made.scopes)}",
+    )
+    await store.add_personal_token(made, audit=told)
     return made, secret
 
 

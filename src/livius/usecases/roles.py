@@ -11,15 +11,18 @@ from dataclasses import dataclass
 
 import structlog
 
+from livius.domain.audit import Action
 from livius.domain.errors import Conflict, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.permissions import MANAGE, SEE_ROLES
+from livius.ports.clock import Clock
 from livius.ports.store import Catalog
 from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context
 from livius.usecases.identity.principals import Known, Principals
+from livius.usecases.trail import act
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +93,7 @@ async def add_role(
             f"{principals.name(principal) or principal} has a role in this workspace already. "
             "Change it, or remove it first.",
         )
-    await give(context.store, found, principal, role)
+    await give(context.store, context.clock, found, principal, role)
     _log.info("role_assigned", workspace=found.id, principal=principal, role=role, by=caller.oid)
     return Member(principal, role, principals.known.get(principal))
 
@@ -109,7 +112,7 @@ async def change_role(
     who = _principal(principal)
     if await context.store.role(found.id, who) is None:
         raise _no_role(principal)
-    await give(context.store, found, who, role)
+    await give(context.store, context.clock, found, who, role)
     _log.info("role_assigned", workspace=found.id, principal=who, role=role, by=caller.oid)
     return Member(who, role, (await Principals.read(context.directory)).known.get(who))
 
@@ -124,22 +127,25 @@ async def remove_role(context: Context, caller: Principal, workspace: str, princ
     """
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
     who = _principal(principal)
-    await take(context.store, found, who)
+    await take(context.store, context.clock, found, who)
     _log.info("role_removed", workspace=found.id, principal=who, by=caller.oid)
 
 
-async def give(catalog: Catalog, workspace: Workspace, who: PrincipalId, role: Role) -> None:
+async def give(
+    catalog: Catalog, clock: Clock, workspace: Workspace, who: PrincipalId, role: Role
+) -> None:
     """Give a principal a role, in place of the one it has: the operator asks nobody.
 
     Raises:
         Conflict: it is the only Admin.
     """
     assignment = RoleAssignment(workspace=workspace.id, principal=who, role=role)
-    if not await catalog.assign_role(assignment):
+    told = act(clock, Action.ROLE_ASSIGN, who, detail=role, workspace=workspace.id)
+    if not await catalog.assign_role(assignment, audit=told):
         raise _last_admin(workspace)
 
 
-async def take(catalog: Catalog, workspace: Workspace, who: PrincipalId) -> None:
+async def take(catalog: Catalog, clock: Clock, workspace: Workspace, who: PrincipalId) -> None:
     """Take a principal's role away: the operator asks nobody.
 
     Raises:
@@ -148,7 +154,8 @@ async def take(catalog: Catalog, workspace: Workspace, who: PrincipalId) -> None
     """
     if await catalog.role(workspace.id, who) is None:
         raise _no_role(who)
-    if not await catalog.remove_role(workspace.id, who):
+    told = act(clock, Action.ROLE_REMOVE, who, workspace=workspace.id)
+    if not await catalog.remove_role(workspace.id, who, audit=told):
         raise _last_admin(workspace)
 
 

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.schema import AUDIT
-from livius.domain.audit import Action, Actor, AuditEntry, AuditRecord
-from livius.domain.identity import PrincipalKind
+from livius.domain.audit import Action, Actor, ActorKind, AuditEntry, AuditRecord
 from livius.ports.store import AuditQuery
 
 _INSERT: Final = insert(AUDIT)
@@ -34,6 +33,8 @@ def write(connection: Connection, entry: AuditEntry | None, keep: timedelta) -> 
             "session": entry.session,
             "result": entry.result,
             "target": entry.target,
+            "detail": entry.detail,
+            "times": entry.times,
             "code_hash": entry.code_hash,
             "code_head": entry.code_head,
             **{f"actor_{name}": getattr(by, name) if by else None for name in _ACTOR},
@@ -41,19 +42,48 @@ def write(connection: Connection, entry: AuditEntry | None, keep: timedelta) -> 
     )
 
 
+def write_if(
+    done: bool,  # noqa: FBT001 - what it is about
+    connection: Connection,
+    entry: AuditEntry | None,
+    keep: timedelta,
+) -> bool:
+    """Write an entry where something was done; return whether it was."""
+    if done:
+        write(connection, entry, keep)
+    return done
+
+
 class SqlAudit:
     """Implements `livius.ports.store.Audit`."""
 
     _transactions: Transactions
+    _keep_audit: timedelta
+
+    async def note(self, *entries: AuditEntry) -> None:
+        """See the port."""
+
+        def work(connection: Connection) -> None:
+            for entry in entries:
+                write(connection, entry, self._keep_audit)
+
+        await self._transactions.run(work)
 
     async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
         """See the port."""
         column = AUDIT.c
-        conditions = [column.workspace == query.workspace]
-        if query.session is not None:
-            conditions.append(column.session == query.session)
-        if query.actor is not None:
-            conditions.append(column.actor_id == query.actor)
+        conditions = [
+            column[name] == wanted
+            for name, wanted in (
+                ("workspace", query.workspace),
+                ("session", query.session),
+                ("actor_id", query.actor),
+                ("action", query.action),
+            )
+            if wanted is not None
+        ]
+        if query.since is not None:
+            conditions.append(column.at >= query.since)
         if query.before is not None:
             conditions.append(column.number < query.before)
         wanted = select(AUDIT).where(*conditions).order_by(column.number.desc()).limit(query.limit)
@@ -72,7 +102,7 @@ def _record(row: Row[Any]) -> AuditRecord:
     del values["kept_until"]
     of_actor = {name: values.pop(f"actor_{name}") for name in _ACTOR}
     by = None
-    if of_actor["id"] is not None:
-        by = Actor(**{**of_actor, "kind": PrincipalKind(of_actor["kind"])})
+    if of_actor["kind"] is not None:
+        by = Actor(**{**of_actor, "kind": ActorKind(of_actor["kind"])})
     values["action"] = Action(values["action"])
     return AuditRecord(number=number, entry=AuditEntry(**values, actor=by))

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, union, update
 
+from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import lakehouse_of, workspace_of
 from livius.adapters.store.schema import (
@@ -63,7 +64,9 @@ class SqlCatalog:
     _transactions: Transactions
     _keep_audit: timedelta
 
-    async def add_workspace(self, workspace: Workspace, admin: PrincipalId) -> None:
+    async def add_workspace(
+        self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
+    ) -> None:
         """See the port."""
 
         def work(connection: Connection) -> None:
@@ -71,11 +74,17 @@ class SqlCatalog:
             connection.execute(
                 insert(ROLES).values(workspace=workspace.id, principal=admin, role=Role.ADMIN)
             )
+            write(connection, audit, self._keep_audit)
 
         await self._transactions.run(work)
 
     async def change_workspace(
-        self, workspace: WorkspaceId, *, name: str, description: str
+        self,
+        workspace: WorkspaceId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """See the port."""
         taken = select(WORKSPACES.c.id).where(
@@ -90,7 +99,8 @@ class SqlCatalog:
         def work(connection: Connection) -> bool:
             if connection.execute(taken).first() is not None:
                 return False
-            return connection.execute(change).rowcount == 1
+            done = connection.execute(change).rowcount == 1
+            return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)
 
@@ -102,6 +112,7 @@ class SqlCatalog:
         by: PrincipalId,
         reason: str,
         audit: Callable[[Session], AuditEntry],
+        told: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
         """See the port."""
         gone = delete(WORKSPACES).where(WORKSPACES.c.id == workspace)
@@ -120,11 +131,12 @@ class SqlCatalog:
                 _bury(connection, row, at=at, by=by)
             connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
             there = connection.execute(gone).rowcount == 1
+            write_if(there, connection, told, self._keep_audit)
             return [one.id for one in ended] if there else None
 
         return await self._transactions.run(work)
 
-    async def add_lakehouse(self, lakehouse: Lakehouse) -> bool:
+    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
         """See the port."""
 
         def work(connection: Connection) -> bool:
@@ -135,12 +147,18 @@ class SqlCatalog:
             ):
                 return False
             connection.execute(insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse)))
+            write(connection, audit, self._keep_audit)
             return True
 
         return await self._transactions.run(work)
 
     async def change_lakehouse(
-        self, lakehouse: LakehouseId, *, name: str, description: str
+        self,
+        lakehouse: LakehouseId,
+        *,
+        name: str,
+        description: str,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """See the port."""
         key = LAKEHOUSES.c.id == lakehouse
@@ -151,12 +169,18 @@ class SqlCatalog:
                 return False
             changed = update(LAKEHOUSES).where(key).values(name=name, description=description)
             connection.execute(changed)
+            write(connection, audit, self._keep_audit)
             return True
 
         return await self._transactions.run(work)
 
     async def delete_lakehouse(
-        self, lakehouse: LakehouseId, *, at: datetime, by: PrincipalId
+        self,
+        lakehouse: LakehouseId,
+        *,
+        at: datetime,
+        by: PrincipalId,
+        audit: AuditEntry | None = None,
     ) -> bool:
         """See the port."""
         key = LAKEHOUSES.c.id == lakehouse
@@ -169,6 +193,7 @@ class SqlCatalog:
             if row is None or connection.execute(live.limit(1)).first() is not None:
                 return False
             _bury(connection, row, at=at, by=by)
+            write(connection, audit, self._keep_audit)
             return True
 
         return await self._transactions.run(work)
@@ -277,7 +302,9 @@ class SqlCatalog:
             lambda connection: frozenset(row.database for row in connection.execute(query))
         )
 
-    async def assign_role(self, assignment: RoleAssignment) -> bool:
+    async def assign_role(
+        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
+    ) -> bool:
         """See the port."""
         where, who = assignment.workspace, assignment.principal
         key = (ROLES.c.workspace == where, ROLES.c.principal == who)
@@ -287,6 +314,7 @@ class SqlCatalog:
                 return False
             connection.execute(delete(ROLES).where(*key))
             connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
+            write(connection, audit, self._keep_audit)
             return True
 
         return await self._transactions.run(work)
@@ -317,13 +345,20 @@ class SqlCatalog:
 
         return await self._transactions.run(work)
 
-    async def remove_role(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
+    async def remove_role(
+        self,
+        workspace: WorkspaceId,
+        principal: PrincipalId,
+        *,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         """See the port."""
         query = delete(ROLES).where(ROLES.c.workspace == workspace, ROLES.c.principal == principal)
 
         def work(connection: Connection) -> bool:
             if _is_only_admin(connection, workspace, principal):
                 return False
-            return connection.execute(query).rowcount > 0
+            done = connection.execute(query).rowcount > 0
+            return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)

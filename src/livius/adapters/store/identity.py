@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import ColumnElement
 
+from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.schema import APPLICATIONS, CONSENTS, GRANTS, SIGN_INS, USERS
 from livius.domain.accounts import (
@@ -24,6 +25,7 @@ from livius.domain.accounts import (
     SignIn,
     User,
 )
+from livius.domain.audit import AuditEntry
 from livius.domain.ids import ClientId, PrincipalId
 
 _EXPIRED_KEPT: Final = timedelta(days=1)
@@ -34,6 +36,7 @@ class SqlIdentity:
     """Implements `livius.ports.identity.IdentityStore`."""
 
     _transactions: Transactions
+    _keep_audit: timedelta
 
     async def user(self, oid: PrincipalId) -> User | None:
         """See the port."""
@@ -52,24 +55,27 @@ class SqlIdentity:
             lambda connection: [User(**row._asdict()) for row in connection.execute(query)]
         )
 
-    async def add_user(self, user: User) -> bool:
+    async def add_user(self, user: User, *, audit: AuditEntry | None = None) -> bool:
         """See the port."""
-        return await self._insert(USERS, dataclasses.asdict(user))
+        return await self._insert(USERS, dataclasses.asdict(user), audit)
 
-    async def set_password(self, oid: PrincipalId, password_hash: str) -> bool:
+    async def set_password(
+        self, oid: PrincipalId, password_hash: str, *, audit: AuditEntry | None = None
+    ) -> bool:
         """See the port."""
         change = update(USERS).where(USERS.c.oid == oid).values(password_hash=password_hash)
 
         def work(connection: Connection) -> bool:
             connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
             connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
-            return connection.execute(change).rowcount == 1
+            done = connection.execute(change).rowcount == 1
+            return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)
 
-    async def remove_user(self, oid: PrincipalId) -> bool:
+    async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
         """See the port. What belongs to the user goes by cascade."""
-        return await self._delete(USERS, USERS.c.oid == oid) == 1
+        return await self._delete(USERS, USERS.c.oid == oid, audit=audit)
 
     async def application(self, client_id: ClientId) -> ClientApplication | None:
         """See the port."""
@@ -83,7 +89,9 @@ class SqlIdentity:
             lambda connection: [_application_of(row) for row in connection.execute(query)]
         )
 
-    async def put_application(self, application: ClientApplication) -> None:
+    async def put_application(
+        self, application: ClientApplication, *, audit: AuditEntry | None = None
+    ) -> None:
         """See the port."""
         row = _application_row(application)
 
@@ -92,11 +100,16 @@ class SqlIdentity:
             key = APPLICATIONS.c.client_id == application.client_id
             if connection.execute(update(APPLICATIONS).where(key).values(row)).rowcount == 0:
                 connection.execute(insert(APPLICATIONS).values(row))
+            write(connection, audit, self._keep_audit)
 
         await self._transactions.run(work)
 
     async def change_application(
-        self, client_id: ClientId, change: Callable[[ClientApplication], ClientApplication]
+        self,
+        client_id: ClientId,
+        change: Callable[[ClientApplication], ClientApplication],
+        *,
+        audit: AuditEntry | None = None,
     ) -> ClientApplication | None:
         """See the port."""
         key = APPLICATIONS.c.client_id == client_id
@@ -107,13 +120,16 @@ class SqlIdentity:
                 return None
             changed = change(_application_of(row))
             connection.execute(update(APPLICATIONS).where(key).values(_application_row(changed)))
+            write(connection, audit, self._keep_audit)
             return changed
 
         return await self._transactions.run(work)
 
-    async def remove_application(self, client_id: ClientId) -> bool:
+    async def remove_application(
+        self, client_id: ClientId, *, audit: AuditEntry | None = None
+    ) -> bool:
         """See the port. What belongs to it goes by cascade."""
-        return await self._delete(APPLICATIONS, APPLICATIONS.c.client_id == client_id) == 1
+        return await self._delete(APPLICATIONS, APPLICATIONS.c.client_id == client_id, audit=audit)
 
     async def consent(
         self, user: PrincipalId, client_id: ClientId, resource: str
@@ -129,7 +145,7 @@ class SqlIdentity:
             lambda connection: [_consent_of(row) for row in connection.execute(query)]
         )
 
-    async def add_consent(self, consent: Consent) -> None:
+    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> None:
         """See the port."""
         key = _consent_key(consent.user, consent.client_id, consent.resource)
 
@@ -139,10 +155,13 @@ class SqlIdentity:
             connection.execute(delete(CONSENTS).where(*key))
             values = {**dataclasses.asdict(consent), "scopes": scopes}
             connection.execute(insert(CONSENTS).values(values))
+            write(connection, audit, self._keep_audit)
 
         await self._transactions.run(work)
 
-    async def revoke_consent(self, user: PrincipalId, client_id: ClientId) -> bool:
+    async def revoke_consent(
+        self, user: PrincipalId, client_id: ClientId, *, audit: AuditEntry | None = None
+    ) -> bool:
         """See the port."""
 
         def work(connection: Connection) -> bool:
@@ -151,7 +170,8 @@ class SqlIdentity:
                 for table in (GRANTS, CONSENTS)
             )
             connection.execute(grants)
-            return connection.execute(consents).rowcount > 0
+            done = connection.execute(consents).rowcount > 0
+            return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)
 
@@ -211,10 +231,15 @@ class SqlIdentity:
             lambda connection: connection.execute(change).rowcount == 1
         )
 
-    async def add_sign_in(self, sign_in: SignIn) -> None:
+    async def add_sign_in(self, sign_in: SignIn, *, audit: AuditEntry | None = None) -> None:
         """See the port."""
         await self._delete(SIGN_INS, SIGN_INS.c.expires_at < sign_in.created_at)
-        await self._transactions.execute(insert(SIGN_INS).values(dataclasses.asdict(sign_in)))
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(SIGN_INS).values(dataclasses.asdict(sign_in)))
+            write(connection, audit, self._keep_audit)
+
+        await self._transactions.run(work)
 
     async def sign_in(self, key: str) -> SignIn | None:
         """See the port."""
@@ -229,17 +254,31 @@ class SqlIdentity:
         query = select(table).where(*where)
         return await self._transactions.run(lambda connection: connection.execute(query).first())
 
-    async def _insert(self, table: Table, values: dict[str, Any]) -> bool:
+    async def _insert(
+        self, table: Table, values: dict[str, Any], audit: AuditEntry | None = None
+    ) -> bool:
         """Insert a row; False if something that must be unique is taken."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(table).values(values))
+            write(connection, audit, self._keep_audit)
+
         try:
-            await self._transactions.execute(insert(table).values(values))
+            await self._transactions.run(work)
         except IntegrityError:
             return False
         return True
 
-    async def _delete(self, table: Table, *where: ColumnElement[bool]) -> int:
+    async def _delete(
+        self, table: Table, *where: ColumnElement[bool], audit: AuditEntry | None = None
+    ) -> bool:
+        """Delete rows; False if there was none."""
         query = delete(table).where(*where)
-        return await self._transactions.run(lambda connection: connection.execute(query).rowcount)
+        return await self._transactions.run(
+            lambda connection: write_if(
+                connection.execute(query).rowcount > 0, connection, audit, self._keep_audit
+            )
+        )
 
 
 def _application_row(application: ClientApplication) -> dict[str, Any]:

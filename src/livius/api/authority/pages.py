@@ -99,7 +99,7 @@ class _Visit:
         known = f"livius form {self.browser} {self.sign_in}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()
 
-    async def signs_in(self) -> User:
+    async def signs_in(self, application: ClientApplication) -> User:
         """Check the form's username and password, and begin a new sign-in.
 
         Raises:
@@ -111,9 +111,11 @@ class _Visit:
             form.get("username", ""),
             form.get("password", ""),
             caller=caller_of(self.request),
+            application=application,
         )
         await end_sign_in(self.authority, self.sign_in)
-        self.sign_in = self.cookies[_SIGN_IN_COOKIE] = await begin_sign_in(self.authority, user)
+        begun = await begin_sign_in(self.authority, user, application)
+        self.sign_in = self.cookies[_SIGN_IN_COOKIE] = begun
         self.user = user
         _log.info("signed_in", user=user.oid)
         return user
@@ -287,7 +289,7 @@ async def _pressed(visit: _Visit, asked: Authorization) -> Response:
     """Answer a form."""
     if visit.step == "sign-in":
         try:
-            user = await visit.signs_in()
+            user = await visit.signs_in(asked.application)
         except TokenRefused as refused:
             return _ask_sign_in(visit, asked.application, refused=refused)
         return await _go_on(visit, asked, user)
@@ -400,7 +402,7 @@ async def _device(visit: _Visit) -> Response:
 async def _device_pressed(visit: _Visit, asking: AskingDevice, user_code: str) -> Response:
     if visit.step == "sign-in":
         try:
-            await visit.signs_in()
+            await visit.signs_in(asking.application)
         except TokenRefused as refused:
             return _ask_sign_in(visit, asking.application, refused=refused, user_code=user_code)
     elif visit.step in ("other", "") or visit.user is None:

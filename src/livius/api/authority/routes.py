@@ -33,6 +33,10 @@ from livius.usecases.identity.sign_in import DEVICE_INTERVAL, DEVICE_LIFETIME, s
 _DEVICE_GRANTS: Final = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "device_code"})
 _ON_BEHALF_OF: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
+_UNTOLD: Final = frozenset({"authorization_pending", "unsupported_grant_type"})
+"""Refusals that the audit log leaves out: a device asks until there is an answer, or it is no
+question that could have been answered."""
+
 _log = structlog.get_logger(__name__)
 
 Handler = Callable[[Request, Address], Awaitable[Mapping[str, Any]]]
@@ -118,7 +122,12 @@ def _token(authority: Authority, version: int) -> Handler:
     async def token(request: Request, address: Address) -> Mapping[str, Any]:
         form = with_basic(request, await read_form(request))
         kind = needed(form, "grant_type")
-        issued = await _redeem(authority, request, address, form, version=version)
+        try:
+            issued = await _redeem(authority, request, address, form, version=version)
+        except TokenRefused as refused:
+            if refused.error not in _UNTOLD:
+                await grants.note_refused(authority, form.get("client_id", ""), kind, refused)
+            raise
         _log.info("token_issued", grant=kind, client_id=form["client_id"], scope=issued.scope)
         return _body(issued, form, version=version)
 

@@ -272,15 +272,18 @@ class AuditDocument(TypedDict):
     at: str
     action: str
     result: str
-    workspaceId: str
-    lakehouseId: str
-    sessionId: str
+    workspaceId: NotRequired[str]
+    lakehouseId: NotRequired[str]
+    sessionId: NotRequired[str]
     statement: NotRequired[str]
+    target: NotRequired[str]
+    detail: NotRequired[str]
+    times: NotRequired[int]
     codeSha256: NotRequired[str]
     codeHead: NotRequired[str]
     actorId: NotRequired[str]
     actorName: NotRequired[str]
-    actorKind: NotRequired[Literal["user", "app"]]
+    actorKind: NotRequired[Literal["user", "app", "operator", "unproven"]]
     clientId: NotRequired[str]
     address: NotRequired[str]
     requestId: NotRequired[str]

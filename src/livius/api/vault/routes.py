@@ -9,7 +9,7 @@ which clients learn where to get one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from fastapi import APIRouter, Request
@@ -38,15 +38,25 @@ class VaultFiles(Protocol):
         ...
 
 
-def router(vaults: VaultFiles, verify: Callable[[str], Principal], authority: str) -> APIRouter:
+Told = Callable[[Principal, str], Awaitable[None]]
+"""Told of each secret that is read: by whom, and which."""
+
+
+def router(
+    vaults: VaultFiles, verify: Callable[[str], Principal], authority: str, told: Told
+) -> APIRouter:
     """Return the routes. ``verify`` proves tokens that are made out to Azure Key Vault."""
     routes = APIRouter()
 
-    async def answer(request: Request, look: Callable[[str], Any]) -> JSONResponse:
+    async def answer(
+        request: Request, look: Callable[[str], Any], *, reads: str | None = None
+    ) -> JSONResponse:
         try:
-            _check_token(request, verify)
+            caller = _check_token(request, verify)
             vault = _vault(request)
             body = await asyncio.to_thread(look, vault)
+            if reads is not None:
+                await told(caller, f"{vault}/{reads}")
         except Unauthenticated as error:
             challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
             return _error(401, "Unauthorized", error.message, {"WWW-Authenticate": challenge})
@@ -79,16 +89,16 @@ def router(vaults: VaultFiles, verify: Callable[[str], Principal], authority: st
             found = vaults.get(vault, name, version or None)
             return {"value": found.value, **_about(vault, found, with_version=True)}
 
-        return await answer(request, look)
+        return await answer(request, look, reads=name)
 
     return routes
 
 
-def _check_token(request: Request, verify: Callable[[str], Principal]) -> None:
+def _check_token(request: Request, verify: Callable[[str], Principal]) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != _BEARER:
         raise Unauthenticated("Unauthorized", "The request has no bearer token.")
-    verify(token.strip())
+    return verify(token.strip())
 
 
 def _vault(request: Request) -> str:

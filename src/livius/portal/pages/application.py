@@ -87,7 +87,7 @@ async def application(call: Call) -> Response:
 async def rename(call: Call) -> Response:
     """Call it something else."""
     known, one = await _found(call)
-    await directory.rename_application(known, one, call.sent("name"))
+    await directory.rename_application(known, call.context.clock, one, call.sent("name"))
     return _done(call, one, "application_renamed")
 
 
@@ -105,7 +105,7 @@ async def add_secret(call: Call) -> Response:
 async def add_certificate(call: Call) -> Response:
     """Take a certificate that was pasted or uploaded."""
     known, one = await _found(call)
-    await directory.add_certificate(known, one, await _certificate(call))
+    await directory.add_certificate(known, call.context.clock, one, await _certificate(call))
     return _done(call, one, "certificate_added")
 
 
@@ -141,7 +141,7 @@ async def ask_to_remove_credential(call: Call) -> Response:
 async def remove_credential(call: Call) -> Response:
     """Take a secret or a certificate away."""
     known, one = await _found(call)
-    await directory.remove_credential(known, one, call.path("credential"))
+    await directory.remove_credential(known, call.context.clock, one, call.path("credential"))
     return _done(call, one, "credential_removed")
 
 
@@ -149,21 +149,21 @@ async def set_scopes(call: Call) -> Response:
     """Let it ask for the scopes that are ticked."""
     known, one = await _found(call)
     ticked = [scope for scope in call.form.getlist("scope") if isinstance(scope, str)]
-    await directory.set_scopes(known, one, ticked)
+    await directory.set_scopes(known, call.context.clock, one, ticked)
     return _done(call, one, "scopes_set")
 
 
 async def add_redirect(call: Call) -> Response:
     """Let people be sent back there."""
     known, one = await _found(call)
-    await directory.add_redirect(known, one, call.sent("uri").strip())
+    await directory.add_redirect(known, call.context.clock, one, call.sent("uri").strip())
     return _done(call, one, "redirect_added")
 
 
 async def remove_redirect(call: Call) -> Response:
     """Don't any more."""
     known, one = await _found(call)
-    await directory.remove_redirect(known, one, call.sent("uri"))
+    await directory.remove_redirect(known, call.context.clock, one, call.sent("uri"))
     return _done(call, one, "redirect_removed")
 
 
@@ -176,6 +176,6 @@ async def ask_to_delete(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Remove it, and lead to those that are left."""
     known, one = await _found(call)
-    await directory.remove_application(known, one)
+    await directory.remove_application(known, call.context.clock, one)
     _log.info("application_removed", application=one.client_id, by=call.caller.oid)
     return call.go(f"{ROOT}{applications.BASE}")

@@ -20,12 +20,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.portal.desk import ROOT, Call, Desk, language_of, local_path, origin
 from livius.portal.language import translations
 from livius.ports.people import SignedIn
+from livius.usecases.trail import act, present_actor
 
 SIGNED_IN: Final = f"{ROOT}/signed-in"
 SIGNED_OUT: Final = f"{ROOT}/signed-out"
@@ -110,6 +112,8 @@ def routes(desk: Desk) -> Sequence[Route]:
         response = RedirectResponse(
             begun.following, status_code=303, headers={"Cache-Control": "no-store"}
         )
+        told = act(desk.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
+        await desk.context.trail.note(told)
         desk.enter(request, response, caller)
         response.delete_cookie(cookie, path=ROOT)
         _log.info("visit_begun", caller=caller.oid)

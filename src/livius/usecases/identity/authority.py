@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
+from livius.domain.accounts import ClientApplication, User
+from livius.domain.audit import Actor, ActorKind
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Address, Realm
+from livius.domain.ids import PrincipalId
 from livius.ports.clock import Clock
 from livius.ports.identity import AssertionVerifier, IdentityStore, Signer, UsedAssertions
+from livius.usecases.trail import Trail, present_actor
 
 _HASHES_AT_ONCE: Final = 4
 
@@ -43,6 +47,28 @@ class TokenRefused(Unauthenticated):
         self.error = error
         self.suberror = suberror
         self.retry_after = retry_after
+
+
+def as_user(user: User, application: ClientApplication) -> Actor:
+    """Return a user as the audit log has who acts."""
+    return replace(
+        present_actor(),
+        kind=ActorKind.USER,
+        id=user.oid,
+        name=user.name,
+        client_id=application.client_id,
+    )
+
+
+def as_application(application: ClientApplication) -> Actor:
+    """Return an application that acts for itself as the audit log has who acts."""
+    return replace(
+        present_actor(),
+        kind=ActorKind.APP,
+        id=PrincipalId(application.object_id),
+        name=application.name,
+        client_id=application.client_id,
+    )
 
 
 class FailureLimit:
@@ -107,5 +133,6 @@ class Authority:
     clock: Clock
     home: Address
     pages: str
+    trail: Trail
     failures: FailureLimit = field(default_factory=FailureLimit)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))

@@ -17,12 +17,14 @@ from livius.domain.accounts import (
     User,
     redirect_uri_fault,
 )
+from livius.domain.audit import Action
 from livius.domain.errors import Conflict, Invalid, NotFound
 from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, new_id
 from livius.domain.resources import RESOURCES
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
+from livius.usecases.trail import act
 
 DOMAIN: Final = "livius.localhost"
 SHORTEST_PASSWORD: Final = 10
@@ -73,7 +75,8 @@ async def create_user(
         password_hash=await _hashed(password),
         created_at=clock.now(),
     )
-    if not await directory.add_user(user):
+    told = act(clock, Action.USER_CREATE, username, detail=user.oid)
+    if not await directory.add_user(user, audit=told):
         raise Conflict("UsernameTaken", f"There is a user {username} already.")
     return user
 
@@ -94,13 +97,20 @@ async def find_user(directory: Directory, text: str) -> User:
     return found
 
 
-async def set_password(directory: Directory, user: User, password: str) -> None:
+async def set_password(directory: Directory, clock: Clock, user: User, password: str) -> None:
     """Replace a password; whoever is signed in by the old one has to sign in again.
 
     Raises:
         Invalid: it is too short or too long.
     """
-    await directory.set_password(user.oid, await _hashed(password))
+    told = act(clock, Action.USER_CHANGE, user.username, detail="password")
+    await directory.set_password(user.oid, await _hashed(password), audit=told)
+
+
+async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
+    """Delete a user, with all consents, sign-ins and grants."""
+    told = act(clock, Action.USER_REMOVE, user.username, detail=user.oid)
+    await directory.remove_user(user.oid, audit=told)
 
 
 async def create_application(
@@ -126,7 +136,8 @@ async def create_application(
         scopes=frozenset(_checked_scope(scope) for scope in scopes),
         public=public,
     )
-    await directory.put_application(application)
+    told = act(clock, Action.APPLICATION_CREATE, _named(application))
+    await directory.put_application(application, audit=told)
     return application
 
 
@@ -166,7 +177,7 @@ async def own_application(directory: Directory, client_id: str) -> ClientApplica
 
 
 async def rename_application(
-    directory: Directory, application: ClientApplication, name: str
+    directory: Directory, clock: Clock, application: ClientApplication, name: str
 ) -> ClientApplication:
     """Call an application something else. Its ids stay.
 
@@ -174,16 +185,21 @@ async def rename_application(
         Invalid: the name can't be.
     """
     plain = _checked_name(name)
-    return await _changed(directory, application, lambda known: replace(known, name=plain))
+    return await _changed(
+        directory, clock, application, lambda known: replace(known, name=plain), f"called {plain}"
+    )
 
 
-async def remove_application(directory: Directory, application: ClientApplication) -> None:
+async def remove_application(
+    directory: Directory, clock: Clock, application: ClientApplication
+) -> None:
     """Delete an application, with all that users let it do. Access tokens end within the hour.
 
     Raises:
         NotFound: another one has deleted it in the same moment.
     """
-    if not await directory.remove_application(application.client_id):
+    told = act(clock, Action.APPLICATION_REMOVE, _named(application))
+    if not await directory.remove_application(application.client_id, audit=told):
         raise _no_application(application.client_id)
 
 
@@ -204,14 +220,20 @@ async def add_secret(
     )
     await _changed(
         directory,
+        clock,
         application,
         lambda known: replace(known, secrets=_bounded((*known.secrets, kept), "secrets")),
+        f"secret {kept.id}",
+        Action.CREDENTIAL_ADD,
     )
     return kept, value
 
 
 async def add_certificate(
-    directory: Directory, application: ClientApplication, certificate: ClientCertificate
+    directory: Directory,
+    clock: Clock,
+    application: ClientApplication,
+    certificate: ClientCertificate,
 ) -> None:
     """Let an application prove itself with a certificate.
 
@@ -225,11 +247,12 @@ async def add_certificate(
         added = _bounded((*known.certificates, certificate), "certificates")
         return replace(known, certificates=added)
 
-    await _changed(directory, application, change)
+    what = f"certificate {certificate.sha1}"
+    await _changed(directory, clock, application, change, what, Action.CREDENTIAL_ADD)
 
 
 async def remove_credential(
-    directory: Directory, application: ClientApplication, name: str
+    directory: Directory, clock: Clock, application: ClientApplication, name: str
 ) -> None:
     """Take a secret away by its id, or a certificate by its thumbprint.
 
@@ -252,11 +275,11 @@ async def remove_credential(
             )
         return left
 
-    await _changed(directory, application, change)
+    await _changed(directory, clock, application, change, plain, Action.CREDENTIAL_REMOVE)
 
 
 async def allow_scopes(
-    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+    directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
     """Let an application ask users for further scopes.
 
@@ -265,12 +288,16 @@ async def allow_scopes(
     """
     checked = frozenset(_checked_scope(scope) for scope in scopes)
     return await _changed(
-        directory, application, lambda known: replace(known, scopes=known.scopes | checked)
+        directory,
+        clock,
+        application,
+        lambda known: replace(known, scopes=known.scopes | checked),
+        f"allowed {' '.join(sorted(checked))}",
     )
 
 
 async def disallow_scopes(
-    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+    directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
     """Take scopes away from an application, whoever has consented to them.
 
@@ -279,12 +306,16 @@ async def disallow_scopes(
     """
     checked = frozenset(_checked_scope(scope) for scope in scopes)
     return await _changed(
-        directory, application, lambda known: replace(known, scopes=known.scopes - checked)
+        directory,
+        clock,
+        application,
+        lambda known: replace(known, scopes=known.scopes - checked),
+        f"not allowed any more {' '.join(sorted(checked))}",
     )
 
 
 async def set_scopes(
-    directory: Directory, application: ClientApplication, scopes: Sequence[str]
+    directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
     """Let an application ask users for exactly these scopes.
 
@@ -292,11 +323,17 @@ async def set_scopes(
         Invalid: there is no such scope.
     """
     checked = frozenset(_checked_scope(scope) for scope in scopes)
-    return await _changed(directory, application, lambda known: replace(known, scopes=checked))
+    return await _changed(
+        directory,
+        clock,
+        application,
+        lambda known: replace(known, scopes=checked),
+        f"allowed exactly {' '.join(sorted(checked)) or 'nothing'}",
+    )
 
 
 async def add_redirect(
-    directory: Directory, application: ClientApplication, uri: str
+    directory: Directory, clock: Clock, application: ClientApplication, uri: str
 ) -> ClientApplication:
     """Let people be sent back to an application at a URI.
 
@@ -310,11 +347,11 @@ async def add_redirect(
         uris = tuple(dict.fromkeys((*known.redirect_uris, checked)))
         return replace(known, redirect_uris=_bounded(uris, "redirect URIs"))
 
-    return await _changed(directory, application, change)
+    return await _changed(directory, clock, application, change, f"answers at {checked}")
 
 
 async def remove_redirect(
-    directory: Directory, application: ClientApplication, uri: str
+    directory: Directory, clock: Clock, application: ClientApplication, uri: str
 ) -> ClientApplication:
     """Take a redirect URI away.
 
@@ -332,7 +369,7 @@ async def remove_redirect(
         uris = tuple(one for one in known.redirect_uris if one != uri)
         return replace(known, redirect_uris=uris)
 
-    return await _changed(directory, application, change)
+    return await _changed(directory, clock, application, change, f"no longer answers at {uri}")
 
 
 async def consent_for(
@@ -353,24 +390,46 @@ async def consent_for(
                 resource=resource.name,
                 scopes=scopes,
                 given_at=clock.now(),
-            )
+            ),
+            audit=act(
+                clock,
+                Action.CONSENT_GIVE,
+                _named(application),
+                detail=f"for {user.username}, {resource.name}: {' '.join(sorted(scopes))}",
+            ),
         )
+
+
+async def revoke_consent(
+    directory: Directory, clock: Clock, user: User, application: ClientApplication
+) -> bool:
+    """Forget what a user let an application do; False if that was nothing."""
+    told = act(clock, Action.CONSENT_REVOKE, _named(application), detail=f"for {user.username}")
+    return await directory.revoke_consent(user.oid, application.client_id, audit=told)
 
 
 async def _changed(
     directory: Directory,
+    clock: Clock,
     application: ClientApplication,
     change: Callable[[ClientApplication], ClientApplication],
+    what: str,
+    action: Action = Action.APPLICATION_CHANGE,
 ) -> ClientApplication:
     """Change what is known of an application at that moment, which may be more than was read.
 
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    changed = await directory.change_application(application.client_id, change)
+    told = act(clock, action, _named(application), detail=what)
+    changed = await directory.change_application(application.client_id, change, audit=told)
     if changed is None:
         raise _no_application(application.client_id)
     return changed
+
+
+def _named(application: ClientApplication) -> str:
+    return f"{application.name} ({application.client_id})"
 
 
 def _no_application(text: str) -> NotFound:

@@ -16,11 +16,12 @@ from livius.domain.accounts import (
     User,
     verifies,
 )
+from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.identity import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.resources import DEFAULT
-from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.authority import Authority, TokenRefused, as_application, as_user
 from livius.usecases.identity.minting import (
     Issue,
     IssuedToken,
@@ -29,8 +30,9 @@ from livius.usecases.identity.minting import (
     id_token,
     user_token,
 )
-from livius.usecases.identity.proof import Proof, Proven, prove, prove_or_public
+from livius.usecases.identity.proof import Proof, Proven, find_application, prove, prove_or_public
 from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, read_scope
+from livius.usecases.trail import act
 
 REFRESH_LIFETIME: Final = timedelta(days=90)
 
@@ -73,6 +75,15 @@ async def issue_for_client(
             f"it is allowed {resource.opened_by}. Allow it: livius identity app allow "
             f"{proven.application.client_id} {resource.opened_by}.",
         )
+    await authority.trail.note(
+        act(
+            authority.clock,
+            Action.TOKEN_ISSUE,
+            resource.name,
+            by=as_application(proven.application),
+            detail="client_credentials",
+        )
+    )
     return Tokens(access=app_token(authority, _issue(proof, proven, version), audience=audience))
 
 
@@ -172,7 +183,26 @@ async def on_behalf_of(
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
     await _check_consent(authority, proven.application, user, wanted)
-    return await _tokens(authority, issue, user, wanted, family=None, nonce="")
+    return await _tokens(authority, issue, user, wanted, "on_behalf_of", family=None, nonce="")
+
+
+async def note_refused(
+    authority: Authority, client_id: str, grant_type: str, refused: TokenRefused
+) -> None:
+    """Write down that no token was given to whoever names this application."""
+    try:
+        named = (await find_application(authority, client_id)).name
+    except TokenRefused:
+        named = None  # anybody's text, then
+    await authority.trail.note(
+        act(
+            authority.clock,
+            Action.TOKEN_ISSUE,
+            None if named is None else f"{named} ({client_id.lower()})",
+            result=refused.code,
+            detail=grant_type,
+        )
+    )
 
 
 async def has_consented(
@@ -262,7 +292,9 @@ async def _redeem(authority: Authority, issue: Issue, grant: Grant, scope: str) 
     if grant.kind is GrantKind.REFRESH:
         # What is renewed stays renewable; MSAL asks for it each time, others do not.
         wanted = wanted.with_openid("offline_access")
-    return await _tokens(authority, issue, user, wanted, family=grant.family, nonce=grant.nonce)
+    return await _tokens(
+        authority, issue, user, wanted, grant.kind, family=grant.family, nonce=grant.nonce
+    )
 
 
 async def _check_consent(
@@ -284,10 +316,20 @@ async def _tokens(
     issue: Issue,
     user: User,
     wanted: Wanted,
+    how: str,
     *,
     family: str | None,
     nonce: str,
 ) -> Tokens:
+    await authority.trail.note(
+        act(
+            authority.clock,
+            Action.TOKEN_ISSUE,
+            wanted.resource.name,
+            by=as_user(user, issue.application),
+            detail=f"{how}: {' '.join(sorted(wanted.scopes))}",
+        )
+    )
     access = user_token(
         authority,
         issue,

@@ -20,14 +20,16 @@ from livius.domain.accounts import (
     User,
     is_challenge,
 )
+from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
-from livius.usecases.identity.authority import Authority, TokenRefused
+from livius.usecases.identity.authority import Authority, TokenRefused, as_user
 from livius.usecases.identity.directory import full_username
 from livius.usecases.identity.grants import has_consented
 from livius.usecases.identity.proof import Proof, find_application, prove_or_public
 from livius.usecases.identity.scopes import Wanted, read_scope
+from livius.usecases.trail import act
 
 CODE_LIFETIME: Final = timedelta(minutes=5)
 DEVICE_LIFETIME: Final = timedelta(minutes=15)
@@ -178,13 +180,38 @@ def _challenge(application: ClientApplication, asked: Mapping[str, str]) -> str:
 
 
 async def check_password(
-    authority: Authority, username: str, password: str, *, caller: str
+    authority: Authority,
+    username: str,
+    password: str,
+    *,
+    caller: str,
+    application: ClientApplication,
 ) -> User:
     """Return the user whose password it is. Who doesn't exist takes as long as who does.
 
     Raises:
         TokenRefused: it is nobody's, or there were too many that were not.
     """
+    try:
+        return await _check_password(authority, username, password, caller=caller)
+    except TokenRefused as refused:
+        known = await authority.store.user_named(full_username(username)[:_LONGEST_FIELD])
+        await authority.trail.note(
+            act(
+                authority.clock,
+                Action.SIGN_IN,
+                # Passwords land in the wrong field: what is no username is not written down.
+                known.username if known else None,
+                result=refused.code,
+                detail=f"password, for {application.name}",
+            )
+        )
+        raise
+
+
+async def _check_password(
+    authority: Authority, username: str, password: str, *, caller: str
+) -> User:
     username = full_username(username)[:_LONGEST_FIELD]
     who = (f"user {username}", caller)
     authority.failures.check(who, at=authority.clock.monotonic())
@@ -206,7 +233,7 @@ def _nobodys() -> str:
     return hash_secret(secrets.token_urlsafe(16))
 
 
-async def begin_sign_in(authority: Authority, user: User) -> str:
+async def begin_sign_in(authority: Authority, user: User, application: ClientApplication) -> str:
     """Return the cookie of a new sign-in. It is always a new one, so none can be foisted."""
     cookie, now = secrets.token_urlsafe(32), authority.clock.now()
     await authority.store.add_sign_in(
@@ -215,7 +242,14 @@ async def begin_sign_in(authority: Authority, user: User) -> str:
             user=user.oid,
             created_at=now,
             expires_at=now + SIGN_IN_LIFETIME,
-        )
+        ),
+        audit=act(
+            authority.clock,
+            Action.SIGN_IN,
+            user.username,
+            by=as_user(user, application),
+            detail=f"password, for {application.name}",
+        ),
     )
     return cookie
 
@@ -253,7 +287,14 @@ async def remember_consent(
             resource=wanted.resource.name,
             scopes=wanted.scopes,
             given_at=authority.clock.now(),
-        )
+        ),
+        audit=act(
+            authority.clock,
+            Action.CONSENT_GIVE,
+            f"{application.name} ({application.client_id})",
+            by=as_user(user, application),
+            detail=f"{wanted.resource.name}: {' '.join(sorted(wanted.scopes))}",
+        ),
     )
 
 

@@ -1,0 +1,50 @@
+"""The audit log of a real gateway: people, programs and session code, over real sockets."""
+
+import json
+import subprocess
+from typing import Any
+
+from livius.domain.identity import Scope
+from support.gateway import LIVIUS, Client
+from support.sign_in import user_token
+
+
+def told(client: Client, *options: str) -> list[dict[str, Any]]:
+    printed = subprocess.run(
+        [LIVIUS, "audit", "--json", "-n", "10000", *options],
+        env=client.gateway.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def test_a_sign_in_and_a_refusal_are_in_the_log_and_no_secret_is(client: Client) -> None:
+    facts = client.gateway.connection
+    token = user_token(client.gateway, [Scope.LAKEHOUSE_READ])
+    answer = client.http.post(
+        f"{facts['api']}/v1/workspaces",
+        json={"displayName": "never"},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 403
+    [refused] = told(client, "--action", "request.refuse", "--actor", facts["username"])[-1:]
+    assert (refused["target"], refused["result"]) == ("POST /v1/workspaces", "InsufficientScopes")
+    assert refused["clientId"] == facts["client_id"]
+    signed_in = told(client, "--action", "sign_in", "--actor", facts["username"])[-1]
+    assert (signed_in["result"], signed_in["address"]) == ("ok", "127.0.0.1")
+    issued = told(client, "--action", "token.issue", "--actor", facts["username"])[-1]
+    assert issued["detail"] == "code: Lakehouse.Read.All"
+    everything = json.dumps(told(client))
+    for secret in (token, facts["password"], facts["client_secret"]):
+        assert secret not in everything
+
+
+def test_what_session_code_is_given_is_in_the_log(client: Client) -> None:
+    with client.session(name="asking") as session:
+        session.text("len(notebookutils.credentials.getToken('pbi')) > 100")
+        [given] = told(client, "--session", session.id, "--action", "session.token")
+    assert (given["target"], given["result"], given["actorKind"]) == ("pbi", "ok", "app")
