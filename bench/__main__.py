@@ -12,6 +12,8 @@ import platform
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -57,20 +59,26 @@ def main() -> int:
     results = Results()
     with tempfile.TemporaryDirectory(prefix="livius-bench-") as folder:
         gateway = Gateway(Path(folder) / "home").start()
+        sections: dict[str, Callable[[], None]] = {
+            "starts": lambda: measures.starts(gateway, asked.starts, results),
+            "latency": lambda: measures.latency(gateway, asked.n, results),
+            "cancelling": lambda: measures.cancelling(gateway, 10, results),
+            "first byte": lambda: measures.first_byte(gateway, 30, results),
+            "notebook": lambda: measures.notebook(gateway, asked.starts, results),
+            "memory": lambda: measures.memory(gateway, results),
+            "holding": lambda: measures.holding(gateway, asked.held, results),
+        }
+        failed = False
         try:
-            for name, section in {
-                "starts": lambda: measures.starts(gateway, asked.starts, results),
-                "latency": lambda: measures.latency(gateway, asked.n, results),
-                "cancelling": lambda: measures.cancelling(gateway, 10, results),
-                "first byte": lambda: measures.first_byte(gateway, 30, results),
-                "notebook": lambda: measures.notebook(gateway, asked.starts, results),
-                "memory": lambda: measures.memory(gateway, results),
-                "holding": lambda: measures.holding(gateway, asked.held, results),
-            }.items():
+            for name, section in sections.items():
                 if asked.only and name not in asked.only:
                     continue
                 print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-                section()
+                try:
+                    section()
+                except Exception:  # noqa: BLE001 - the other sections' figures cost minutes
+                    traceback.print_exc()
+                    failed = True
         finally:
             gateway.stop()
             gateway.clean()
@@ -86,7 +94,7 @@ def main() -> int:
     }
     file.write_text(json.dumps({"machine": machine(load), "samples": samples}, indent=1) + "\n")
     print(f"Raw samples: {file.relative_to(ROOT)}")
-    return 0
+    return int(failed)
 
 
 sys.exit(main())

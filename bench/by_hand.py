@@ -13,17 +13,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
 from livius_agent import jvm as java
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry
+from livius_agent.redact import Secrets
 from livius_agent.spec import DRIVER_SPEC, DriverSpec, read
 from livius_agent.wire import Run
 from livius_agent.worker import ReplWorker
 
 MIB = 2**20
+INTERPRETED: tuple[Literal["pyspark", "spark"], ...] = ("pyspark", "spark")
 
 
 async def main(folder: Path, *, repls: int) -> None:
@@ -39,7 +42,8 @@ async def main(folder: Path, *, repls: int) -> None:
     listening = asyncio.create_task(zygote.run())
     try:
         jvm = await java.connect(process, spec, work)
-        answer = {"seconds": time.perf_counter() - began, "java": [], "python": []}
+        seconds = time.perf_counter() - began
+        in_java, in_python = list[float](), list[float]()
         for number in range(repls):
             before = psutil.Process(process.pid).memory_info().rss
             worker = ReplWorker(
@@ -50,22 +54,24 @@ async def main(folder: Path, *, repls: int) -> None:
                 lakehouse=spec.lakehouse_root,
                 row_limit=100,
                 patience=10,
+                secrets=Secrets(),
                 changed=lambda: None,
                 progressed=lambda *_: None,
+                has_jobs=lambda *_: None,
             )
             working = asyncio.create_task(worker.run())
-            for index, (kind, code) in enumerate((("pyspark", "1 + 1"), ("spark", "1 + 1"))):
-                entry = Entry(
-                    Run(repl=f"repl-{number}", number=index, kind=kind, code=code), 10**6, 0, work
-                )
+            for index, kind in enumerate(INTERPRETED):
+                run = Run(repl=f"repl-{number}", number=index, kind=kind, code="1 + 1")
+                entry = Entry(run, 10**6, 0, work)
                 worker.submit(entry)
                 while entry.finished is None:
                     await asyncio.sleep(0.01)
             working.cancel()
             after = psutil.Process(process.pid).memory_info().rss
             python = max(psutil.Process().children(recursive=True), key=lambda p: p.create_time())
-            answer["java"].append(round((after - before) / MIB, 1))
-            answer["python"].append(round(python.memory_full_info().uss / MIB, 1))
+            in_java.append(round((after - before) / MIB, 1))
+            in_python.append(round(python.memory_full_info().uss / MIB, 1))
+        answer = {"seconds": seconds, "java": in_java, "python": in_python}
         print(json.dumps(answer), flush=True)
     finally:
         listening.cancel()

@@ -8,13 +8,14 @@ with the seconds that it took.
 import json
 import sys
 import time
+from typing import Any
 
 began = time.perf_counter()
 spec = json.loads(sys.stdin.readline())
 
 from pyspark.sql import SparkSession  # noqa: E402 - importing is part of what is measured
 
-builder = SparkSession.builder
+builder: Any = SparkSession.builder
 if spec["connect"]:
     builder = builder.remote("local[*]")
 for key, value in spec["conf"].items():
@@ -29,7 +30,7 @@ def answer(seconds: float) -> None:
     print(json.dumps({"seconds": seconds}), flush=True)
 
 
-WORK = {
+WORK: dict[str, Any] = {
     "1 + 1": lambda _: eval("1 + 1"),
     "select 1": lambda _: spark.sql("select 1").collect(),
     "table": lambda path: spark.sql(f"select * from delta.`{path}` limit 1").collect(),

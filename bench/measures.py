@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def starts(gateway: Gateway, rounds: int, results: Results) -> None:
             floor.end()
 
 
-LIVIUS = {
+LIVIUS: dict[str, Callable[[RemoteSession], object]] = {
     "pyspark pass": lambda s: s.run("pass"),
     "pyspark 1 + 1": lambda s: s.run("1 + 1"),
     "pyspark select 1": lambda s: s.run("spark.sql('select 1').collect()"),
@@ -69,8 +70,8 @@ def latency(gateway: Gateway, n: int, results: Results) -> None:
             for name, work in LIVIUS.items():
                 into.time(name, partial(work, session))
             for name, floor in floors.items():
-                for work in ("1 + 1", "select 1", "table"):
-                    into.add(f"floor: {name}, {work}", floor.run(work, folder))
+                for task in ("1 + 1", "select 1", "table"):
+                    into.add(f"floor: {name}, {task}", floor.run(task, folder))
         for floor in floors.values():
             floor.end()
 
@@ -143,7 +144,7 @@ async def _hold(
     context = ssl.create_default_context(cafile=str(session.client.http.verify))
     question = (
         f"GET {url.raw_path.decode()} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\n"
-        f"Authorization: {session.client.http.headers['Authorization']}\r\n"
+        f"Authorization: {session.client.http.headers['Authorization']!s}\r\n"
         "Prefer: wait=30\r\nConnection: close\r\n\r\n"
     ).encode()
 

@@ -11,6 +11,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from livius_agent.spec import python_path  # noqa: E402
 from support.gateway import Gateway, runtimes_folder  # noqa: E402
 
 PYTHON = runtimes_folder() / "2.0" / "venv" / "bin" / "python"
@@ -91,7 +92,7 @@ def by_hand(spec: Path, agent: Path, repls: int = 0) -> dict[str, Any]:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "PYTHONPATH": str(agent)},
+            env={**os.environ, "PYTHONPATH": python_path(agent)},
         )
     if done.returncode:
         raise RuntimeError(f"the driver by hand ended:\n{done.stderr[-3000:]}")
