@@ -130,7 +130,7 @@ class Repl:
             # Each statement takes the session and the job group anew: an interrupted
             # call leaves its thread in the JVM behind, and another repl may have
             # made its own session the default.
-            self._handle.begin(statement["group"], statement["code"][:200])
+            self._handle.begin(statement["group"], statement["code"])
             if statement["kind"] == "sql":
                 return run_sql(self._spark, statement["code"], self._row_limit, self._streams.say)
             answer: Answer = self._shell.run_statement(statement["code"], statement["number"])

@@ -87,6 +87,10 @@ def test_a_session_is_watched_from_its_start_to_long_after_its_end(
         job, *_ = page(client, session, f"{app}/jobs")
         assert (job["status"], job["jobGroup"][:7]) == ("SUCCEEDED", "livius-")
         assert page(client, session, f"{app}/1/stages")[0]["status"] == "COMPLETE"
+        session.text("spark.range(3).count() // in Scala", "spark")
+        first, *_ = page(client, session, f"{app}/jobs")  # the newest
+        assert first["description"] == "spark.range(3).count() // in Scala"
+        assert job["description"].startswith("print('to be found'); spark.range(10)")
         assert page(client, session, app)["name"] == "watched"
         assert page(client, session, f"{app}/executors")[0]["id"] == "driver"
         assert get(client, session, f"{app}/jobs/99").status_code == 404

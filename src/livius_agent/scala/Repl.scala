@@ -92,13 +92,17 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   }
 
   /** Begins a Python statement. The thread that calls may be a new one: an interrupted call leaves its thread behind. */
-  def begin(group: String, description: String): Unit = callers.synchronized {
+  def begin(group: String, code: String): Unit = callers.synchronized {
     Thread.interrupted() // whoever was to be stopped has ended
     activate()
     inherited.setProperty("spark.jobGroup.id", group)
-    session.sparkContext.setJobGroup(group, description, interruptOnCancel = true)
+    describe(group, code)
     calling = Some(group -> Thread.currentThread)
   }
+
+  /** Puts the Spark jobs of this thread into a statement's group, called by how its code begins. */
+  private def describe(group: String, code: String): Unit =
+    session.sparkContext.setJobGroup(group, code.take(Described), interruptOnCancel = true)
 
   /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
   private[livius] def isCalling(group: String): Boolean = calling.exists { case (running, thread) =>
@@ -145,6 +149,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
 
   private val statements = mutable.Set.empty[Statement]
   private val LookEvery  = 20L
+  private val Described  = 200
 
   /** One run of the interpreter. The lock makes sure that an interrupt never hits the compiler, whose open files it would close, nor
     * the statement after.
@@ -157,7 +162,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     def run(text: String): ScalaResult = Streams.redirected(out) {
       activate()
       Asks.repl.set(id)
-      session.sparkContext.setJobGroup(group, group, interruptOnCancel = true)
+      describe(group, text)
       try {
         val result = interpreter.run(text, this)
         while (isUnwanted && others.nonEmpty) {
