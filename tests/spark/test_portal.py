@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from playwright.sync_api import BrowserContext, Page, expect
 
 from support.chromium import chromium
@@ -120,6 +121,44 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     page.get_by_role("button", name="Cancel session").click()
     expect(page.locator("#head .state")).to_contain_text("Stopped")
     assert client.call("GET", session.path).status_code == 404
+
+
+@pytest.mark.timeout(120)
+def test_an_application_of_the_portal_signs_in_and_has_the_role_that_it_was_given(
+    page: Page, gateway: Gateway
+) -> None:
+    facts = gateway.connection
+    portal = f"{facts['http']}/portal"
+    page.goto(f"{portal}/applications")
+    page.get_by_label("Name").fill("made here")
+    page.get_by_role("button", name="Create application").click()
+    expect(page.get_by_role("heading", name="made here")).to_be_visible()
+    page.get_by_role("button", name="New secret").click()
+    secret = page.locator("#new-secret").inner_text()
+    client_id = page.locator("#client").inner_text()
+    page.goto(f"{portal}/workspaces/{facts['workspace_id']}/access")
+    page.get_by_label("User name").fill("made here")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("tbody")).to_contain_text("made here")
+    token = requests.post(
+        f"{facts['authority']}/oauth2/v2.0/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": secret,
+            "scope": "https://api.fabric.microsoft.com/.default",
+        },
+        verify=facts["ca_file"],
+        timeout=30,
+    ).json()["access_token"]
+    own = Client(gateway, token)
+    assert own.call("GET", "/sessions").status_code == 200
+    assert own.call("POST", "/sessions", json={}).status_code == 403, "a Viewer looks"
+    page.goto(f"{portal}/applications/{client_id}")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete application").click()
+    expect(page.get_by_role("heading", name="Client applications")).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("made here")
 
 
 @pytest.mark.timeout(300)

@@ -1,0 +1,140 @@
+"""What the portal shows, without Spark, of tables that real Spark wrote with Delta's features."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+
+import pytest
+
+from livius.adapters.contents import LocalContents
+from livius.domain.contents import TableLook
+from livius.domain.ids import LakehouseId, WorkspaceId
+from support.gateway import Gateway, RemoteSession
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
+
+TABLES: Mapping[str, str] = {
+    "vectors": """
+        CREATE TABLE vectors (n INT, word STRING)
+        TBLPROPERTIES ('delta.enableDeletionVectors' = 'true');
+        INSERT INTO vectors SELECT /*+ COALESCE(1) */ id, 'w' || id FROM range(10);
+        DELETE FROM vectors WHERE n % 2 = 0""",
+    "mapped": """
+        CREATE TABLE mapped (`first name` STRING, n INT)
+        TBLPROPERTIES ('delta.columnMapping.mode' = 'name');
+        INSERT INTO mapped VALUES ('Ada', 1);
+        ALTER TABLE mapped RENAME COLUMN n TO `how many`;
+        INSERT INTO mapped VALUES ('Bo', 2)""",
+    "parts": """
+        CREATE TABLE parts PARTITIONED BY (day, city) AS SELECT * FROM VALUES
+        (1, DATE'2026-01-01', 'a b/ü%'), (2, NULL, 'c') AS t(n, day, city)""",
+    "checked": """
+        CREATE TABLE checked (n INT NOT NULL);
+        ALTER TABLE checked ADD CONSTRAINT small CHECK (n < 10);
+        INSERT INTO checked VALUES (3)""",
+    "moments": """
+        CREATE TABLE moments AS SELECT TIMESTAMP'2026-01-02 03:04:05Z' AS at,
+        TIMESTAMP_NTZ'2026-01-02 03:04:05' AS here, DATE'2026-01-02' AS day""",
+    "nested": """
+        CREATE TABLE nested AS SELECT named_struct('a', 1, 'b', 'x') AS s,
+        array(named_struct('c', 2)) AS l, map('k', 3) AS m, CAST(1.5 AS DECIMAL(20, 3)) AS d,
+        X'00ff' AS b""",
+    "widened": """
+        CREATE TABLE widened (n INT) TBLPROPERTIES ('delta.enableTypeWidening' = 'true');
+        INSERT INTO widened VALUES (1);
+        ALTER TABLE widened ALTER COLUMN n TYPE BIGINT;
+        INSERT INTO widened VALUES (10000000000)""",
+    "variants": """
+        CREATE TABLE variants AS SELECT parse_json('{"a": 1}') AS v""",
+}
+
+
+MADE = """
+from delta.tables import DeltaTable
+(
+    DeltaTable.create(spark).tableName("made")
+    .addColumn("n", "INT")
+    .addColumn("twice", "INT", generatedAlwaysAs="n * 2")
+    .execute()
+)
+spark.sql("INSERT INTO made (n) VALUES (21)")
+"""
+
+ROWS: Mapping[str, tuple[dict[str, str], list[list[str | None]]]] = {
+    "vectors": ({"n": "integer", "word": "string"}, [[str(n), f"w{n}"] for n in (1, 3, 5, 7, 9)]),
+    "mapped": ({"first name": "string", "how many": "integer"}, [["Ada", "1"], ["Bo", "2"]]),
+    "parts": (
+        {"n": "integer", "day": "date", "city": "string"},
+        [["1", "2026-01-01", "a b/ü%"], ["2", None, "c"]],
+    ),
+    "made": ({"n": "integer", "twice": "integer"}, [["21", "42"]]),
+    "checked": ({"n": "integer"}, [["3"]]),
+    "moments": (
+        {"at": "timestamp", "here": "timestamp_ntz", "day": "date"},
+        [["2026-01-02 03:04:05+00:00", "2026-01-02 03:04:05", "2026-01-02"]],
+    ),
+    "nested": (
+        {
+            "s": "struct<a: integer, b: string>",
+            "l": "array<struct<c: integer>>",
+            "m": "map<string, integer>",
+            "d": "decimal(20,3)",
+            "b": "binary",
+        },
+        [['{"a": 1, "b": "x"}', '[{"c": 2}]', '{"k": 3}', "1.500", "00ff"]],
+    ),
+    "variants": ({"v": "variant"}, [["(variant)"]]),
+}
+
+
+@pytest.fixture(scope="module")
+def written(gateway: Gateway, session: RemoteSession) -> Gateway:
+    for commands in TABLES.values():
+        for command in commands.split(";"):
+            output = session.run(command, "sql")
+            assert output["status"] == "ok", output
+    session.text(MADE)
+    return gateway
+
+
+def look(gateway: Gateway, name: str) -> TableLook:
+    facts = gateway.connection
+    contents = LocalContents(gateway.home / "onelake")
+    place = WorkspaceId(facts["workspace_id"]), LakehouseId(facts["lakehouse_id"])
+    return asyncio.run(contents.table(*place, name))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_spark_wrote_is_shown_as_it_is(written: Gateway, name: str) -> None:
+    found = look(written, name)
+    columns, rows = ROWS[name]
+    assert found.trouble is None
+    assert {one.name: one.type for one in found.columns} == columns
+    assert sorted(found.rows, key=str) == rows
+    assert found.commits[-1].version == 0
+
+
+def test_a_constraint_and_a_deletion_stand_in_the_history(written: Gateway) -> None:
+    assert "ADD CONSTRAINT" in [one.operation for one in look(written, "checked").commits]
+    assert not look(written, "checked").columns[0].nullable
+    assert look(written, "vectors").commits[0].metrics["numDeletionVectorsAdded"] == "1"
+
+
+def test_what_the_reader_lacks_is_said_beside_the_schema(written: Gateway) -> None:
+    found = look(written, "widened")
+    assert [(one.name, one.type) for one in found.columns] == [("n", "long")]
+    assert "TypeWidening" in (found.trouble or "")
+    assert [one.operation for one in found.commits][:2] == ["WRITE", "CHANGE COLUMN"]
+
+
+def test_a_table_that_lost_a_file_says_which(written: Gateway) -> None:
+    facts = written.connection
+    tables = written.home / "onelake" / facts["workspace_id"] / facts["lakehouse_id"] / "Tables"
+    shutil.copytree(tables / "checked", tables / "lost")
+    for file in (tables / "lost").glob("*.parquet"):
+        file.unlink()
+    found = look(written, "lost")
+    assert found.columns
+    assert "parquet" in (found.trouble or "")
+    assert str(written.home) not in (found.trouble or "")
+    shutil.rmtree(tables / "lost")
