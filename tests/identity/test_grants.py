@@ -27,7 +27,10 @@ from livius.domain.errors import Forbidden, Invalid, Unauthenticated
 from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import ClientId, PrincipalId
 from livius.usecases.identity import directory
+from livius.usecases.identity.authority import TokenRefused
+from livius.usecases.identity.proof import Proof
 from livius.usecases.identity.session_tokens import issue_for_session
+from livius.usecases.identity.sign_in import start_device as start_device_code
 
 DEVICE_CODE = f"{API}/{TENANT}/oauth2/v2.0/devicecode"
 DEVICE = f"{PAGES}/device"
@@ -333,3 +336,32 @@ def test_a_stolen_key_is_retired_at_once(world: World) -> None:
     elsewhere.retire(jwt.get_unverified_header(token)["kid"])
     with pytest.raises(Unauthenticated):
         world.verifier.verify(token)
+
+
+async def test_few_device_codes_wait_at_a_time_whoever_asks(person: Person, world: World) -> None:
+    """Anybody on the machine may ask for one; the store must not fill."""
+    started = [await start_device(person, world) for _ in range(50)]
+    form = {"client_id": world.sample.client_id, "scope": SCOPE}
+    world.clock.move(timedelta(minutes=5))
+    refused = await person.client.post(DEVICE_CODE, data=form)
+    assert number(refused) == ("temporarily_unavailable", 90055)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "600")
+    # Those that wait are not the worse for it, and one that is decided makes room.
+    await approve(person, world, started[0]["user_code"])
+    assert (await poll(person, world, started[0])).status_code == 200
+    await start_device(person, world)
+    assert (await person.client.post(DEVICE_CODE, data=form)).status_code == 429
+    world.clock.move(timedelta(minutes=10, seconds=1))
+    await start_device(person, world)
+
+
+async def test_few_device_codes_of_all_callers_wait_at_a_time(world: World) -> None:
+    def proof(caller: str) -> Proof:
+        return Proof(address=world.authority.home, caller=caller, client_id=world.sample.client_id)
+
+    for one in range(20):
+        for _ in range(50):
+            await start_device_code(world.authority, proof(f"192.0.2.{one}"), scope=SCOPE)
+    with pytest.raises(TokenRefused) as refused:
+        await start_device_code(world.authority, proof("198.51.100.1"), scope=SCOPE)
+    assert refused.value.retry_after == timedelta(minutes=15)

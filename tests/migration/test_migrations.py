@@ -47,21 +47,21 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
 
 def test_sessions_of_before_are_sorted_by_their_duration(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
-    migrate(engine)
     session, _driver = make()
     ended = replace(session, phase=Phase.STOPPED, times={Phase.STOPPED: NOW + timedelta(seconds=3)})
     other, _driver = make()
+    expected = {}
     with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0009")
         for one in (ended, other):
-            connection.execute(insert(SESSIONS).values(session_row(one)))
-        keys = select(SESSIONS.c.duration_key).order_by(SESSIONS.c.id)
-        expected = connection.execute(keys).all()
-        connection.execute(text("ALTER TABLE sessions DROP COLUMN duration_key"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
+            row = session_row(one)
+            expected[one.id] = row.pop("duration_key")
+            connection.execute(insert(SESSIONS).values(row))
     migrate(engine)
     with engine.connect() as connection:
-        assert connection.execute(keys).all() == expected
-    assert ("0000000000003000",) in expected
+        keys = connection.execute(select(SESSIONS.c.id, SESSIONS.c.duration_key)).all()
+    assert {row.id: row.duration_key for row in keys} == expected
+    assert expected[ended.id] == "0000000000003000"
     engine.dispose()
 
 

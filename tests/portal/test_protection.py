@@ -248,6 +248,19 @@ def test_a_visit_ends_when_idle_and_when_it_has_lasted_long_enough() -> None:
     assert visits.find(cookie) is None
 
 
+def test_one_person_has_few_visits_and_takes_none_of_others() -> None:
+    clock = FakeClock()
+    visits = Visits(clock)
+    other, _ = visits.begin(principal("Bo"))
+    ada = principal("Ada")
+    cookies = []
+    for _ in range(60):
+        clock.advance(timedelta(seconds=1))
+        cookies.append(visits.begin(ada)[0])
+    assert [visits.find(one) is not None for one in cookies] == [False] * 10 + [True] * 50
+    assert visits.find(other) is not None
+
+
 @pytest.mark.parametrize("cookie", [None, "", "x", "é" * 10, "x" * 100_000])
 def test_no_other_cookie_is_a_visit(cookie: str | None) -> None:
     assert Visits(FakeClock()).find(cookie) is None

@@ -102,7 +102,8 @@ class Grant:
     """A code, device code or refresh token that was handed out.
 
     ``key`` is the hash of what was handed out. All that came of one sign-in has one ``family``.
-    ``scope`` is the text that was asked for; ``user`` is None until a device's was approved.
+    ``scope`` is the text that was asked for; ``user`` is None until a device's was approved;
+    ``caller`` is the address that a device asked from.
     """
 
     key: str
@@ -119,6 +120,7 @@ class Grant:
     redirect_uri: str = ""
     challenge: str = ""
     nonce: str = ""
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

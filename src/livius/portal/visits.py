@@ -19,6 +19,7 @@ from livius.ports.clock import Clock
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)
 _MOST: Final = 10_000
+_MOST_OF_ONE: Final = 50
 _NAME_BYTES: Final = 32
 
 
@@ -38,7 +39,7 @@ class Visit:
 
 
 class Visits:
-    """All visits. Of too many, the one that was idle for longest ends."""
+    """All visits. Of too many, in all or of one person, the one that was idle for longest ends."""
 
     def __init__(
         self, clock: Clock, *, idle: timedelta = IDLE, longest: timedelta = LONGEST
@@ -52,8 +53,10 @@ class Visits:
         """Return a new visit and the value of its cookie."""
         now = self._clock.monotonic()
         self._sweep(now)
-        if len(self._visits) >= _MOST:
-            self.end(min(self._visits.values(), key=lambda visit: visit.seen))
+        own = [visit for visit in self._visits.values() if visit.caller.oid == caller.oid]
+        for visits, most in ((own, _MOST_OF_ONE), (self._visits.values(), _MOST)):
+            if len(visits) >= most:
+                self.end(min(visits, key=lambda visit: visit.seen))
         cookie = secrets.token_urlsafe(_NAME_BYTES)
         visit = Visit(
             key=_key(cookie),

@@ -181,6 +181,15 @@ class Grants(Protocol):
         """Delete all that came of one sign-in."""
         ...
 
+    async def devices_full_until(
+        self, caller: str, *, at: datetime, of_caller: int, of_all: int
+    ) -> datetime | None:
+        """Return when the first of too many undecided device grants ends; None if there is room.
+
+        Too many are ``of_caller`` of one caller's, or ``of_all``.
+        """
+        ...
+
     async def waiting_device(self, user_code: str) -> Grant | None:
         """Return the device grant that a user code names and nobody has decided on yet."""
         ...

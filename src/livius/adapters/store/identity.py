@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import ColumnElement
 
@@ -212,6 +212,25 @@ class SqlIdentity:
     async def end_family(self, family: str) -> None:
         """See the port."""
         await self._delete(GRANTS, GRANTS.c.family == family)
+
+    async def devices_full_until(
+        self, caller: str, *, at: datetime, of_caller: int, of_all: int
+    ) -> datetime | None:
+        """See the port."""
+        waiting = select(func.count(), func.min(GRANTS.c.expires_at)).where(
+            GRANTS.c.decision == Decision.PENDING, GRANTS.c.expires_at > at
+        )
+
+        def work(connection: Connection) -> datetime | None:
+            own = waiting.where(GRANTS.c.caller == caller)
+            for query, most in ((own, of_caller), (waiting, of_all)):
+                count, first = connection.execute(query).one()
+                if count >= most:
+                    ends: datetime = first
+                    return ends
+            return None
+
+        return await self._transactions.run(work)
 
     async def waiting_device(self, user_code: str) -> Grant | None:
         """See the port."""

@@ -336,6 +336,7 @@ GRANTS: Final = Table(
     Column("redirect_uri", Text, nullable=False),
     Column("challenge", String(64), nullable=False),
     Column("nonce", Text, nullable=False),
+    Column("caller", Text, nullable=False, server_default=""),
     _one_of("kind", GrantKind),
     _one_of("decision", Decision),
     UniqueConstraint("user_code"),

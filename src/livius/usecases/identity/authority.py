@@ -71,6 +71,17 @@ def as_application(application: ClientApplication) -> Actor:
     )
 
 
+def too_many(what: str, *, wait: timedelta) -> TokenRefused:
+    """Return the refusal of somebody who has to wait."""
+    seconds = max(1, math.ceil(wait.total_seconds()))
+    return TokenRefused(
+        90055,
+        "temporarily_unavailable",
+        f"{what}, then try again in {seconds} seconds.",
+        retry_after=timedelta(seconds=seconds),
+    )
+
+
 class FailureLimit:
     """Counts what somebody got wrong lately, and makes them wait after too much of it.
 
@@ -100,14 +111,8 @@ class FailureLimit:
         while failures and failures[0] <= at - self._within:
             failures.popleft()
         if failures and len(failures) >= self._most:
-            wait = timedelta(seconds=max(1, math.ceil(failures[0] + self._within - at)))
-            raise TokenRefused(
-                90055,
-                "temporarily_unavailable",
-                "There were too many failed requests. Correct what is sent, then try again in "
-                f"{wait.seconds} seconds.",
-                retry_after=wait,
-            )
+            wait = timedelta(seconds=failures[0] + self._within - at)
+            raise too_many("There were too many failed requests. Correct what is sent", wait=wait)
 
     def count(self, who: tuple[str, str], *, at: float) -> None:
         """Remember a failure."""

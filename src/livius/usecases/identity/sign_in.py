@@ -24,7 +24,7 @@ from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
-from livius.usecases.identity.authority import Authority, TokenRefused, as_user
+from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
 from livius.usecases.identity.directory import full_username
 from livius.usecases.identity.grants import has_consented
 from livius.usecases.identity.proof import Proof, find_application, prove_or_public
@@ -33,6 +33,8 @@ from livius.usecases.trail import act
 
 CODE_LIFETIME: Final = timedelta(minutes=5)
 DEVICE_LIFETIME: Final = timedelta(minutes=15)
+_WAITING_OF_CALLER: Final = 50
+_WAITING: Final = 1000
 DEVICE_INTERVAL: Final = timedelta(seconds=5)
 SIGN_IN_LIFETIME: Final = timedelta(hours=12)
 
@@ -337,14 +339,21 @@ class AskingDevice:
 
 
 async def start_device(authority: Authority, proof: Proof, *, scope: str) -> StartedDevice:
-    """Hand out a device code.
+    """Hand out a device code. Anybody may ask for one, so few of a caller wait at a time.
 
     Raises:
-        TokenRefused: no such application, or nothing that it may ask for.
+        TokenRefused: no such application, nothing that it may ask for, or too many wait; then with
+            the time after which there is room again.
     """
     proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
     await read_scope(authority, proven.application, scope)
     now = authority.clock.now()
+    until = await authority.store.devices_full_until(
+        proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
+    )
+    if until is not None:
+        what = "Too many device codes wait to be entered. Enter one, or let it end"
+        raise too_many(what, wait=until - now)
     while True:
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
@@ -359,6 +368,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
             expires_at=now + DEVICE_LIFETIME,
             user_code=user_code,
             decision=Decision.PENDING,
+            caller=proof.caller,
         )
         if await authority.store.add_grant(grant):
             return StartedDevice(device_code=device_code, user_code=user_code)
