@@ -11,6 +11,7 @@ from portal.conftest import Visitor
 from support.catalogue import Message, messages
 
 _PLACE = re.compile(r"%\((\w+)\)[sd]")
+_HALF_WIDTH = re.compile("[\u4e00-\u9fff」][,:;!?]")
 
 
 @pytest.mark.parametrize("file", sorted(LOCALE.glob("*.po")), ids=lambda file: file.stem)
@@ -30,6 +31,12 @@ def test_no_text_lacks_its_translation_and_none_is_left_over(file: Path) -> None
         for form in string if isinstance(string, list | tuple) else [string]:
             assert set(_PLACE.findall(str(form))) == places, one
             assert form, one
+
+
+def test_chinese_has_chinese_punctuation() -> None:
+    with (LOCALE / "zh_TW.po").open("rb") as opened:
+        texts = [str(one.string) for one in read_po(opened)]
+    assert [text for text in texts if _HALF_WIDTH.search(text)] == []
 
 
 @pytest.mark.parametrize(
