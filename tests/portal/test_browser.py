@@ -201,8 +201,9 @@ def test_a_role_is_given_and_taken_with_the_keyboard_alone(page: Page, served: S
     expect(row.get_by_role("combobox")).to_have_value("Member")
     row.get_by_role("button", name="Remove the role of").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog").get_by_role("button", name="Keep it")).to_be_focused()
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Remove role", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("tbody tr")).to_have_count(1)
 
@@ -235,6 +236,7 @@ def test_an_application_is_given_a_secret_with_the_keyboard_alone(
     expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     check(page, "dialog")
     page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Remove credential")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#secrets")).to_contain_text("None yet.")
     assert owned.there().secrets == ()
