@@ -1,6 +1,7 @@
 """The whole application over fakes, called as a client calls it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -63,8 +64,8 @@ class Wire:
         return {"Authorization": f"Bearer {name}"}
 
 
-@pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
+@asynccontextmanager
+async def served() -> AsyncIterator[Wire]:
     world = await World().begin()
     tokens = NamedTokens({"ada": world.admin})
     facts = home.Facts(version="0", api="https://localhost:1", authority="https://localhost:1/t")
@@ -88,3 +89,9 @@ async def wire() -> AsyncIterator[Wire]:
             DOCUMENT.update((await client.get("/openapi.json")).json())
         client.event_hooks = {"response": [Documented(DOCUMENT)]}
         yield Wire(world, tokens, client)
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with served() as made:
+        yield made

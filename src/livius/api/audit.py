@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 
 from livius.api.auth import CurrentCaller
+from livius.domain.audit import Action
 from livius.usecases.audit import document, read_audit
 from livius.usecases.context import Context
 
@@ -28,7 +29,7 @@ def router(context: Context) -> APIRouter:
         workspace: Id,
         session: Annotated[str | None, Query(alias="sessionId", max_length=100)] = None,
         by: Annotated[str | None, Query(alias="actorId", max_length=100)] = None,
-        action: Annotated[str | None, Query(max_length=100)] = None,
+        action: Action | None = None,
         since: datetime | None = None,
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
         most: Annotated[int, Query(alias="maxResults", ge=1, le=_MAX_PAGE)] = _PAGE,

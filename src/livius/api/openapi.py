@@ -78,7 +78,7 @@ _WINDOW: Final = [
         "in": "query",
         "required": False,
         "description": f"The {what} of the text to give, in bytes.",
-        "schema": {"type": "integer", "minimum": 0},
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     }
     for name, what in (("from", "beginning"), ("size", "length"))
 ]

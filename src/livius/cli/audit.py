@@ -11,9 +11,11 @@ from typing import Any
 from livius.adapters.store import SqlStore
 from livius.cli.console import fail, out
 from livius.cli.records import find_workspace, with_store
+from livius.domain.audit import Action
+from livius.domain.errors import Invalid
 from livius.domain.ids import PrincipalId, SessionId
 from livius.ports.store import AuditQuery
-from livius.usecases.audit import document, known_action
+from livius.usecases.audit import document
 from livius.usecases.identity.principals import Principals
 
 
@@ -55,10 +57,25 @@ async def _query(store: SqlStore, wanted: Wanted) -> AuditQuery:
         else (await find_workspace(store, wanted.workspace)).id,
         session=None if wanted.session is None else SessionId(wanted.session.lower()),
         actor=by,
-        action=None if wanted.action is None else known_action(wanted.action),
+        action=None if wanted.action is None else _action(wanted.action),
         since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
         limit=wanted.lines,
     )
+
+
+def _action(text: str) -> Action:
+    """Return the action that a text names.
+
+    Raises:
+        Invalid: there is none.
+    """
+    try:
+        return Action(text.lower())
+    except ValueError:
+        raise Invalid(
+            "InvalidInput",
+            f"There is no action {text[:100]}. There are {', '.join(sorted(Action))}.",
+        ) from None
 
 
 def _line(one: Mapping[str, Any]) -> str:

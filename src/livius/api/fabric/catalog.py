@@ -13,7 +13,13 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from livius.api.auth import CurrentCaller
-from livius.api.fabric.requests import Changed, NewItem, NewLakehouse, NewWorkspace
+from livius.api.fabric.requests import (
+    ChangedLakehouse,
+    ChangedWorkspace,
+    NewItem,
+    NewLakehouse,
+    NewWorkspace,
+)
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Workspace
@@ -62,7 +68,7 @@ def _add_workspaces(routes: APIRouter, context: Context) -> None:
         return JSONResponse(_workspace(found))
 
     @routes.patch("/{workspace}")
-    async def change(caller: CurrentCaller, workspace: Id, body: Changed) -> Response:
+    async def change(caller: CurrentCaller, workspace: Id, body: ChangedWorkspace) -> Response:
         """Change a workspace's display name or description; every address stays."""
         changed = await catalog.change_workspace(
             context, caller, workspace, name=body.displayName, description=body.description
@@ -139,7 +145,7 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
 
     @routes.patch(path)
     async def change(
-        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: Changed
+        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: ChangedLakehouse
     ) -> Response:
         """Change a lakehouse's display name or description; its tables stay where they are."""
         changed = await catalog.change_lakehouse(

@@ -93,14 +93,19 @@ def _of_others(context: Context) -> Any:
     return others
 
 
+def _of(name: str, form: str) -> Any:
+    """Return a parameter that is documented as what it is read as."""
+    return Query(alias=name, max_length=100, json_schema_extra={"format": form})
+
+
 class _Asked:
     """The parameters of a list. Fabric has its filters under ``beta=true``; here always."""
 
     def __init__(
         self,
-        submitted: Annotated[str | None, Query(alias="submittedDateTime", max_length=40)] = None,
-        ended: Annotated[str | None, Query(alias="endDateTime", max_length=40)] = None,
-        submitter: Annotated[str | None, Query(alias="submitter.Id", max_length=100)] = None,
+        submitted: Annotated[str | None, _of("submittedDateTime", "date-time")] = None,
+        ended: Annotated[str | None, _of("endDateTime", "date-time")] = None,
+        submitter: Annotated[str | None, _of("submitter.Id", "uuid")] = None,
         state: Annotated[str | None, Query(max_length=40)] = None,
         most: Annotated[int, Query(alias="maxResults", ge=1, le=monitoring.MAX_PAGE)] = _PAGE,
         token: Annotated[

@@ -1,8 +1,9 @@
 """Request bodies (Fabric contract 1.3, 2.2, 7.2, 7.3).
 
-Unknown fields are accepted, wrong types are not. The routes that are called all the time read
-their requests with `read_body` and `read_count`: the framework's declarations would double what
-such a request costs.
+Unknown fields are accepted, wrong types are not. What the core refuses, in words of its own, is in
+the document all the same (`_rule`), so that programs know it beforehand. The routes that are called
+all the time read their requests with `read_body` and `read_count`: the framework's declarations
+would double what such a request costs.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
+    WithJsonSchema,
 )
 
 from livius.domain.errors import Invalid
@@ -36,9 +39,22 @@ def _text(value: object) -> object:
     return value
 
 
+def _rule(**schema: Any) -> Any:
+    """Return a field that is documented with what the core will hold it to."""
+    return Field(json_schema_extra=schema)
+
+
 Text = Annotated[StrictStr, BeforeValidator(_text)]
 Pairs = dict[StrictStr, Text]
-Paths = list[StrictStr]
+Paths = Annotated[list[StrictStr] | None, _rule(maxItems=0, description="Not available yet.")]
+Memory = Annotated[StrictStr | None, _rule(pattern=r"^\s*[1-9][0-9]{0,5}\s*[mgtMGT][bB]?\s*$")]
+Cores = Annotated[StrictInt | None, _rule(minimum=1, maximum=256)]
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+Description = Annotated[StrictStr, _rule(maxLength=256)]
+WorkspaceName = Annotated[
+    StrictStr, _rule(maxLength=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f]+$")
+]
+LakehouseName = Annotated[StrictStr, _rule(pattern="^[A-Za-z][A-Za-z0-9_]{0,122}$")]
 
 
 class SessionRequest(BaseModel):
@@ -46,18 +62,18 @@ class SessionRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    name: StrictStr | None = None
+    name: Annotated[StrictStr | None, _rule(maxLength=256, pattern=_PRINTABLE)] = None
     conf: Pairs | None = None
-    tags: Pairs | None = None
-    driverMemory: StrictStr | None = None  # noqa: N815 - the wire's name
-    driverCores: StrictInt | None = None  # noqa: N815
-    executorMemory: StrictStr | None = None  # noqa: N815
-    executorCores: StrictInt | None = None  # noqa: N815
-    numExecutors: StrictInt | None = None  # noqa: N815
-    archives: Paths | None = None
-    jars: Paths | None = None
-    files: Paths | None = None
-    pyFiles: Paths | None = None  # noqa: N815
+    tags: Annotated[Pairs | None, _rule(maxProperties=100, propertyNames={"maxLength": 256})] = None
+    driverMemory: Memory = None  # noqa: N815 - the wire's name
+    driverCores: Cores = None  # noqa: N815
+    executorMemory: Memory = None  # noqa: N815
+    executorCores: Cores = None  # noqa: N815
+    numExecutors: Annotated[StrictInt | None, _rule(minimum=1, maximum=10_000)] = None  # noqa: N815
+    archives: Paths = None
+    jars: Paths = None
+    files: Paths = None
+    pyFiles: Paths = None  # noqa: N815
 
     def command(self) -> CreateSession:
         """Return what is asked for, in our words."""
@@ -87,7 +103,7 @@ class StatementRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     code: StrictStr
-    kind: StrictStr | None = None
+    kind: Annotated[StrictStr | None, _rule(enum=["pyspark", "spark", "sql", None])] = None
     sourceId: StrictStr | None = None  # noqa: N815 - the wire's name
 
 
@@ -96,8 +112,8 @@ class NewWorkspace(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    displayName: StrictStr  # noqa: N815 - the wire's name
-    description: StrictStr = ""
+    displayName: WorkspaceName  # noqa: N815 - the wire's name
+    description: Description = ""
 
 
 class RolePrincipal(BaseModel):
@@ -105,8 +121,8 @@ class RolePrincipal(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    id: StrictStr
-    type: StrictStr
+    id: Annotated[StrictStr, _rule(format="uuid")]
+    type: Annotated[StrictStr, _rule(enum=["User", "ServicePrincipal"])]
 
 
 class NewRole(BaseModel):
@@ -139,24 +155,44 @@ class NewLakehouse(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    displayName: StrictStr  # noqa: N815
-    description: StrictStr = ""
-    creationPayload: CreationPayload | None = None  # noqa: N815
+    displayName: LakehouseName  # noqa: N815
+    description: Description = ""
+    creationPayload: Annotated[  # noqa: N815
+        CreationPayload | None,
+        WithJsonSchema({"type": "null", "description": "Not available yet."}),
+    ] = None
 
 
 class NewItem(NewLakehouse):
     """The body of ``POST …/items``."""
 
-    type: StrictStr
+    type: Annotated[StrictStr, _rule(enum=["Lakehouse"])]
 
 
-class Changed(BaseModel):
-    """The body of ``PATCH`` of a workspace or a lakehouse."""
+_SOMETHING: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"required": [name], "properties": {name: {"type": "string"}}}
+        for name in ("displayName", "description")
+    ]
+}
 
-    model_config = ConfigDict(extra="allow")
 
-    displayName: StrictStr | None = None  # noqa: N815
-    description: StrictStr | None = None
+class ChangedWorkspace(BaseModel):
+    """The body of ``PATCH`` of a workspace; one of the two at least."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_SOMETHING)
+
+    displayName: WorkspaceName | None = None  # noqa: N815
+    description: Description | None = None
+
+
+class ChangedLakehouse(BaseModel):
+    """The body of ``PATCH`` of a lakehouse; one of the two at least."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_SOMETHING)
+
+    displayName: LakehouseName | None = None  # noqa: N815
+    description: Description | None = None
 
 
 Body = TypeVar("Body", bound=BaseModel)
