@@ -65,6 +65,7 @@ from livius.adapters.metrics import Metrics
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.spark_pages import HttpSparkPages
 from livius.adapters.store import SqlStore, open_store
+from livius.adapters.users import OneUser, OwnUsers, Users
 from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, authority, driver, fabric, home, vault
 from livius.api import metrics as metrics_api
@@ -165,7 +166,9 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
             for name, run in gateway.services:
                 group.create_task(run(), name=name)
             await gateway.announce()
-            group.create_task(gateway.archive.run(), name="class archive")
+            if prepared.settings.launch_numbers is None:
+                # It runs Spark as ourselves, which is nothing to have beside others' drivers.
+                group.create_task(gateway.archive.run(), name="class archive")
             await stop.wait()
             await gateway.end(keep_drivers=keep_drivers)
             raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else
@@ -392,10 +395,17 @@ async def _compose(prepared: Prepared) -> _Gateway:
     first_user = await ensure_first_user(paths.sample, store, clock)
     await ensure_own_applications(store, tenant, clock)
     sample = await _ensure_sample(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
+    numbers = settings.launch_numbers
+    users: Users = OneUser() if numbers is None else OwnUsers(store, numbers)
     agent = ensure_agent(paths.root)
     runtime = prepared.launchable()
     metastore = LocalMetastore(
-        paths.metastore, runtime, agent, lakehouses=paths.onelake, names=paths.names
+        paths.metastore,
+        runtime,
+        agent,
+        lakehouses=paths.onelake,
+        names=paths.names,
+        users=users,
     )
     archive = prepared.class_archive()
     launcher = LocalLauncher(
@@ -405,6 +415,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             names=paths.names,
             agent=agent,
             address_file=paths.address_file,
+            users=users,
             master=settings.spark_master,
             memory=settings.driver_memory,
             show_lakehouse=settings.show_lakehouse,
@@ -442,8 +453,8 @@ async def _compose(prepared: Prepared) -> _Gateway:
     )
     context = Context(
         store=store,
-        lakehouses=LocalLakehouses(paths.onelake),
-        contents=LocalContents(paths.onelake),
+        lakehouses=LocalLakehouses(paths.onelake, users),
+        contents=LocalContents(paths.onelake, users),
         outputs=outputs,
         links=links,
         logs=FileDriverLogs(paths.drivers),
@@ -474,7 +485,7 @@ async def _compose(prepared: Prepared) -> _Gateway:
             inline_bytes=settings.output_inline,
             hold=settings.hold,
             trusted=None
-            if settings.trust_all_users
+            if settings.trust_all_users or numbers is not None
             else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
             owners=frozenset({first_user.oid, *settings.owners.split()}),
         ),

@@ -32,6 +32,9 @@ from livius.domain.resources import AUDIENCE_OF
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
+_FIRST_UID: Final = 65536
+_LAST_UID: Final = 2**31 - 2
+_FEWEST_UIDS: Final = 8192
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -149,6 +152,17 @@ class Settings(BaseSettings):
         description="Object ids of principals who may run code beside the first user and the "
         "sample application: other accounts of the one person whom this installation is for. "
         "People among them also change client applications in the portal.",
+    )
+    launch: Literal["single-user", "per-user"] = Field(
+        default="single-user",
+        description="As whom drivers run: all as the gateway's own user, or each principal's as a "
+        "user of its own, for which the gateway runs as root.",
+    )
+    launch_uids: str = Field(
+        default="2000000-2099999",
+        pattern=r"^\d{4,10}-\d{4,10}$",
+        description="With per-user: the numbers of those users and of their groups, first to last. "
+        "Nobody else on the machine may have them. The last 4096 are the workspaces' groups.",
     )
     trust_all_users: bool = Field(
         default=False,
@@ -284,6 +298,18 @@ class Settings(BaseSettings):
         """Fix what a path is relative to, for children with other working directories."""
         return None if path is None else path.expanduser().absolute()
 
+    @field_validator("launch_uids")
+    @classmethod
+    def _wide(cls, text: str) -> str:
+        """Refuse numbers that are too few, or that the system has."""
+        first, last = map(int, text.split("-"))
+        if first < _FIRST_UID or last > _LAST_UID or last - first < _FEWEST_UIDS:
+            raise ValueError(
+                f"it is two numbers between {_FIRST_UID} and {_LAST_UID}, at least {_FEWEST_UIDS} "
+                "apart, such as 2000000-2099999"
+            )
+        return text
+
     @model_validator(mode="after")
     def _one_authority(self) -> Self:
         """Refuse authorities that could not work, or that would take what they should not."""
@@ -365,6 +391,14 @@ class Settings(BaseSettings):
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def launch_numbers(self) -> range | None:
+        """The numbers of principals' own users; None where all run as ours."""
+        if self.launch == "single-user":
+            return None
+        first, last = map(int, self.launch_uids.split("-"))
+        return range(first, last + 1)
 
     @property
     def runtimes_folder(self) -> Path:

@@ -18,7 +18,6 @@ from livius_agent.autopsy import Autopsy
 from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
-from livius_agent.mount import show_lakehouse
 from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
 from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run, decode
@@ -243,9 +242,7 @@ def main(folder: Path) -> int:
     if spec is None:
         sys.stderr.write(f"There is no {DRIVER_SPEC} in {folder}.\n")
         return 2
-    if spec.show_lakehouse:
-        show_lakehouse(spec.lakehouse_root, folder / WORK)  # while there is but one thread
-    secret_file = folder / SECRET
+    secret_file = folder / WORK / SECRET
     secret = secret_file.read_text(encoding="ascii").strip()
     secret_file.unlink()
     # py4j would print the trace of each call that a dying JVM leaves unanswered.

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from livius_agent.memory import OutOfMemoryKills
-from livius_agent.process import become_subreaper, die_with_parent
+from livius_agent.mount import show_lakehouse
+from livius_agent.process import become, become_subreaper, die_with_parent
 from livius_agent.redact import redact_logs
 from livius_agent.spec import (
     EXIT_RECORD,
@@ -28,6 +29,7 @@ from livius_agent.spec import (
     LAST_WORDS,
     MARKER,
     PID_RECORD,
+    ROOT,
     STDERR,
     STDOUT,
     WORK,
@@ -48,7 +50,8 @@ def main(folder: Path) -> int:
     """Keep the folder's command. A second keeper of a folder has no effect."""
     with suppress(PermissionError):  # A session leader already.
         os.setsid()
-    with (folder / _LOCK).open("a") as lock:
+    lock_file = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(lock_file, "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,7 +80,7 @@ def keep(folder: Path, spec: KeeperSpec) -> None:
             stdout=stdout,
             stderr=stderr,
             process_group=0,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has one thread
+            preexec_fn=lambda: _settle(folder, spec),  # noqa: PLW1509 - this process has one thread
         )
     status, stopped = _wait(command.pid, spec.stop_seconds)
     _end_descendants()
@@ -96,6 +99,15 @@ def keep(folder: Path, spec: KeeperSpec) -> None:
             at=time.time(),
         ),
     )
+
+
+def _settle(folder: Path, spec: KeeperSpec) -> None:
+    """Make the new process what its command is to run as."""
+    if spec.lakehouse is not None:
+        show_lakehouse(spec.lakehouse, folder / ROOT)
+    if spec.user is not None:
+        become(spec.user, spec.groups)
+    die_with_parent()
 
 
 def _wait(pid: int, stop_seconds: float) -> tuple[int, bool]:

@@ -15,10 +15,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import websockets
 
 from livius_agent.ledger import Entry, Ledger
+from livius_agent.process import listeners
 from livius_agent.wire import (
     MAX_FRAME_BYTES,
     PROTOCOL,
@@ -131,6 +133,9 @@ class Link:
     async def _converse(self) -> None:
         """Dial and talk until the link ends; returns only after a welcome."""
         url = json.loads(self._address_file.read_text(encoding="utf-8"))["url"]
+        # While the gateway is away anybody may take its port, and would be told our secret.
+        if listeners(urlsplit(url).port or 0) - {self._address_file.stat().st_uid}:
+            raise ConnectionRefusedError("Somebody else listens at the gateway's port.")
         try:
             socket = await websockets.connect(
                 url,

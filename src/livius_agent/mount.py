@@ -30,14 +30,14 @@ _BARE: Final = re.compile(rf"{PLACE}(?:/([^\s'\"`,;)\]]*))?(?=[\s'\"`,;)\]]|$)")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def show_lakehouse(root: str, work: Path) -> bool:
+def show_lakehouse(root: str, new: Path) -> bool:
     """Show the folder at `PLACE` to this process and all that it starts; tell whether it worked.
 
-    For a process with one thread. ``work`` is for a folder that is empty again afterwards.
+    For a process with one thread. ``new`` is an empty folder, and stays one for everybody else.
+    Nobody that isn't trusted may write beside it: root builds in it.
     """
-    new = work / "root"
-    new.mkdir(mode=0o700)
     here = Path.cwd()
+    mask = os.umask(0o022)  # whoever this becomes passes through what is made now
     try:
         _enter_namespace()
         _mount(None, "/", _RECURSIVE | _SLAVE)
@@ -52,6 +52,8 @@ def show_lakehouse(root: str, work: Path) -> bool:
     except OSError as error:
         sys.stderr.write(f"There is no {PLACE} in this session: {error}\n")
         return False
+    finally:
+        os.umask(mask)
     return True
 
 
@@ -110,10 +112,17 @@ def _check(result: int) -> None:
         raise OSError(error, os.strerror(error))
 
 
+def _is_there() -> bool:
+    try:
+        return Path(PLACE).is_dir()
+    except OSError:
+        return False
+
+
 def with_hint(message: str | None) -> str | None:
     """Add to an error's message what to write instead, if it names `PLACE` and nothing is there."""
     found = _QUOTED.search(message or "") or _BARE.search(message or "")
-    if message is None or found is None or Path(PLACE).is_dir():
+    if message is None or found is None or _is_there():
         return message
     inside = (found[found.re.groups] or "").rstrip(".")
     return (

@@ -1,15 +1,17 @@
 """What a launcher leaves in a driver's folder, and how its processes are told apart.
 
-The folder is ``<data>/drivers/<driver id>/``, mode 0700:
+The folder is ``<data>/drivers/<driver id>/``, mode 0700. A driver that runs under a user of its own
+may pass through it, read ``driver.json`` and the logs, and owns ``work/``; all else stays the
+gateway's and the keeper's:
 
 ====================  ======================================================================
 ``keeper.json``       `KeeperSpec`, written by the launcher, 0600
 ``driver.json``       `DriverSpec`, written by the launcher, 0600
-``secret``            the driver's link secret, 0600; the agent removes it once read
 ``keeper.pid``        `ProcessId`, the keeper's first act; proof that the launch happened
 ``exit.json``         `ExitRecord`, the keeper's last act
 ``stdout.log``        what the agent and the JVM print
 ``stderr.log``        ditto
+``work/secret``       the driver's link secret, 0600; the agent removes it once read
 ``work/``             temporary files, Spark's scratch, spools and pipes; gone at the end
 ====================  ======================================================================
 
@@ -35,6 +37,8 @@ EXIT_RECORD: Final = "exit.json"
 STDOUT: Final = "stdout.log"
 STDERR: Final = "stderr.log"
 WORK: Final = "work"
+ROOT: Final = "root"
+"""An empty folder, where `livius_agent.mount` builds the driver's root; gone at the end."""
 CLASSES: Final = "classes.jsa"
 """The archive that `livius_agent.training` leaves in its folder."""
 
@@ -72,7 +76,9 @@ class KeeperSpec:
     """One command to run, to wait for, and to clean up after.
 
     ``env`` is the whole environment of the command. ``remove`` names folders to delete at the
-    end, ``stop_seconds`` how long the command may take to end after SIGTERM.
+    end, ``stop_seconds`` how long the command may take to end after SIGTERM. ``user`` is the uid,
+    and gid, that the command runs under, in the further ``groups``; None: the keeper's own.
+    ``lakehouse`` is the folder to show to it by `livius_agent.mount`.
     """
 
     command: tuple[str, ...]
@@ -80,6 +86,9 @@ class KeeperSpec:
     cwd: str
     remove: tuple[str, ...] = ()
     stop_seconds: float = 5.0
+    user: int | None = None
+    groups: tuple[int, ...] = ()
+    lakehouse: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,6 @@ class DriverSpec:
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
     ``lease_seconds`` ends its driver. ``cancel_seconds`` is how long code that was interrupted may
     take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk;
-    ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     driver: str
@@ -103,7 +111,6 @@ class DriverSpec:
     jars: tuple[str, ...]
     conf: Mapping[str, str]
     lakehouse_root: str
-    show_lakehouse: bool
     database: str
     lease_seconds: float
     cancel_seconds: float

@@ -12,6 +12,7 @@ import livius_agent.keeper
 from fakes.world import ScriptedLauncher
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.runtimes import Runtime
+from livius.adapters.users import OneUser
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius_agent.spec import MARKER, WORK, is_running
@@ -36,7 +37,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
     source = Path(livius_agent.keeper.__file__).parent
-    for name in ("__init__", "keeper", "memory", "process", "redact", "spec"):
+    for name in ("__init__", "keeper", "memory", "mount", "process", "redact", "spec"):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
     runtime = Runtime(
@@ -52,9 +53,10 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         names=folder / "names",
         agent=package.parent,
         address_file=folder / "address.json",
+        users=OneUser(),
         master="local[2]",
         memory="1g",
-        show_lakehouse=True,
+        show_lakehouse=False,
         lease_seconds=60,
         cancel_seconds=10.0,
         output_limit_bytes=1000,
@@ -204,7 +206,7 @@ async def test_the_secret_is_in_a_private_file_and_nowhere_else(tmp_path: Path) 
     launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
     await launcher.launch(wanted)
     folder = tmp_path / "drivers" / wanted.driver
-    assert (folder / "secret").stat().st_mode & 0o777 == 0o600
+    assert (folder / WORK / "secret").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     for process in marked(tmp_path):
         assert "a-secret" not in " ".join(process.cmdline())

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from livius.adapters.metastore import ready_file
 from livius.installation.java import find_java
 from support.gateway import Client, Gateway, RemoteSession
 from support.waiting import wait_for
@@ -158,7 +159,7 @@ echo Error: the image of Java is damaged >&2; exit 1
     gateway.settings = {"LIVIUS_JAVA_HOME": str(false_home), "LIVIUS_START_TIMEOUT": "PT15S"}
     client = gateway.start().client()
     # The start that is measured is Spark's; the first one waits for the metastore too.
-    wait_for((gateway.home / "metastore" / "ready.json").exists, seconds=60, what="it is up")
+    wait_for(ready_file(gateway.home / "metastore").exists, seconds=60, what="it is up")
     for how, said, line in (
         ("hangs", "did not start within 15 seconds", "still waiting for a disk"),
         ("ends", "exit code 1 before Spark was up", "the image of Java is damaged"),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from livius.adapters.metastore import ready_file
 from livius.cli import checks
 from livius.cli.checks import Check, Finding, Machine, Verdict, read_machine
 from livius.installation.home import Connection, Home
@@ -291,7 +292,8 @@ def test_a_metastore_that_does_not_answer(home: Home) -> None:
     assert bad(list(checks._metastore(home))).verdict is Verdict.FAIL
     home.metastore.mkdir()
     with listener() as port:
-        (home.metastore / "ready.json").write_text(json.dumps({"port": port}))
+        ready_file(home.metastore).parent.mkdir(parents=True, exist_ok=True)
+        ready_file(home.metastore).write_text(json.dumps({"port": port}))
         assert [one.verdict for one in checks._metastore(home)] == [Verdict.OK]
     assert "metastore" in bad(list(checks._metastore(home))).text
 

@@ -53,8 +53,13 @@ class ClassArchive:
     def options(self) -> tuple[str, ...]:
         """Return Java's options that use the archive; none while there is none.
 
-        One that another user of a shared runtime made for themselves is none for us.
+        One that another user of a shared runtime made is none for us, unless root did.
         """
+        try:
+            if self.path.stat().st_uid not in (0, os.geteuid()):
+                return ()
+        except FileNotFoundError:
+            return ()
         if not os.access(self.path / CLASSES, os.R_OK):
             return ()
         base = self.path / _BASE
@@ -93,9 +98,11 @@ class ClassArchive:
     def _keep(self, work: Path) -> None:
         """Put what was made in its place, and remove what it takes the place of."""
         done = work / "done"
-        done.mkdir(mode=0o700)
+        done.mkdir()
+        done.chmod(0o755)
         for name in (_BASE, CLASSES):
             if (work / name).exists():
+                (work / name).chmod(0o444)
                 (work / name).rename(done / name)
         for old in self._folder.glob(f"{self._java_prefix}*"):
             # Drivers that run have the old one mapped, and go on with it.
@@ -131,7 +138,6 @@ class ClassArchive:
                     asked={},
                 ),
                 lakehouse_root=str(work / "lakehouse"),
-                show_lakehouse=False,
                 database="training",
                 lease_seconds=0,
                 cancel_seconds=10,

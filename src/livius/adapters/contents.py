@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import structlog
 
+from livius.adapters.users import OneUser, User, Users
 from livius.domain.contents import Column, Commit, Entry, TableLook
 from livius.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, WorkspaceId
@@ -61,8 +62,9 @@ class _LocalFile:
 class LocalContents:
     """Implements `livius.ports.contents.Contents` below ``<root>/<workspace>/<lakehouse>``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, users: Users | None = None) -> None:
         self._root = root
+        self._users = users or OneUser()
         self._readers = asyncio.Semaphore(_READERS)
 
     async def folder(
@@ -80,7 +82,10 @@ class LocalContents:
         with contextlib.ExitStack() as stack:
             descriptor = await asyncio.to_thread(stack.enter_context, _walked(base, parts))
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or not parts:
+            group = await self._users.workspace(workspace)
+            # A hard link may have brought a file here that its maker can't read, and we can.
+            is_foreign = group is not None and found.st_gid != group.number
+            if not stat.S_ISREG(found.st_mode) or not parts or is_foreign:
                 raise _nothing()
             yield _LocalFile(descriptor, _entry(parts[-1], found))
 
@@ -91,15 +96,16 @@ class LocalContents:
             if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 raise _nothing()
         async with self._readers:
-            return _look_of(await _ask_reader(base / name))
+            return _look_of(await _ask_reader(base / name, await self._users.workspace(workspace)))
 
 
-async def _ask_reader(table: Path) -> dict[str, Any]:
+async def _ask_reader(table: Path, user: User | None) -> dict[str, Any]:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "livius.adapters.delta_look",
         str(table),
+        *(() if user is None else (str(user.number),)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

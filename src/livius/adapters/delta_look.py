@@ -1,12 +1,14 @@
 """Reads one Delta table's schema, first rows and newest versions; a process of its own.
 
-``python -m livius.adapters.delta_look FOLDER`` writes one JSON object. The table is foreign: files
+``python -m livius.adapters.delta_look FOLDER [UID]`` writes one JSON object; with a number, which
+is uid and gid, it reads as that user. The table is foreign: files
 outside of its folder are not read, whatever its log or a link says, and memory is limited.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -160,6 +162,12 @@ def main() -> int:
     """Write the look at the table that the argument names."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in map(int, sys.argv[2:]):
+        import deltalake  # noqa: F401 - while our own files can be read
+
+        os.setgroups(())
+        os.setresgid(number, number, number)
+        os.setresuid(number, number, number)
     try:
         found = look(Path(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - told to who asked

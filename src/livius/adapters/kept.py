@@ -102,7 +102,7 @@ class Kept:
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                env={**spec.env, "PYTHONPATH": str(self.agent)},
+                env=clean_environment({"PYTHONPATH": str(self.agent)}),
                 cwd=self.folder,
                 start_new_session=True,
             )

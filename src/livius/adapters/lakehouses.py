@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from livius.adapters.users import User, Users, share
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import LakehouseTable
 
@@ -14,14 +18,14 @@ from livius.domain.lakehouse import LakehouseTable
 class LocalLakehouses:
     """Implements `livius.ports.lakehouses.LakehouseFiles`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, users: Users) -> None:
         self._root = root
+        self._users = users
 
     async def create(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         """See the port."""
-        for name in ("Tables", "Files"):
-            folder = self._root / workspace / lakehouse / name
-            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        folder = lakehouse_folder(self._root, workspace, lakehouse)
+        await asyncio.to_thread(lay_lakehouse, folder, await self._users.workspace(workspace))
 
     async def tables(
         self, workspace: WorkspaceId, lakehouse: LakehouseId
@@ -36,11 +40,54 @@ class LocalLakehouses:
             await asyncio.to_thread(shutil.rmtree, folder)
 
 
+def lakehouse_folder(root: Path, workspace: WorkspaceId, lakehouse: LakehouseId) -> Path:
+    """Return where a lakehouse lies."""
+    return root / workspace / lakehouse
+
+
+def lay_lakehouse(folder: Path, group: User | None) -> None:
+    """Make a lakehouse's folders, where they are missing, and let its workspace's group in.
+
+    What is made in them is the group's too. The folders themselves stay ours: in a lakehouse's
+    root everybody may only replace what is their own. A lakehouse of before, which nobody else
+    could write to, is handed over whole.
+    """
+    inside = [folder / name for name in ("Tables", "Files")]
+    for path in inside:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if group is None or folder.stat().st_gid == group.number:
+        return
+    for path in inside:
+        _hand_over(path, group.number)
+    share(folder.parent, group, 0o2750)
+    share(folder, group, 0o3770)
+
+
+def _hand_over(top: Path, group: int) -> None:
+    """Let a group do in a tree what we may. Links stay as they are, and are not followed."""
+    for _, _, files, folder in os.fwalk(top, topdown=False):
+        for name in files:
+            with suppress(OSError):
+                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+                try:
+                    _open_to(file, group)
+                finally:
+                    os.close(file)
+        _open_to(folder, group)
+
+
+def _open_to(descriptor: int, group: int) -> None:
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    os.fchown(descriptor, -1, group)
+    os.fchmod(descriptor, mode | (mode & 0o700) >> 3 | (stat.S_ISGID if is_folder else 0))
+
+
 def _tables(folder: Path) -> list[LakehouseTable]:
     if not folder.is_dir():
         return []
     return [
         LakehouseTable(folder=one.name, format="delta")
         for one in sorted(folder.iterdir())
-        if any((one / "_delta_log").glob("[0-9]*"))
+        if not one.is_symlink() and any((one / "_delta_log").glob("[0-9]*"))
     ]

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.lakehouses import lakehouse_folder, lay_lakehouse
 from livius.adapters.names import names_file, write_names
 from livius.adapters.pip_settings import pip_settings
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
+from livius.adapters.users import User, Users, give, share
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
@@ -22,7 +24,10 @@ from livius.ports.store import NamedPlace
 from livius_agent.spec import (
     DRIVER_SPEC,
     KEEPER_SPEC,
+    ROOT,
     SECRET,
+    STDERR,
+    STDOUT,
     WORK,
     DriverSpec,
     KeeperSpec,
@@ -31,6 +36,7 @@ from livius_agent.spec import (
 )
 
 _LOG_LINES: Final = 100
+_IN_WORK: Final = ("tmp", "home", "home/.config", "home/.config/pip", "scratch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +44,9 @@ class LocalLaunch:
     """What is the same for all drivers of this machine.
 
     ``drivers`` holds their folders, ``lakehouses`` the data, ``names`` what the lakehouses are
-    called, ``agent`` is the folder that contains the agent's package, ``address_file`` says where
-    to dial. ``memory`` is the JVM's heap; ``show_lakehouse`` asks for `livius_agent.mount`.
+    called, ``users`` who runs what, ``agent`` is the folder that contains the agent's package,
+    ``address_file`` says where to dial. ``memory`` is the JVM's heap; ``show_lakehouse`` asks for
+    `livius_agent.mount`.
     """
 
     drivers: Path
@@ -47,6 +54,7 @@ class LocalLaunch:
     names: Path
     agent: Path
     address_file: Path
+    users: Users
     master: str
     memory: str
     show_lakehouse: bool
@@ -91,8 +99,12 @@ class LocalLauncher:
         runtime = self._runtimes[spec.runtime]
         folder = self._common.drivers / spec.driver
         metastore_uri = await self._metastore()
+        user = await self._common.users.principal(spec.submitter, spec.workspaces)
+        group = await self._common.users.workspace(spec.workspace)
+        root = lakehouse_folder(self._common.lakehouses, spec.workspace, spec.lakehouse)
+        await asyncio.to_thread(lay_lakehouse, root, group)
         work = folder / WORK
-        await asyncio.to_thread(self._prepare, spec, runtime, folder, metastore_uri)
+        await asyncio.to_thread(self._prepare, spec, runtime, folder, metastore_uri, user)
         home, temporary = str(work / "home"), str(work / "tmp")
         keeper = KeeperSpec(
             command=(str(runtime.python), "-s", "-P", "-m", "livius_agent", str(folder)),
@@ -107,7 +119,10 @@ class LocalLauncher:
                 }
             ),
             cwd=str(work),
-            remove=(str(work),),
+            remove=(str(work), str(folder / ROOT)),
+            user=None if user is None else user.number,
+            groups=() if user is None else tuple(user.groups),
+            lakehouse=str(root) if self._common.show_lakehouse else None,
         )
         try:
             await Kept(folder, runtime.python, self._common.agent).launch(keeper)
@@ -116,24 +131,21 @@ class LocalLauncher:
             raise Unavailable("DriverLaunchFailed", f"The driver did not start. {error}") from error
 
     def _prepare(
-        self, spec: LaunchSpec, runtime: Runtime, folder: Path, metastore_uri: str
+        self,
+        spec: LaunchSpec,
+        runtime: Runtime,
+        folder: Path,
+        metastore_uri: str,
+        user: User | None,
     ) -> None:
         """Lay out the driver's folder. What an interrupted launch left is replaced."""
         common = self._common
         work = folder / WORK
         shutil.rmtree(work, ignore_errors=True)
-        for part in (folder, work, work / "tmp", work / "home", work / "scratch"):
+        for part in (folder, folder / ROOT, work, *(work / name for name in _IN_WORK)):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
-        secret = os.open(folder / SECRET, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(secret, "w", encoding="ascii") as file:
-            file.write(spec.secret)
-        settings = work / "home" / ".config" / "pip" / "pip.conf"
-        settings.parent.mkdir(mode=0o700, parents=True)
-        settings.touch(mode=0o600)
-        settings.write_text(pip_settings(os.environ), encoding="utf-8")
-        root = common.lakehouses / spec.workspace / spec.lakehouse
-        for name in ("Tables", "Files"):
-            (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(work / SECRET, spec.secret)
+        _write(work / "home" / ".config" / "pip" / "pip.conf", pip_settings(os.environ))
         write(
             folder / DRIVER_SPEC,
             DriverSpec(
@@ -155,9 +167,11 @@ class LocalLauncher:
                     lakehouses=common.lakehouses,
                     names=names_file(common.names, spec.submitter),
                     asked=spec.conf,
+                    apart=user is not None,
                 ),
-                lakehouse_root=str(root),
-                show_lakehouse=common.show_lakehouse,
+                lakehouse_root=str(
+                    lakehouse_folder(common.lakehouses, spec.workspace, spec.lakehouse)
+                ),
                 database=spec.database,
                 lease_seconds=common.lease_seconds,
                 cancel_seconds=common.cancel_seconds,
@@ -166,10 +180,23 @@ class LocalLauncher:
                 sql_row_limit=common.sql_row_limit,
             ),
         )
+        for name in (STDOUT, STDERR):
+            (folder / name).touch(mode=0o600)
+            share(folder / name, user, 0o640)
+        share(folder / DRIVER_SPEC, user, 0o640)
+        share(folder, user, 0o710)
+        # The work folder itself last: until then nobody can put anything into it.
+        for path in (*sorted(work.rglob("*")), work):
+            give(path, user)
 
     async def tell_places(self, places: Sequence[NamedPlace]) -> None:
         """See the port."""
-        await asyncio.to_thread(write_names, self._common.names, places)
+        users = self._common.users
+        principals = {place.principal for place in places}
+        readers = {one: await users.principal(one) for one in principals}
+        await asyncio.to_thread(
+            write_names, self._common.names, places, readers, await users.metastore()
+        )
 
     async def observe(self, driver: DriverId) -> Observation:
         """See the port."""
@@ -191,9 +218,10 @@ class LocalLauncher:
         """See the port."""
         kept = self._kept(driver)
         await kept.end()
-        await asyncio.to_thread(shutil.rmtree, kept.folder / WORK, ignore_errors=True)
+        for name in (WORK, ROOT):
+            await asyncio.to_thread(shutil.rmtree, kept.folder / name, ignore_errors=True)
         # They hold the caller's conf and the environment; the logs stay for people.
-        for name in (SECRET, DRIVER_SPEC, KEEPER_SPEC):
+        for name in (DRIVER_SPEC, KEEPER_SPEC):
             (kept.folder / name).unlink(missing_ok=True)
 
     async def remove(self, driver: DriverId) -> None:
@@ -214,3 +242,9 @@ class LocalLauncher:
     async def log_tail(self, driver: DriverId) -> tuple[str, ...]:
         """See the port."""
         return self._kept(driver).log_tail(lines=_LOG_LINES)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file that its owner alone can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ import structlog
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
 from livius.adapters.names import names_file
 from livius.adapters.runtimes import Runtime, module_options
+from livius.adapters.users import User, Users, share
 from livius.domain.errors import Unavailable
 from livius_agent.spec import KeeperSpec
 
@@ -21,9 +23,30 @@ _LOOK_EVERY: Final = 0.05
 _WATCH_EVERY: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _PORT: Final = "port"
+_DERBY: Final = "derby"
+_TEMPORARY: Final = "tmp"
 _READY: Final = "ready.json"
 
 _log = structlog.get_logger(__name__)
+
+
+def ready_file(folder: Path) -> Path:
+    """Return what the metastore of a folder writes once it answers: ``{"port": …}``."""
+    return folder / _DERBY / _READY
+
+
+def _lay(folder: Path, user: User | None) -> None:
+    """Make the folders. The database's is the metastore's own, whoever ran the last one."""
+    derby = folder / _DERBY
+    (derby / _TEMPORARY).mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    share(folder, user, 0o710)
+    owner = os.geteuid() if user is None else user.number
+    if {derby.stat().st_uid, (derby / _TEMPORARY).stat().st_uid} != {owner}:
+        for _, folders, files, descriptor in os.fwalk(derby):
+            for name in (*folders, *files):
+                os.chown(name, owner, -1, dir_fd=descriptor, follow_symlinks=False)
+        os.chown(derby, owner, -1)
 
 
 class LocalMetastore:
@@ -34,9 +57,17 @@ class LocalMetastore:
     """
 
     def __init__(
-        self, folder: Path, runtime: Runtime, agent: Path, *, lakehouses: Path, names: Path
+        self,
+        folder: Path,
+        runtime: Runtime,
+        agent: Path,
+        *,
+        lakehouses: Path,
+        names: Path,
+        users: Users,
     ) -> None:
         self._folder = folder
+        self._users = users
         self._lakehouses = lakehouses
         self._names = names
         self._runtime = runtime
@@ -59,7 +90,7 @@ class LocalMetastore:
         return f"thrift://127.0.0.1:{port}"
 
     def _listening(self) -> int | None:
-        ready = self._folder / _READY
+        ready = ready_file(self._folder)
         if self._kept.keeper() is None or not ready.exists():
             return None
         return int(json.loads(ready.read_text(encoding="utf-8"))["port"])
@@ -80,22 +111,21 @@ class LocalMetastore:
             await asyncio.sleep(pause)
 
     async def _launch(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / "tmp").mkdir(mode=0o700, exist_ok=True)
-        ready = self._folder / _READY
-        ready.unlink(missing_ok=True)
+        ready, user = ready_file(self._folder), await self._users.metastore()
         await self._kept.end()  # what a killed keeper may have left
+        await asyncio.to_thread(_lay, self._folder, user)
+        ready.unlink(missing_ok=True)
         command = (
             str(self._runtime.java),
             # One small process for good: these save a fifth of its memory.
             *("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             "-XX:-UsePerfData",
-            f"-Djava.io.tmpdir={self._folder / 'tmp'}",
+            f"-Djava.io.tmpdir={self._folder / _DERBY / _TEMPORARY}",
             *module_options(),
             "-cp",
             ":".join(map(str, self._runtime.jars)),
             "livius.Metastore",
-            *("--data", str(self._folder / "derby")),
+            *("--data", str(self._folder / _DERBY)),
             *("--port", str(self._port())),
             *("--ready", str(ready)),
             *("--onelake", str(self._lakehouses)),
@@ -105,8 +135,10 @@ class LocalMetastore:
         await self._kept.launch(
             KeeperSpec(
                 command=command,
-                env=clean_environment({"HOME": str(self._folder)}),
-                cwd=str(self._folder),
+                env=clean_environment({"HOME": str(self._folder / _DERBY)}),
+                cwd=str(self._folder / _DERBY),
+                user=None if user is None else user.number,
+                groups=() if user is None else tuple(user.groups),
             )
         )
 

@@ -9,11 +9,13 @@ and only where it changed: who reads it looks at its date.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
+from livius.adapters.users import User, share
 from livius.domain.ids import PrincipalId
 from livius.ports.store import NamedPlace
 
@@ -25,17 +27,27 @@ def names_file(folder: Path, principal: PrincipalId | None = None) -> Path:
     return folder / f"{_ALL if principal is None else principal}.tsv"
 
 
-def write_names(folder: Path, places: Sequence[NamedPlace]) -> None:
-    """Make the files say what the places do; they are sorted by principal."""
+def write_names(
+    folder: Path,
+    places: Sequence[NamedPlace],
+    readers: Mapping[PrincipalId, User | None] = MappingProxyType({}),
+    metastore: User | None = None,
+) -> None:
+    """Make the files say what the places do; they are sorted by principal.
+
+    ``readers`` are the users that the principals' drivers run as.
+    """
+    readable = {names_file(folder): metastore}
+    readable |= {names_file(folder, principal): user for principal, user in readers.items()}
     wanted = {names_file(folder): sorted({_line(place) for place in places})}
     for principal, own in groupby(places, key=lambda place: place.principal):
         wanted[names_file(folder, principal)] = [_line(place) for place in own]
     for file, lines in wanted.items():
-        _write(file, "".join(lines))
+        _write(file, "".join(lines), readable.get(file))
     # Who lost the last role keeps a file that names nothing: a driver may still read it.
     for file in folder.glob("*.tsv"):
         if file not in wanted:
-            _write(file, "")
+            _empty(file)
 
 
 def _line(place: NamedPlace) -> str:
@@ -44,12 +56,19 @@ def _line(place: NamedPlace) -> str:
     return "\t".join(name if name.isprintable() else "" for name in names) + "\n"
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, reader: User | None) -> None:
     if file.exists() and file.read_text(encoding="utf-8") == text:
+        share(file, reader, 0o640)  # an earlier gateway may have launched otherwise
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(text)
+    share(partial, reader, 0o640)
     partial.replace(file)
+
+
+def _empty(file: Path) -> None:
+    if file.stat().st_size:
+        os.truncate(file, 0)

@@ -86,6 +86,15 @@ _BASE_CONF: Final[Mapping[str, str]] = {
 }
 """What a session can't change."""
 
+_APART: Final[Mapping[str, str]] = {
+    # Spark's own ports take a secret that is made with each driver; its pages know no callers.
+    "spark.authenticate": "true",
+    "spark.ui.enabled": "false",
+    # Else Hadoop takes from the group what the process's own mask gives it.
+    "spark.hadoop.fs.permissions.umask-mode": "007",
+}
+"""What a session can't change either, where drivers run as users of their own."""
+
 _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.sql.sources.default": "delta",
     # With Delta on its class path, Spark 4.1 refuses spark.sql(query, args) without this.
@@ -117,14 +126,19 @@ def spark_conf(
     lakehouses: Path,
     names: Path,
     asked: Mapping[str, str],
+    apart: bool = False,
 ) -> dict[str, str]:
-    """Return a driver's complete Spark conf: our defaults, the caller's, then what is fixed."""
+    """Return a driver's complete Spark conf: our defaults, the caller's, then what is fixed.
+
+    ``apart``: there are drivers of others on the machine, who must get nothing from this one.
+    """
     local = master.startswith("local")
     return {
         **_DEFAULT_CONF,
         **(_SMALL_MACHINE if local else {}),
         **asked,
         **_BASE_CONF,
+        **(_APART if apart else {}),
         "spark.master": master,
         "spark.app.name": name,
         "spark.submit.deployMode": "client",

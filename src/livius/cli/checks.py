@@ -25,9 +25,11 @@ import psutil
 from cryptography import x509
 
 from livius.adapters.kept import Kept
+from livius.adapters.metastore import ready_file
 from livius.cli.client import open_http
 from livius.installation.home import Home
 from livius.installation.java import find_java
+from livius.installation.launching import check_launch
 from livius.installation.progress import SetupFailed
 from livius.installation.runtime import is_driver_jar_current, load_runtime, read_manifest
 from livius.settings import Settings
@@ -271,7 +273,27 @@ def _certificate(certificate: x509.Certificate, now: datetime) -> Iterator[Findi
         yield Finding(Verdict.OK, f"The https certificate is good for {left.days} days")
 
 
-def folder(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
+def launch(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
+    """As whom drivers run, and whether this machine lets them."""
+    numbers = chosen.launch_numbers
+    if numbers is None:
+        yield Finding(Verdict.OK, f"Launch single-user: all drivers run as uid {os.geteuid()}")
+        return
+    found = load_runtime(chosen.runtimes_folder, chosen.default_runtime)
+    if found is None:
+        return  # said elsewhere
+    try:
+        check_launch(numbers, found.python, found.jars)
+    except SetupFailed as error:
+        yield Finding(
+            Verdict.FAIL, f"Launch per-user can't work. {error}", "do so; then: livius up"
+        )
+    else:
+        text = f"Launch per-user: drivers run as uids {numbers[0]} to {numbers[-1]}"
+        yield Finding(Verdict.OK, text)
+
+
+def folder(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
     """Whether the data folder is there, is ours, and is for nobody else's eyes."""
     root = home.root
     if not root.exists():
@@ -280,11 +302,12 @@ def folder(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding
     if root.stat().st_uid != os.getuid() or not os.access(root, os.W_OK):
         yield Finding(Verdict.FAIL, f"{root} can't be written", "run as its owner")
         return
-    if root.stat().st_mode & 0o077:
+    allowed = 0o700 if chosen.launch_numbers is None else 0o711
+    if root.stat().st_mode & 0o777 & ~allowed:
         yield Finding(
             Verdict.FAIL,
             f"Others may look into {root}, which holds keys",
-            f"run: chmod 700 {root}",
+            f"run: chmod {allowed:o} {root}",
         )
         return
     opened = [file for file in _private(home) if file.stat().st_mode & 0o077]
@@ -410,7 +433,7 @@ def _leftovers(home: Home) -> Iterator[Finding]:
 
 def _metastore(home: Home) -> Iterator[Finding]:
     try:
-        port = int(json.loads((home.metastore / "ready.json").read_text(encoding="utf-8"))["port"])
+        port = int(json.loads(ready_file(home.metastore).read_text(encoding="utf-8"))["port"])
     except (OSError, ValueError, KeyError):
         port = None
     if port is None or not _answers(port):
@@ -436,6 +459,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     runtime,
     space,
     limits,
+    launch,
     folder,
     clock,
     variables,

@@ -49,7 +49,7 @@ def up(*, detach: bool) -> int:
     progress = ConsoleProgress()
     process: subprocess.Popen[bytes] | None = None
     try:
-        home.create()
+        home.create(passable=chosen.launch_numbers is not None)
         _warn_of_size(chosen)
         prepare(chosen, progress)
         progress.step("Starting the gateway")
@@ -78,7 +78,7 @@ def build() -> int:
     chosen = settings()
     progress = ConsoleProgress()
     try:
-        Home(chosen.home).create()
+        Home(chosen.home).create(passable=chosen.launch_numbers is not None)
         prepare(chosen, progress)
         progress.step("The class archive, with which sessions start sooner (a minute, once)")
         asyncio.run(prepared(chosen).class_archive().make())

@@ -86,8 +86,11 @@ class Home:
         self._ports_file = root / "ports.json"
         self._lock_file = root / "gateway.lock"
 
-    def create(self) -> None:
-        """Make the folders that everything else relies on."""
+    def create(self, *, passable: bool = False) -> None:
+        """Make the folders that everything else relies on.
+
+        ``passable`` lets other users through to what lies deeper and is theirs, and to no more.
+        """
         for folder in (
             self.root,
             self.identity,
@@ -97,7 +100,8 @@ class Home:
             self.outputs,
         ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        for folder in (self.root, self.drivers, self.onelake, self.names):
+            folder.chmod(0o711 if passable else 0o700)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -106,7 +110,9 @@ class Home:
         Raises:
             AlreadyServing: there is another.
         """
-        with self._lock_file.open("a") as file:
+        descriptor = os.open(self._lock_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "a") as file:
+            os.fchmod(descriptor, 0o600)  # who could open it could take the lock
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -141,8 +147,8 @@ class Home:
         return Ports(https=int(kept["https"]), http=int(kept["http"])) if kept else None
 
     def write_address(self, url: str) -> None:
-        """Tell agents where to dial."""
-        _write_private(self.address_file, {"url": url})
+        """Tell agents where to dial, as whomever they run: it is no secret."""
+        _write_private(self.address_file, {"url": url}, mode=0o644)
 
     def write_connection(self, connection: Connection) -> None:
         """Tell programs where we serve."""
@@ -178,10 +184,11 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _write_private(path: Path, body: dict[str, Any]) -> None:
+def _write_private(path: Path, body: dict[str, Any], *, mode: int = 0o600) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(body, file, indent=2)
         file.write("\n")
+        os.fchmod(file.fileno(), mode)
     partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from livius.adapters.archives import ClassArchive
@@ -10,6 +11,7 @@ from livius.installation.agent import ensure_agent
 from livius.installation.certificates import Certificates
 from livius.installation.home import Home, Ports
 from livius.installation.java import Java, ensure_java, find_java
+from livius.installation.launching import check_launch
 from livius.installation.progress import Progress, SetupFailed
 from livius.installation.runtime import InstalledRuntime, ensure_runtime, load_runtime
 from livius.installation.tls import ensure_certificates
@@ -64,7 +66,7 @@ def prepared(settings: Settings) -> Prepared:
         SetupFailed: something is missing.
     """
     home = Home(settings.home)
-    home.create()
+    home.create(passable=settings.launch_numbers is not None)
     java = find_java(settings.java_home, settings.runtimes_folder / "java")
     runtime = load_runtime(settings.runtimes_folder, settings.default_runtime)
     if java is None or runtime is None:
@@ -72,6 +74,11 @@ def prepared(settings: Settings) -> Prepared:
             f"The runtime {settings.default_runtime} is not set up in {settings.runtimes_folder}. "
             "Set it up with: livius up"
         )
+    if settings.launch_numbers is not None:
+        # What is made from now on is for nobody else, unless it is given.
+        os.umask(0o077)
+        agent = ensure_agent(home.root)
+        check_launch(settings.launch_numbers, runtime.python, (java.binary, *runtime.jars, agent))
     return Prepared(
         settings=settings,
         home=home,

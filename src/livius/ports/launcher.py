@@ -14,7 +14,10 @@ from livius.ports.store import NamedPlace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
-    """All that a launcher needs to know of a session. ``secret`` is the link's, in clear."""
+    """All that a launcher needs to know of a session.
+
+    ``secret`` is the link's, in clear. ``workspaces`` are those where the submitter may run code.
+    """
 
     driver: DriverId
     repl: ReplId
@@ -26,6 +29,7 @@ class LaunchSpec:
     name: str
     conf: Mapping[str, str]
     secret: str
+    workspaces: frozenset[WorkspaceId] = frozenset()
 
 
 class Vital(Enum):

@@ -483,6 +483,18 @@ class PersonalTokens(Protocol):
         ...
 
 
+class Numbers(Protocol):
+    """The numbers of operating system users and groups, each for one owner and for good."""
+
+    async def number_of(self, owner: str, among: range) -> int:
+        """Return the owner's number; the first time, the one after the last that was given.
+
+        Raises:
+            Unavailable: all of these numbers are given.
+        """
+        ...
+
+
 class Store(Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, Protocol):
     """All records of one gateway."""
 

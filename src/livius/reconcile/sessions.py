@@ -111,7 +111,8 @@ class Reconciler:
         secret = new_secret()
         await self.store.set_driver_secret(session.driver, hash_drawn(secret))
         try:
-            await self.launcher.tell_places(await self.store.places())
+            places = await self.store.places()
+            await self.launcher.tell_places(places)
             await self.launcher.launch(
                 LaunchSpec(
                     driver=session.driver,
@@ -124,6 +125,9 @@ class Reconciler:
                     name=session.name,
                     conf=session.conf,
                     secret=secret,
+                    workspaces=frozenset(
+                        place.workspace for place in places if place.principal == session.submitter
+                    ),
                 )
             )
         except LiviusError as error:

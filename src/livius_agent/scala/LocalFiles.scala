@@ -8,13 +8,22 @@ import java.util.{Iterator => JavaIterator, UUID}
 
 import io.delta.storage.HadoopFileSystemLogStore
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{LocalFileSystem, Path}
+import org.apache.hadoop.fs.{LocalFileSystem, Path, RawLocalFileSystem}
+import org.apache.hadoop.fs.permission.FsPermission
+
+/** Local files with the permissions that the process's mask gives them.
+  *
+  * Hadoop would set them anew, by a process for each file and folder; and can't where the file is another member's of the workspace.
+  */
+final class MaskedFileSystem extends RawLocalFileSystem {
+  override def setPermission(path: Path, permission: FsPermission): Unit = ()
+}
 
 /** Hadoop's local files without its checksums beside each.
   *
   * A lakehouse has no such files; and what Python, or a OneLake URL, wrote over a file that has one could not be read any more.
   */
-final class PlainFileSystem extends LocalFileSystem {
+final class PlainFileSystem extends LocalFileSystem(new MaskedFileSystem) {
   override def initialize(name: URI, conf: Configuration): Unit = {
     super.initialize(name, conf)
     setVerifyChecksum(false)

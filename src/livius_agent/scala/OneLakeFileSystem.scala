@@ -22,7 +22,7 @@ import scala.util.Using
   * owners or permissions, which Hadoop would start a process for, per file.
   */
 class OneLakeFileSystem extends FileSystem {
-  private val raw          = new RawLocalFileSystem
+  private val raw          = new MaskedFileSystem
   private var uri: URI     = _
   private var lake: OneLake = _
   private var authority    = ""

@@ -110,6 +110,15 @@ ROLES: Final = Table(
     _one_of("role", Role),
 )
 
+# Of operating system users and groups; an owner is a principal or a workspace.
+NUMBERS: Final = Table(
+    "numbers",
+    METADATA,
+    Column("owner", GUID, primary_key=True),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("number"),
+)
+
 PERSONAL_TOKENS: Final = Table(
     "personal_tokens",
     METADATA,

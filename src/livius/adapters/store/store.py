@@ -11,6 +11,7 @@ from livius.adapters.store.audit import SqlAudit
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
+from livius.adapters.store.numbers import SqlNumbers
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
@@ -24,6 +25,7 @@ class SqlStore(
     SqlCatalog,
     SqlIdentity,
     SqlPersonalTokens,
+    SqlNumbers,
 ):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 

@@ -1,0 +1,108 @@
+"""What a per-user launch asks of the machine, and the numbers that it gives."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from livius.adapters.store import SqlStore, open_store
+from livius.adapters.users import WORKSPACES, OneUser, OwnUsers
+from livius.domain.errors import Unavailable
+from livius.domain.ids import PrincipalId, WorkspaceId, new_id
+from livius.installation.launching import check_launch
+from livius.installation.progress import SetupFailed
+from livius.settings import Settings
+from livius_agent.process import listeners
+
+NUMBERS = range(2_100_000, 2_110_000)
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def test_without_root_the_start_is_refused_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(SetupFailed, match=r"run as root .* runs as uid 1000.*unset LIVIUS_LAUNCH"):
+        check_launch(NUMBERS, Path(sys.executable), ())
+
+
+@only_root
+def test_numbers_that_the_machine_has_are_refused() -> None:
+    with pytest.raises(SetupFailed, match="users or groups of this machine"):
+        check_launch(range(10_000), Path(sys.executable), ())
+
+
+@only_root
+def test_what_drivers_could_not_reach_is_named_with_what_hides_it(tmp_path: Path) -> None:
+    python = Path("/bin/sh")  # no Python, but whatever it is, others can run it
+    hidden = tmp_path / "closed" / "jar"
+    hidden.parent.mkdir(mode=0o700)
+    hidden.touch()
+    with pytest.raises(SetupFailed, match=r"LIVIUS_HOME.*chmod o\+x"):
+        check_launch(NUMBERS, python, (hidden,))
+    with pytest.raises(SetupFailed, match=r"Closed to them: /"):
+        check_launch(NUMBERS, hidden.parent / "python", ())
+
+
+@pytest.mark.parametrize("text", ["1-2", "1000-90000", "2000000-2000100", "9-x", "9-9999999999"])
+def test_ranges_that_can_not_do_are_refused(text: str) -> None:
+    settings: dict[str, Any] = {"launch_uids": text}
+    with pytest.raises(ValidationError):
+        Settings(**settings)
+
+
+def test_each_owner_has_one_number_for_good_and_no_other(tmp_path: Path) -> None:
+    async def draw() -> list[int]:
+        store = SqlStore(open_store(tmp_path / "livius.db"))
+        users = OwnUsers(store, NUMBERS)
+        first = [await users.principal(PrincipalId(one), (WorkspaceId(work),)) for one in people]
+        second = [await users.principal(PrincipalId(one)) for one in reversed(people)]
+        assert [one.number for one in first] == [one.number for one in reversed(second)]
+        group = await users.workspace(WorkspaceId(work))
+        assert all(list(one.groups) == [group.number] for one in first)
+        metastore = await users.metastore()
+        assert group.number in metastore.groups
+        assert len(metastore.groups) == WORKSPACES
+        numbers = [*(one.number for one in first), group.number, metastore.number]
+        assert len(set(numbers)) == len(numbers)
+        assert set(numbers) <= set(NUMBERS)
+        store.close()
+        return numbers
+
+    people, work = [new_id() for _ in range(3)], new_id()
+    assert asyncio.run(draw()) == asyncio.run(draw())
+
+
+async def test_when_all_numbers_are_given_it_says_so(tmp_path: Path) -> None:
+    store = SqlStore(open_store(tmp_path / "livius.db"))
+    assert [await store.number_of(new_id(), range(10, 12)) for _ in range(2)] == [10, 11]
+    with pytest.raises(Unavailable, match="LIVIUS_LAUNCH_UIDS"):
+        await store.number_of(new_id(), range(10, 12))
+    store.close()
+
+
+async def test_with_one_user_everything_is_ours() -> None:
+    users = OneUser()
+    await users.principal(PrincipalId("p"))
+    assert await users.workspace(WorkspaceId("w")) is None  # type: ignore[func-returns-value]
+
+
+def test_an_agent_sees_whose_the_gateways_port_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        assert listeners(ours.getsockname()[1]) == {os.geteuid()}
+
+
+@only_root
+def test_an_agent_sees_that_another_took_the_gateways_port() -> None:
+    os.seteuid(NUMBERS[0])
+    try:
+        taken = socket.create_server(("127.0.0.1", 0))
+    finally:
+        os.seteuid(0)
+    with taken:
+        assert listeners(taken.getsockname()[1]) == {NUMBERS[0]}
