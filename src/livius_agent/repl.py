@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, Final
 
 from livius_agent import notebook, tables
+from livius_agent.accumulators import let_strangers_be
 from livius_agent.answers import Answer, Exit, cancelled, encode, failed
 from livius_agent.packages import Packages
 from livius_agent.sql import last_frame, run_sql
@@ -169,6 +170,7 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     if java_context.isLocal():
         # Workers on other machines can't see our folders; they have a Python of their own.
         os.environ.setdefault("PYSPARK_PYTHON", str(python))
+    let_strangers_be()
     context = SparkContext(gateway=gateway, jsc=java_context, conf=conf)
     signal.signal(signal.SIGINT, handler)
     spark = SparkSession(context, shared.get("spark"))

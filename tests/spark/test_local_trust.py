@@ -167,8 +167,30 @@ def test_others_on_loopback_get_nothing_from_a_drivers_ports(
             # py4j answers a class with "!yc…"; asked without its token it says an error or nothing.
             told += answer.startswith(b"!yc")
     assert told == 0
-    # Spark may say something of the stranger, before or after.
-    assert "works" in session.text("print('works')")
+    # Nor does a stranger get a word into what people see.
+    assert session.text("print('works')") == "works"
+
+
+STRANGERS = """
+import socket
+port = spark.sparkContext._accumulatorServer.server_address
+with socket.create_connection(port, timeout=20), socket.create_connection(port, timeout=20) as one:
+    one.sendall(b"x" * 1000)  # while another says nothing
+    try:
+        one.recv(1)  # it is cut off, after whatever was said of it
+    except ConnectionResetError:
+        pass
+    total = spark.sparkContext.accumulator(0)
+    spark.sparkContext.parallelize(range(10), 2).foreach(lambda n: total.add(n))
+print(total.value)
+"""
+
+
+def test_strangers_at_the_accumulators_keep_nobody_out_and_are_not_seen(
+    session: RemoteSession,
+) -> None:
+    """The JVM sends the updates of accumulators to a port of the repl's Python."""
+    assert session.text(STRANGERS) == "45"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

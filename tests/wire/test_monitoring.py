@@ -307,6 +307,22 @@ async def test_the_livy_log_tells_what_the_gateway_did_and_no_code(wire: Wire) -
     assert (meta["fileName"], meta["length"]) == ("livy.log", len(after))
 
 
+async def test_the_livy_log_has_every_statement_and_is_read_piece_by_piece(wire: Wire) -> None:
+    session = await wire.ready_session()
+    statements = f"{wire.base}/sessions/{session.id}/statements"
+    for _ in range(1203):
+        await wire.client.post(statements, json={"code": "1"})
+    url = f"{application(wire, session, 'none')}/logs?type=livy"
+    whole = (await wire.client.get(url)).text
+    for number in (0, 499, 500, 1202):
+        assert f"statement {number} (pyspark) accepted\n" in whole
+    assert whole.count(" accepted\n") == 1204  # the session's own is one
+    read = ""
+    while piece := (await wire.client.get(f"{url}&offset={len(read)}&size=10000")).text:
+        read += piece
+    assert read == whole
+
+
 async def test_sparks_own_rest_is_passed_on_while_the_driver_runs(wire: Wire) -> None:
     session = await wire.ready_session()
     url, pages = application(wire, session), wire.world.pages

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,6 +21,7 @@ from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
 from livius.domain.session import FINAL, Phase, Session
+from livius.domain.statement import Statement
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
 from livius.usecases.access import enter_workspace
@@ -38,7 +39,7 @@ from livius.usecases.statements import (
 )
 
 MAX_PAGE: Final = 1000
-_STATEMENTS_IN_LOG: Final = 2_000
+_STATEMENTS_AT_ONCE: Final = 500
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _OFFERED: Final = frozenset(
     {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
@@ -374,22 +375,30 @@ async def livy_log(context: Context, activity: Activity) -> str:
         for step in await steps(context, session)
         if step.name not in ("first_statement", "ended")
     ]
-    statements, _ = await context.store.list_statements(
-        session.repl, skip=0, top=_STATEMENTS_IN_LOG
-    )
-    for one in statements:
-        what = f"statement {one.number} ({one.kind})"
-        lines.append((one.created_at, f"{what} accepted"))
-        if one.started_at is not None:
-            lines.append((one.started_at, f"{what} running"))
-        if one.ended_at is not None:
-            ok = one.ending is not None and one.ending.ok
-            lines.append((one.ended_at, f"{what} {one.phase}{'' if ok else ', with an error'}"))
+    read, total = 0, 1
+    while read < total:
+        # Piece by piece: of each there are a few words to keep, but code and outputs to read.
+        statements, total = await context.store.list_statements(
+            session.repl, skip=read, top=_STATEMENTS_AT_ONCE
+        )
+        lines += [line for one in statements for line in _told(one)]
+        read += _STATEMENTS_AT_ONCE
     lines.sort(key=lambda line: line[0])
     if session.ended_at is not None:
         reason = session.end_reason or "no reason is known"
         lines.append((session.ended_at, f"session {session.phase}: {reason}"))
     return "".join(f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {text}\n" for at, text in lines)
+
+
+def _told(one: Statement) -> Iterator[tuple[datetime, str]]:
+    """Yield what happened to a statement."""
+    what = f"statement {one.number} ({one.kind})"
+    yield one.created_at, f"{what} accepted"
+    if one.started_at is not None:
+        yield one.started_at, f"{what} running"
+    if one.ended_at is not None:
+        ok = one.ending is not None and one.ending.ok
+        yield one.ended_at, f"{what} {one.phase}{'' if ok else ', with an error'}"
 
 
 async def spark_page(
