@@ -5,6 +5,7 @@ hostile one would.
 """
 
 import json
+import os
 import socket
 import subprocess
 import tempfile
@@ -119,6 +120,29 @@ def made(client: Client, path: str, body: dict[str, str]) -> str:
 def told(session: RemoteSession, code: str) -> Any:
     """What the code prints last, as JSON."""
     return json.loads(session.text(code).splitlines()[-1])
+
+
+def test_without_root_it_does_not_start_and_says_what_to_do() -> None:
+    with tempfile.TemporaryDirectory(prefix="livius-apart-") as made:
+        folder, stash = Path(made), Path(made) / "stash"
+        stash.mkdir()
+        if not can_become_others(stash):
+            pytest.skip("only root can become another user")
+        folder.chmod(0o711)
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, 54321, 54321)
+        ordinary = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups")
+        done = subprocess.run(
+            [*opened(stash), *ordinary, LIVIUS, "serve"],
+            env={**Gateway(home).environment, "HOME": str(home), "LIVIUS_LAUNCH": "per-user"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "Start it as root, or unset LIVIUS_LAUNCH" in " ".join(done.stderr.split())
 
 
 def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team) -> None:

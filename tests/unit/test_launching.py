@@ -1,25 +1,46 @@
 """What a per-user launch asks of the machine, and the numbers that it gives."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from livius.adapters.contents import LocalContents
+from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.store import SqlStore, open_store
 from livius.adapters.users import WORKSPACES, OneUser, OwnUsers
-from livius.domain.errors import Unavailable
-from livius.domain.ids import PrincipalId, WorkspaceId, new_id
+from livius.domain.errors import Conflict, NotFound, Unavailable
+from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
 from livius.installation.launching import check_launch
 from livius.installation.progress import SetupFailed
 from livius.settings import Settings
 from livius_agent.process import listeners
 
 NUMBERS = range(2_100_000, 2_110_000)
+SCHEMA = {
+    "type": "struct",
+    "fields": [{"name": "id", "type": "long", "nullable": True, "metadata": {}}],
+}
+ABOUT = {
+    "id": "t",
+    "format": {"provider": "parquet", "options": {}},
+    "schemaString": json.dumps(SCHEMA),
+    "partitionColumns": [],
+    "configuration": {},
+}
+LOG = "\n".join(
+    map(
+        json.dumps,
+        ({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": ABOUT}),
+    )
+)
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
@@ -106,3 +127,81 @@ def test_an_agent_sees_that_another_took_the_gateways_port() -> None:
         os.seteuid(0)
     with taken:
         assert listeners(taken.getsockname()[1]) == {NUMBERS[0]}
+
+
+@only_root
+async def test_a_hard_link_brings_the_gateway_to_no_file_that_its_maker_can_not_read(
+    tmp_path: Path,
+) -> None:
+    """Some kernels let anybody link whatever they can name."""
+    store = SqlStore(open_store(tmp_path / "livius.db"))
+    users, workspace, lakehouse = OwnUsers(store, NUMBERS), WorkspaceId(new_id()), new_id()
+    await LocalLakehouses(tmp_path, users).create(workspace, LakehouseId(lakehouse))
+    contents = LocalContents(tmp_path, users)
+    files = tmp_path / workspace / lakehouse / "Files"
+    (files / "ours.txt").write_text("shown")
+    (tmp_path / "key").write_text("hidden")
+    (files / "key.txt").hardlink_to(tmp_path / "key")
+    async with contents.open(workspace, LakehouseId(lakehouse), ["ours.txt"]) as file:
+        assert await file.read(10) == b"shown"
+    with pytest.raises(NotFound):
+        async with contents.open(workspace, LakehouseId(lakehouse), ["key.txt"]):
+            pass
+    store.close()
+
+
+@only_root
+async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
+    # Not below pytest's own folder, which is closed to other users.
+    with tempfile.TemporaryDirectory(prefix="livius-reader-") as made:
+        root = Path(made)
+        os.chmod(root, 0o711)  # noqa: PTH101 - pathlib is not for coroutines
+        store = SqlStore(open_store(root / "livius.db"))
+        users, workspace = OwnUsers(store, NUMBERS), WorkspaceId(new_id())
+        lakehouse = LakehouseId(new_id())
+        await LocalLakehouses(root, users).create(workspace, lakehouse)
+        log = root / workspace / lakehouse / "Tables" / "trips" / "_delta_log"
+        log.mkdir(parents=True)
+        for folder in (log.parent, log):
+            folder.chmod(0o2770)
+        commit = log / f"{0:020}.json"
+        commit.write_text(LOG)
+        commit.chmod(0o640)
+        contents = LocalContents(root, users)
+        [column] = (await contents.table(workspace, lakehouse, "trips")).columns
+        assert column.name == "id"
+        # What root could still read is closed to the workspace's number.
+        os.chown(commit, 0, 0)
+        with pytest.raises(Conflict):
+            await contents.table(workspace, lakehouse, "trips")
+        store.close()
+
+
+@only_root
+async def test_a_lakehouse_of_before_is_handed_over_and_links_are_not(tmp_path: Path) -> None:
+    store = SqlStore(open_store(tmp_path / "livius.db"))
+    users, workspace, lakehouse = OwnUsers(store, NUMBERS), WorkspaceId(new_id()), new_id()
+    await LocalLakehouses(tmp_path, OneUser()).create(workspace, LakehouseId(lakehouse))
+    root = tmp_path / workspace / lakehouse
+    (root / "Files" / "sub").mkdir(mode=0o700)
+    (root / "Files" / "sub" / "a.csv").touch(mode=0o600)
+    (tmp_path / "key").touch(mode=0o600)
+    (root / "Files" / "link").symlink_to(tmp_path / "key")
+    await LocalLakehouses(tmp_path, users).create(workspace, LakehouseId(lakehouse))
+    group = (await users.workspace(workspace)).number
+    modes = {
+        path: (path.stat().st_gid, path.stat().st_mode & 0o7777)
+        for path in (root, root / "Files", root / "Files" / "sub", root / "Files" / "sub" / "a.csv")
+    }
+    assert list(modes.values()) == [
+        (group, 0o3770),
+        (group, 0o2770),
+        (group, 0o2770),
+        (group, 0o660),
+    ]
+    assert (tmp_path / "key").stat().st_gid != group
+    # Once it is shared, nothing in it is given away: by now others may have put it there.
+    (root / "Files" / "later").hardlink_to(tmp_path / "key")
+    await LocalLakehouses(tmp_path, users).create(workspace, LakehouseId(lakehouse))
+    assert (tmp_path / "key").stat().st_gid != group
+    store.close()
