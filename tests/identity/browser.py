@@ -49,7 +49,7 @@ class Person:
         return self
 
     async def signs_in(self, username: str, password: str | None) -> Person:
-        assert "Sign in" in self.text, self.text
+        assert 'value="sign-in"' in self.text, self.text
         return await self.presses("sign-in", username=username, password=password or "")
 
     def arrives(self) -> dict[str, str]:

@@ -406,3 +406,17 @@ async def test_what_users_type_is_shown_as_text(person: Person, world: World) ->
     )
     await person.opens(AUTHORIZE, **request(world))
     assert "<b>bold</b>" not in person.answer.text
+
+
+async def test_people_are_asked_in_their_language(person: Person, world: World) -> None:
+    person.client.headers["Accept-Language"] = "zh-TW,zh;q=0.9,en;q=0.8"
+    await person.opens(AUTHORIZE, **request(world))
+    assert '<html lang="zh-TW">' in person.text
+    assert "使用者名稱" in person.text
+    await person.signs_in("Admin", "wrong")
+    assert "使用者名稱或密碼不正確" in person.text
+    await person.signs_in("Admin", world.user.password)
+    assert "在您的 Lakehouse 中執行程式碼" in person.text
+    person.client.cookies.set("livius_language", "en")
+    await person.opens(AUTHORIZE, **request(world))
+    assert "Run code in your lakehouses" in person.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from livius.portal.language import ENGLISH, LOCALE, TRADITIONAL_CHINESE, accepted, translations
+from livius.language import ENGLISH, LOCALE, TRADITIONAL_CHINESE, accepted, translations
 from portal.conftest import Visitor
 from support.catalogue import Message, messages
 

@@ -1,11 +1,12 @@
-"""The texts of the portal, as its templates and code have them."""
+"""The texts of the pages for people, as their templates and code have them."""
 
 from pathlib import Path
 from typing import Any
 
 from babel.messages.extract import extract_from_dir
 
-PORTAL = Path(__file__).parents[2] / "src" / "livius" / "portal"
+LIVIUS = Path(__file__).parents[2] / "src" / "livius"
+PAGES = (LIVIUS / "portal", LIVIUS / "api" / "authority")
 
 Message = str | tuple[str, str]
 """A text, or its two forms for one and for many."""
@@ -13,10 +14,12 @@ Message = str | tuple[str, str]
 
 def messages() -> list[Message]:
     """Every key of the catalogue, in order."""
-    found: Any = extract_from_dir(
-        PORTAL,
-        method_map=[("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")],
-        options_map={"**.html": {"trimmed": "true", "silent": "false"}},
-        keywords={"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)},
-    )
+    found: list[Any] = []
+    for folder in PAGES:
+        found += extract_from_dir(
+            folder,
+            method_map=[("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")],
+            options_map={"**.html": {"trimmed": "true", "silent": "false"}},
+            keywords={"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)},
+        )
     return sorted({text for _file, _line, text, _comments, _context in found}, key=str)

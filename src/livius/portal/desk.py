@@ -41,9 +41,9 @@ from livius.domain.errors import (
     Unavailable,
 )
 from livius.domain.identity import Principal
+from livius.language import LANGUAGES, Language, language_for, translations
 from livius.portal import words
 from livius.portal.assets import Assets
-from livius.portal.language import LANGUAGES, Language, accepted, named, translations
 from livius.portal.live import Look, Looker, Streams
 from livius.portal.visits import LONGEST, Visit, Visits
 from livius.ports.identity import TokenVerifier
@@ -53,7 +53,6 @@ from livius.usecases.context import Context
 from livius.usecases.trail import ORIGIN
 
 ROOT: Final = "/portal"
-LANGUAGE_COOKIE: Final = "livius_language"
 THEME_COOKIE: Final = "livius_theme"
 THEMES: Final = ("auto", "light", "dark")
 
@@ -472,8 +471,7 @@ def origin(request: Request) -> str:
 
 def language_of(request: Request) -> Language:
     """Return the language to answer in."""
-    chosen = named(request.cookies.get(LANGUAGE_COOKIE))
-    return chosen or accepted(request.headers.get("accept-language", ""))
+    return language_for(request.cookies, request.headers.get("accept-language", ""))
 
 
 def local_path(text: str, default: str = ROOT) -> str:

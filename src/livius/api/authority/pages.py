@@ -26,6 +26,7 @@ from livius.api.authority.requests import PATH, caller_of, check_page, read_form
 from livius.domain.accounts import ClientApplication, User, origin_of
 from livius.domain.errors import Unavailable
 from livius.domain.ids import ClientId
+from livius.language import LANGUAGES, Language, language_for, translations
 from livius.usecases.identity.authority import Authority, TokenRefused
 from livius.usecases.identity.minting import client_info
 from livius.usecases.identity.scopes import Wanted
@@ -47,15 +48,28 @@ from livius.usecases.identity.sign_in import (
 )
 
 _FOLDER: Final = Path(__file__).parent / "templates"
-_TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 _SIGN_IN_COOKIE: Final = "livius_sign_in"
 _BROWSER_COOKIE: Final = "livius_browser"
 _MOST_FIELDS: Final = 64
 _STATIC: Final = {"style.css": "text/css", "post.js": "text/javascript"}
 
 _log = structlog.get_logger(__name__)
+
+
+def _environment(language: Language) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+    )
+    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
+    made.globals["language"] = language
+    return made
+
+
+_TEMPLATES: Final = {language: _environment(language) for language in LANGUAGES}
 
 
 def add_pages(routes: APIRouter, authority: Authority) -> None:
@@ -130,8 +144,13 @@ class _Visit:
         self, template: str, status: int = 200, *, scripts: bool = False, **values: Any
     ) -> Response:
         """Return a page."""
-        text = _TEMPLATES.get_template(template).render(
-            csrf=self.csrf, user=self.user, tenant=self.authority.realm.tenant, **values
+        language = language_for(
+            self.request.cookies, self.request.headers.get("accept-language", "")
+        )
+        text = (
+            _TEMPLATES[language]
+            .get_template(template)
+            .render(csrf=self.csrf, user=self.user, tenant=self.authority.realm.tenant, **values)
         )
         policy = [
             "default-src 'none'",
@@ -145,6 +164,7 @@ class _Visit:
         ]
         headers = {
             **NO_STORE,
+            "Content-Language": language.tag,
             "Content-Security-Policy": "; ".join(policy),
             "Referrer-Policy": "no-referrer" if scripts else "same-origin",
             "X-Frame-Options": "DENY",

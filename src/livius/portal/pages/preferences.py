@@ -8,8 +8,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.portal.desk import LANGUAGE_COOKIE, ROOT, THEME_COOKIE, THEMES, Call, Desk, local_path
-from livius.portal.language import named
+from livius.language import CHOSEN, named
+from livius.portal.desk import THEME_COOKIE, THEMES, Call, Desk, local_path
 
 _YEAR: Final = 365 * 24 * 3600
 
@@ -24,7 +24,7 @@ async def change(call: Call) -> Response:
     response = call.go(local_path(call.sent("next")))
     chosen = {}
     if named(call.sent("language")) is not None:
-        chosen[LANGUAGE_COOKIE] = call.sent("language")
+        chosen[CHOSEN] = call.sent("language")
     if call.sent("theme") in THEMES:
         chosen[THEME_COOKIE] = call.sent("theme")
     for name, value in chosen.items():
@@ -32,7 +32,7 @@ async def change(call: Call) -> Response:
             name,
             value,
             max_age=_YEAR,
-            path=ROOT,
+            path="/",  # the sign-in pages speak the same language
             httponly=True,
             samesite="lax",
             secure=call.request.url.scheme == "https",

@@ -1,12 +1,13 @@
-"""The languages of the portal, from one catalogue.
+"""The languages of the pages for people, from one catalogue.
 
 The words in templates and code are English and are the catalogue's keys; ``locale/*.po`` have the
-others. They are read once, when the portal is made: there is nothing to compile beforehand.
+others. They are read once: there is nothing to compile beforehand.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from gettext import NullTranslations
@@ -17,6 +18,9 @@ from typing import Final
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
+
+CHOSEN: Final = "livius_language"
+"""The cookie that says which language a person chose."""
 
 LOCALE: Final = Path(__file__).parent / "locale"
 
@@ -65,6 +69,11 @@ def accepted(header: str) -> Language:
         if tag.startswith("en") or tag == "*":
             return ENGLISH
     return ENGLISH
+
+
+def language_for(cookies: Mapping[str, str], header: str) -> Language:
+    """Return the language that was chosen, else the one that the browser prefers."""
+    return named(cookies.get(CHOSEN)) or accepted(header)
 
 
 def _quality(text: str | None) -> float:
