@@ -76,7 +76,7 @@ def test_msal_takes_each_form_of_authority(served: Served, desk: Desk, spelling:
     page = desk.page
     page.goto(flow["verification_uri"])
     page.get_by_label("Code").fill(flow["user_code"].lower())
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Continue").click()
     desk.sign_in(served.world.user.username, served.world.user.password)
     desk.allow()
     expect(page.get_by_role("heading")).to_have_text("You are signed in")
@@ -127,10 +127,10 @@ def test_azure_identity_shows_a_device_code(served: Served, desk: Desk, approved
         uri, code = told[0]
         page.goto(uri)
         page.get_by_label("Code").fill("AAAA-AAAA")
-        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Continue").click()
         expect(page.get_by_role("alert")).to_contain_text("This code is not known")
         page.get_by_label("Code").fill(code)
-        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Continue").click()
         desk.sign_in(served.world.user.username, served.world.user.password)
         expect(page.get_by_text("If somebody sent you this code, cancel.")).to_be_visible()
         if approved:
