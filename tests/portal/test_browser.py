@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from livius.domain.ids import StatementNumber
@@ -15,7 +14,7 @@ from livius.domain.statement import Ending
 from livius.usecases import catalog
 from portal.conftest import Owned, activity, write_table
 from support.browsing import Served
-from support.chromium import chromium
+from support.chromium import check, chromium
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    for path in ("", "/monitor", base, f"{base}/overview", f"{base}/configuration", f"{base}/logs"):
+    for path in ("", "/monitor", *tabs(session)):
         page.goto(served.url + path)
         check(page, f"{path} {language} {scheme}")
     for path in places(served):
@@ -99,6 +98,12 @@ def test_axe_finds_nothing_serious_on_any_page(
     page.goto(served.url + "/nowhere")
     check(page, "nowhere")
     context.close()
+
+
+def tabs(session: Session) -> list[str]:
+    """The pages of an activity."""
+    base = activity(session)
+    return [base, *(f"{base}/{tab}" for tab in ("overview", "jobs", "logs", "configuration"))]
 
 
 def fill(served: Served, lakehouse: Path) -> None:
@@ -125,30 +130,19 @@ def places(served: Served) -> list[str]:
     ]
 
 
-def check(page: Page, where: str) -> None:
-    found = Axe().run(page, options={"iframes": False})
-    serious = [
-        (one["id"], [node["html"][:200] for node in one["nodes"]][:3])
-        for one in found.response["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == [], where
-
-
 def test_no_page_is_wider_than_the_screen(
     browser: Browser, served: Served, lakehouse: Path
 ) -> None:
     fill(served, lakehouse)
     session = busy_session(served)
-    for width in (360, 768, 1920):
+    for width in (360, 390, 768, 1920):
         context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")
         served.sign_in(context)
         page = context.new_page()
         for path in (
             "",
             "/monitor",
-            activity(session),
-            activity(session) + "/overview",
+            *tabs(session),
             *places(served),
         ):
             page.goto(served.url + path)

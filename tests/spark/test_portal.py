@@ -11,7 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import BrowserContext, Page, expect
 
-from support.chromium import chromium
+from support.chromium import check, chromium
 from support.gateway import Client, Gateway
 
 pytestmark = pytest.mark.spark
@@ -100,6 +100,7 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
 
     page.get_by_role("link", name="Spark jobs").first.click()
     expect(page.locator("#jobs")).to_contain_text("Stages")
+    check(page, "jobs")
     page.get_by_role("link", name="[2]").first.click()
     expect(page.locator("#jobs")).to_contain_text("Of statement 2")
     page.get_by_role("link", name="Logs").click()

@@ -192,5 +192,6 @@ def test_dbt_builds_as_an_application(gateway: Gateway, project: Path) -> None:
 
 
 def test_dbt_builds_as_whom_the_command_line_is_signed_in(gateway: Gateway, project: Path) -> None:
+    assert "All checks passed!" in dbt(gateway, project, "debug", "--target", "cli")
     told = dbt(gateway, project, "build", "--target", "cli")
     assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in told
