@@ -1,0 +1,309 @@
+"""All adapters, built from the settings and wired to one core."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import httpx
+
+from livius import __version__, portal
+from livius.adapters.capacity import MachineCapacity
+from livius.adapters.changes import LocalChanges
+from livius.adapters.clock import SystemClock
+from livius.adapters.contents import LocalContents
+from livius.adapters.identity.certificates import read_certificate
+from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.sample import (
+    FirstUser,
+    SampleApplication,
+    ensure_first_user,
+    ensure_own_applications,
+    ensure_sample,
+)
+from livius.adapters.lakehouses import LocalLakehouses
+from livius.adapters.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.links import LinkTable
+from livius.adapters.logs import FileDriverLogs
+from livius.adapters.metastore import LocalMetastore
+from livius.adapters.metrics import Metrics
+from livius.adapters.outputs import FileOutputs
+from livius.adapters.spark_pages import HttpSparkPages
+from livius.adapters.store import SqlStore, open_store
+from livius.adapters.users import OneUser, OwnUsers, Users
+from livius.adapters.vaults import FileVaults, RemoteVaults
+from livius.api import audit, driver, fabric, home
+from livius.api import metrics as metrics_api
+from livius.api.app import create_app
+from livius.bootstrap.gateway import Gateway
+from livius.bootstrap.listeners import listener
+from livius.bootstrap.sample import Sample, ensure_place, tenant_of
+from livius.bootstrap.trust import trust_ourselves, trust_provider
+from livius.domain.ids import (
+    PrincipalId,
+    SessionId,
+    TenantId,
+)
+from livius.installation.agent import ensure_agent
+from livius.installation.home import Connection, Home
+from livius.installation.prepare import Prepared
+from livius.ports.vaults import Vaults
+from livius.reconcile.loops import Housekeeping
+from livius.reconcile.sessions import Patience, Reconciler
+from livius.reconcile.workqueue import WorkQueue
+from livius.settings import Settings
+from livius.usecases.audit import note_refusal
+from livius.usecases.context import Context, Rules
+from livius.usecases.personal_tokens import BearerVerifier
+from livius.usecases.trail import Trail
+
+_LOOPBACK: Final = "127.0.0.1"
+_BEAT: Final = timedelta(seconds=5)
+
+
+async def compose(prepared: Prepared) -> Gateway:
+    """Return a gateway that is ready to serve."""
+    settings, paths = prepared.settings, prepared.home
+    clock = SystemClock()
+    metrics = Metrics()
+    transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
+    transactions.observe = metrics.transaction
+    store = SqlStore(transactions, keep_audit=settings.audit_retention)
+    tenant = tenant_of(paths)
+    sample_app = await ensure_sample(paths.sample, store, clock)
+    first_user = await ensure_first_user(paths.sample, store, clock)
+    await ensure_own_applications(store, tenant, clock)
+    sample = await ensure_place(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
+    numbers = settings.launch_numbers
+    users: Users = OneUser() if numbers is None else OwnUsers(store, numbers)
+    agent = ensure_agent(paths.root)
+    runtime = prepared.launchable()
+    metastore = LocalMetastore(
+        paths.metastore,
+        runtime,
+        agent,
+        lakehouses=paths.onelake,
+        names=paths.names,
+        users=users,
+    )
+    archive = prepared.class_archive()
+    launcher = LocalLauncher(
+        LocalLaunch(
+            drivers=paths.drivers,
+            lakehouses=paths.onelake,
+            names=paths.names,
+            agent=agent,
+            address_file=paths.address_file,
+            users=users,
+            master=settings.spark_master,
+            memory=settings.driver_memory,
+            show_lakehouse=settings.show_lakehouse,
+            lease_seconds=settings.lease.total_seconds(),
+            cancel_seconds=settings.cancel_grace.total_seconds(),
+            output_limit_bytes=settings.output_limit,
+            disk_reserve_bytes=settings.disk_reserve,
+            sql_row_limit=settings.sql_row_limit,
+        ),
+        {runtime.name: runtime},
+        metastore.uri,
+        lambda _: archive.options(),
+    )
+    links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
+    changes = LocalChanges(most=settings.max_held)
+    reconciler = Reconciler(
+        store=store,
+        launcher=launcher,
+        links=links,
+        changes=changes,
+        clock=clock,
+        meter=metrics,
+        patience=Patience(start=settings.start_timeout, redial=settings.redial_grace),
+        born=clock.monotonic(),
+    )
+    queue = WorkQueue[SessionId](reconciler.step)
+    keys = KeyRing.open(paths.keys, clock)
+    connection = _connection(prepared, tenant, sample_app, first_user, sample)
+    own_vaults = FileVaults(paths.vaults, clock)
+    trail = Trail(store, clock)
+    trust = (
+        trust_provider(settings, settings.provider, store, clock)
+        if settings.provider is not None
+        else trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock, trail)
+    )
+    context = Context(
+        store=store,
+        lakehouses=LocalLakehouses(paths.onelake, users),
+        contents=LocalContents(paths.onelake, users),
+        outputs=outputs,
+        links=links,
+        logs=FileDriverLogs(paths.drivers),
+        pages=HttpSparkPages(),
+        meter=metrics,
+        clock=clock,
+        capacity=MachineCapacity(
+            max_drivers=settings.max_drivers,
+            per_driver=settings.driver_memory_bytes,
+            reserve=settings.memory_reserve,
+            disk=paths.root,
+            disk_reserve=settings.disk_reserve,
+        ),
+        changes=changes,
+        wake=queue.wake,
+        tokens=trust.tokens,
+        directory=store if settings.provider is None else None,
+        vaults=_vaults(settings, own_vaults),
+        trail=trail,
+        rules=Rules(
+            default_runtime=settings.default_runtime,
+            runtimes=frozenset({runtime.name}),
+            idle_timeout=settings.idle_timeout,
+            local=settings.spark_master.startswith("local"),
+            driver_memory=settings.driver_memory,
+            driver_cores=_local_cores(settings.spark_master),
+            beat=_BEAT,
+            inline_bytes=settings.output_inline,
+            hold=settings.hold,
+            trusted=None
+            if settings.trust_all_users or numbers is not None
+            else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
+            owners=frozenset({first_user.oid, *settings.owners.split()}),
+        ),
+    )
+
+    async def scrape() -> bytes:
+        sessions, statements = await store.count_live()
+        metrics.set_present(
+            sessions=sessions, statements=statements, held=changes.watched, links=len(links)
+        )
+        return metrics.text()
+
+    desk = portal.Desk(
+        context,
+        _portal_facts(settings, connection, paths),
+        visits=portal.Visits(clock),
+        people=trust.people,
+        tokens=trust.verifier,
+        navigation=portal.NAVIGATION,
+        read_certificate=read_certificate,
+    )
+    app = create_app(
+        BearerVerifier(trust.verifier, store, clock),
+        (
+            fabric.router(context),
+            driver.router(context, links),
+            home.router(context, _facts(connection)),
+            metrics_api.router(scrape),
+            audit.router(context),
+            *trust.routers,
+        ),
+        version=__version__,
+        observe=metrics.request_handled,
+        refused=partial(note_refusal, context),
+        mounts={portal.ROOT: portal.create_portal(desk)},
+    )
+    paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
+    for key in await store.live_sessions():
+        queue.wake(key)
+    return Gateway(
+        prepared=prepared,
+        store=store,
+        queue=queue,
+        housekeeping=Housekeeping(
+            store=store,
+            outputs=outputs,
+            launcher=launcher,
+            clock=clock,
+            wake=queue.wake,
+            settle=trail.settle,
+            retention=settings.retention,
+        ),
+        metastore=metastore,
+        archive=archive,
+        https=listener(app, settings.host, prepared.ports.https, prepared.certificates),
+        http=listener(app, _LOOPBACK, prepared.ports.http, None),
+        changes=changes,
+        trail=trail,
+        metrics=metrics,
+        streams=desk.streams,
+        services=trust.services,
+        connection=connection,
+    )
+
+
+def _vaults(settings: Settings, own: FileVaults) -> Vaults:
+    """Return the vaults that sessions ask."""
+    if settings.vault_url is None:
+        return own
+    return RemoteVaults(settings.vault_url, httpx.AsyncClient)
+
+
+def _local_cores(master: str) -> int | None:
+    """Return how many cores a local master uses; None where Spark runs elsewhere."""
+    found = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", master)
+    if found is None:
+        return None
+    if found[1] == "*":
+        return len(os.sched_getaffinity(0))
+    return int(found[1] or 1)
+
+
+def _connection(
+    prepared: Prepared,
+    tenant: TenantId,
+    application: SampleApplication,
+    first_user: FirstUser,
+    sample: Sample,
+) -> Connection:
+    api = f"https://localhost:{prepared.ports.https}"
+    provider = prepared.settings.provider
+    embedded = provider is None
+    return Connection(
+        api=api,
+        http=f"http://localhost:{prepared.ports.http}",
+        authority=f"{api}/{tenant}" if provider is None else provider.issuer,
+        tenant_id=tenant if provider is None else provider.realm,
+        # The sample application and the first user are known to the embedded authority alone.
+        client_id=application.client_id if embedded else None,
+        client_secret=application.client_secret if embedded else None,
+        certificate_file=str(application.certificate_file) if embedded else None,
+        private_key_file=str(application.private_key_file) if embedded else None,
+        thumbprint=application.thumbprint if embedded else None,
+        username=first_user.username if embedded and first_user.password else None,
+        password=first_user.password if embedded else None,
+        workspace_id=sample.workspace.id,
+        lakehouse_id=sample.lakehouse.id,
+        ca_file=str(prepared.certificates.ca_file),
+        pid=os.getpid(),
+    )
+
+
+def _facts(connection: Connection) -> home.Facts:
+    return home.Facts(
+        version=__version__,
+        api=connection.api,
+        authority=connection.authority,
+    )
+
+
+def _portal_facts(settings: Settings, connection: Connection, paths: Home) -> portal.Facts:
+    return portal.Facts(
+        version=__version__,
+        api=connection.api,
+        http=connection.http,
+        authority=connection.authority,
+        tenant_id=connection.tenant_id,
+        ca_file=connection.ca_file,
+        portal=settings.portal_url,
+        first_query=f"{sys.executable} {paths.first_query_file}",
+        application=portal.OwnApplication(
+            client_id=connection.client_id,
+            private_key_file=connection.private_key_file or "",
+            thumbprint=connection.thumbprint or "",
+        )
+        if connection.client_id
+        else None,
+    )

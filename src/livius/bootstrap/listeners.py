@@ -1,0 +1,72 @@
+"""The https port and the loopback http port."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+
+import livius_agent.wire
+from livius.domain.led import is_led
+from livius.installation.certificates import Certificates
+
+_LISTENERS_END_WITHIN: Final = 2
+_IDLE_CONNECTIONS_LIVE: Final = 75
+"""Seconds. Clients sleep five, ten or thirty between questions; a connection that is closed just
+when one of them asks again fails its request."""
+
+
+class Server(uvicorn.Server):
+    """A listener whose signals are the gateway's to handle."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def listener(app: object, host: str, port: int, certificates: Certificates | None) -> Server:
+    """Return a listener; with certificates it speaks https."""
+    return Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type] # an ASGI application
+            host=host,
+            port=port,
+            ssl_certfile=certificates.leaf_file if certificates else None,
+            ssl_keyfile=certificates.leaf_key_file if certificates else None,
+            ssl_context_factory=_with_led_names(certificates) if certificates else None,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=livius_agent.wire.MAX_FRAME_BYTES,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # the agents' own beats tell more
+            timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
+            timeout_keep_alive=_IDLE_CONNECTIONS_LIVE,
+        )
+    )
+
+
+def _with_led_names(
+    certificates: Certificates,
+) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """Have callers of a led name see the certificate for those, and everybody else the other."""
+
+    def make(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        own, led = default(), default()
+        led.load_cert_chain(certificates.led_file, certificates.led_key_file)
+
+        def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            if name is not None and is_led(name):
+                connection.context = led
+
+        own.sni_callback = choose
+        return own
+
+    return make
