@@ -35,8 +35,8 @@ TABLES: Mapping[str, str] = {
     "moments": """
         CREATE TABLE moments AS SELECT TIMESTAMP'2026-01-02 03:04:05Z' AS at,
         TIMESTAMP_NTZ'2026-01-02 03:04:05' AS here, DATE'2026-01-02' AS day""",
-    "nested": """
-        CREATE TABLE nested AS SELECT named_struct('a', 1, 'b', 'x') AS s,
+    "composed": """
+        CREATE TABLE composed AS SELECT named_struct('a', 1, 'b', 'x') AS s,
         array(named_struct('c', 2)) AS l, map('k', 3) AS m, CAST(1.5 AS DECIMAL(20, 3)) AS d,
         X'00ff' AS b""",
     "widened": """
@@ -73,7 +73,7 @@ ROWS: Mapping[str, tuple[dict[str, str], list[list[str | None]]]] = {
         {"at": "timestamp", "here": "timestamp_ntz", "day": "date"},
         [["2026-01-02 03:04:05+00:00", "2026-01-02 03:04:05", "2026-01-02"]],
     ),
-    "nested": (
+    "composed": (
         {
             "s": "struct<a: integer, b: string>",
             "l": "array<struct<c: integer>>",

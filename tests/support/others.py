@@ -36,12 +36,17 @@ def opened(stash: Path) -> tuple[str | Path, ...]:
     """The prefix of a command, to be run as root. ``stash`` is an empty folder."""
     needed = sorted({Path(sys.base_prefix), ROOT, runtimes_folder()})
     closed = {one for path in needed for one in path.parents if not one.stat().st_mode & 0o001}
-    if not closed:
-        return ()
-    outermost = min(closed, key=lambda one: len(one.parts))
-    inside = [path for path in needed if outermost in path.parents]
-    program = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh")
-    return (*program, outermost, stash, str(len(inside)), *inside)
+    prefix: tuple[str | Path, ...] = ()
+    emptied: list[Path] = []
+    for folder in sorted(closed, key=lambda one: len(one.parts)):
+        was_bound = any(path in folder.parents for path in needed)
+        if any(one in folder.parents for one in emptied) and not was_bound:
+            continue  # it was made anew, and open
+        inside = [path for path in needed if folder in path.parents]
+        program = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh")
+        prefix = (*prefix, *program, folder, stash, str(len(inside)), *inside)
+        emptied.append(folder)
+    return prefix
 
 
 def can_become_others(stash: Path) -> bool:
