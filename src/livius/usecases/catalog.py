@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.errors import Conflict, Invalid, NotFound
@@ -39,6 +40,8 @@ from livius.usecases.access import enter, enter_workspace
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.trail import act
+
+Named = TypeVar("Named", Workspace, Lakehouse)
 
 
 async def list_workspaces(context: Context, caller: Principal) -> Sequence[tuple[Workspace, Role]]:
@@ -113,16 +116,7 @@ async def describe_workspace(
     description: str | None,
 ) -> Workspace:
     """Do it in the records; the operator asks nobody."""
-    if name is None and description is None:
-        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
-    changed = dataclasses.replace(
-        present,
-        name=present.name if name is None else name,
-        description=present.description if description is None else description,
-    )
-    if name is not None:
-        check_workspace_name(name)
-    check_description(changed.description)
+    changed = _described(present, name, description, check_workspace_name)
     done = await store.change_workspace(
         present.id,
         name=changed.name,
@@ -254,16 +248,7 @@ async def change_lakehouse(
     """
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
-    if name is None and description is None:
-        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
-    changed = dataclasses.replace(
-        present,
-        name=present.name if name is None else name,
-        description=present.description if description is None else description,
-    )
-    if name is not None:
-        check_lakehouse_name(name)
-    check_description(changed.description)
+    changed = _described(present, name, description, check_lakehouse_name)
     done = await context.store.change_lakehouse(
         present.id,
         name=changed.name,
@@ -315,6 +300,27 @@ async def list_tables(
     place = await enter(context, caller, workspace, lakehouse, LOOK)
     found = place.lakehouse
     return found, await context.lakehouses.tables(found.workspace, found.id)
+
+
+def _described(
+    present: Named, name: str | None, description: str | None, check_name: Callable[[str], None]
+) -> Named:
+    """Return it with what people are to see of it; None leaves what there is.
+
+    Raises:
+        Invalid: nothing to change, or a name or description that does not do.
+    """
+    if name is None and description is None:
+        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
+    changed = dataclasses.replace(
+        present,
+        name=present.name if name is None else name,
+        description=present.description if description is None else description,
+    )
+    if name is not None:
+        check_name(name)
+    check_description(changed.description)
+    return changed
 
 
 def _workspace_name_in_use(name: str) -> Conflict:

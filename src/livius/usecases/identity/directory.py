@@ -286,13 +286,8 @@ async def allow_scopes(
     Raises:
         Invalid: there is no such scope.
     """
-    checked = frozenset(_checked_scope(scope) for scope in scopes)
-    return await _changed(
-        directory,
-        clock,
-        application,
-        lambda known: replace(known, scopes=known.scopes | checked),
-        f"allowed {' '.join(sorted(checked))}",
+    return await _changed_scopes(
+        directory, clock, application, scopes, frozenset.union, "allowed {}"
     )
 
 
@@ -304,13 +299,8 @@ async def disallow_scopes(
     Raises:
         Invalid: there is no such scope.
     """
-    checked = frozenset(_checked_scope(scope) for scope in scopes)
-    return await _changed(
-        directory,
-        clock,
-        application,
-        lambda known: replace(known, scopes=known.scopes - checked),
-        f"not allowed any more {' '.join(sorted(checked))}",
+    return await _changed_scopes(
+        directory, clock, application, scopes, frozenset.difference, "not allowed any more {}"
     )
 
 
@@ -322,13 +312,27 @@ async def set_scopes(
     Raises:
         Invalid: there is no such scope.
     """
-    checked = frozenset(_checked_scope(scope) for scope in scopes)
+    return await _changed_scopes(
+        directory, clock, application, scopes, lambda _known, asked: asked, "allowed exactly {}"
+    )
+
+
+async def _changed_scopes(
+    directory: Directory,
+    clock: Clock,
+    application: ClientApplication,
+    scopes: Sequence[str],
+    combined: Callable[[frozenset[str], frozenset[str]], frozenset[str]],
+    what: str,
+) -> ClientApplication:
+    """Change the scopes: ``combined`` takes those that are known and those that were asked for."""
+    asked = frozenset(_checked_scope(scope) for scope in scopes)
     return await _changed(
         directory,
         clock,
         application,
-        lambda known: replace(known, scopes=checked),
-        f"allowed exactly {' '.join(sorted(checked)) or 'nothing'}",
+        lambda known: replace(known, scopes=combined(known.scopes, asked)),
+        what.format(" ".join(sorted(asked)) or "nothing"),
     )
 
 
