@@ -7,7 +7,6 @@ others. They are read once: there is nothing to compile beforehand.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from gettext import NullTranslations
@@ -18,6 +17,8 @@ from typing import Final
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import HTTPConnection
 
 CHOSEN: Final = "livius_language"
 """The cookie that says which language a person chose."""
@@ -71,9 +72,10 @@ def accepted(header: str) -> Language:
     return ENGLISH
 
 
-def language_for(cookies: Mapping[str, str], header: str) -> Language:
-    """Return the language that was chosen, else the one that the browser prefers."""
-    return named(cookies.get(CHOSEN)) or accepted(header)
+def language_of(request: HTTPConnection) -> Language:
+    """Return the language to answer in: what was chosen, else what the browser prefers."""
+    chosen = named(request.cookies.get(CHOSEN))
+    return chosen or accepted(request.headers.get("accept-language", ""))
 
 
 def _quality(text: str | None) -> float:
@@ -93,3 +95,18 @@ def translations(language: Language) -> NullTranslations:
         write_mo(compiled, read_po(file, locale=language.catalogue))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def templates(folder: Path, language: Language) -> Environment:
+    """Return a folder's templates, whose texts are in a language and whose values are escaped."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
+    made.globals["language"] = language
+    return made

@@ -23,7 +23,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -41,7 +41,7 @@ from livius.domain.errors import (
     Unavailable,
 )
 from livius.domain.identity import Principal
-from livius.language import LANGUAGES, Language, language_for, translations
+from livius.language import LANGUAGES, Language, language_of, templates, translations
 from livius.portal import words
 from livius.portal.assets import Assets
 from livius.portal.live import Look, Looker, Streams
@@ -269,15 +269,7 @@ class Desk:
         self._environments = {one: self._environment(one) for one in LANGUAGES}
 
     def _environment(self, language: Language) -> Environment:
-        made = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            extensions=["jinja2.ext.i18n"],
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
+        made = templates(_TEMPLATES, language)
         made.filters |= {"iso": _iso, "utc": _utc, "size": words.size, "query": urlencode}
         made.globals |= {
             "root": ROOT,
@@ -383,7 +375,6 @@ class Desk:
         text = self._environments[language].get_template(template)
         html = text.render(
             {
-                "language": language,
                 "theme": theme if theme in THEMES else "auto",
                 "visit": visit,
                 "navigation": self.navigation,
@@ -467,11 +458,6 @@ class Desk:
 def origin(request: Request) -> str:
     """Return scheme, host and port of the address that the browser used."""
     return f"{request.url.scheme}://{request.headers.get('host', '').lower()}"
-
-
-def language_of(request: Request) -> Language:
-    """Return the language to answer in."""
-    return language_for(request.cookies, request.headers.get("accept-language", ""))
 
 
 def local_path(text: str, default: str = ROOT) -> str:

@@ -19,14 +19,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from livius.api.authority.replies import NO_STORE, retry_after, status_of
 from livius.api.authority.requests import PATH, caller_of, check_page, read_form, scope_of
 from livius.domain.accounts import ClientApplication, User, origin_of
 from livius.domain.errors import Unavailable
 from livius.domain.ids import ClientId
-from livius.language import LANGUAGES, Language, language_for, translations
+from livius.language import LANGUAGES, language_of, templates
 from livius.usecases.identity.authority import Authority, TokenRefused
 from livius.usecases.identity.minting import client_info
 from livius.usecases.identity.scopes import Wanted
@@ -48,28 +47,13 @@ from livius.usecases.identity.sign_in import (
 )
 
 _FOLDER: Final = Path(__file__).parent / "templates"
+_TEMPLATES: Final = {language: templates(_FOLDER, language) for language in LANGUAGES}
 _SIGN_IN_COOKIE: Final = "livius_sign_in"
 _BROWSER_COOKIE: Final = "livius_browser"
 _MOST_FIELDS: Final = 64
 _STATIC: Final = {"style.css": "text/css", "post.js": "text/javascript"}
 
 _log = structlog.get_logger(__name__)
-
-
-def _environment(language: Language) -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-    )
-    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
-    made.globals["language"] = language
-    return made
-
-
-_TEMPLATES: Final = {language: _environment(language) for language in LANGUAGES}
 
 
 def add_pages(routes: APIRouter, authority: Authority) -> None:
@@ -144,9 +128,7 @@ class _Visit:
         self, template: str, status: int = 200, *, scripts: bool = False, **values: Any
     ) -> Response:
         """Return a page."""
-        language = language_for(
-            self.request.cookies, self.request.headers.get("accept-language", "")
-        )
+        language = language_of(self.request)
         text = (
             _TEMPLATES[language]
             .get_template(template)

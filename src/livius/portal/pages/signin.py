@@ -24,8 +24,8 @@ from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
-from livius.language import translations
-from livius.portal.desk import ROOT, Call, Desk, language_of, local_path, origin
+from livius.language import language_of, translations
+from livius.portal.desk import ROOT, Call, Desk, local_path, origin
 from livius.ports.people import SignedIn
 from livius.usecases.trail import act, present_actor
 
