@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 import structlog
 
+from livius.adapters.bounded import TooLarge, read_bounded
 from livius.domain.errors import NotFound, Unavailable
 from livius.ports.logs import SparkPage
 
@@ -105,12 +106,11 @@ async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
 
 
 async def _limited(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    async for piece in answer.aiter_bytes():
-        body += piece
-        if len(body) > _LARGEST:
-            raise _unavailable(f"has more than {_LARGEST // 2**20} MB to say: ask for less")
-    return bytes(body)
+    try:
+        return await read_bounded(answer, _LARGEST)
+    except TooLarge:
+        too_much = f"has more than {_LARGEST // 2**20} MB to say: ask for less"
+        raise _unavailable(too_much) from None
 
 
 def _unavailable(what: str) -> Unavailable:

@@ -44,6 +44,10 @@ class Handed:
     text: str = field(repr=False)
     ends: datetime
 
+    def is_fresh(self, now: datetime) -> bool:
+        """Tell whether it may still be handed out."""
+        return now + EARLY < self.ends
+
 
 @dataclass(slots=True, kw_only=True)
 class Delegation:
@@ -123,7 +127,7 @@ class Delegations:
         async with held.turn:
             now = self._clock.now()
             known = held.handed.get(audience)
-            if known is not None and now + EARLY < known.ends:
+            if known is not None and known.is_fresh(now):
                 return known.text
             answer = await self._exchange(held, audience, now)
             made = handed(answer, now)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from livius.adapters.bounded import read_bounded
 from livius.domain.digests import base64url
 from livius.domain.endpoints import Endpoints
 from livius.domain.errors import Unavailable
@@ -184,12 +185,7 @@ class ProviderClient:
                 "POST", url, data=form, headers={"Accept": "application/json", **headers}
             ) as answer,
         ):
-            body = bytearray()
-            async for piece in answer.aiter_bytes():
-                body += piece
-                if len(body) > _LARGEST:
-                    raise ValueError("The answer is too large.")
-            return answer.status_code, bytes(body)
+            return answer.status_code, await read_bounded(answer, _LARGEST)
 
     def _prove(self, endpoints: Endpoints, url: str) -> tuple[dict[str, str], dict[str, str]]:
         """Return what the form and the header say about who asks."""

@@ -23,6 +23,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from livius.adapters.bounded import TooLarge, read_bounded
 from livius.domain.endpoints import Endpoints, read_endpoints, usable
 from livius.domain.errors import Unavailable
 from livius.domain.provider import Provider
@@ -213,13 +214,13 @@ async def _json(http: httpx.AsyncClient, url: str) -> Mapping[str, Any]:
     async with http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
         if answer.status_code != httpx.codes.OK:
             raise FetchFailed(f"{url} answered {answer.status_code}.")
-        body = bytearray()
-        async for piece in answer.aiter_bytes():
-            body += piece
-            if len(body) > _LARGEST:
-                raise FetchFailed(f"{url} answered with more than {_LARGEST // 1024} KiB.")
+        try:
+            body = await read_bounded(answer, _LARGEST)
+        except TooLarge:
+            most = _LARGEST // 1024
+            raise FetchFailed(f"{url} answered with more than {most} KiB.") from None
     try:
-        found = httpx.Response(200, content=bytes(body)).json()
+        found = httpx.Response(200, content=body).json()
     except (ValueError, RecursionError):
         raise FetchFailed(f"{url} did not answer with JSON.") from None
     if not isinstance(found, dict):

@@ -9,7 +9,6 @@ from typing import Any, Final
 import jwt
 
 from livius.adapters.identity.delegations import (
-    EARLY,
     Delegations,
     Handed,
     asked_for,
@@ -124,7 +123,7 @@ class ProviderSessionTokens:
     async def _application_token(self, client: ProviderClient, audience: str) -> str:
         now = self._clock.now()
         known = self._handed.get(audience)
-        if known is None or now + EARLY >= known.ends:
+        if known is None or not known.is_fresh(now):
             form = {**asked_for(self._provider, audience), "grant_type": "client_credentials"}
             known = self._handed[audience] = handed(await client.ask(form), now)
         return known.text
