@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from livius.domain.provider import Provider, own_audiences
 from livius.domain.resources import Resource
 from livius.usecases.identity import directory
 from livius.usecases.identity.minting import Issue, user_token
+from support.tasks import running
 
 SCOPES = frozenset({Scope.LAKEHOUSE_READ, Scope.CODE_STORAGE, Scope.CODE_FABRIC})
 
@@ -77,8 +77,7 @@ async def standing(served: Served) -> AsyncIterator[Side]:
         tenant=TENANT,
     )
     keys = ProviderKeys(provider, world.clock)
-    running = asyncio.create_task(keys.run())
-    try:
+    async with running(keys.run()):
         yield Side(
             served,
             own,
@@ -87,7 +86,3 @@ async def standing(served: Served) -> AsyncIterator[Side]:
             keys,
             ExternalVerifier(provider, keys, world.clock),
         )
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running

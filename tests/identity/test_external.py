@@ -20,17 +20,15 @@ from livius.domain.identity import PrincipalKind
 from livius.domain.provider import Provider, own_audiences
 from support.provider import AUDIENCE
 from support.provider import Provider as Process
+from support.tasks import running
 
 NOT_THEIRS = "The access token is not one that this server's authority issued."
 
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    made = Process.make(tmp_path_factory.mktemp("provider") / "config")
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+    with Process.serving(tmp_path_factory.mktemp("provider")) as made:
+        yield made
 
 
 @contextlib.asynccontextmanager
@@ -39,13 +37,8 @@ async def verifying(
 ) -> AsyncIterator[ExternalVerifier]:
     provider = Provider(issuer=issuer, audiences=own_audiences(audience))
     keys = ProviderKeys(provider, clock, apart=timedelta(seconds=apart))
-    running = asyncio.create_task(keys.run())
-    try:
+    async with running(keys.run()):
         yield ExternalVerifier(provider, keys, clock)
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
 
 
 @pytest.fixture

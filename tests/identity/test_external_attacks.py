@@ -4,9 +4,7 @@ The provider of these tests serves real keys, and the attacker knows everything 
 halves. The same forgeries are tried against the embedded authority's verifier in test_verifier.
 """
 
-import asyncio
 import base64
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.errors import Unauthenticated, Unavailable
 from livius.domain.identity import PrincipalKind
 from livius.domain.provider import Provider, own_audiences
+from support.tasks import running
 
 CURVE = ec.generate_private_key(ec.SECP256R1())
 SMALL = generate_private_key(public_exponent=65537, key_size=1024)
@@ -78,17 +77,12 @@ async def attacked(world: World) -> AsyncIterator[Attacked]:
             issuer=counting.issuer, audiences=own_audiences("livius"), tenant=TENANT
         )
         keys = ProviderKeys(provider, world.clock)
-        running = asyncio.create_task(keys.run())
-        try:
+        async with running(keys.run()):
             yield Attacked(
                 Foreign(world, counting.issuer),
                 ExternalVerifier(provider, keys, world.clock),
                 counting,
             )
-        finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
 
 
 async def test_the_provider_of_these_tests_is_one_that_counts(attacked: Attacked) -> None:

@@ -34,6 +34,7 @@ from livius.domain.provider import Provider, own_audiences
 from livius.domain.resources import find_resource
 from support.provider import AUDIENCE
 from support.provider import Provider as Process
+from support.tasks import running
 
 KEY = public(CURVE, "curve")
 APPLICATION = Principal(
@@ -51,11 +52,8 @@ APPLICATION = Principal(
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    made = Process.make(tmp_path_factory.mktemp("provider") / "config")
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+    with Process.serving(tmp_path_factory.mktemp("provider")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -66,13 +64,8 @@ def clock() -> MovedClock:
 @contextlib.asynccontextmanager
 async def known(provider: Provider, clock: MovedClock) -> AsyncIterator[ProviderKeys]:
     keys = ProviderKeys(provider, clock, apart=timedelta())
-    running = asyncio.create_task(keys.run())
-    try:
+    async with running(keys.run()):
         yield keys
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
 
 
 def tokens_of(

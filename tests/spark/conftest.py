@@ -13,13 +13,8 @@ from support.gateway import Client, Gateway, RemoteSession
 def gateway() -> Iterator[Gateway]:
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         started = Gateway(Path(folder) / "home", settings={"LIVIUS_CANCEL_GRACE": "PT3S"})
-        try:
-            yield started.start()
-        finally:
-            started.stop()
-            left = started.processes()
-            started.clean()
-            assert left == []
+        with started.serving():
+            yield started
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 
 import jwt
 import pytest
-import requests
 from playwright.sync_api import Page, expect
 
-from livius.domain.identity import Scope
+from livius.domain.identity import FABRIC, Scope
 from support.chromium import chromium
 from support.gateway import LIVIUS, ROOT, Client, Gateway
 from support.provider import AUDIENCE, Provider
-from support.sign_in import user_token
+from support.sign_in import app_token, user_token
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -246,30 +245,15 @@ def test_led_programs_sign_in_at_the_other_livius_by_their_own_authority(pair: P
 
 def object_id(pair: Pair) -> str:
     """Of the authority's sample application."""
-    facts = pair.authority.connection
-    answer = requests.post(
-        f"{facts['authority']}/oauth2/v2.0/token",
-        data={
-            "grant_type": "client_credentials",
-            "client_id": facts["client_id"],
-            "client_secret": facts["client_secret"],
-            "scope": "https://api.fabric.microsoft.com/.default",
-        },
-        verify=facts["ca_file"],
-        timeout=30,
-    )
-    token = answer.json()["access_token"]
+    token = app_token(pair.authority, FABRIC)
     oid: str = jwt.decode(token, options={"verify_signature": False})["oid"]
     return oid
 
 
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Provider]:
-    made = Provider.make(tmp_path / "config")
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+    with Provider.serving(tmp_path) as made:
+        yield made
 
 
 def test_another_providers_page_and_what_is_missing_before(

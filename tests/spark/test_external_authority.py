@@ -50,11 +50,8 @@ def livius(gateway: Gateway, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    made = Provider.make(tmp_path_factory.mktemp("provider") / "config")
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+    with Provider.serving(tmp_path_factory.mktemp("provider")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

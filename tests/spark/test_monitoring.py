@@ -1,7 +1,5 @@
 """Watching a real session, with Fabric's own client for Python and without."""
 
-import json
-import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -12,7 +10,8 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 
 from livius.domain.ids import new_id
-from support.gateway import LIVIUS, Client, RemoteSession
+from support.audit import audit_log
+from support.gateway import Client, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
@@ -183,15 +182,7 @@ def test_what_was_done_is_counted_and_written_down(client: Client) -> None:
     assert 'route="/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/' in metrics.text
     assert session.id not in metrics.text
     assert client.http.get(f"{facts['api']}/metrics", timeout=30).status_code == 404
-    printed = subprocess.run(
-        [LIVIUS, "audit", "--json", "--session", session.id],
-        env=client.gateway.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
-    records = [json.loads(line) for line in printed.splitlines()]
+    records = audit_log(client, "--session", session.id)
     assert [one["action"] for one in records][:4] == [
         *("session.create", "statement.submit", "statement.end", "session.delete"),
     ]

@@ -78,13 +78,8 @@ def gateway() -> Iterator[Gateway]:
             "LIVIUS_LAUNCH_UIDS": f"{FIRST}-{LAST}",
             "LIVIUS_CANCEL_GRACE": "3s",
         }
-        try:
-            yield started.start()
-        finally:
-            started.stop()
-            left = started.processes()
-            started.clean()
-            assert left == []
+        with started.serving():
+            yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,16 @@
 """The audit log of a real gateway: people, programs and session code, over real sockets."""
 
 import json
-import subprocess
 from typing import Any
 
 from livius.domain.identity import Scope
-from support.gateway import LIVIUS, Client
+from support.audit import audit_log
+from support.gateway import Client
 from support.sign_in import user_token
 
 
 def told(client: Client, *options: str) -> list[dict[str, Any]]:
-    printed = subprocess.run(
-        [LIVIUS, "audit", "--json", "-n", "10000", *options],
-        env=client.gateway.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
-    return [json.loads(line) for line in printed.splitlines()]
+    return audit_log(client, "-n", "10000", *options)
 
 
 def test_a_sign_in_and_a_refusal_are_in_the_log_and_no_secret_is(client: Client) -> None:

@@ -99,6 +99,17 @@ class Gateway:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
+    @contextlib.contextmanager
+    def serving(self) -> "Iterator[Gateway]":
+        """It serves until the block ends, and leaves no process."""
+        try:
+            yield self.start()
+        finally:
+            self.stop()
+            left = self.processes()
+            self.clean()
+            assert left == []
+
     def processes(self) -> list[psutil.Process]:
         """Every process that belongs to a driver or the metastore of this installation."""
         found = []

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,16 @@ class Provider:
     @property
     def issuer(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @classmethod
+    @contextmanager
+    def serving(cls, folder: Path) -> "Iterator[Provider]":
+        """One that answers until the block ends; its files lie below the folder."""
+        made = cls.make(folder / "config")
+        try:
+            yield made.start()
+        finally:
+            made.stop()
 
     def start(self) -> "Provider":
         with (self.folder / "log").open("ab") as log:
