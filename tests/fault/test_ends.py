@@ -1,11 +1,14 @@
 """What is left when things end: nothing that runs, nothing temporary."""
 
+import contextlib
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+import requests
 
 from support.gateway import Gateway
 from support.waiting import wait_for
@@ -30,6 +33,32 @@ def test_ctrl_c_ends_drivers_and_metastore_and_counts_them(gateway: Gateway) -> 
     assert "shut down" in body["cancellationReason"]
     gateway.stop()
     assert gateway.processes() == []
+
+
+def test_sessions_asked_for_while_it_shuts_down_are_refused_or_ended(gateway: Gateway) -> None:
+    gateway.settings = {"LIVIUS_MAX_DRIVERS": "3"}
+    client = gateway.start().client()
+    accepted: list[str] = []
+
+    def ask() -> None:
+        with contextlib.suppress(requests.ConnectionError):
+            while True:
+                answer = client.call("POST", "/sessions", json={})
+                assert answer.status_code in (202, 430, 503), answer.text
+                if answer.status_code == 202:
+                    accepted.append(answer.json()["id"])
+
+    with ThreadPoolExecutor() as beside:
+        asking = beside.submit(ask)
+        wait_for(lambda: accepted, seconds=30, what="one was accepted")
+        gateway.stop()
+        asking.result()
+    assert gateway.processes() == []
+    gateway.start()
+    client.reconnect()
+    for one in accepted:
+        assert client.call("GET", f"/sessions/{one}").json()["state"] == "dead"
+    gateway.stop()
 
 
 def test_kept_drivers_go_on_and_are_adopted(gateway: Gateway) -> None:

@@ -37,6 +37,7 @@ def test_paths_are_fixed_where_they_are_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIVIUS_HOME", "here")
+    monkeypatch.delenv("LIVIUS_RUNTIMES", raising=False)
     assert Settings().home == tmp_path / "here"
     assert Settings().runtimes_folder == tmp_path / "here" / "runtimes"
 

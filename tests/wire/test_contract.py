@@ -321,6 +321,21 @@ async def test_a_full_machine_is_a_430_that_says_when_to_come_back(
     assert await wire.world.store.live_sessions() == []
 
 
+async def test_a_server_that_shuts_down_starts_nothing_and_says_so(
+    wire: Wire, tmp_path: Path
+) -> None:
+    wire.world.room.real = capacity = MachineCapacity(
+        max_drivers=9, per_driver=1, reserve=0, disk=tmp_path, disk_reserve=0
+    )
+    capacity.close()
+    answer = await wire.client.post(f"{wire.base}/sessions", json={})
+    body = answer.json()
+    assert (answer.status_code, body["errorCode"]) == (503, "ServerStopping")
+    assert body["isRetriable"] is True
+    assert int(answer.headers["retry-after"]) > 0
+    assert await wire.world.store.live_sessions() == []
+
+
 async def test_any_content_type_is_read_as_json(wire: Wire) -> None:
     for kind in ("application/x-www-form-urlencoded", "text/plain", "application/json"):
         answer = await wire.client.post(

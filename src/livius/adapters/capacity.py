@@ -30,9 +30,20 @@ class MachineCapacity:
         self._disk = disk
         self._disk_reserve = disk_reserve
         self._needed = per_driver + reserve
+        self._closed = False
+
+    def close(self) -> None:
+        """Have room for no driver any more: what ends the sessions must come to an end."""
+        self._closed = True
 
     async def check(self, *, drivers: int) -> None:
         """See the port."""
+        if self._closed:
+            raise Unavailable(
+                "ServerStopping",
+                "The server is shutting down and starts no session. Try again once it is back.",
+                retry_after=_RETRY_AFTER,
+            )
         self.check_disk()
         if drivers >= self._max_drivers:
             raise Exhausted(

@@ -72,6 +72,8 @@ class LocalMetastore:
         self._names = names
         self._runtime = runtime
         self._kept = Kept(folder, runtime.python, agent)
+        self._wanted = True
+        self._launching = asyncio.Lock()
 
     async def uri(self) -> str:
         """Return the address once the metastore answers.
@@ -99,12 +101,13 @@ class LocalMetastore:
         """Keep a metastore running until cancelled; it is left running then."""
         pause = _WATCH_EVERY
         while True:
-            if self._kept.keeper() is None:
+            if self._wanted and self._kept.keeper() is None:
                 try:
-                    await self._launch()
-                    await self.uri()
+                    async with self._launching:
+                        await self._launch()
+                    await self._comes_up()
                     pause = _WATCH_EVERY
-                except (KeeperFailed, Unavailable, OSError) as error:
+                except (KeeperFailed, TimeoutError, OSError) as error:
                     _log.exception("metastore_failed", again_in=pause, error=str(error))
                     await self._kept.end()
                     pause = min(pause * 2, _LONGEST_PAUSE)
@@ -142,6 +145,20 @@ class LocalMetastore:
             )
         )
 
+    async def _comes_up(self) -> None:
+        """Return once it answers, or is not wanted any more.
+
+        Raises:
+            KeeperFailed: it ended first; its last words are in the message.
+            TimeoutError: it does not answer within a minute.
+        """
+        async with asyncio.timeout(_READY_WITHIN):
+            while self._wanted and self._listening() is None:
+                if self._kept.keeper() is None:
+                    said = self._kept.log_tail(lines=3)
+                    raise KeeperFailed(" ".join(("The metastore ended at its start.", *said)))
+                await asyncio.sleep(_LOOK_EVERY)
+
     def _port(self) -> int:
         """Return the kept port; the first time, one that is free now."""
         path = self._folder / _PORT
@@ -153,7 +170,9 @@ class LocalMetastore:
         return port
 
     async def end(self) -> bool:
-        """End it; tell whether it ran."""
-        ran = self._kept.keeper() is not None
-        await self._kept.end()
+        """End it, and launch none again; tell whether it ran."""
+        self._wanted = False
+        async with self._launching:  # One that is on its way can be ended once it is there.
+            ran = self._kept.keeper() is not None
+            await self._kept.end()
         return ran

@@ -125,6 +125,13 @@ async def compose(prepared: Prepared) -> Gateway:
         born=clock.monotonic(),
     )
     queue = WorkQueue[SessionId](reconciler.step)
+    capacity = MachineCapacity(
+        max_drivers=settings.max_drivers,
+        per_driver=settings.driver_memory_bytes,
+        reserve=settings.memory_reserve,
+        disk=paths.root,
+        disk_reserve=settings.disk_reserve,
+    )
     keys = KeyRing.open(paths.keys, clock)
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
     own_vaults = FileVaults(paths.vaults, clock)
@@ -144,13 +151,7 @@ async def compose(prepared: Prepared) -> Gateway:
         pages=HttpSparkPages(),
         meter=metrics,
         clock=clock,
-        capacity=MachineCapacity(
-            max_drivers=settings.max_drivers,
-            per_driver=settings.driver_memory_bytes,
-            reserve=settings.memory_reserve,
-            disk=paths.root,
-            disk_reserve=settings.disk_reserve,
-        ),
+        capacity=capacity,
         changes=changes,
         wake=queue.wake,
         tokens=trust.tokens,
@@ -221,6 +222,7 @@ async def compose(prepared: Prepared) -> Gateway:
             settle=trail.settle,
             retention=settings.retention,
         ),
+        capacity=capacity,
         metastore=metastore,
         archive=archive,
         https=listener(app, settings.host, prepared.ports.https, prepared.certificates),

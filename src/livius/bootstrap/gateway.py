@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from livius import portal
 from livius.adapters.archives import ClassArchive
+from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
 from livius.adapters.metastore import LocalMetastore
 from livius.adapters.metrics import Metrics
@@ -40,6 +42,7 @@ class Gateway:
     store: SqlStore
     queue: WorkQueue[SessionId]
     housekeeping: Housekeeping
+    capacity: MachineCapacity
     metastore: LocalMetastore
     archive: ClassArchive
     https: Server
@@ -58,35 +61,42 @@ class Gateway:
         self.prepared.home.write_connection(self.connection)
         _log.info("gateway_serving", api=self.connection.api, http=self.connection.http)
 
-    async def end(self, *, keep_drivers: bool) -> None:
-        """End what we started, and write down what that was."""
+    async def end(self, listening: Iterable[asyncio.Task[None]], *, keep_drivers: bool) -> None:
+        """End what we started, let who asked have an answer, and write down what was ended.
+
+        ``listening`` are the tasks of both listeners. What they still answer needs the store.
+        """
         drivers, metastore = 0, False
         if not keep_drivers:
             drivers = await self._end_sessions()
             metastore = await self.metastore.end()
         self.streams.close()
         self.changes.close()
-        await self.trail.settle(everything=True)
         for server in (self.https, self.http):
             server.should_exit = True
+        await asyncio.wait(listening)
+        await self.trail.settle(everything=True)
         self.prepared.home.last_shutdown_file.write_text(
             json.dumps({"drivers": drivers, "metastore": metastore}), encoding="utf-8"
         )
 
     async def _end_sessions(self) -> int:
         """Want every session ended and wait until all are; return how many there were."""
-        live = await self.store.live_sessions()
-        for key in live:
-            await self.store.want_stop(
-                key,
-                end_cause=EndCause.GATEWAY_SHUTDOWN,
-                end_reason="The gateway was shut down.",
-            )
-            self.queue.wake(key)
+        self.capacity.close()
+        told: set[SessionId] = set()
         try:
             async with asyncio.timeout(_SESSIONS_END_WITHIN):
-                while await self.store.live_sessions():
+                # Asked again each time: one may just have been let in when we closed.
+                while live := set(await self.store.live_sessions()):
+                    for key in live - told:
+                        await self.store.want_stop(
+                            key,
+                            end_cause=EndCause.GATEWAY_SHUTDOWN,
+                            end_reason="The gateway was shut down.",
+                        )
+                        self.queue.wake(key)
+                    told |= live
                     await asyncio.sleep(0.05)
         except TimeoutError:
             _log.warning("sessions_still_ending", left=len(await self.store.live_sessions()))
-        return len(live)
+        return len(told)

@@ -34,10 +34,12 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 ("housekeeping", gateway.housekeeping.run()),
                 ("metastore", gateway.metastore.run()),
                 ("loop watch", gateway.metrics.watch_loop()),
-                ("https", gateway.https.serve()),
-                ("http", gateway.http.serve()),
             ):
                 group.create_task(service, name=name)
+            listening = [
+                group.create_task(gateway.https.serve(), name="https"),
+                group.create_task(gateway.http.serve(), name="http"),
+            ]
             for name, run in gateway.services:
                 group.create_task(run(), name=name)
             await gateway.announce()
@@ -45,7 +47,7 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 # It runs Spark as ourselves, which is nothing to have beside others' drivers.
                 group.create_task(gateway.archive.run(), name="class archive")
             await stop.wait()
-            await gateway.end(keep_drivers=keep_drivers)
+            await gateway.end(listening, keep_drivers=keep_drivers)
             raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else
     except* _Stop:
         _log.info("gateway_stopped")

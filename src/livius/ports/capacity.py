@@ -13,6 +13,7 @@ class Capacity(Protocol):
 
         Raises:
             Exhausted: it does not fit; the message has the numbers and what to do.
+            Unavailable: no driver is started now; the message says why.
         """
         ...
 
