@@ -19,7 +19,7 @@ from support.tasks import running as running_beside
 
 JAVA = """#!/bin/sh
 for argument; do
-  test "$before" = --ready && echo '{"port": 1}' >"$argument"
+  test "$before" = --ready && echo '{"port": 1}' >"$argument.new" && mv "$argument.new" "$argument"
   before=$argument
 done
 exec sleep 600
