@@ -20,6 +20,8 @@ from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import HTTPConnection
 
+from livius.domain.sentences import Sentence
+
 CHOSEN: Final = "livius_language"
 """The cookie that says which language a person chose."""
 
@@ -95,6 +97,18 @@ def translations(language: Language) -> NullTranslations:
         write_mo(compiled, read_po(file, locale=language.catalogue))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def said(text: str, language: Language) -> str:
+    """Return a sentence as it is said in a language. Other texts are nobody's key and stay."""
+    if not isinstance(text, Sentence):
+        return text
+    words = translations(language).gettext(text.template)
+    values = {
+        name: said(value, language) if isinstance(value, str) else value
+        for name, value in text.values.items()
+    }
+    return words % values if values else words
 
 
 def templates(folder: Path, language: Language) -> Environment:

@@ -76,3 +76,13 @@ def test_what_is_not_on_offer_is_not_chosen(ada: Visitor) -> None:
 def test_plurals_are_formed() -> None:
     words = translations(TRADITIONAL_CHINESE)
     assert words.ngettext("%(num)d row", "%(num)d rows", 5) == "%(num)d 列"
+
+
+def test_what_is_refused_is_said_in_the_readers_language(ada: Visitor) -> None:
+    assert ada.post("/workspaces", name="<Taken>").status_code == 303
+    refused = ada.post("/workspaces", name="<Taken>").text
+    assert "There is a workspace &lt;Taken&gt;. Choose another name." in refused
+    ada.post("/preferences", language="zh-TW", next="/portal")
+    refused = ada.post("/workspaces", name="<Taken>").text
+    assert "已有名為 &lt;Taken&gt; 的工作區。請選擇其他名稱。" in refused
+    assert "沒有識別碼如此的項目" in ada.get("/workspaces/x/settings").text

@@ -1,4 +1,7 @@
-"""The texts of the pages for people, as their templates and code have them."""
+"""The texts of the pages for people, as their templates and code have them.
+
+``Sentence`` marks those of the whole program: what the core refuses is said on pages too.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +9,8 @@ from typing import Any
 from babel.messages.extract import extract_from_dir
 
 LIVIUS = Path(__file__).parents[2] / "src" / "livius"
-PAGES = (LIVIUS / "portal", LIVIUS / "api" / "authority")
+WORDS = {"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)}
+SENTENCES = {"Sentence": None}
 
 Message = str | tuple[str, str]
 """A text, or its two forms for one and for many."""
@@ -15,11 +19,15 @@ Message = str | tuple[str, str]
 def messages() -> list[Message]:
     """Every key of the catalogue, in order."""
     found: list[Any] = []
-    for folder in PAGES:
+    for folder, keywords in (
+        (LIVIUS / "portal", WORDS),
+        (LIVIUS / "api" / "authority", WORDS),
+        (LIVIUS, SENTENCES),
+    ):
         found += extract_from_dir(
             folder,
             method_map=[("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")],
             options_map={"**.html": {"trimmed": "true", "silent": "false"}},
-            keywords={"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)},
+            keywords=keywords,
         )
     return sorted({text for _file, _line, text, _comments, _context in found}, key=str)

@@ -10,6 +10,7 @@ from typing import Final
 import psutil
 
 from livius.domain.errors import Exhausted, Unavailable
+from livius.domain.sentences import Sentence
 
 _RETRY_AFTER: Final = timedelta(seconds=30)
 _MEBIBYTE: Final = 1024 * 1024
@@ -41,23 +42,33 @@ class MachineCapacity:
         if self._closed:
             raise Unavailable(
                 "ServerStopping",
-                "The server is shutting down and starts no session. Try again once it is back.",
+                Sentence(
+                    "The server is shutting down and starts no session. Try again once it is back."
+                ),
                 retry_after=_RETRY_AFTER,
             )
         self.check_disk()
         if drivers >= self._max_drivers:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
-                f"{drivers} of {self._max_drivers} sessions are in use. Delete one, or wait until "
-                "one has been idle for its timeout; the operator can raise LIVIUS_MAX_DRIVERS.",
+                Sentence(
+                    "%(drivers)s of %(most)s sessions are in use. Delete one, or wait until one has"
+                    " been idle for its timeout; the operator can raise LIVIUS_MAX_DRIVERS.",
+                    drivers=drivers,
+                    most=self._max_drivers,
+                ),
                 retry_after=_RETRY_AFTER,
             )
         available = psutil.virtual_memory().available
         if available < self._needed:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
-                f"A session needs {self._needed // _MEBIBYTE} MB of free memory and the server has "
-                f"{available // _MEBIBYTE} MB. Delete a session, or try again later.",
+                Sentence(
+                    "A session needs %(needed)s MB of free memory and the server has %(free)s MB. "
+                    "Delete a session, or try again later.",
+                    needed=self._needed // _MEBIBYTE,
+                    free=available // _MEBIBYTE,
+                ),
                 retry_after=_RETRY_AFTER,
             )
 
@@ -67,8 +78,12 @@ class MachineCapacity:
         if free < self._disk_reserve:
             raise Unavailable(
                 "InsufficientStorage",
-                f"The server's disk has {free // _MEBIBYTE} MB left and keeps "
-                f"{self._disk_reserve // _MEBIBYTE} MB free, so it takes no new work. Try again "
-                "later; the operator makes room or lowers LIVIUS_DISK_RESERVE.",
+                Sentence(
+                    "The server's disk has %(free)s MB left and keeps %(reserve)s MB free, so it "
+                    "takes no new work. Try again later; the operator makes room or lowers "
+                    "LIVIUS_DISK_RESERVE.",
+                    free=free // _MEBIBYTE,
+                    reserve=self._disk_reserve // _MEBIBYTE,
+                ),
                 retry_after=_RETRY_AFTER,
             )

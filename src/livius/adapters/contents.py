@@ -27,6 +27,7 @@ from livius.adapters.users import OneUser, User, Users
 from livius.domain.contents import Column, Commit, Entry, TableLook
 from livius.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, WorkspaceId
+from livius.domain.sentences import Sentence
 
 _MOST_ENTRIES: Final = 5000
 _CHUNK: Final = 256 * 1024
@@ -117,7 +118,10 @@ async def _ask_reader(table: Path, user: User | None) -> dict[str, Any]:
     except TimeoutError as error:
         raise Unavailable(
             "TableTooSlow",
-            f"The table could not be read within {_TABLE_WITHIN:.0f} s. Query it in a session.",
+            Sentence(
+                "The table could not be read within %(seconds)s s. Query it in a session.",
+                seconds=f"{_TABLE_WITHIN:.0f}",
+            ),
         ) from error
     finally:
         if child.returncode is None:
@@ -126,13 +130,16 @@ async def _ask_reader(table: Path, user: User | None) -> dict[str, Any]:
     if child.returncode != 0 or len(said) > _LARGEST_LOOK:
         _log.warning("table_unreadable", table=str(table), code=child.returncode)
         raise Unavailable(
-            "TableUnreadable", "The table could not be read here. Query it in a session."
+            "TableUnreadable", Sentence("The table could not be read here. Query it in a session.")
         )
     found: dict[str, Any] = json.loads(said)
     if "error" in found:
         raise Conflict(
             "TableUnreadable",
-            f"What lies there could not be read as a Delta table: {found['error']}",
+            Sentence(
+                "What lies there could not be read as a Delta table: %(error)s",
+                error=found["error"],
+            ),
         )
     return found
 
@@ -199,8 +206,10 @@ def _folder(base: Path, parts: Sequence[str]) -> list[Entry] | None:
                 if len(found) >= _MOST_ENTRIES:
                     raise Invalid(
                         "FolderTooLarge",
-                        f"The folder holds more than {_MOST_ENTRIES:,} entries. List it in a "
-                        "session.",
+                        Sentence(
+                            "The folder holds more than %(most)s entries. List it in a session.",
+                            most=f"{_MOST_ENTRIES:,}",
+                        ),
                     )
                 with contextlib.suppress(OSError, UnicodeError):
                     one.name.encode()  # a name that is no text can't be an address
@@ -221,4 +230,4 @@ def _entry(name: str, about: os.stat_result) -> Entry:
 
 
 def _nothing() -> NotFound:
-    return NotFound("PathNotFound", "There is no such file or folder in this lakehouse.")
+    return NotFound("PathNotFound", Sentence("There is no such file or folder in this lakehouse."))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from livius.domain.errors import Unavailable
 from livius.domain.ids import ReplId, SessionId, StatementNumber
+from livius.domain.sentences import Sentence
 
 
 class FileOutputs:
@@ -106,4 +107,6 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _full(error: OSError) -> Unavailable:
-    return Unavailable("InsufficientStorage", f"An output can't be written: {error}.")
+    return Unavailable(
+        "InsufficientStorage", Sentence("An output can't be written: %(error)s.", error=error)
+    )

@@ -18,6 +18,7 @@ import structlog
 
 from livius.adapters.bounded import TooLarge, read_bounded
 from livius.domain.errors import NotFound, Unavailable
+from livius.domain.sentences import Sentence
 from livius.ports.logs import SparkPage
 
 _LARGEST: Final = 16 * 1024 * 1024
@@ -98,7 +99,9 @@ async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
         client.stream("GET", url, params=dict(query)) as answer,
     ):
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFound("SparkCoreItemNotFound", "Spark knows nothing of this name or id.")
+            raise NotFound(
+                "SparkCoreItemNotFound", Sentence("Spark knows nothing of this name or id.")
+            )
         kind = answer.headers.get("content-type", "")
         if answer.status_code != httpx.codes.OK or not kind.startswith("application/json"):
             raise _unavailable(f"answered {answer.status_code}")
@@ -116,6 +119,6 @@ async def _limited(answer: httpx.Response) -> bytes:
 def _unavailable(what: str) -> Unavailable:
     return Unavailable(
         "SparkCoreUnexpectedException",
-        f"The session's Spark driver {what}.",
+        Sentence("The session's Spark driver %(what)s.", what=what),
         retry_after=_RETRY_AFTER,
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from livius.domain.errors import NotFound
+from livius.domain.sentences import Sentence
 
 _MOST_PARTS: Final = 64
 
@@ -66,5 +67,7 @@ def parts_of(path: str) -> tuple[str, ...]:
     """
     parts = tuple(part for part in path.split("/") if part)
     if len(parts) > _MOST_PARTS or any(part in (".", "..") or "\0" in part for part in parts):
-        raise NotFound("PathNotFound", "There is no such file or folder in this lakehouse.")
+        raise NotFound(
+            "PathNotFound", Sentence("There is no such file or folder in this lakehouse.")
+        )
     return parts

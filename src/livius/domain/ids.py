@@ -9,6 +9,7 @@ from typing import NewType
 from uuid import UUID, uuid4
 
 from livius.domain.errors import NotFound
+from livius.domain.sentences import Sentence
 
 TenantId = NewType("TenantId", str)
 PrincipalId = NewType("PrincipalId", str)
@@ -37,5 +38,6 @@ def parse_id(text: str, *, what: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise NotFound(
-            f"{what}NotFound", f"There is no {what.lower()} with this id: ids are GUIDs."
+            f"{what}NotFound",
+            Sentence("There is no %(what)s with this id: ids are GUIDs.", what=what.lower()),
         ) from None

@@ -10,6 +10,7 @@ from typing import Final
 
 from livius.domain.errors import Invalid
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
+from livius.domain.sentences import Sentence
 
 
 class Role(StrEnum):
@@ -78,8 +79,11 @@ def check_lakehouse_name(name: str) -> None:
     if not _LAKEHOUSE_NAME.fullmatch(name):
         raise Invalid(
             "InvalidInput",
-            f"{name[:130]!r} can't be a lakehouse's name. It begins with a letter and has up to "
-            "123 letters, digits and underscores.",
+            Sentence(
+                "%(name)s can't be a lakehouse's name. It begins with a letter and has up to "
+                "123 letters, digits and underscores.",
+                name=repr(name[:130]),
+            ),
             field="displayName",
         )
 
@@ -93,7 +97,10 @@ def check_workspace_name(name: str) -> None:
     if not name.strip() or len(name) > _MAX_WORKSPACE_NAME or not name.isprintable():
         raise Invalid(
             "InvalidInput",
-            f"A workspace's name has 1 to {_MAX_WORKSPACE_NAME} printable characters.",
+            Sentence(
+                "A workspace's name has 1 to %(most)s printable characters.",
+                most=_MAX_WORKSPACE_NAME,
+            ),
             field="displayName",
         )
 
@@ -107,7 +114,7 @@ def check_description(text: str) -> None:
     if len(text) > _MAX_DESCRIPTION:
         raise Invalid(
             "InvalidInput",
-            f"A description has at most {_MAX_DESCRIPTION} characters.",
+            Sentence("A description has at most %(most)s characters.", most=_MAX_DESCRIPTION),
             field="description",
         )
 

@@ -13,6 +13,7 @@ from typing import Final
 from livius.domain.errors import Forbidden
 from livius.domain.identity import FABRIC, Principal, PrincipalKind, Scope
 from livius.domain.lakehouse import MAY_RUN, Role
+from livius.domain.sentences import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,12 @@ def check_scopes(caller: Principal, right: Right) -> None:
         named = " and ".join(missing)
         raise Forbidden(
             "InsufficientScopes",
-            f"The access token lacks the scope {named}. Get a token for "
-            f"{' '.join(f'{FABRIC}/{one}' for one in missing)} as well; the client application "
-            "must be allowed it.",
+            Sentence(
+                "The access token lacks the scope %(named)s. Get a token for %(scopes)s as "
+                "well; the client application must be allowed it.",
+                named=named,
+                scopes=" ".join(f"{FABRIC}/{one}" for one in missing),
+            ),
         )
 
 
@@ -93,6 +97,10 @@ def check_role(role: Role, right: Right) -> None:
         least = [one for one in Role if one in right.roles][-1]
         raise Forbidden(
             "InsufficientWorkspaceRole",
-            f"The role {role} does not include this. Ask an Admin of the workspace for the role "
-            f"{least}.",
+            Sentence(
+                "The role %(role)s does not include this. Ask an Admin of the workspace for the"
+                " role %(least)s.",
+                role=role,
+                least=least,
+            ),
         )

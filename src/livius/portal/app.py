@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from livius.domain.sentences import Sentence
 from livius.portal.desk import ROOT, Desk, Entry
 from livius.portal.pages import (
     access,
@@ -83,7 +84,10 @@ def create_portal(desk: Desk) -> Starlette:
     async def on_bug(request: Request, error: Exception) -> Response:
         _log.error("page_failed", path=request.url.path, exc_info=error)
         return desk.problem(
-            request, status=500, code="UnknownError", message="The server's log has the details."
+            request,
+            status=500,
+            code="UnknownError",
+            message=Sentence("The server's log has the details."),
         )
 
     return Starlette(

@@ -41,7 +41,8 @@ from livius.domain.errors import (
     Unavailable,
 )
 from livius.domain.identity import Principal
-from livius.language import LANGUAGES, Language, language_of, templates, translations
+from livius.domain.sentences import Sentence
+from livius.language import LANGUAGES, Language, language_of, said, templates, translations
 from livius.portal import words
 from livius.portal.assets import Assets
 from livius.portal.live import Look, Looker, Streams
@@ -409,6 +410,8 @@ class Desk:
         self, request: Request, *, status: int, code: str, message: str, visit: Visit | None = None
     ) -> Response:
         """Return what went wrong, in words."""
+        language = language_of(request)
+        message = said(message, language)
         if "hx-request" in request.headers:
             return self.render(
                 request,
@@ -419,7 +422,7 @@ class Desk:
                 message=message,
                 code=code,
             )
-        tr = translations(language_of(request)).gettext
+        tr = translations(language).gettext
         return self.render(
             request,
             "problem.html",
@@ -514,8 +517,10 @@ def _check_form(call: Call) -> None:
         _log.warning("form_refused", path=call.request.url.path, sent_by=sent_by)
         raise Forbidden(
             "FormExpired",
-            "This form does not belong to your visit, or is too old. Load the page again and "
-            "repeat what you did.",
+            Sentence(
+                "This form does not belong to your visit, or is too old. Load the page again "
+                "and repeat what you did."
+            ),
         )
 
 

@@ -16,6 +16,7 @@ from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.permissions import Right, check_role, check_scopes
+from livius.domain.sentences import Sentence
 from livius.domain.session import Session
 from livius.ports.identity import Directory
 from livius.ports.store import Found
@@ -83,10 +84,15 @@ def may_run_code(context: Context, caller: Principal) -> None:
     if trusted is not None and caller.oid not in trusted:
         raise Forbidden(
             "SecondPersonNotTrusted",
-            "All sessions of this server run as one operating system user, so whoever runs code "
-            f"in one can read what belongs to the others, and {caller.name} is not among those "
-            "that the operator trusts with that. The operator adds them to LIVIUS_OWNERS (object "
-            f"id {caller.oid}), or sets LIVIUS_TRUST_ALL_USERS=true, and starts the server anew.",
+            Sentence(
+                "All sessions of this server run as one operating system user, so whoever runs "
+                "code in one can read what belongs to the others, and %(name)s is not among "
+                "those that the operator trusts with that. The operator adds them to "
+                "LIVIUS_OWNERS (object id %(oid)s), or sets LIVIUS_TRUST_ALL_USERS=true, and "
+                "starts the server anew.",
+                name=caller.name,
+                oid=caller.oid,
+            ),
         )
 
 
@@ -112,14 +118,19 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
     """
     if context.directory is None:
         raise NotFound(
-            "NoDirectory", "Another authority signs people in here: its own pages have these."
+            "NoDirectory",
+            Sentence("Another authority signs people in here: its own pages have these."),
         )
     if not may_change_directory(context, caller):
         raise Forbidden(
             "OwnersOnly",
-            f"Client applications are changed by the owners of this server, and {caller.name} is "
-            "none. The operator adds people to LIVIUS_OWNERS (object id "
-            f"{caller.oid}) and starts the server anew, or does it with: livius identity app",
+            Sentence(
+                "Client applications are changed by the owners of this server, and %(name)s is "
+                "none. The operator adds people to LIVIUS_OWNERS (object id %(oid)s) and starts"
+                " the server anew, or does it with: livius identity app",
+                name=caller.name,
+                oid=caller.oid,
+            ),
         )
     return context.directory
 
@@ -152,7 +163,10 @@ async def own_session(
     ):
         raise NotFound(
             "SessionNotFound",
-            f"There is no session {session_id} in this lakehouse. It may have been deleted.",
+            Sentence(
+                "There is no session %(session_id)s in this lakehouse. It may have been deleted.",
+                session_id=session_id,
+            ),
         )
     return session
 
@@ -173,13 +187,22 @@ def _workspace(
 ) -> tuple[Workspace, Role]:
     if found is None:
         raise NotFound(
-            "WorkspaceNotFound", f"There is no workspace {workspace_id}. It may have been deleted."
+            "WorkspaceNotFound",
+            Sentence(
+                "There is no workspace %(workspace_id)s. It may have been deleted.",
+                workspace_id=workspace_id,
+            ),
         )
     if role is None:
         raise Forbidden(
             "InsufficientPrivileges",
-            f"{caller.name} has no role in the workspace {workspace_id}. Ask one of its Admins for "
-            f"the role Contributor; your object id is {caller.oid}.",
+            Sentence(
+                "%(name)s has no role in the workspace %(workspace_id)s. Ask one of its Admins "
+                "for the role Contributor; your object id is %(oid)s.",
+                name=caller.name,
+                workspace_id=workspace_id,
+                oid=caller.oid,
+            ),
         )
     check_role(role, right)
     return found, role
@@ -195,6 +218,11 @@ def _place(
     _found, role = _workspace(caller, workspace_id, found.workspace, found.role, right)
     if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
         raise NotFound(
-            "ItemNotFound", f"There is no lakehouse {lakehouse_id} in the workspace {workspace_id}."
+            "ItemNotFound",
+            Sentence(
+                "There is no lakehouse %(lakehouse_id)s in the workspace %(workspace_id)s.",
+                lakehouse_id=lakehouse_id,
+                workspace_id=workspace_id,
+            ),
         )
     return Place(found.lakehouse, role)

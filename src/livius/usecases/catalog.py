@@ -33,6 +33,7 @@ from livius.domain.permissions import (
     MANAGE,
     check_scopes,
 )
+from livius.domain.sentences import Sentence
 from livius.domain.session import Session
 from livius.ports.clock import Clock
 from livius.ports.store import Catalog
@@ -176,7 +177,10 @@ async def remove_workspace(
         told=act(clock, Action.WORKSPACE_DELETE, workspace.name, workspace=workspace.id),
     )
     if ended is None:
-        raise NotFound("WorkspaceNotFound", f"There is no workspace {workspace.id} any more.")
+        raise NotFound(
+            "WorkspaceNotFound",
+            Sentence("There is no workspace %(workspace)s any more.", workspace=workspace.id),
+        )
     return ended
 
 
@@ -286,8 +290,11 @@ async def delete_lakehouse(
     if not done:
         raise Conflict(
             "LakehouseInUse",
-            f"Sessions run in the lakehouse {present.name}. Delete them first, or wait until they "
-            "have ended.",
+            Sentence(
+                "Sessions run in the lakehouse %(name)s. Delete them first, or wait until they "
+                "have ended.",
+                name=present.name,
+            ),
         )
     if hard:
         await context.lakehouses.remove(present.workspace, present.id)
@@ -311,7 +318,7 @@ def _described(
         Invalid: nothing to change, or a name or description that does not do.
     """
     if name is None and description is None:
-        raise Invalid("InvalidInput", "Send a displayName, a description or both.")
+        raise Invalid("InvalidInput", Sentence("Send a displayName, a description or both."))
     changed = dataclasses.replace(
         present,
         name=present.name if name is None else name,
@@ -325,7 +332,8 @@ def _described(
 
 def _workspace_name_in_use(name: str) -> Conflict:
     return Conflict(
-        "WorkspaceNameAlreadyExists", f"There is a workspace {name}. Choose another name."
+        "WorkspaceNameAlreadyExists",
+        Sentence("There is a workspace %(name)s. Choose another name.", name=name),
     )
 
 
@@ -340,5 +348,7 @@ def _act(
 def _name_in_use(name: str) -> Conflict:
     return Conflict(
         "ItemDisplayNameAlreadyInUse",
-        f"There is a lakehouse {name} in this workspace. Choose another name.",
+        Sentence(
+            "There is a lakehouse %(name)s in this workspace. Choose another name.", name=name
+        ),
     )

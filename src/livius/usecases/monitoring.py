@@ -20,6 +20,7 @@ from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, 
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
+from livius.domain.sentences import Sentence
 from livius.domain.session import FINAL, Phase, Session
 from livius.domain.statement import Statement
 from livius.ports.logs import LogFile, SparkPage
@@ -256,8 +257,10 @@ async def own_activity(
     if not _is_open_to(caller, role, activity.session):
         raise Forbidden(
             "InsufficientPrivileges",
-            "Logs, conf, code and outputs of a session are open to who submitted it and to the "
-            "workspace's Admins.",
+            Sentence(
+                "Logs, conf, code and outputs of a session are open to who submitted it and to "
+                "the workspace's Admins."
+            ),
         )
     return activity
 
@@ -359,7 +362,10 @@ async def read_driver_log(
     if name not in names:
         known = ", ".join(sorted(names)) or "none: it never printed, or is past keeping"
         raise NotFound(
-            "SparkCoreItemNotFound", f"There is no log {name[:40]!r}. There is: {known}."
+            "SparkCoreItemNotFound",
+            Sentence(
+                "There is no log %(name)s. There is: %(known)s.", name=repr(name[:40]), known=known
+            ),
         )
     return await context.logs.read(activity.session.driver, name, offset=offset, size=size)
 
@@ -420,7 +426,7 @@ async def spark_page(
     check_application(session, application)
     parts = [part for part in path.split("/") if part]
     if not all(_PART.fullmatch(part) for part in parts):
-        raise Invalid("InvalidInput", "The path has a part that Spark has no name like.")
+        raise Invalid("InvalidInput", Sentence("The path has a part that Spark has no name like."))
     if parts and parts[0] not in _OFFERED:
         raise NotFound(
             "SparkCoreItemNotFound",
@@ -447,13 +453,15 @@ def _ui_url(session: Session) -> str:
     if session.phase in FINAL:
         raise NotFound(
             "SparkCoreItemNotFound",
-            "The session has ended, and what its Spark driver knew of jobs and stages with it. Its "
-            "logs and its statements are kept.",
+            Sentence(
+                "The session has ended, and what its Spark driver knew of jobs and stages with "
+                "it. Its logs and its statements are kept."
+            ),
         )
     if session.ui_url is None:
         raise NotFound(
             "SparkCoreItemNotFound",
-            "The session's Spark has no pages yet: it still starts.",
+            Sentence("The session's Spark has no pages yet: it still starts."),
         )
     return session.ui_url
 
@@ -481,10 +489,14 @@ def _item_id(text: str) -> str:
 
 def no_item(item: str) -> NotFound:
     """Return the error for an item that is not there."""
-    return NotFound("SparkCoreItemNotFound", f"There is no item {item[:100]} in this workspace.")
+    return NotFound(
+        "SparkCoreItemNotFound",
+        Sentence("There is no item %(item)s in this workspace.", item=item[:100]),
+    )
 
 
 def _no_session(session: str) -> NotFound:
     return NotFound(
-        "SparkCoreSessionNotFound", f"There is no Livy session {session[:100]} of this item."
+        "SparkCoreSessionNotFound",
+        Sentence("There is no Livy session %(session)s of this item.", session=session[:100]),
     )

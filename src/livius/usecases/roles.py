@@ -17,6 +17,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.permissions import MANAGE, SEE_ROLES
+from livius.domain.sentences import Sentence
 from livius.ports.clock import Clock
 from livius.ports.store import Catalog
 from livius.usecases.access import enter_workspace
@@ -90,8 +91,11 @@ async def add_role(
     if await context.store.role(found.id, principal) is not None:
         raise Conflict(
             "PrincipalAlreadyHasWorkspaceRolePermissions",
-            f"{principals.name(principal) or principal} has a role in this workspace already. "
-            "Change it, or remove it first.",
+            Sentence(
+                "%(principal)s has a role in this workspace already. Change it, or remove it "
+                "first.",
+                principal=principals.name(principal) or principal,
+            ),
         )
     await give(context.store, context.clock, found, principal, role)
     _log.info("role_assigned", workspace=found.id, principal=principal, role=role, by=caller.oid)
@@ -166,12 +170,17 @@ def _principal(text: str) -> PrincipalId:
 def _no_role(principal: str) -> NotFound:
     return NotFound(
         "WorkspaceRoleAssignmentNotFound",
-        f"The principal {principal[:100]} has no role in this workspace.",
+        Sentence(
+            "The principal %(principal)s has no role in this workspace.", principal=principal[:100]
+        ),
     )
 
 
 def _last_admin(workspace: Workspace) -> Conflict:
     return Conflict(
         "LastAdmin",
-        f"That is the only Admin of {workspace.name}. Assign the role Admin to another one first.",
+        Sentence(
+            "That is the only Admin of %(workspace)s. Assign the role Admin to another one first.",
+            workspace=workspace.name,
+        ),
     )

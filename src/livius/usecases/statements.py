@@ -17,6 +17,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, ReplId, StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.permissions import READ_SESSION, RUN, STEER
+from livius.domain.sentences import Sentence
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import (
@@ -78,14 +79,20 @@ def parse_kind(kind: str | None) -> Kind:
     except ValueError:
         raise Invalid(
             "InvalidInput",
-            f"kind is one of {', '.join(Kind)}, not {kind[:40]!r}.",
+            Sentence(
+                "kind is one of %(kinds)s, not %(kind)s.",
+                kinds=", ".join(Kind),
+                kind=repr(kind[:40]),
+            ),
             field="kind",
         ) from None
     if found is Kind.SPARKR:
         raise Invalid(
             "SparkRNotAvailable",
-            "The kind sparkr is not available here, because the installed Spark has no SparkR. "
-            "Use spark, pyspark or sql.",
+            Sentence(
+                "The kind sparkr is not available here, because the installed Spark has no "
+                "SparkR. Use spark, pyspark or sql."
+            ),
             field="kind",
         )
     return found
@@ -131,7 +138,10 @@ async def submit_statement(
     if statement is None:
         raise NotFound(
             "SessionNotFound",
-            f"The session {session.id} has ended and takes no statements. Create a new one.",
+            Sentence(
+                "The session %(session)s has ended and takes no statements. Create a new one.",
+                session=session.id,
+            ),
         )
     context.changes.notify(Worked(session.id))
     if statement.phase is Phase.RUNNING:
@@ -338,5 +348,8 @@ def no_statement(number: str) -> NotFound:
     """Return the error for a statement that is not there."""
     return NotFound(
         "StatementNotFound",
-        f"There is no statement {number[:20]!r} in this session: they are numbered from 0.",
+        Sentence(
+            "There is no statement %(number)s in this session: they are numbered from 0.",
+            number=repr(number[:20]),
+        ),
     )

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from livius.adapters.identity.provider_client import ProviderClient, Refused
 from livius.domain.endpoints import Endpoints
 from livius.domain.errors import Unauthenticated, Unavailable
+from livius.domain.sentences import Sentence
 from livius.ports.people import SignedIn
 
 _OURS: Final = frozenset({"invalid_client", "unauthorized_client"})
@@ -54,7 +55,7 @@ class HttpPeoplesAuthority:
         if where is None:
             raise Unavailable(
                 "AuthorityUnavailable",
-                "The authority publishes no page to sign in at that can be used.",
+                Sentence("The authority publishes no page to sign in at that can be used."),
             )
         return _with(
             where,
@@ -84,7 +85,9 @@ class HttpPeoplesAuthority:
     ) -> SignedIn:
         """See the port."""
         if self.issuer is not None and issuer not in (None, self.issuer):
-            raise Unauthenticated("SignInFailed", "The sign-in was answered by another authority.")
+            raise Unauthenticated(
+                "SignInFailed", Sentence("The sign-in was answered by another authority.")
+            )
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -98,18 +101,25 @@ class HttpPeoplesAuthority:
             if refused.error in _OURS:
                 raise Unavailable(
                     "AuthorityRefusesServer",
-                    "The authority does not take this server's credential. Its operator looks at "
-                    f"LIVIUS_AUTHORITY_CLIENT_ID and what goes with it. {refused.said}".rstrip(),
+                    Sentence(
+                        "The authority does not take this server's credential. Its operator looks "
+                        "at LIVIUS_AUTHORITY_CLIENT_ID and what goes with it. %(said)s",
+                        said=refused.said,
+                    ),
                 ) from refused
             # The description names the fault, never the code.
             raise Unauthenticated(
                 "SignInFailed",
-                f"The authority did not accept the sign-in. Sign in again. {refused.said}".rstrip(),
+                Sentence(
+                    "The authority did not accept the sign-in. Sign in again. %(said)s",
+                    said=refused.said,
+                ),
             ) from refused
         id_token: Any = answer.get("id_token")
         if not isinstance(id_token, str):
             raise Unauthenticated(
-                "SignInFailed", "The authority did not say who has signed in: it gave no ID token."
+                "SignInFailed",
+                Sentence("The authority did not say who has signed in: it gave no ID token."),
             )
         oid = await self.id_tokens.person_of(
             id_token, client_id=self.client.credential.client_id, nonce=nonce
@@ -145,8 +155,11 @@ class NobodySignsIn:
     def _not_configured(self) -> Unavailable:
         return Unavailable(
             "PortalNotConfigured",
-            "Nobody can sign in here yet: this server's operator has chosen another authority and "
-            f"not said how people sign in there. Missing: {', '.join(self.missing)}.",
+            Sentence(
+                "Nobody can sign in here yet: this server's operator has chosen another "
+                "authority and not said how people sign in there. Missing: %(missing)s.",
+                missing=", ".join(self.missing),
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Executable, create_engine, event, ins
 from sqlalchemy.exc import OperationalError
 
 from livius.domain.errors import Unavailable
+from livius.domain.sentences import Sentence
 
 Result = TypeVar("Result")
 
@@ -65,8 +66,10 @@ class Transactions:
             if _is_of_disk(error):
                 raise Unavailable(
                     "InsufficientStorage",
-                    "The server can't write to its disk now: it is full, or not writable. Try "
-                    "again later; the operator finds the cause in the log.",
+                    Sentence(
+                        "The server can't write to its disk now: it is full, or not writable. Try "
+                        "again later; the operator finds the cause in the log."
+                    ),
                     retry_after=_RETRY_AFTER,
                 ) from error
             raise

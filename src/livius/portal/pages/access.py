@@ -11,6 +11,7 @@ from starlette.routing import Route
 from livius.domain.errors import Invalid
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import SEE_ROLES
+from livius.domain.sentences import Sentence
 from livius.portal.desk import ROOT, Call, Desk
 from livius.portal.pages.workspaces import BASE, show
 from livius.portal.words import N_
@@ -91,5 +92,9 @@ async def remove(call: Call) -> Response:
 def _role(call: Call) -> Role:
     sent = call.sent("role")
     if sent not in tuple(Role):
-        raise Invalid("InvalidInput", f"A role is one of {', '.join(Role)}.", field="role")
+        raise Invalid(
+            "InvalidInput",
+            Sentence("A role is one of %(roles)s.", roles=", ".join(Role)),
+            field="role",
+        )
     return Role(sent)

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from livius.domain.accounts import ClientApplication, ClientCertificate
 from livius.domain.errors import Invalid
 from livius.domain.resources import RESOURCES
+from livius.domain.sentences import Sentence
 from livius.portal.desk import ROOT, Call, Crumb, Desk
 from livius.portal.pages import applications
 from livius.portal.pages.applications import application_path, crumbs_to
@@ -115,19 +116,23 @@ async def _certificate(call: Call) -> ClientCertificate:
     if isinstance(file, UploadFile) and file.filename:
         pem = await file.read(_LARGEST_PEM + 1)
     if len(pem) > _LARGEST_PEM:
-        raise Invalid("InvalidCertificate", "A certificate in PEM has 64 KB at most.")
+        raise Invalid("InvalidCertificate", Sentence("A certificate in PEM has 64 KB at most."))
     if b"PRIVATE KEY" in pem:
         raise Invalid(
             "PrivateKeySent",
-            "This has a private key in it. That stays with the application: send the certificate "
-            "alone.",
+            Sentence(
+                "This has a private key in it. That stays with the application: send the "
+                "certificate alone."
+            ),
         )
     try:
         return call.desk.read_certificate(pem)
     except ValueError:
         raise Invalid(
             "InvalidCertificate",
-            "This is no certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key.",
+            Sentence(
+                "This is no certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key."
+            ),
         ) from None
 
 

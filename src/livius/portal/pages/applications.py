@@ -14,6 +14,7 @@ from starlette.routing import Route
 from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.lakehouse import Role
+from livius.domain.sentences import Sentence
 from livius.portal.desk import ROOT, Call, Crumb, Desk
 from livius.usecases import catalog
 from livius.usecases.access import directory_of_owner, may_change_directory
@@ -56,11 +57,13 @@ async def applications(call: Call) -> Response:
     known = call.context.directory
     if known is None:
         raise NotFound(
-            "NoDirectory", "Another authority signs people in here: its own pages have these."
+            "NoDirectory",
+            Sentence("Another authority signs people in here: its own pages have these."),
         )
     if not await may_see(call):
         raise Forbidden(
-            "InsufficientPrivileges", "Client applications are shown to Admins of a workspace."
+            "InsufficientPrivileges",
+            Sentence("Client applications are shown to Admins of a workspace."),
         )
     return call.page(
         "applications.html",

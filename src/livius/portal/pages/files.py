@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from livius.domain.contents import Entry, parts_of
 from livius.domain.errors import Invalid
+from livius.domain.sentences import Sentence
 from livius.portal.desk import Call, Desk, as_file
 from livius.portal.pages.lakehouse import BASE, show
 from livius.ports.contents import OpenFile
@@ -130,7 +131,7 @@ async def image(call: Call) -> Response:
     async with await _open(call) as opened:
         kind = _IMAGES.get(_ending(opened.entry))
         if kind is None or opened.entry.size > _IMAGE:
-            raise Invalid("NoImage", "This file is not shown as an image. Download it.")
+            raise Invalid("NoImage", Sentence("This file is not shown as an image. Download it."))
         data = b""
         while chunk := await opened.read(_IMAGE + 1 - len(data)):
             data += chunk

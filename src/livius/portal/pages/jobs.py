@@ -17,6 +17,7 @@ from starlette.routing import Route
 from livius.domain.errors import LiviusError
 from livius.domain.jobs import SparkJob, SparkStage
 from livius.domain.session import Phase
+from livius.language import said
 from livius.portal.desk import Call, Desk
 from livius.portal.live import Look
 from livius.portal.pages.activity import BASE, View, find, look_of, show
@@ -74,7 +75,7 @@ async def jobs(call: Call) -> Response:
     try:
         found, stages = await _ask(call, view)
     except LiviusError as error:
-        trouble = error.message
+        trouble = said(error.message, call.language)
     return _shown(call, view, found, stages, trouble=trouble)
 
 

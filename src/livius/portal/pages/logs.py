@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from livius.domain.activity import OVER
 from livius.domain.errors import NotFound
+from livius.domain.sentences import Sentence
 from livius.portal import printed
 from livius.portal.desk import Call, Desk, number, text_file
 from livius.portal.live import Look
@@ -128,7 +129,7 @@ async def download(call: Call) -> Response:
     view = await find(call, whole=True)
     name = call.path("name")
     if name != _name(name):
-        raise NotFound("LogNotFound", "There is no such log.")
+        raise NotFound("LogNotFound", Sentence("There is no such log."))
     return text_file(partial(_read, call, view, name), f"{view.activity.session.id}-{name}.log")
 
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from livius.domain.activity import OVER, Activity, ActivityState, Order, Position
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
+from livius.domain.sentences import Sentence
 from livius.portal import words
 from livius.portal.desk import ROOT, Call, Crumb, Desk, Live, number
 from livius.portal.live import Look, version_of
@@ -252,7 +253,9 @@ def _asked(call: Call) -> Asked:
         or asked.who not in ("", "me")
         or (asked.sort and asked.sort.removeprefix("-") not in tuple(Order))
     ):
-        raise Invalid("InvalidInput", "There is no such filter. Choose from those on the page.")
+        raise Invalid(
+            "InvalidInput", Sentence("There is no such filter. Choose from those on the page.")
+        )
     return asked
 
 
@@ -274,4 +277,4 @@ def _position(text: str) -> Position | None:
         at = datetime.fromisoformat(moment)
         if at.tzinfo is not None:
             return Position(at, SessionId(session), key)
-    raise Invalid("InvalidInput", "There is no such place in the list.")
+    raise Invalid("InvalidInput", Sentence("There is no such place in the list."))

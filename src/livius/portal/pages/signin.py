@@ -24,6 +24,7 @@ from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
+from livius.domain.sentences import Sentence
 from livius.language import language_of, translations
 from livius.portal.desk import ROOT, Call, Desk, local_path, origin
 from livius.ports.people import SignedIn
@@ -91,15 +92,19 @@ def routes(desk: Desk) -> Sequence[Route]:
         ):
             raise Unauthenticated(
                 "SignInExpired",
-                "This sign-in was not begun in this browser, or more than ten minutes ago. "
-                "Sign in again.",
+                Sentence(
+                    "This sign-in was not begun in this browser, or more than ten minutes ago. Sign"
+                    " in again."
+                ),
             )
         if "code" not in asked:
             _log.info("sign_in_refused", error=asked.get("error", "")[:100])
             raise Unauthenticated(
                 "SignInFailed",
-                "The authority did not sign you in. "
-                + asked.get("error_description", asked.get("error", ""))[:300],
+                Sentence(
+                    "The authority did not sign you in. %(said)s",
+                    said=asked.get("error_description", asked.get("error", ""))[:300],
+                ),
             )
         found = await desk.people.redeem(
             code=asked["code"],
@@ -146,12 +151,15 @@ async def _bearer(desk: Desk, found: SignedIn) -> Principal:
     except Unauthenticated as error:
         raise Unauthenticated(
             "TokenOfNoUse",
-            "The authority signed you in, but the access token that it gave does not count here. "
-            f"{error.message} The server's operator looks at LIVIUS_AUTHORITY_SCOPE.",
+            Sentence(
+                "The authority signed you in, but the access token that it gave does not count "
+                "here. %(error)s The server's operator looks at LIVIUS_AUTHORITY_SCOPE.",
+                error=error.message,
+            ),
         ) from error
     if caller.oid != found.oid:
         raise Unauthenticated(
-            "SignInFailed", "The authority's two tokens name two people. Sign in again."
+            "SignInFailed", Sentence("The authority's two tokens name two people. Sign in again.")
         )
     return caller
 

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from livius.domain.errors import NotFound
+from livius.domain.sentences import Sentence
 from livius.portal.desk import ROOT, Call, Desk, origin
 from livius.portal.pages.activity import BASE, find
 from livius.portal.visits import Visit
@@ -72,7 +73,8 @@ def routes(desk: Desk) -> Sequence[Route]:
         grant = grants.get(key)
         if grant is None or not desk.visits.goes_on(grant.visit):
             raise NotFound(
-                "SparkUiClosed", "This view of the Spark UI is over. Open it from the activity."
+                "SparkUiClosed",
+                Sentence("This view of the Spark UI is over. Open it from the activity."),
             )
         activity = await monitoring.own_activity(
             desk.context, grant.visit.caller, grant.workspace, grant.session

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
+from livius.domain.sentences import Sentence
 from livius.domain.statement import FINAL, OPEN, Kind, Phase, Statement
 from livius.portal import printed, words
 from livius.portal.desk import Call, Desk, as_file, number, text_file
@@ -123,7 +124,7 @@ async def run(call: Call) -> Response:
     view = await find(call, whole=True)
     code = call.sent("code").replace("\r\n", "\n")
     if not code.strip():
-        raise Invalid("InvalidInput", call.tr("Write some code first."))
+        raise Invalid("InvalidInput", Sentence("Write some code first."))
     await statements.submit_statement(
         call.context,
         call.caller,
@@ -181,7 +182,7 @@ async def as_json(call: Call) -> Response:
     found = await monitoring.activity_statement(call.context, view.activity, call.path("number"))
     ending = found.statement.ending
     if ending is None or not ending.data or "application/json" not in ending.data:
-        raise NotFound("OutputNotFound", "The statement gave no rows.")
+        raise NotFound("OutputNotFound", Sentence("The statement gave no rows."))
     return Response(
         json.dumps(ending.data["application/json"], ensure_ascii=False),
         media_type="application/json",
@@ -199,7 +200,7 @@ async def rich_frame(call: Call) -> Response:
     ending = found.statement.ending
     html = ending.data.get("text/html") if ending is not None and ending.data else None
     if not isinstance(html, str):
-        raise NotFound("OutputNotFound", "The statement gave no HTML.")
+        raise NotFound("OutputNotFound", Sentence("The statement gave no HTML."))
     response = call.fragment("rich.html", html=Markup(html))  # noqa: S704 # the frame is its cage
     url = call.request.url
     response.headers["Content-Security-Policy"] = _RICH_CSP.format(

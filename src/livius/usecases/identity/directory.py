@@ -22,6 +22,7 @@ from livius.domain.errors import Conflict, Invalid, NotFound
 from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, new_id
 from livius.domain.resources import RESOURCES
+from livius.domain.sentences import Sentence
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
 from livius.usecases.trail import act
@@ -222,7 +223,7 @@ async def add_secret(
         directory,
         clock,
         application,
-        lambda known: replace(known, secrets=_bounded((*known.secrets, kept), "secrets")),
+        lambda known: replace(known, secrets=_bounded((*known.secrets, kept), Sentence("secrets"))),
         f"secret {kept.id}",
         Action.CREDENTIAL_ADD,
     )
@@ -243,8 +244,10 @@ async def add_certificate(
 
     def change(known: ClientApplication) -> ClientApplication:
         if any(one.sha256 == certificate.sha256 for one in known.certificates):
-            raise Conflict("CertificateKnown", "The application has this certificate already.")
-        added = _bounded((*known.certificates, certificate), "certificates")
+            raise Conflict(
+                "CertificateKnown", Sentence("The application has this certificate already.")
+            )
+        added = _bounded((*known.certificates, certificate), Sentence("certificates"))
         return replace(known, certificates=added)
 
     what = f"certificate {certificate.sha1}"
@@ -270,8 +273,12 @@ async def remove_credential(
         if left == known:
             raise NotFound(
                 "CredentialNotFound",
-                f"{known.name} has no credential {name[:100]}. Give a secret's id or a "
-                "certificate's thumbprint, as livius identity app list shows them.",
+                Sentence(
+                    "%(application)s has no credential %(name)s. Give a secret's id or a "
+                    "certificate's thumbprint, as livius identity app list shows them.",
+                    application=known.name,
+                    name=name[:100],
+                ),
             )
         return left
 
@@ -349,7 +356,7 @@ async def add_redirect(
 
     def change(known: ClientApplication) -> ClientApplication:
         uris = tuple(dict.fromkeys((*known.redirect_uris, checked)))
-        return replace(known, redirect_uris=_bounded(uris, "redirect URIs"))
+        return replace(known, redirect_uris=_bounded(uris, Sentence("redirect URIs")))
 
     return await _changed(directory, clock, application, change, f"answers at {checked}")
 
@@ -367,8 +374,12 @@ async def remove_redirect(
         if uri not in known.redirect_uris:
             raise NotFound(
                 "RedirectNotFound",
-                f"{known.name} has no redirect URI {uri[:200]}. It has "
-                f"{', '.join(known.redirect_uris) or 'none'}.",
+                Sentence(
+                    "%(application)s has no redirect URI %(uri)s. It has %(known)s.",
+                    application=known.name,
+                    uri=uri[:200],
+                    known=", ".join(known.redirect_uris) or "none",
+                ),
             )
         uris = tuple(one for one in known.redirect_uris if one != uri)
         return replace(known, redirect_uris=uris)
@@ -439,7 +450,10 @@ def _named(application: ClientApplication) -> str:
 def _no_application(text: str) -> NotFound:
     return NotFound(
         "ApplicationNotFound",
-        f"There is no client application {text[:100]}. See them: livius identity app list",
+        Sentence(
+            "There is no client application %(text)s. See them: livius identity app list",
+            text=text[:100],
+        ),
     )
 
 
@@ -447,7 +461,12 @@ def _bounded(kept: tuple[Kept, ...], what: str) -> tuple[Kept, ...]:
     if len(kept) > _MOST:
         raise Conflict(
             "TooManyCredentials",
-            f"An application has at most {_MOST} {what}. Remove one that is not used any more.",
+            Sentence(
+                "An application has at most %(most)s %(what)s. Remove one that is not used any "
+                "more.",
+                most=_MOST,
+                what=what,
+            ),
         )
     return kept
 
@@ -468,7 +487,10 @@ def _thumbprints(certificate: ClientCertificate) -> tuple[str, str]:
 def _checked_name(name: str) -> str:
     plain = " ".join(name.split())
     if not 0 < len(plain) <= _LONGEST_NAME or not plain.isprintable():
-        raise Invalid("InvalidName", f"A name has 1 to {_LONGEST_NAME} printable characters.")
+        raise Invalid(
+            "InvalidName",
+            Sentence("A name has 1 to %(most)s printable characters.", most=_LONGEST_NAME),
+        )
     return plain
 
 
@@ -478,12 +500,20 @@ def _checked_scope(text: str) -> str:
         if scope.lower() == name:
             return scope
     raise Invalid(
-        "UnknownScope", f"There is no scope {text}. There are {', '.join(sorted(Scope))}."
+        "UnknownScope",
+        Sentence(
+            "There is no scope %(text)s. There are %(scopes)s.",
+            text=text,
+            scopes=", ".join(sorted(Scope)),
+        ),
     )
 
 
 def _checked_uri(uri: str) -> str:
     fault = redirect_uri_fault(uri)
     if fault is not None:
-        raise Invalid("InvalidRedirectUri", f"{uri} can't be a redirect URI: {fault}.")
+        raise Invalid(
+            "InvalidRedirectUri",
+            Sentence("%(uri)s can't be a redirect URI: %(fault)s.", uri=uri, fault=fault),
+        )
     return uri

@@ -10,6 +10,7 @@ from uuid import UUID
 from livius.domain.errors import Invalid
 from livius.domain.identity import PrincipalKind
 from livius.domain.ids import PrincipalId
+from livius.domain.sentences import Sentence
 from livius.ports.identity import Directory
 
 _SHOWN: Final = 100
@@ -70,13 +71,20 @@ class Principals:
             return found[0]
         shown = asked.strip()[:_SHOWN]
         if found:
-            raise Invalid("InvalidInput", f"Several are called {shown}. Give an object id.")
+            raise Invalid(
+                "InvalidInput",
+                Sentence("Several are called %(shown)s. Give an object id.", shown=shown),
+            )
         try:
             return PrincipalId(str(UUID(wanted)))
         except ValueError:
             raise Invalid(
                 "InvalidInput",
-                f"{shown!r} is neither an object id nor a user or application that is known here.",
+                Sentence(
+                    "%(shown)s is neither an object id nor a user or application that is known "
+                    "here.",
+                    shown=repr(shown),
+                ),
             ) from None
 
     def name(self, principal: str) -> str:
