@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from livius.domain.audit import Action, entry
 from livius.domain.ids import (
     LakehouseId,
     SessionId,
@@ -13,7 +14,7 @@ from livius.domain.session import EndCause, Goal, Phase
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import Store
+from livius.ports.store import AuditQuery, Store
 from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, make
 
 
@@ -114,6 +115,31 @@ async def test_a_repl_runs_one_statement_at_a_time_in_order(store: Store) -> Non
     claimed = await store.claim_next(session.repl, at=NOW)
     assert claimed is not None
     assert (claimed.number, claimed.phase) == (1, StatementPhase.RUNNING)
+
+
+async def test_the_next_statement_is_claimed_with_the_end_of_the_one_before(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    for _ in range(3):
+        await store.add_statement(code(session), claim=True)
+
+    async def end(number: int, *, claim: bool) -> tuple[object, object]:
+        moved, following = await store.end_statement(
+            session.repl,
+            StatementNumber(number),
+            Event.FINISHED,
+            at=NOW,
+            ending=Ending(ok=True),
+            audit=entry(session, Action.STATEMENT_END, at=NOW, result="ok"),
+            claim=claim,
+        )
+        return moved and moved.phase, following and (following.number, following.phase)
+
+    assert await end(0, claim=True) == (StatementPhase.AVAILABLE, (1, StatementPhase.RUNNING))
+    assert await end(0, claim=True) == (None, None)  # told twice, and the next one runs
+    assert await end(1, claim=False) == (StatementPhase.AVAILABLE, None)
+    ends = AuditQuery(session=session.id, action=Action.STATEMENT_END, limit=9)
+    written = await store.audit(ends)
+    assert [record.entry.target for record in written] == ["1", "0"]
 
 
 async def test_a_late_result_does_not_overwrite_cancelled(store: Store) -> None:

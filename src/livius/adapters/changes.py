@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from livius.domain.statement import Statement
 from livius.ports.changes import AnySession, Topic
 
 _ANY = AnySession()
@@ -14,19 +15,22 @@ _ANY = AnySession()
 class _Watch:
     def __init__(self, *, over: bool) -> None:
         self._event = asyncio.Event()
+        self._ended: Statement | None = None
         if over:
             self.release()
 
-    def release(self) -> None:
+    def release(self, ended: Statement | None = None) -> None:
+        self._ended = ended or self._ended
         self._event.set()
 
-    async def changed(self, seconds: float) -> None:
+    async def changed(self, seconds: float) -> Statement | None:
         """See the port."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
         except TimeoutError:
-            return
+            return None
+        return self._ended
 
 
 class LocalChanges:
@@ -64,10 +68,10 @@ class LocalChanges:
         """How many watches there are, for the metrics."""
         return self._count
 
-    def notify(self, topic: Topic) -> None:
+    def notify(self, topic: Topic, ended: Statement | None = None) -> None:
         """See the port."""
         for watch in self._watches.get(topic, ()):
-            watch.release()
+            watch.release(ended)
         if isinstance(topic, str):  # a session's id
             for watch in self._watches.get(_ANY, ()):
                 watch.release()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber
+from livius.domain.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ Topic = SessionId | tuple[ReplId, StatementNumber] | Printed | Worked | AnySessi
 class Watch(Protocol):
     """One caller's interest in some topics."""
 
-    async def changed(self, seconds: float) -> None:
-        """Return when one of them has changed since the watch began, or after the seconds."""
+    async def changed(self, seconds: float) -> Statement | None:
+        """Return when one of them has changed since the watch began, or after the seconds.
+
+        A statement that has ended is returned as it was committed, if whoever told of its end had
+        it at hand. None: look at the record.
+        """
         ...
 
 
@@ -48,6 +53,10 @@ class Changes(Protocol):
         """Begin to watch. Look at the record *after* that, and no change can be missed."""
         ...
 
-    def notify(self, topic: Topic) -> None:
-        """Say that the topic has changed. Called after the commit."""
+    def notify(self, topic: Topic, ended: Statement | None = None) -> None:
+        """Say that the topic has changed. Called after the commit.
+
+        With a statement's end comes its record, so that a thousand who wait for it don't all ask
+        the store for the same.
+        """
         ...

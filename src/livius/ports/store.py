@@ -287,6 +287,23 @@ class Statements(Protocol):
         """
         ...
 
+    async def end_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: StatementEvent,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry,
+        claim: bool,
+    ) -> tuple[Statement | None, Statement | None]:
+        """Do `move_statement` and, with ``claim``, `claim_next`: one commit for both.
+
+        Return what each returns.
+        """
+        ...
+
     async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
         """Note an open statement's progress; of a final one, nothing changes."""
         ...

@@ -256,24 +256,25 @@ async def _finished(
     ending = await _ending(context, session, number, message)
     event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
     now = context.clock.now()
-    moved = await context.store.move_statement(
+    moved, following = await context.store.end_statement(
         session.repl,
         number,
         event,
         at=now,
         ending=ending,
         audit=entry(session, Action.STATEMENT_END, at=now, result=message.outcome),
+        claim=not message.stop and context.links.is_open(session.driver),
     )
     if moved is not None:
         note_end(context.meter, moved, message.outcome)
-    context.changes.notify((session.repl, number))
+    context.changes.notify((session.repl, number), moved)
     context.changes.notify(Worked(session.id))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)
+    if following is not None:
+        send_run(context, following)
     if message.stop:
         await stop_session(context, session)
-    else:
-        await pump_repl(context, session.driver, session.repl)
 
 
 async def _ending(

@@ -209,9 +209,10 @@ async def get_statement(
         found = await context.store.statement(session.repl, parsed)
         if hold and found is not None and found.phase not in FINAL:
             size = await context.outputs.size(session.id, session.repl, parsed)
+            told = None
             if window is None or size <= window.offset:
-                await watch.changed(hold.total_seconds())
-            found = await context.store.statement(session.repl, parsed)
+                told = await watch.changed(hold.total_seconds())
+            found = told or await context.store.statement(session.repl, parsed)
     if found is None:
         raise no_statement(number)
     return await with_output(context, found, window)

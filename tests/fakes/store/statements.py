@@ -105,6 +105,20 @@ class MemoryStatements(MemorySessions):
         self._statements[repl, number] = moved
         return moved
 
+    async def end_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: Event,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry,
+        claim: bool,
+    ) -> tuple[Statement | None, Statement | None]:
+        moved = await self.move_statement(repl, number, event, at=at, ending=ending, audit=audit)
+        return moved, await self.claim_next(repl, at=at) if claim else None
+
     async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
         present = self._statements.get((repl, number))
         if present is not None and present.phase in ACTIVE:

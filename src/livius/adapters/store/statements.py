@@ -80,15 +80,7 @@ class SqlStatements:
 
     async def claim_next(self, repl: ReplId, *, at: datetime) -> Statement | None:
         """See the port."""
-
-        def work(connection: Connection) -> Statement | None:
-            first = connection.execute(_FIRST_OPEN, {"of": repl}).first()
-            # Of the open ones the first is the active one, where there is one.
-            if first is None or first.phase != Phase.WAITING:
-                return None
-            return _move(connection, statement_of(first), Event.CLAIMED, at, None)
-
-        return await self._transactions.run(work)
+        return await self._transactions.run(lambda connection: _claim(connection, repl, at))
 
     async def statement(self, repl: ReplId, number: StatementNumber) -> Statement | None:
         """See the port."""
@@ -140,16 +132,45 @@ class SqlStatements:
         audit: AuditEntry | None = None,
     ) -> Statement | None:
         """See the port."""
+        return await self._transactions.run(
+            lambda connection: self._step(connection, repl, number, event, at, ending, audit)
+        )
 
-        def work(connection: Connection) -> Statement | None:
-            present = _find(connection, repl, number)
-            if present is None or present.phase not in sources(event):
-                return None
-            if audit is not None:
-                write(connection, audit.of_statement(number), self._keep_audit)
-            return _move(connection, present, event, at, ending)
+    async def end_statement(
+        self,
+        repl: ReplId,
+        number: StatementNumber,
+        event: Event,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry,
+        claim: bool,
+    ) -> tuple[Statement | None, Statement | None]:
+        """See the port."""
+
+        def work(connection: Connection) -> tuple[Statement | None, Statement | None]:
+            moved = self._step(connection, repl, number, event, at, ending, audit)
+            return moved, _claim(connection, repl, at) if claim else None
 
         return await self._transactions.run(work)
+
+    def _step(
+        self,
+        connection: Connection,
+        repl: ReplId,
+        number: StatementNumber,
+        event: Event,
+        at: datetime,
+        ending: Ending | None,
+        audit: AuditEntry | None,
+    ) -> Statement | None:
+        present = _find(connection, repl, number)
+        if present is None or present.phase not in sources(event):
+            return None
+        if audit is not None:
+            write(connection, audit.of_statement(number), self._keep_audit)
+        return _move(connection, present, event, at, ending)
 
     async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
         """See the port."""
@@ -193,6 +214,14 @@ class SqlStatements:
 def _find(connection: Connection, repl: ReplId, number: StatementNumber) -> Statement | None:
     row = connection.execute(_STATEMENT, {"of": repl, "number": number}).first()
     return statement_of(row) if row else None
+
+
+def _claim(connection: Connection, repl: ReplId, at: datetime) -> Statement | None:
+    first = connection.execute(_FIRST_OPEN, {"of": repl}).first()
+    # Of the open ones the first is the active one, where there is one.
+    if first is None or first.phase != Phase.WAITING:
+        return None
+    return _move(connection, statement_of(first), Event.CLAIMED, at, None)
 
 
 def _all(connection: Connection, query: Select[Any]) -> Sequence[Statement]:
