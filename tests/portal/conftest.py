@@ -17,6 +17,7 @@ from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import LakehouseTable
 from livius.domain.session import Session
+from livius.domain.visit import form_token
 from support.browsing import Served, site
 
 
@@ -59,9 +60,7 @@ class Visitor:
         if self.caller is not None:
             name, value = self.served.cookie(self.caller)
             self.http.cookies.set(name, value)
-            visit = self.served.desk.visits.find(value)
-            assert visit is not None
-            self.csrf = visit.csrf
+            self.csrf = form_token(value)
 
     def get(self, path: str = "", **headers: str) -> requests.Response:
         return self.http.get(

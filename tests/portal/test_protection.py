@@ -6,11 +6,10 @@ from datetime import timedelta
 import pytest
 import requests
 
-from fakes.clock import FakeClock
 from fakes.world import principal
-from livius.domain.errors import Unauthenticated
+from livius.domain.errors import Unauthenticated, Unavailable
 from livius.portal.desk import local_path
-from livius.portal.visits import Visits
+from livius.usecases.visits import Visits
 from portal.conftest import Visitor, activity
 from support.browsing import Served
 
@@ -129,7 +128,7 @@ def test_a_new_sign_in_ends_the_visit_before(served: Served) -> None:
     before = browser.cookies[served.desk.cookie]
     sign_in(served, "good", browser)
     assert browser.cookies[served.desk.cookie] != before
-    assert served.desk.visits.find(before) is None
+    assert served.site.do(served.desk.visits.find(before)) is None
 
 
 def test_a_sign_in_that_another_browser_began_is_refused(served: Served) -> None:
@@ -200,10 +199,12 @@ def test_an_authority_that_fails_is_told(served: Served) -> None:
 
 def test_signing_out_ends_the_visit(served: Served, ada: Visitor) -> None:
     before = ada.http.cookies[served.desk.cookie]
-    assert served.desk.visits.find(before) is not None
+    assert ada.get().status_code == 200
     answer = ada.post("/sign-out")
     assert answer.headers["location"].endswith("/portal/signed-out")
-    assert served.desk.visits.find(before) is None
+    assert served.site.do(served.desk.visits.find(before)) is None
+    ada.http.cookies.set(served.desk.cookie, before)
+    assert "/sign-in" in ada.get().headers["location"]
 
 
 @pytest.mark.parametrize(
@@ -228,39 +229,51 @@ def test_a_path_of_the_portal_stays() -> None:
     assert local_path("/portal/monitor?q=a%20b") == "/portal/monitor?q=a%20b"
 
 
-def test_a_visit_ends_when_idle_and_when_it_has_lasted_long_enough() -> None:
-    clock = FakeClock()
-    visits = Visits(clock, idle=timedelta(hours=1), longest=timedelta(hours=3))
-    cookie, visit = visits.begin(principal())
-    clock.advance(timedelta(minutes=59))
-    assert visits.find(cookie) is visit
-    clock.advance(timedelta(minutes=59))
-    assert visits.find(cookie, touch=False) is visit
-    assert visits.goes_on(visit)
-    clock.advance(timedelta(minutes=2))
-    assert visits.find(cookie) is None
-    assert not visits.goes_on(visit)
-    cookie, _visit = visits.begin(principal())
-    for _ in range(3):
-        clock.advance(timedelta(minutes=59))
-        assert visits.find(cookie) is not None
-    clock.advance(timedelta(minutes=4))
-    assert visits.find(cookie) is None
+def restarted(served: Served) -> None:
+    """Forget what a gateway keeps in memory alone."""
+    site = served.site
+    served.desk.visits = Visits(site.world.store, site.world.clock, issuer=principal().issuer)
 
 
-def test_one_person_has_few_visits_and_takes_none_of_others() -> None:
-    clock = FakeClock()
-    visits = Visits(clock)
-    other, _ = visits.begin(principal("Bo"))
-    ada = principal("Ada")
-    cookies = []
-    for _ in range(60):
-        clock.advance(timedelta(seconds=1))
-        cookies.append(visits.begin(ada)[0])
-    assert [visits.find(one) is not None for one in cookies] == [False] * 10 + [True] * 50
-    assert visits.find(other) is not None
+def test_a_restart_signs_nobody_out_and_takes_forms_from_before_it(
+    served: Served, ada: Visitor
+) -> None:
+    session = served.site.session("mine")
+    assert f'name="csrf" value="{ada.csrf}"' in ada.get(activity(session)).text
+    restarted(served)
+    assert ada.get().status_code == 200
+    assert ada.post(f"{activity(session)}/stop").status_code == 303
 
 
-@pytest.mark.parametrize("cookie", [None, "", "x", "é" * 10, "x" * 100_000])
-def test_no_other_cookie_is_a_visit(cookie: str | None) -> None:
-    assert Visits(FakeClock()).find(cookie) is None
+def test_what_is_kept_opens_nothing(served: Served, ada: Visitor) -> None:
+    store = served.site.world.store
+    (visit,) = store.all_visits()
+    assert ada.csrf not in repr(visit)
+    for value in (visit.key, ada.csrf):
+        ada.http.cookies.set(served.desk.cookie, value)
+        assert "/sign-in" in ada.get().headers["location"]
+
+
+def test_pages_that_follow_each_other_write_nothing(served: Served, ada: Visitor) -> None:
+    store, clock = served.site.world.store, served.site.world.clock
+    (before,) = store.all_visits()
+    for _ in range(5):
+        clock.advance(timedelta(seconds=11))
+        assert ada.get().status_code == 200
+    assert store.all_visits() == [before]
+    clock.advance(timedelta(seconds=11))
+    assert ada.get().status_code == 200
+    (after,) = store.all_visits()
+    assert after.seen_at == clock.now()
+
+
+def test_records_that_can_not_be_read_are_a_page_that_says_so(
+    served: Served, ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_key: str) -> None:
+        raise Unavailable("InsufficientStorage", "The server can't write to its disk now.")
+
+    monkeypatch.setattr(served.site.world.store, "visit", broken)
+    answer = ada.get()
+    assert answer.status_code == 503
+    assert "can&#39;t write to its disk" in answer.text

@@ -25,6 +25,7 @@ from livius.ports.changes import Printed, Worked
 from livius.ports.people import SignedIn
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import submit_statement
+from livius.usecases.visits import Visits
 from support.waiting import wait_for
 
 Value = TypeVar("Value")
@@ -251,12 +252,8 @@ class Served:
 
     def cookie(self, caller: Principal | None = None) -> tuple[str, str]:
         """The name and value of a visit's cookie, as signing in would give it."""
-
-        async def begin() -> str:
-            cookie, _visit = self.desk.visits.begin(caller or self.site.world.admin)
-            return cookie
-
-        return self.desk.cookie, self.site.do(begin())
+        begun = self.desk.visits.begin(caller or self.site.world.admin)
+        return self.desk.cookie, self.site.do(begun)
 
     def sign_in(self, context: BrowserContext, caller: Principal | None = None) -> None:
         name, value = self.cookie(caller)
@@ -282,7 +279,7 @@ async def _serve(found: Site) -> Served:
     desk = portal.Desk(
         found.world.context,
         facts,
-        visits=portal.Visits(found.world.clock),
+        visits=Visits(found.world.store, found.world.clock, issuer=principal().issuer),
         people=found.people,
         tokens=found.people,
         navigation=portal.NAVIGATION,

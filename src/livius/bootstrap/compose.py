@@ -60,6 +60,7 @@ from livius.usecases.audit import note_refusal
 from livius.usecases.context import Context, Rules
 from livius.usecases.personal_tokens import BearerVerifier
 from livius.usecases.trail import Trail
+from livius.usecases.visits import Visits
 
 _LOOPBACK: Final = "127.0.0.1"
 _BEAT: Final = timedelta(seconds=5)
@@ -185,7 +186,7 @@ async def compose(prepared: Prepared) -> Gateway:
     desk = portal.Desk(
         context,
         _portal_facts(settings, connection, paths),
-        visits=portal.Visits(clock),
+        visits=Visits(store, clock, issuer=trust.issuer),
         people=trust.people,
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,

@@ -62,10 +62,11 @@ Services = tuple[tuple[str, Callable[[], Coroutine[Any, Any, None]]], ...]
 class Trust:
     """Whose tokens count, and what is served because of it.
 
-    ``people`` is where the portal signs people in.
+    ``issuer`` is of whom its principals are. ``people`` is where the portal signs people in.
     ``services`` run as long as the gateway does: what is known of another authority is kept fresh.
     """
 
+    issuer: str
     verifier: TokenVerifier
     tokens: SessionTokens
     routers: tuple[APIRouter, ...]
@@ -104,6 +105,7 @@ def trust_provider(settings: Settings, provider: Provider, store: SqlStore, cloc
     else:
         _log.warning("portal_not_configured", missing=missing)
     return Trust(
+        issuer=provider.issuer,
         verifier=verifier,
         tokens=ProviderSessionTokens(provider, clock, own),
         routers=(authority.elsewhere(provider.issuer),),
@@ -175,6 +177,7 @@ def trust_ourselves(
         await trail.note(act(clock, Action.SECRET_READ, what, by=present_actor(caller)))
 
     return Trust(
+        issuer=realm.name,
         verifier=verifier,
         tokens=EmbeddedSessionTokens(embedded),
         routers=(

@@ -8,7 +8,6 @@ caller, the language and the protection that all pages have.
 from livius.portal.app import NAVIGATION, create_portal
 from livius.portal.desk import ROOT, Desk, Facts, OwnApplication
 from livius.portal.live import Streams
-from livius.portal.visits import Visits
 
 __all__ = [
     "NAVIGATION",
@@ -17,6 +16,5 @@ __all__ = [
     "Facts",
     "OwnApplication",
     "Streams",
-    "Visits",
     "create_portal",
 ]

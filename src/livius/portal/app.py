@@ -78,7 +78,7 @@ def create_portal(desk: Desk) -> Starlette:
             status=error.status_code,
             code=f"Http{error.status_code}",
             message="",
-            visit=desk.visits.find(request.cookies.get(desk.cookie), touch=False),
+            visit=await desk.visits.find(request.cookies.get(desk.cookie), touch=False),
         )
 
     async def on_bug(request: Request, error: Exception) -> Response:

@@ -42,16 +42,17 @@ from livius.domain.errors import (
 )
 from livius.domain.identity import Principal
 from livius.domain.sentences import Sentence
+from livius.domain.visit import LONGEST, Visit, form_token
 from livius.language import LANGUAGES, Language, language_of, said, templates, translations
 from livius.portal import words
 from livius.portal.assets import Assets
 from livius.portal.live import Look, Looker, Streams
-from livius.portal.visits import LONGEST, Visit, Visits
 from livius.ports.identity import TokenVerifier
 from livius.ports.people import PeoplesAuthority
 from livius.usecases.audit import note_refusal
 from livius.usecases.context import Context
 from livius.usecases.trail import ORIGIN
+from livius.usecases.visits import Visits
 
 ROOT: Final = "/portal"
 THEME_COOKIE: Final = "livius_theme"
@@ -312,19 +313,20 @@ class Desk:
             elsewhere = self._elsewhere(request)
             if elsewhere is not None:
                 return elsewhere
-            visit = self.visits.find(request.cookies.get(self.cookie), touch=touch)
-            if visit is None:
-                return self._to_sign_in(request)
-            call = Call(desk=self, request=request, visit=visit)
-            ORIGIN.set(replace(ORIGIN.get(), caller=visit.caller))
+            visit = None
             try:
+                visit = await self.visits.find(request.cookies.get(self.cookie), touch=touch)
+                if visit is None:
+                    return self._to_sign_in(request)
+                call = Call(desk=self, request=request, visit=visit)
+                ORIGIN.set(replace(ORIGIN.get(), caller=visit.caller))
                 if request.method != "POST":
                     return await handler(call)
                 async with request.form(max_files=1, max_fields=100) as call.form:
                     _check_form(call)
                     return await handler(call)
             except LiviusError as error:
-                if isinstance(error, Forbidden):
+                if visit is not None and isinstance(error, Forbidden):
                     workspace = request.path_params.get("workspace", "")
                     await note_refusal(self.context, what, error, visit.caller, workspace)
                 return self.trouble(request, error, visit)
@@ -378,6 +380,7 @@ class Desk:
             {
                 "theme": theme if theme in THEMES else "auto",
                 "visit": visit,
+                "form_token": self.form_token(request) if visit else "",
                 "navigation": self.navigation,
                 "here": request.url.path,
                 "title": "",
@@ -436,12 +439,16 @@ class Desk:
 
     # Cookies
 
-    def enter(self, request: Request, response: Response, caller: Principal) -> None:
+    def form_token(self, request: Request) -> str:
+        """Return what each form of this browser's visit has to show."""
+        return form_token(request.cookies.get(self.cookie, ""))
+
+    async def enter(self, request: Request, response: Response, caller: Principal) -> None:
         """Begin a visit. Whatever the browser had before ends: a visit is never taken over."""
-        before = self.visits.find(request.cookies.get(self.cookie))
+        before = await self.visits.find(request.cookies.get(self.cookie), touch=False)
         if before is not None:
-            self.visits.end(before)
-        cookie, _visit = self.visits.begin(caller)
+            await self.visits.end(before)
+        cookie = await self.visits.begin(caller)
         response.set_cookie(
             self.cookie,
             cookie,
@@ -452,9 +459,9 @@ class Desk:
             secure=request.url.scheme == "https",
         )
 
-    def leave(self, visit: Visit, response: Response) -> None:
+    async def leave(self, visit: Visit, response: Response) -> None:
         """End a visit."""
-        self.visits.end(visit)
+        await self.visits.end(visit)
         response.delete_cookie(self.cookie, path=ROOT)
 
 
@@ -512,7 +519,7 @@ def _check_form(call: Call) -> None:
     if (
         sent_by not in ("same-origin", "none")
         or (from_origin is not None and from_origin.lower() != origin(call.request))
-        or not hmac.compare_digest(token.encode(), call.visit.csrf.encode())
+        or not hmac.compare_digest(token.encode(), call.desk.form_token(call.request).encode())
     ):
         _log.warning("form_refused", path=call.request.url.path, sent_by=sent_by)
         raise Forbidden(

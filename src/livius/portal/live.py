@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +21,9 @@ from typing import Final
 from starlette.responses import Response, StreamingResponse
 
 from livius.domain.errors import LiviusError
-from livius.portal.visits import Visit, Visits
+from livius.domain.visit import Visit
 from livius.ports.changes import Changes, Topic
+from livius.usecases.visits import Visits
 
 _MOST: Final = 500
 _MOST_OF_A_VISIT: Final = 12
@@ -58,13 +60,13 @@ class Streams:
     def __init__(self, changes: Changes, visits: Visits) -> None:
         self._changes = changes
         self._visits = visits
-        self._open = 0
+        self._of_visit: Counter[str] = Counter()
         self._closed = False
 
     @property
     def open(self) -> int:
         """How many streams there are."""
-        return self._open
+        return self._of_visit.total()
 
     def close(self) -> None:
         """End all streams and begin no more. They end once their watches are released."""
@@ -72,7 +74,7 @@ class Streams:
 
     def serve(self, visit: Visit, looker: Looker, *, seen: str) -> Response:
         """Answer with a stream; ``seen`` is the id of the last event that the page had."""
-        if self._closed or self._open >= _MOST or visit.streams >= _MOST_OF_A_VISIT:
+        if self._closed or self.open >= _MOST or self._of_visit[visit.key] >= _MOST_OF_A_VISIT:
             # The page stays as it is, and tries again later.
             return Response(status_code=503, headers={"Retry-After": "10"})
         return StreamingResponse(
@@ -84,14 +86,13 @@ class Streams:
     async def _events(
         self, visit: Visit, looker: Looker, known: Mapping[str, str] | None
     ) -> AsyncIterator[str]:
-        self._open += 1
-        visit.streams += 1
+        self._of_visit[visit.key] += 1
         try:
             loop = asyncio.get_running_loop()
             end = loop.time() + _LONGEST
             yield "retry: 2000\n\n"
             look = await looker()
-            while not self._closed and self._visits.goes_on(visit) and loop.time() < end:
+            while not self._closed and await self._visits.goes_on(visit) and loop.time() < end:
                 watched = look.topics
                 with self._changes.watch(*watched) as watch:
                     # Watched before it is looked at, so that no change falls between the two.
@@ -105,8 +106,9 @@ class Streams:
             # What the page shows is gone, or no longer for this caller: a new load says which.
             return
         finally:
-            self._open -= 1
-            visit.streams -= 1
+            self._of_visit[visit.key] -= 1
+            if not self._of_visit[visit.key]:
+                del self._of_visit[visit.key]
 
 
 def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:

@@ -100,11 +100,14 @@ class Directory(Protocol):
     async def set_password(
         self, oid: PrincipalId, password_hash: str, *, audit: AuditEntry | None = None
     ) -> bool:
-        """Replace a user's password and end all sign-ins and grants; False if there is no user."""
+        """Replace a user's password; False if there is no user.
+
+        All sign-ins, grants and visits of the user end with it.
+        """
         ...
 
     async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
-        """Delete a user with all consents, sign-ins and grants; False if there is none."""
+        """Delete a user with all consents, sign-ins, grants and visits; False if there is none."""
         ...
 
     async def application(self, client_id: ClientId) -> ClientApplication | None:

@@ -32,6 +32,7 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Event as StatementEvent
+from livius.domain.visit import Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -500,6 +501,34 @@ class PersonalTokens(Protocol):
         ...
 
 
+class Visits(Protocol):
+    """Visits of the portal, found by their keys."""
+
+    async def add_visit(self, visit: Visit, *, most_of_one: int, most: int) -> None:
+        """Insert a visit.
+
+        Of more than ``most_of_one`` of its principal's, or ``most`` in all, those that were idle
+        for longest go.
+        """
+        ...
+
+    async def visit(self, key: str) -> Visit | None:
+        """Return a visit, be it over or not."""
+        ...
+
+    async def touch_visit(self, key: str, *, at: datetime) -> None:
+        """Note that the person was there; of a visit that has ended, nothing changes."""
+        ...
+
+    async def remove_visit(self, key: str) -> None:
+        """Forget a visit."""
+        ...
+
+    async def forget_visits(self, now: datetime) -> None:
+        """Forget the visits that are over."""
+        ...
+
+
 class Numbers(Protocol):
     """The numbers of operating system users and groups, each for one owner and for good."""
 
@@ -512,7 +541,7 @@ class Numbers(Protocol):
         ...
 
 
-class Store(Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, Protocol):
+class Store(Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, Visits, Protocol):
     """All records of one gateway."""
 
     async def ping(self) -> None:

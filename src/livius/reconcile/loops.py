@@ -90,8 +90,9 @@ class Housekeeping:
         await end_orphans(self.store, self.launcher)
 
     async def forget(self) -> None:
-        """Delete ended sessions that are past keeping, with outputs and logs."""
+        """Delete what is past keeping; an ended session goes with outputs and logs."""
         await self.store.forget_audit(self.clock.now())
+        await self.store.forget_visits(self.clock.now())
         for session in await self.store.ended_before(self.clock.now() - self.retention):
             await self.outputs.remove(session.id)
             await self.launcher.remove(session.driver)

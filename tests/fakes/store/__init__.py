@@ -5,10 +5,16 @@ from fakes.store.audit import MemoryAudit
 from fakes.store.catalog import MemoryCatalog
 from fakes.store.personal_tokens import MemoryPersonalTokens
 from fakes.store.statements import MemoryStatements
+from fakes.store.visits import MemoryVisits
 
 
 class MemoryStore(
-    MemoryActivities, MemoryAudit, MemoryStatements, MemoryCatalog, MemoryPersonalTokens
+    MemoryActivities,
+    MemoryAudit,
+    MemoryStatements,
+    MemoryCatalog,
+    MemoryPersonalTokens,
+    MemoryVisits,
 ):
     async def ping(self) -> None:
         return

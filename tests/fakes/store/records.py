@@ -18,6 +18,7 @@ from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.personal_token import PersonalToken
 from livius.domain.session import Session
 from livius.domain.statement import OPEN, Statement
+from livius.domain.visit import Visit
 
 
 class Records:
@@ -36,6 +37,7 @@ class Records:
         self._lakehouse_names: dict[LakehouseId, str] = {}
         self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
         self._personal_tokens: dict[str, PersonalToken] = {}
+        self._visits: dict[str, Visit] = {}
 
     def _is_busy(self, session: SessionId) -> bool:
         return any(

@@ -14,6 +14,7 @@ from sqlalchemy.sql import ColumnElement
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.schema import APPLICATIONS, CONSENTS, GRANTS, SIGN_INS, USERS
+from livius.adapters.store.visits import end_visits
 from livius.domain.accounts import (
     ClientApplication,
     ClientCertificate,
@@ -68,14 +69,23 @@ class SqlIdentity:
         def work(connection: Connection) -> bool:
             connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
             connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
+            end_visits(connection, oid)
             done = connection.execute(change).rowcount == 1
             return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)
 
     async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
-        """See the port. What belongs to the user goes by cascade."""
-        return await self._delete(USERS, USERS.c.oid == oid, audit=audit)
+        """See the port. Consents, sign-ins and grants go by cascade."""
+        removal = delete(USERS).where(USERS.c.oid == oid)
+
+        def work(connection: Connection) -> bool:
+            # Another authority's people have visits too, so these refer to no user.
+            end_visits(connection, oid)
+            done = connection.execute(removal).rowcount == 1
+            return write_if(done, connection, audit, self._keep_audit)
+
+        return await self._transactions.run(work)
 
     async def application(self, client_id: ClientId) -> ClientApplication | None:
         """See the port."""

@@ -48,16 +48,18 @@ def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
     if "log" in row:
         row["log"] = list(row["log"])
     if row.get("acts_for") is not None:
-        row["acts_for"] = _principal_row(row["acts_for"])
+        row["acts_for"] = principal_row(row["acts_for"])
     return row
 
 
-def _principal_row(principal: Principal) -> dict[str, Any]:
+def principal_row(principal: Principal) -> dict[str, Any]:
+    """Return a principal as JSON."""
     sets = {"scopes": sorted(principal.scopes), "roles": sorted(principal.roles)}
     return {**dataclasses.asdict(principal), **sets}
 
 
-def _principal_of(row: Mapping[str, Any]) -> Principal:
+def principal_of(row: Mapping[str, Any]) -> Principal:
+    """Return the principal in JSON."""
     sets = {name: frozenset(row[name]) for name in ("scopes", "roles")}
     return Principal(**{**row, **sets, "kind": PrincipalKind(row["kind"])})
 
@@ -80,7 +82,7 @@ def session_from(values: dict[str, Any]) -> Session:
     values["phase"] = SessionPhase(values["phase"])
     values["end_cause"] = EndCause(values["end_cause"]) if values["end_cause"] else None
     values["log"] = tuple(values["log"])
-    values["acts_for"] = _principal_of(values["acts_for"]) if values["acts_for"] else None
+    values["acts_for"] = principal_of(values["acts_for"]) if values["acts_for"] else None
     return Session(**values)
 
 

@@ -136,6 +136,16 @@ PERSONAL_TOKENS: Final = Table(
     UniqueConstraint("digest"),
 )
 
+VISITS: Final = Table(
+    "visits",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("principal", GUID, nullable=False, index=True),
+    Column("caller", JSON, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False, index=True),
+)
+
 _LISTED: Final = ("created_at", "id", "state", "submitter", "ended_at")
 
 SESSIONS: Final = Table(

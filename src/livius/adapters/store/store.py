@@ -15,6 +15,7 @@ from livius.adapters.store.numbers import SqlNumbers
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
+from livius.adapters.store.visits import SqlVisits
 
 
 class SqlStore(
@@ -25,6 +26,7 @@ class SqlStore(
     SqlCatalog,
     SqlIdentity,
     SqlPersonalTokens,
+    SqlVisits,
     SqlNumbers,
 ):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""

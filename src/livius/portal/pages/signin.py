@@ -119,7 +119,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         )
         told = act(desk.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
         await desk.context.trail.note(told)
-        desk.enter(request, response, caller)
+        await desk.enter(request, response, caller)
         response.delete_cookie(cookie, path=ROOT)
         _log.info("visit_begun", caller=caller.oid)
         return response
@@ -132,7 +132,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         """End the visit here, then the sign-in at the authority."""
         there = desk.people.sign_out_url(redirect_uri=origin(call.request) + SIGNED_OUT)
         response = call.go(there or SIGNED_OUT)
-        desk.leave(call.visit, response)
+        await desk.leave(call.visit, response)
         _log.info("visit_ended", caller=call.caller.oid)
         return response
 

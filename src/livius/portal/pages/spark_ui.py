@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from livius.domain.errors import NotFound
 from livius.domain.sentences import Sentence
+from livius.domain.visit import Visit
 from livius.portal.desk import ROOT, Call, Desk, origin
 from livius.portal.pages.activity import BASE, find
-from livius.portal.visits import Visit
 from livius.usecases import monitoring
 
 _BASE: Final = f"{ROOT}/spark-ui"
@@ -59,8 +59,6 @@ def routes(desk: Desk) -> Sequence[Route]:
         """Give this visit a key for the session's pages."""
         view = await find(call, whole=True)
         record = view.activity.session
-        for key in [key for key, grant in grants.items() if not desk.visits.goes_on(grant.visit)]:
-            del grants[key]
         if len(grants) >= _MOST:
             del grants[next(iter(grants))]
         key = secrets.token_urlsafe(24)
@@ -71,7 +69,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         """Pass one request on."""
         key = request.path_params["key"]
         grant = grants.get(key)
-        if grant is None or not desk.visits.goes_on(grant.visit):
+        if grant is None or not await desk.visits.goes_on(grant.visit):
             raise NotFound(
                 "SparkUiClosed",
                 Sentence("This view of the Spark UI is over. Open it from the activity."),
