@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.store import SqlStore, open_store
@@ -31,11 +30,11 @@ async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some
 ) -> None:
     transactions = open_store(tmp_path / "livius.db")
     store = SqlStore(transactions)
-    engine: Engine = transactions._engine
 
-    def pages(most: int) -> None:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+    async def pages(most: int) -> None:
+        await transactions.run(
+            lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+        )
 
     async def add() -> None:
         workspace = Workspace(
@@ -49,11 +48,11 @@ async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some
 
     try:
         await add()
-        pages(1)  # which is raised to what there is
+        await pages(1)  # which is raised to what there is
         with pytest.raises(Unavailable, match="full"):
             await fill()
         before = len(await store.list_workspaces())
-        pages(1_000_000)
+        await pages(1_000_000)
         await add()
         assert len(await store.list_workspaces()) == before + 1
     finally:

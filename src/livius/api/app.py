@@ -42,9 +42,9 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.caller = Caller(verifier)
-    for router in routers:
-        app.include_router(router)
-    app.include_router(openapi.router())
+    for router in (*routers, openapi.router()):
+        # Their routes themselves: an included router looks for a request's route twice.
+        app.router.routes.extend(router.routes)
     openapi.complete(app)
     add_error_handlers(app, refused)
     return Edge(_Beside(app, mounts or {}), observe)

@@ -24,13 +24,14 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     event,
+    literal_column,
 )
 
 from livius.domain.accounts import Decision, GrantKind
 from livius.domain.lakehouse import Role
 from livius.domain.session import Goal
 from livius.domain.session import Phase as SessionPhase
-from livius.domain.statement import Kind
+from livius.domain.statement import OPEN, Kind
 from livius.domain.statement import Phase as StatementPhase
 
 
@@ -288,6 +289,20 @@ Index(
     unique=True,
     sqlite_where=STATEMENTS.c.phase.in_(("running", "cancelling")),
     postgresql_where=STATEMENTS.c.phase.in_(("running", "cancelling")),
+)
+
+# Written out, not bound: only so does SQLite see that the index below is meant.
+IS_OPEN: Final = STATEMENTS.c.phase.in_(
+    [literal_column(f"'{phase}'") for phase in StatementPhase if phase in OPEN]
+)
+
+# Every statement looks for those of its repl that are open, which may be one among thousands.
+Index(
+    "ix_statements_open",
+    STATEMENTS.c.repl,
+    STATEMENTS.c.number,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
 
 USERS: Final = Table(

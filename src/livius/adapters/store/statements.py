@@ -11,15 +11,14 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
-from livius.adapters.store.schema import SESSIONS, STATEMENT_JOBS, STATEMENTS
+from livius.adapters.store.schema import IS_OPEN, SESSIONS, STATEMENT_JOBS, STATEMENTS
 from livius.domain.audit import AuditEntry
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.session import ACCEPTING, Goal
-from livius.domain.statement import ACTIVE, FINAL, OPEN, Ending, Event, Phase, Statement, sources
+from livius.domain.statement import ACTIVE, FINAL, Ending, Event, Phase, Statement, sources
 from livius.ports.store import NewStatement
 
-_IS_OPEN = STATEMENTS.c.phase.in_(OPEN)
 _OF_REPL = STATEMENTS.c.repl == bindparam("of")
 
 # Every statement runs these: made once, they cost a third of what they would cost made each time.
@@ -35,11 +34,24 @@ _ACCEPT = _TOUCH.where(
 )
 _LAST = select(
     select(func.max(STATEMENTS.c.number)).where(_OF_REPL).scalar_subquery(),
-    select(STATEMENTS.c.number).where(_OF_REPL, _IS_OPEN).exists(),
+    select(STATEMENTS.c.number).where(_OF_REPL, IS_OPEN).exists(),
 )
 _INSERT = insert(STATEMENTS)
 _STATEMENT = select(STATEMENTS).where(_OF_REPL, STATEMENTS.c.number == bindparam("number"))
-_FIRST_OPEN = select(STATEMENTS).where(_OF_REPL, _IS_OPEN).order_by(STATEMENTS.c.number).limit(1)
+_STEP = (
+    update(STATEMENTS)
+    .where(_OF_REPL, STATEMENTS.c.number == bindparam("which"))
+    .where(STATEMENTS.c.phase == bindparam("present"))
+    .values(phase=bindparam("next"))
+    .returning(STATEMENTS)
+)
+_START = _STEP.values(started_at=bindparam("at", type_=STATEMENTS.c.started_at.type))
+_END = _STEP.values(
+    ended_at=bindparam("at", type_=STATEMENTS.c.ended_at.type),
+    ending=bindparam("ending", type_=STATEMENTS.c.ending.type),
+    progress=func.coalesce(bindparam("progress"), STATEMENTS.c.progress),
+)
+_FIRST_OPEN = select(STATEMENTS).where(_OF_REPL, IS_OPEN).order_by(STATEMENTS.c.number).limit(1)
 
 
 class SqlStatements:
@@ -103,7 +115,7 @@ class SqlStatements:
         """See the port."""
         query = (
             select(STATEMENTS)
-            .where(STATEMENTS.c.driver == driver, _IS_OPEN)
+            .where(STATEMENTS.c.driver == driver, IS_OPEN)
             .order_by(STATEMENTS.c.repl, STATEMENTS.c.number)
         )
         return await self._transactions.run(lambda connection: _all(connection, query))
@@ -112,7 +124,7 @@ class SqlStatements:
         """See the port."""
         query = (
             select(STATEMENTS.c.session)
-            .where(STATEMENTS.c.session.in_(sessions), _IS_OPEN)
+            .where(STATEMENTS.c.session.in_(sessions), IS_OPEN)
             .distinct()
         )
 
@@ -237,19 +249,21 @@ def _move(
 ) -> Statement | None:
     """Write the step if the phase is still the one that was read."""
     moved = present.after(event)
-    changes: dict[str, object] = {"phase": moved.phase}
+    step, values = (
+        _STEP,
+        {
+            "of": present.repl,
+            "which": present.number,
+            "present": present.phase,
+            "next": moved.phase,
+        },
+    )
     if moved.phase is Phase.RUNNING:
-        changes["started_at"] = at
+        step, values["at"] = _START, at
     if moved.phase in FINAL:
-        changes |= {"ended_at": at, "ending": ending_row(ending)}
-        if ending is not None and ending.ok:
-            changes["progress"] = 1.0
+        done = 1.0 if ending is not None and ending.ok else None
+        step = _END
+        values |= {"at": at, "ending": ending_row(ending), "progress": done}
         connection.execute(_TOUCH, {"of": present.session, "at": at})
-    row = connection.execute(
-        update(STATEMENTS)
-        .where(STATEMENTS.c.repl == present.repl, STATEMENTS.c.number == present.number)
-        .where(STATEMENTS.c.phase == present.phase)
-        .values(changes)
-        .returning(STATEMENTS)
-    ).first()
+    row = connection.execute(step, values).first()
     return statement_of(row) if row else None

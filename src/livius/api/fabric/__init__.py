@@ -12,7 +12,7 @@ def router(context: Context) -> APIRouter:
     """Return all routes of the dialect over one core."""
     every = APIRouter()
     for module in (routes, livy_sessions, applications, catalog, roles):
-        every.include_router(module.router(context))
+        every.routes.extend(module.router(context).routes)
     return every
 
 
