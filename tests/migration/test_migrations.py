@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from livius.adapters.store import SchemaMismatch, open_store
@@ -23,19 +23,33 @@ from support.records import NOW, make
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
     migrated = open_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    open_store(tmp_path / "created.db").close()
     created = open_engine(f"sqlite:///{tmp_path / 'created.db'}")
     migrate(migrated)
-    METADATA.create_all(created)
     with migrated.connect() as one, created.connect() as other:
         context = MigrationContext.configure(one, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
-        query = text(
-            "SELECT type, name, tbl_name FROM sqlite_master "
-            "WHERE name != 'alembic_version' AND tbl_name != 'alembic_version' ORDER BY 1, 2"
-        )
-        assert one.execute(query).all() == other.execute(query).all()
+        assert _schema(one) == _schema(other)
+        version = text("SELECT version_num FROM alembic_version")
+        assert one.execute(version).all() == other.execute(version).all()
     migrated.dispose()
     created.dispose()
+
+
+def _schema(connection: Connection) -> dict[str, object]:
+    """Return what a database is made of, in no order: columns come in that of the migrations."""
+    parts = connection.execute(text("SELECT type, name, tbl_name FROM sqlite_master")).all()
+    found: dict[str, object] = {"": sorted(map(tuple, parts))}
+    for name in sorted(part.name for part in parts if part.type == "table"):
+        columns = connection.execute(text(f"PRAGMA table_info({name})")).all()
+        keys = connection.execute(text(f"PRAGMA foreign_key_list({name})")).all()
+        checks = inspect(connection).get_check_constraints(name)
+        found[name] = (
+            sorted(tuple(column)[1:] for column in columns),
+            sorted(tuple(key)[2:] for key in keys),
+            sorted((str(check["name"]), str(check["sqltext"])) for check in checks),
+        )
+    return found
 
 
 def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
@@ -81,13 +95,18 @@ def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> N
 def test_opening_knows_without_alembic_whether_there_is_something_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_store(tmp_path / "livius.db").close()
+    old = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with old.begin() as connection:
+        command.upgrade(alembic_config(connection), "0009")
+    old.dispose()
     with monkeypatch.context() as patch:
-        # A present database is opened without it; one that isn't can't be.
+        # A new database and a present one are opened without it; one of before can't be.
         patch.setitem(sys.modules, "livius.adapters.store.migrate", None)
-        open_store(tmp_path / "livius.db").close()
+        for _ in range(2):
+            open_store(tmp_path / "livius.db").close()
         with pytest.raises(ImportError):
-            open_store(tmp_path / "other.db")
+            open_store(tmp_path / "old.db")
+    open_store(tmp_path / "old.db").close()
 
 
 def test_the_audit_log_moves_whole_and_goes_on_counting(tmp_path: Path) -> None:

@@ -14,12 +14,19 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
+from livius.adapters.store.schema import METADATA
 from livius.domain.errors import Unavailable
 from livius.domain.sentences import Sentence
 
 Result = TypeVar("Result")
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
+_VERSION: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+"""Alembic's own table, for databases that are made without it."""
+
 _BUSY_MILLISECONDS: Final = 10_000
 _RETRY_AFTER: Final = timedelta(seconds=30)
 
@@ -140,7 +147,8 @@ def open_store(database: Path, *, synchronous: str = "NORMAL") -> Transactions:
     database.touch(mode=0o600)
     database.chmod(0o600)
     engine = open_engine(f"sqlite:///{database}", synchronous=synchronous)
-    if not _is_current(engine):
+    newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("[0-9]*.py"))
+    if _present(engine, newest) != newest:
         # Alembic takes nine megabytes and a third of a second: only starts that need it pay.
         from livius.adapters.store.migrate import migrate
 
@@ -148,11 +156,12 @@ def open_store(database: Path, *, synchronous: str = "NORMAL") -> Transactions:
     return Transactions(engine)
 
 
-def _is_current(engine: Engine) -> bool:
-    """Tell whether the newest migration, which its file's name begins with, was the last one."""
-    newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("[0-9]*.py"))
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
+def _present(engine: Engine, newest: str) -> str | None:
+    """Return the last migration of a database. An empty one is made to what the newest leads to."""
+    with engine.begin() as connection:
+        if not inspect(connection).get_table_names():
+            METADATA.create_all(connection)
+            connection.exec_driver_sql(_VERSION)
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (newest,))
         present = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return bool(present == newest)
+    return None if present is None else str(present)
