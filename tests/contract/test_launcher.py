@@ -1,5 +1,7 @@
 """What every launcher promises: the scripted one of the unit tests, and real processes."""
 
+import asyncio
+import gc
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -212,3 +214,74 @@ async def test_the_secret_is_in_a_private_file_and_nowhere_else(tmp_path: Path) 
         assert "a-secret" not in " ".join(process.cmdline())
         assert "a-secret" not in str(process.environ())
     await launcher.end(wanted.driver)
+
+
+class Begun:
+    """Tells when a launch has started its process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.event = asyncio.Event()
+        self.processes: list[asyncio.subprocess.Process] = []
+        self._start = asyncio.create_subprocess_exec
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", self)
+
+    async def __call__(self, *arguments: object, **more: object) -> asyncio.subprocess.Process:
+        process = await self._start(*arguments, **more)  # type: ignore[arg-type]
+        self.processes.append(process)
+        self.event.set()
+        return process
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_cancelled_launch_leaves_a_driver_that_the_next_launcher_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    launcher, wanted, begun = local_launcher(tmp_path, STUB_AGENT), spec(), Begun(monkeypatch)
+    launch = asyncio.create_task(launcher.launch(wanted))
+    await begun.event.wait()
+    for _ in range(times):
+        launch.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await launch
+    # All that is ours has ended; the keeper is there, whoever looks, and is not started twice.
+    assert [process.returncode for process in begun.processes] == [0]
+    gc.collect()  # which would find a transport that was left open
+    new = LocalLauncher(launcher._common, launcher._runtimes, metastore)
+    assert (await new.observe(wanted.driver)).vital is Vital.ALIVE
+    await new.launch(wanted)
+    assert len(begun.processes) == 1
+    await new.end(wanted.driver)
+    assert marked(tmp_path) == []
+
+
+async def test_a_launch_that_is_cancelled_before_its_process_leaves_nothing_or_a_driver(
+    tmp_path: Path,
+) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    launch = asyncio.create_task(launcher.launch(wanted))
+    await asyncio.sleep(0)
+    launch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launch
+    gc.collect()
+    await launcher.launch(wanted)
+    assert (await launcher.observe(wanted.driver)).vital is Vital.ALIVE
+    await launcher.end(wanted.driver)
+    assert marked(tmp_path) == []
+
+
+async def test_a_cancelled_launch_that_fails_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher, wanted, begun = local_launcher(tmp_path, STUB_AGENT), spec(), Begun(monkeypatch)
+    keeper = tmp_path / "agent" / "livius_agent" / "keeper.py"
+    keeper.write_text("raise SystemExit(3)")
+    launch = asyncio.create_task(launcher.launch(wanted))
+    await begun.event.wait()
+    launch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launch
+    assert [process.returncode for process in begun.processes] == [3]
+    gc.collect()
+    assert (await launcher.observe(wanted.driver)).vital is Vital.ABSENT

@@ -34,6 +34,7 @@ from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context, Rules
+from livius.usecases.livy_log import LivyLogs
 from livius.usecases.trail import Trail
 from livius_agent.wire import FromGateway
 
@@ -324,6 +325,7 @@ class World:
             tokens=self.tokens,
             vaults=self.vaults,
             trail=Trail(self.store, self.clock),
+            livy_logs=LivyLogs(self.store),
             rules=Rules(
                 default_runtime="2.0",
                 runtimes=frozenset({"2.0"}),

@@ -75,6 +75,21 @@ def test_kept_drivers_go_on_and_are_adopted(gateway: Gateway) -> None:
     assert gateway.processes() == []
 
 
+def test_a_kept_driver_that_is_being_launched_comes_up_once(gateway: Gateway) -> None:
+    client = gateway.start("--keep-drivers").client()
+    session = client.create()
+    drivers = gateway.home / "drivers"
+    wait_for(lambda: list(drivers.glob("*/work")), seconds=60, what="its folder is laid out")
+    gateway.stop()
+    gateway.start()
+    client.reconnect()
+    session.wait_idle()
+    keepers = [p for p in gateway.driver_processes() if "livius_agent.keeper" in p.cmdline()]
+    assert len(keepers) == 1
+    gateway.stop()
+    assert gateway.processes() == []
+
+
 @pytest.mark.parametrize("moment", ["at once", "launched", "java"])
 def test_a_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway, moment: str) -> None:
     client = gateway.start().client()

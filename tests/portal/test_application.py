@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from livius.domain.audit import Action, AuditEntry
 from livius.domain.identity import PrincipalKind, secret_matches
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import Role
+from livius.ports.store import AuditQuery
 from portal.conftest import Owned, Visitor
 from portal.test_pages import XSS, hostile_free
 from support.browsing import Served, principal
@@ -51,6 +53,12 @@ def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = Non
         .sign(key, SHA256())
     )
     return made.public_bytes(Encoding.PEM)
+
+
+def served_audit(owned: Owned, action: Action) -> list[AuditEntry]:
+    """What the audit log says of such acts."""
+    query = AuditQuery(action=action, limit=10)
+    return [one.entry for one in owned.served.site.do(owned.store.audit(query))]
 
 
 def test_an_application_is_made_renamed_and_deleted(owned: Owned, ada: Visitor) -> None:
@@ -98,9 +106,15 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(
         assert kept.id in page
         for never in (value, kept.hash):
             assert never not in page
+    [told] = served_audit(owned, Action.CREDENTIAL_ADD)
+    assert told.actor is not None
+    ada_oid = owned.served.site.world.admin.oid
+    assert told.actor.id == ada_oid
+    assert kept.id in repr(told)
     said = capsys.readouterr()
-    assert "secret_added" in said.out + said.err
-    assert value not in said.out + said.err
+    assert re.search(rf"request_handled .*caller={ada_oid} .*/secrets", said.out + said.err)
+    for never in (value, kept.hash):
+        assert never not in repr(told) + said.out + said.err
 
 
 def test_a_secret_is_removed_after_a_question(owned: Owned, ada: Visitor) -> None:

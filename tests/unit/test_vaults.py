@@ -1,7 +1,7 @@
 """Vaults: names, files, and one that is elsewhere."""
 
 import stat
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -128,6 +128,7 @@ async def test_a_vault_elsewhere_is_asked_as_azures() -> None:
         (httpx.Response(200, text="<html>"), Unavailable),
         (httpx.Response(200, json={"value": 5}), Unavailable),
         (httpx.Response(200, json=["value"]), Unavailable),
+        (httpx.Response(200, text="[" * 200_000), Unavailable),
         (httpx.Response(200, json={"value": "x" * 300_000}), Unavailable),
         (httpx.Response(302, headers={"Location": "https://evil.example/"}), Unavailable),
     ],
@@ -137,6 +138,22 @@ async def test_what_a_vault_elsewhere_refuses(
 ) -> None:
     with pytest.raises(error, match="The vault kv1 answers"):
         await elsewhere(lambda _: answer).secret("kv1", "name", token="t0ken")
+
+
+async def test_of_an_answer_without_end_no_more_is_read_than_a_secret_has() -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 65536
+            yield b" " * 65536
+
+    with pytest.raises(Unavailable, match="more than any secret has"):
+        await elsewhere(lambda _: httpx.Response(200, content=endless())).secret(
+            "kv1", "name", token="t0ken"
+        )
+    assert sent <= 512 * 1024
 
 
 async def test_a_vault_that_does_not_answer() -> None:

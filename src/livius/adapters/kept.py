@@ -12,10 +12,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -89,9 +90,17 @@ class Kept:
     async def launch(self, spec: KeeperSpec) -> None:
         """Start the keeper and return once it has begun. What an earlier run left is forgotten.
 
+        Who is cancelled meanwhile is so once the launch has come to its end, which takes moments
+        and at most seconds: the folder then tells what there is, to whoever ends all processes as
+        to the next gateway, which adopts it. Cut off midway, a keeper could still come up that
+        nobody knows of.
+
         Raises:
             KeeperFailed: it did not come up; its own words are in the message.
         """
+        await _to_its_end(self._launch(spec))
+
+    async def _launch(self, spec: KeeperSpec) -> None:
         for name in (PID_RECORD, EXIT_RECORD):
             (self.folder / name).unlink(missing_ok=True)
         write(self.folder / KEEPER_SPEC, spec)
@@ -150,6 +159,23 @@ class Kept:
     async def remove(self) -> None:
         """Delete the folder of an ended process."""
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that is not left halfway, and which has a deadline of its own."""
+    # A TaskGroup would cancel it with us, which is just what must not be.
+    task = asyncio.ensure_future(work)  # noqa: TID251 - it is awaited here, come what may
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    with suppress(Exception):
+        task.result()  # nobody waits for what it says
+    raise cancelled
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 
+from livius.adapters.bounded import TooLarge, read_bounded
 from livius.domain.errors import Forbidden, NotFound, Unavailable
 from livius.domain.vault import Secret, check_value, secret_name, vault_name
 from livius.ports.clock import Clock
@@ -163,32 +164,43 @@ class RemoteVaults:
         place, plain = vault_name(vault), secret_name(name)
         url = f"{self._url.replace('{vault}', place)}/secrets/{plain}"
         try:
-            async with self._client() as client, asyncio.timeout(_ANSWERS_WITHIN):
-                answer = await client.get(
-                    url,
-                    params={"api-version": API_VERSION},
-                    headers={"Authorization": f"Bearer {token}"},
-                    follow_redirects=False,
-                )
+            status, body = await self._ask(url, token)
+        except TooLarge as error:
+            raise Unavailable(
+                "VaultFailed",
+                f"The vault {place} answers for the secret {plain} with more than any secret has.",
+            ) from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(
                 "VaultUnreachable",
                 f"The vault {place} does not answer ({type(error).__name__}). Its address is the "
                 "setting LIVIUS_VAULT_URL.",
             ) from error
-        body = _json(answer)
-        if answer.status_code == httpx.codes.OK and isinstance(body.get("value"), str):
+        if status == httpx.codes.OK and isinstance(body.get("value"), str):
             value: str = body["value"]
             return value
-        raise _refusal(place, plain, answer.status_code, body)
+        raise _refusal(place, plain, status, body)
+
+    async def _ask(self, url: str, token: str) -> tuple[int, Mapping[str, Any]]:
+        """Return the status and the object of an answer; an empty one for anything else."""
+        async with (
+            asyncio.timeout(_ANSWERS_WITHIN),
+            self._client() as client,
+            client.stream(
+                "GET",
+                url,
+                params={"api-version": API_VERSION},
+                headers={"Authorization": f"Bearer {token}"},
+                follow_redirects=False,
+            ) as answer,
+        ):
+            return answer.status_code, _json(await read_bounded(answer, _LARGEST_ANSWER))
 
 
-def _json(answer: httpx.Response) -> Mapping[str, Any]:
-    if len(answer.content) > _LARGEST_ANSWER:
-        return {}
+def _json(content: bytes) -> Mapping[str, Any]:
     try:
-        body = answer.json()
-    except ValueError:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -22,8 +22,6 @@ from livius.usecases.trail import ORIGIN
 _BEARER: Final = "bearer"
 _BASIC: Final = "basic"
 MISSING: Final = "MissingToken"
-CALLER: Final = "livius.caller"
-"""Where in a request's scope the verified caller stands."""
 
 
 def bearer_token(request: Request) -> str | None:
@@ -75,7 +73,6 @@ async def current(request: Request) -> Principal:
     """Return the caller, by the verifier that the application was made with."""
     caller: Caller = request.app.state.caller
     principal = await caller(request)
-    request.scope[CALLER] = principal  # for the log
     ORIGIN.set(replace(ORIGIN.get(), caller=principal))
     return principal
 

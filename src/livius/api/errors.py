@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from livius.api.auth import CALLER, MISSING
+from livius.api.auth import MISSING
 from livius.api.middleware import MAX_BODY_BYTES, request_id
 from livius.domain.errors import (
     Conflict,
@@ -25,6 +25,7 @@ from livius.domain.errors import (
     Unavailable,
 )
 from livius.domain.identity import Principal
+from livius.usecases.trail import ORIGIN
 
 _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unauthenticated: 401,
@@ -80,7 +81,7 @@ def add_error_handlers(app: FastAPI, refused: Refused) -> None:
             await refused(
                 f"{request.method} {route}",
                 error,
-                request.scope.get(CALLER),
+                ORIGIN.get().caller,
                 request.path_params.get("workspace", ""),
             )
         return await _on_livius_error(request, error)

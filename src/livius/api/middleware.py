@@ -17,7 +17,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livius.api.auth import CALLER
 from livius.usecases.trail import ORIGIN, Origin
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -121,7 +120,7 @@ class Edge:
         route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._observe(method, route, status, seconds)
         tell = _log.debug if method in _LOOKING and status < _FAILED else _log.info
-        caller = scope.get(CALLER)
+        caller = ORIGIN.get().caller
         tell(
             "request_handled",
             method=method,

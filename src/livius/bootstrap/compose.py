@@ -58,6 +58,7 @@ from livius.reconcile.workqueue import WorkQueue
 from livius.settings import Settings
 from livius.usecases.audit import note_refusal
 from livius.usecases.context import Context, Rules
+from livius.usecases.livy_log import LivyLogs
 from livius.usecases.personal_tokens import BearerVerifier
 from livius.usecases.trail import Trail
 from livius.usecases.visits import Visits
@@ -159,6 +160,7 @@ async def compose(prepared: Prepared) -> Gateway:
         directory=store if settings.provider is None else None,
         vaults=_vaults(settings, own_vaults),
         trail=trail,
+        livy_logs=LivyLogs(store),
         rules=Rules(
             default_runtime=settings.default_runtime,
             runtimes=frozenset({runtime.name}),

@@ -43,6 +43,18 @@ OVER = frozenset(
 )
 
 
+STEPS: Final[Mapping[str, Phase | None]] = {
+    "accepted": Phase.REQUESTED,
+    "driver_starting": Phase.LAUNCHING,
+    "driver_connected": Phase.STARTING,
+    "ready": Phase.READY,
+    "first_statement": None,
+    "stopping": Phase.STOPPING,
+    "ended": None,
+}
+"""What is known of why one waits, in order, by the session's phase where it is one."""
+
+
 def activity_state(session: Session) -> ActivityState:
     """Return where a session stands. The store keeps it with the record, for lists."""
     if session.phase in FINAL:

@@ -18,6 +18,7 @@ from livius.ports.outputs import Outputs
 from livius.ports.store import Store
 from livius.ports.vaults import Vaults
 from livius.ports.wake import Wake
+from livius.usecases.livy_log import LivyLogs
 from livius.usecases.trail import Trail
 
 
@@ -68,5 +69,6 @@ class Context:
     tokens: SessionTokens
     vaults: Vaults
     trail: Trail
+    livy_logs: LivyLogs
     rules: Rules
     directory: Directory | None = None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from livius.domain.activity import Activity, ActivityState, Order, Position, sorted_by
+from livius.domain.activity import STEPS, Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
@@ -21,8 +21,7 @@ from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
 from livius.domain.sentences import Sentence
-from livius.domain.session import FINAL, Phase, Session
-from livius.domain.statement import Statement
+from livius.domain.session import FINAL, Session
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
 from livius.usecases.access import enter_workspace
@@ -40,7 +39,6 @@ from livius.usecases.statements import (
 )
 
 MAX_PAGE: Final = 1000
-_STATEMENTS_AT_ONCE: Final = 500
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _OFFERED: Final = frozenset(
     {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
@@ -73,7 +71,7 @@ class ActivityPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step in the life of an activity. ``name`` is one of `STEPS`."""
+    """A step in the life of an activity. ``name`` is one of `livius.domain.activity.STEPS`."""
 
     name: str
     at: datetime
@@ -106,17 +104,6 @@ SIZES: Final = (
     *("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors"),
 )
 """The sizes that a create request may ask for, by their names there."""
-
-STEPS: Final[Mapping[str, Phase | None]] = {
-    "accepted": Phase.REQUESTED,
-    "driver_starting": Phase.LAUNCHING,
-    "driver_connected": Phase.STARTING,
-    "ready": Phase.READY,
-    "first_statement": None,
-    "stopping": Phase.STOPPING,
-    "ended": None,
-}
-"""What is known of why one waits, in order, by the session's phase where it is one."""
 
 
 async def list_activities(
@@ -368,43 +355,6 @@ async def read_driver_log(
             ),
         )
     return await context.logs.read(activity.session.driver, name, offset=offset, size=size)
-
-
-async def livy_log(context: Context, activity: Activity) -> str:
-    """Return what the gateway did for a session, a line for each thing, in order of time.
-
-    It only ever grows at its end, and has no code.
-    """
-    session = activity.session
-    lines: list[tuple[datetime, str]] = [
-        (step.at, f"session {step.name.replace('_', ' ')}")
-        for step in await steps(context, session)
-        if step.name not in ("first_statement", "ended")
-    ]
-    read, total = 0, 1
-    while read < total:
-        # Piece by piece: of each there are a few words to keep, but code and outputs to read.
-        statements, total = await context.store.list_statements(
-            session.repl, skip=read, top=_STATEMENTS_AT_ONCE
-        )
-        lines += [line for one in statements for line in _told(one)]
-        read += _STATEMENTS_AT_ONCE
-    lines.sort(key=lambda line: line[0])
-    if session.ended_at is not None:
-        reason = session.end_reason or "no reason is known"
-        lines.append((session.ended_at, f"session {session.phase}: {reason}"))
-    return "".join(f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {text}\n" for at, text in lines)
-
-
-def _told(one: Statement) -> Iterator[tuple[datetime, str]]:
-    """Yield what happened to a statement."""
-    what = f"statement {one.number} ({one.kind})"
-    yield one.created_at, f"{what} accepted"
-    if one.started_at is not None:
-        yield one.started_at, f"{what} running"
-    if one.ended_at is not None:
-        ok = one.ending is not None and one.ending.ok
-        yield one.ended_at, f"{what} {one.phase}{'' if ok else ', with an error'}"
 
 
 async def spark_page(

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from livius.domain.audit import Action
 from livius.domain.errors import Conflict, NotFound
 from livius.domain.identity import Principal
@@ -24,8 +22,6 @@ from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context
 from livius.usecases.identity.principals import Known, Principals
 from livius.usecases.trail import act
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,6 @@ async def add_role(
             ),
         )
     await give(context.store, context.clock, found, principal, role)
-    _log.info("role_assigned", workspace=found.id, principal=principal, role=role, by=caller.oid)
     return Member(principal, role, principals.known.get(principal))
 
 
@@ -117,7 +112,6 @@ async def change_role(
     if await context.store.role(found.id, who) is None:
         raise _no_role(principal)
     await give(context.store, context.clock, found, who, role)
-    _log.info("role_assigned", workspace=found.id, principal=who, role=role, by=caller.oid)
     return Member(who, role, (await Principals.read(context.directory)).known.get(who))
 
 
@@ -132,7 +126,6 @@ async def remove_role(context: Context, caller: Principal, workspace: str, princ
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
     who = _principal(principal)
     await take(context.store, context.clock, found, who)
-    _log.info("role_removed", workspace=found.id, principal=who, by=caller.oid)
 
 
 async def give(

@@ -196,8 +196,8 @@ async def _driver_log(context: Context, activity: Activity, asked: _Asked) -> Re
 
 
 async def _livy_log(context: Context, activity: Activity, asked: _Asked) -> Response:
-    text = (await monitoring.livy_log(context, activity)).encode()
     session = activity.session
+    text = await context.livy_logs.text(session)
     if asked.meta:
         changed = session.ended_at or session.last_active_at
         file = LogFile(

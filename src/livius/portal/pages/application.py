@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import structlog
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,8 +26,6 @@ from livius.usecases.identity import directory
 
 BASE: Final = f"{applications.BASE}/{{application}}"
 _LARGEST_PEM: Final = 64 * 1024
-
-_log = structlog.get_logger(__name__)
 
 
 def routes(desk: Desk) -> Sequence[Route]:
@@ -54,9 +51,8 @@ async def _found(call: Call) -> tuple[Directory, ClientApplication]:
     return known, await directory.own_application(known, call.path("application"))
 
 
-def _done(call: Call, one: ClientApplication, act: str) -> Response:
-    """Write down who did it, and show the page anew."""
-    _log.info(act, application=one.client_id, by=call.caller.oid)
+def _again(call: Call, one: ClientApplication) -> Response:
+    """Show the page anew."""
     return call.go(application_path(one))
 
 
@@ -89,14 +85,13 @@ async def rename(call: Call) -> Response:
     """Call it something else."""
     known, one = await _found(call)
     await directory.rename_application(known, call.context.clock, one, call.sent("name"))
-    return _done(call, one, "application_renamed")
+    return _again(call, one)
 
 
 async def add_secret(call: Call) -> Response:
     """Draw a secret and show it this once."""
     known, one = await _found(call)
-    kept, value = await directory.add_secret(known, call.context.clock, one)
-    _log.info("secret_added", application=one.client_id, secret=kept.id, by=call.caller.oid)
+    _kept, value = await directory.add_secret(known, call.context.clock, one)
     one = await directory.own_application(known, one.client_id)
     if call.is_fragment:
         return call.fragment("_application_secrets.html", **_values(one, value))
@@ -107,7 +102,7 @@ async def add_certificate(call: Call) -> Response:
     """Take a certificate that was pasted or uploaded."""
     known, one = await _found(call)
     await directory.add_certificate(known, call.context.clock, one, await _certificate(call))
-    return _done(call, one, "certificate_added")
+    return _again(call, one)
 
 
 async def _certificate(call: Call) -> ClientCertificate:
@@ -147,7 +142,7 @@ async def remove_credential(call: Call) -> Response:
     """Take a secret or a certificate away."""
     known, one = await _found(call)
     await directory.remove_credential(known, call.context.clock, one, call.path("credential"))
-    return _done(call, one, "credential_removed")
+    return _again(call, one)
 
 
 async def set_scopes(call: Call) -> Response:
@@ -155,21 +150,21 @@ async def set_scopes(call: Call) -> Response:
     known, one = await _found(call)
     ticked = [scope for scope in call.form.getlist("scope") if isinstance(scope, str)]
     await directory.set_scopes(known, call.context.clock, one, ticked)
-    return _done(call, one, "scopes_set")
+    return _again(call, one)
 
 
 async def add_redirect(call: Call) -> Response:
     """Let people be sent back there."""
     known, one = await _found(call)
     await directory.add_redirect(known, call.context.clock, one, call.sent("uri").strip())
-    return _done(call, one, "redirect_added")
+    return _again(call, one)
 
 
 async def remove_redirect(call: Call) -> Response:
     """Don't any more."""
     known, one = await _found(call)
     await directory.remove_redirect(known, call.context.clock, one, call.sent("uri"))
-    return _done(call, one, "redirect_removed")
+    return _again(call, one)
 
 
 async def ask_to_delete(call: Call) -> Response:
@@ -182,5 +177,4 @@ async def delete(call: Call) -> Response:
     """Remove it, and lead to those that are left."""
     known, one = await _found(call)
     await directory.remove_application(known, call.context.clock, one)
-    _log.info("application_removed", application=one.client_id, by=call.caller.oid)
     return call.go(f"{ROOT}{applications.BASE}")

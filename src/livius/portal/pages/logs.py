@@ -88,15 +88,15 @@ def _name(asked: str) -> str:
 
 async def _size(call: Call, view: View, name: str) -> int:
     if name == "livy":
-        return len((await monitoring.livy_log(call.context, view.activity)).encode())
+        return len(await call.context.livy_logs.text(view.activity.session))
     files = await monitoring.driver_logs(call.context, view.activity)
     return next((file.size for file in files if file.name == name), 0)
 
 
 async def _read(call: Call, view: View, name: str, offset: int, size: int) -> bytes:
     if name == "livy":
-        text = await monitoring.livy_log(call.context, view.activity)
-        return text.encode()[offset : offset + size]
+        text = await call.context.livy_logs.text(view.activity.session)
+        return text[offset : offset + size]
     try:
         return await monitoring.read_driver_log(
             call.context, view.activity, name, offset=offset, size=size

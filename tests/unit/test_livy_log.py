@@ -1,0 +1,107 @@
+"""The log of what the gateway did for a session: whole, in order, and read once."""
+
+from datetime import timedelta
+
+from fakes.store import MemoryStore
+from livius.domain.ids import StatementNumber
+from livius.domain.session import EndCause, Session
+from livius.domain.statement import Ending, Event, Statement
+from livius.usecases.livy_log import LivyLogs
+from support.records import NOW, added, code
+
+
+class CountingStore(MemoryStore):
+    """Counts the statements that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+
+    async def list_statements(self, *args: object, **more: object) -> tuple[list[Statement], int]:
+        found, total = await super().list_statements(*args, **more)  # type: ignore[arg-type]
+        self.read += len(found)
+        return list(found), total
+
+
+async def with_statements(store: MemoryStore, number: int, *, ended: int) -> Session:
+    """A session whose first statements have ended."""
+    session = await added(store)
+    for at in range(number):
+        new = code(session, at=NOW + timedelta(seconds=at))
+        assert await store.add_statement(new, claim=True)
+    for one in range(ended):
+        await end(store, session, one)
+    return session
+
+
+async def end(store: MemoryStore, session: Session, number: int, *, ok: bool = True) -> None:
+    at = NOW + timedelta(hours=1, seconds=number)
+    key = session.repl, StatementNumber(number)
+    ending = Ending(ok=ok, data={"text/plain": "1"})
+    assert await store.move_statement(*key, Event.FINISHED, at=at, ending=ending)
+    await store.claim_next(session.repl, at=at)
+
+
+async def test_what_has_ended_is_read_once() -> None:
+    store = CountingStore()
+    session = await with_statements(store, 1100, ended=1090)
+    logs = LivyLogs(store)
+    whole = await logs.text(session)
+    assert store.read == 1100
+    assert await logs.text(session) == whole
+    assert store.read == 1110
+    await end(store, session, 1090, ok=False)
+    more = await logs.text(session)
+    assert store.read == 1120
+    assert more.startswith(whole)
+    said = more[len(whole) :].decode()
+    assert "statement 1090 (pyspark) available, with an error\n" in said
+    assert "statement 1091 (pyspark) running\n" in said
+    # A log that is remembered and one that is made anew are the same.
+    assert await LivyLogs(store).text(session) == more
+
+
+async def test_lines_are_in_order_of_time() -> None:
+    store = MemoryStore()
+    session = await with_statements(store, 5, ended=3)
+    lines = (await LivyLogs(store).text(session)).decode().splitlines()
+    assert lines == sorted(lines, key=lambda line: line.split()[0])
+    assert [line.partition(" ")[2] for line in lines[:4]] == [
+        "session accepted",
+        "statement 0 (pyspark) accepted",
+        "statement 0 (pyspark) running",
+        "statement 1 (pyspark) accepted",
+    ]
+
+
+async def test_few_sessions_are_remembered() -> None:
+    store = CountingStore()
+    sessions = [await with_statements(store, 2, ended=2) for _ in range(20)]
+    logs = LivyLogs(store)
+    for session in sessions:
+        await logs.text(session)
+    assert store.read == 40
+    for session in sessions[-8:]:
+        await logs.text(session)
+    assert store.read == 40
+    await logs.text(sessions[0])
+    assert store.read == 42
+
+
+async def test_the_end_is_the_last_line() -> None:
+    store = MemoryStore()
+    session = await with_statements(store, 1, ended=0)
+    logs = LivyLogs(store)
+    before = await logs.text(session)
+    ended = await store.end_session(
+        session.id,
+        at=NOW + timedelta(hours=2),
+        ending=Ending(ok=False, ename="SessionEnded", evalue="It is over."),
+        end_cause=EndCause.DRIVER_DIED,
+        end_reason="The driver died.",
+    )
+    assert ended is not None
+    after = (await logs.text(ended)).decode()
+    assert after.startswith(before.decode())
+    assert after.splitlines()[-1].endswith("The driver died.")
+    assert "statement 0 (pyspark) available, with an error" in after
