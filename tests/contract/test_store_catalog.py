@@ -78,6 +78,7 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
             workspace_name="Research",
             lakehouse=lakehouse,
             lakehouse_name=f"name of {lakehouse}",
+            database=f"at_{lakehouse}",
         )
         for principal in (admin, guest)
         for lakehouse in lakehouses

@@ -43,23 +43,25 @@ def command(gateway: Gateway, *arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Team:
-    """Two principals who share a workspace, and a workspace that only the second one is in."""
+    """Two principals who share a workspace, and a workspace that only the second one is in.
+
+    ``inside`` is a session of the second one's there: its lakehouse is ``secrets``.
+    """
 
     gateway: Gateway
     one: RemoteSession
     other: RemoteSession
+    inside: RemoteSession
     shared: Path
     private: Path
+    person: PrincipalId
 
     def driver(self, session: RemoteSession) -> Path:
         """The folder of a session's driver."""
-        user = told(session, "import os; print(os.getuid())")
-        [folder] = [
-            folder
-            for folder in (self.gateway.home / "drivers").iterdir()
-            if (folder / "work").exists() and (folder / "work").stat().st_uid == user
-        ]
-        return folder
+        return Path(told(session, DRIVER_FOLDER))
+
+
+DRIVER_FOLDER = "import json, os; print(json.dumps(os.environ['LIVIUS_DRIVER']))"
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +89,22 @@ def team(gateway: Gateway) -> Iterator[Team]:
     facts = gateway.connection
     person = PrincipalId(new_id())
     command(gateway, "workspace", "assign", person, Role.CONTRIBUTOR)
-    first, second = gateway.client(), gateway.client()
     token = command(gateway, "token", "create", "--for", person)
-    second.http.headers["Authorization"] = f"Bearer {token}"
+    first, second, third = gateway.client(), Client(gateway, token), Client(gateway, token)
     workspace = made(second, "workspaces", {"displayName": "private"})
     lakehouse = made(second, f"workspaces/{workspace}/lakehouses", {"displayName": "secrets"})
     onelake = gateway.home / "onelake"
+    third.base = third.base.replace(facts["workspace_id"], workspace)
+    third.base = third.base.replace(facts["lakehouse_id"], lakehouse)
     with ExitStack() as stack:
         yield Team(
             gateway=gateway,
             one=stack.enter_context(first.session()),
             other=stack.enter_context(second.session()),
+            inside=stack.enter_context(third.session()),
             shared=onelake / facts["workspace_id"] / facts["lakehouse_id"],
             private=onelake / workspace / lakehouse,
+            person=person,
         )
 
 
@@ -159,9 +164,6 @@ def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team
     # A session that comes later, and after a restart, runs as the same user.
     with team.one.client.session() as again:
         assert told(again, look)[:3] == one[:3]
-
-
-DRIVER_FOLDER = "import json, os; print(json.dumps(os.environ['LIVIUS_DRIVER']))"
 
 
 def processes(team: Team, folder: Path | None = None) -> list[int]:
@@ -380,3 +382,364 @@ def test_cancel_a_killed_gateway_and_the_end_work_as_ever(team: Team) -> None:
     assert user == (folder / "work").stat().st_uid
     wait_for(lambda: not (ended / "work").exists(), seconds=20, what="its work folder is gone")
     wait_for((ended / "exit.json").exists, seconds=20, what="its end is recorded")
+
+
+SECRET_ROWS = [["ada", 1], ["eve", 2]]
+
+
+@pytest.fixture(scope="module")
+def secrets(team: Team) -> Path:
+    """A table in a lakehouse where the first one has no role; its folder."""
+    team.inside.rows(
+        "create table salaries as select 'ada' as who, 1 as much union select 'eve', 2"
+    )
+    team.inside.rows("create table plain (id int, day string) using parquet partitioned by (day)")
+    team.inside.rows("insert into plain values (1, 'monday')")
+    return team.private / "Tables" / "salaries"
+
+
+def assert_whole(team: Team) -> None:
+    """The strangers' tables are as they were."""
+    assert team.inside.rows("select who, much from salaries order by who") == SECRET_ROWS
+    assert team.inside.rows("select * from plain") == [[1, "monday"]]
+    tables = sorted(row[1] for row in team.inside.rows("show tables"))
+    assert tables == ["plain", "salaries"]
+    folders = sorted(path.name for path in (team.private / "Tables").iterdir())
+    assert folders == ["plain", "salaries"]
+
+
+def test_sql_finds_only_tables_of_ones_own_lakehouses(team: Team, secrets: Path) -> None:
+    shared = team.one.rows("select current_database()")[0][0]
+    assert [row[0] for row in team.one.rows("show databases")] == ["default", shared]
+    assert [row[0] for row in team.other.rows("show databases")] == ["default", "secrets", shared]
+    # Who has roles in both reads both, from either side.
+    team.other.rows("create table mine as select 'ada' as who")
+    joined = f"select s.much from secrets.salaries s join {shared}.mine m on s.who = m.who"
+    assert team.other.rows(joined) == team.inside.rows(joined) == [[1]]
+    team.other.rows(f"create table secrets.crossed as select * from {shared}.mine")
+    team.other.rows("drop table secrets.crossed")
+    place = secrets.as_uri()
+    for statement in (
+        "use secrets",
+        "show tables in secrets",
+        "describe database secrets",
+        "select * from secrets.salaries",
+        "describe extended secrets.salaries",
+        "show create table secrets.salaries",
+        "insert into secrets.salaries values ('x', 3)",
+        "alter table secrets.salaries rename to secrets.taken",
+        f"alter table secrets.salaries rename to {shared}.taken",
+        f"alter table {shared}.mine rename to secrets.mine",
+        "alter table secrets.plain add columns (more int)",
+        "alter table secrets.plain drop partition (day = 'monday')",
+        "drop table secrets.salaries",
+        "truncate table secrets.plain",
+        "drop database secrets cascade",
+        "create table secrets.x (id int)",
+        "create table secrets.x (id int) using parquet",
+        "create view secrets.v as select 1 as one",
+        "create database other",
+        f"create database other location '{place}'",
+        f"alter table mine set location '{place}'",
+        f"create table x (id int) stored as parquet location '{place}'",
+        f"create external table x (id int) stored as parquet location '{place}/new'",
+        "create table default.x (id int)",
+    ):
+        output = team.one.run(statement, "sql")
+        assert output["status"] == "error", statement
+    assert team.one.rows("show tables in default") == []
+    assert "x" not in [row[1] for row in team.one.rows("show tables")]
+    # What clients send for a database that is there already.
+    team.one.rows(f"create database if not exists {shared}")
+    team.one.rows("drop table mine")
+    assert_whole(team)
+
+
+def test_members_make_rename_and_drop_each_others_tables(team: Team) -> None:
+    for using in ("delta", "parquet"):
+        team.one.rows(f"create table first (id int) using {using}")
+        team.one.rows("insert into first values (1)")
+        team.other.rows("alter table first rename to second")
+        team.other.rows("insert into second values (2)")
+        assert sorted(team.one.rows("select id from second")) == [[1], [2]]
+        assert (team.shared / "Tables" / "second").is_dir()
+        assert not (team.shared / "Tables" / "first").exists()
+        team.one.rows("alter table second set tblproperties ('told' = 'x')")
+        team.other.rows("drop table second")
+        assert not (team.shared / "Tables" / "second").exists()
+    team.one.rows("create table parts (id int, day string) using parquet partitioned by (day)")
+    team.one.rows("insert into parts values (1, 'monday'), (2, 'tuesday')")
+    team.other.rows("alter table parts partition (day = 'monday') rename to partition (day = 'd')")
+    team.other.rows("alter table parts add partition (day = 'none')")
+    team.other.rows("alter table parts drop partition (day = 'tuesday')")
+    assert team.one.rows("select id, day from parts") == [[1, "d"]]
+    assert not (team.shared / "Tables" / "parts" / "day=tuesday").exists()
+    team.one.rows("analyze table parts compute statistics")
+    team.one.rows("create external table files (id int) stored as parquet location 'Files/a/b'")
+    team.other.rows("insert into files values (5)")
+    assert team.one.rows("select * from files") == [[5]]
+    team.one.rows("create view seen as select * from parts")
+    assert team.other.rows("select id from seen") == [[1]]
+    for what in ("view seen", "table files", "table parts"):
+        team.other.rows(f"drop {what}")
+    assert (team.shared / "Files" / "a" / "b").is_dir()
+
+
+CLIENT = """
+import json
+jvm = spark._jvm
+conf = jvm.org.apache.hadoop.hive.conf.HiveConf()
+conf.set("hive.metastore.uris", spark._jsc.hadoopConfiguration().get("hive.metastore.uris"))
+Database = jvm.org.apache.hadoop.hive.metastore.api.Database
+hive = jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
+
+def tried(what):
+    from py4j.protocol import Py4JJavaError
+    try:
+        return what()
+    except Py4JJavaError as error:
+        return error.java_exception.getClass().getSimpleName()
+
+def table(database, name, place, kind="MANAGED_TABLE"):
+    made = hive.getTable(OWN, "template").deepCopy()
+    made.setDbName(database)
+    made.setTableName(name)
+    made.setTableType(kind)
+    made.putToParameters("EXTERNAL", "TRUE" if kind == "EXTERNAL_TABLE" else "FALSE")
+    made.getSd().setLocation(place)
+    return made
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(team: Team, secrets: Path) -> Iterator[RemoteSession]:
+    """The first one's session, with a metastore client of its own that asks for anything."""
+    team.one.rows("create table template (x int, id int) using parquet partitioned by (id)")
+    own = team.one.rows("select current_database()")[0][0]
+    team.one.text(f"OWN, SECRET = {own!r}, {str(secrets)!r}\n{CLIENT}")
+    yield team.one
+    team.one.rows("drop table template")
+
+
+def test_a_client_of_its_own_gets_a_session_no_further(team: Team, hostile: RemoteSession) -> None:
+    assert told(hostile, "print(json.dumps(list(hive.getAllDatabases())))") == [
+        "default",
+        team.one.rows("select current_database()")[0][0],
+    ]
+    tries = [
+        "hive.getDatabase('secrets')",
+        "hive.getDatabase(' Secrets ')",
+        "hive.getAllTables('secrets')",
+        "hive.getTables('secrets', '*')",
+        "hive.getTable('secrets', 'salaries')",
+        "hive.getTable('SECRETS', 'salaries')",
+        "hive.getTableObjectsByName('secrets', ['salaries'])",
+        "hive.tableExists('secrets', 'salaries')",
+        "hive.getTableMeta('*', '*', None)",
+        "hive.listTableNamesByFilter('secrets', '', 10)",
+        "hive.getFields('secrets', 'salaries')",
+        "hive.getSchema('secrets', 'salaries')",
+        "hive.getFields(OWN, 'template')",  # loads a class that the table names
+        "hive.listPartitionNames('secrets', 'plain', 10)",
+        "hive.listPartitions('secrets', 'plain', 10)",
+        "hive.getTableColumnStatistics('secrets', 'salaries', ['who'])",
+        "hive.getFunctions('secrets', '*')",
+        "hive.dropTable('secrets', 'salaries', True, False)",
+        "hive.dropTable('secrets', 'salaries', True, False, True)",
+        "hive.dropPartition('secrets', 'plain', ['monday'], True)",
+        "hive.appendPartition('secrets', 'plain', ['tuesday'])",
+        "hive.dropDatabase('secrets', True, False, True)",
+        "hive.createDatabase(Database('other', '', SECRET, {}))",
+        "hive.createDatabase(Database('secrets', '', SECRET, {}))",
+        "hive.createTable(table('secrets', 'x', None))",
+        "hive.createTable(table('default', 'x', None))",
+        "hive.alter_table('secrets', 'salaries', table(OWN, 'salaries', None))",
+        "hive.alter_table(OWN, 'template', table('secrets', 'template', None))",
+        "hive.alter_table(OWN, 'template', table(OWN, 'template', SECRET))",
+        "hive.getDelegationToken('a', 'b')",
+        "hive.setMetaConf('hive.metastore.try.direct.sql', 'false')",
+        "hive.getNextNotification(0, 100, None)",
+        "hive.showLocks()",
+        "hive.list_privileges('x', None, None)",
+    ]
+    code = "print(json.dumps([(one, tried(lambda: eval(one))) for one in TRIES], default=str))"
+    refusals = {"MetaException", "NoSuchObjectException", "TApplicationException"}
+    refusals |= {"UnknownDBException", "InvalidObjectException", "InvalidOperationException"}
+    said = told(hostile, f"TRIES = {tries!r}\n{code}")
+    assert [one for one in said if one[1] not in refusals and one[1] is not False] == []
+    assert_whole(team)
+
+
+def test_no_spelling_of_a_place_leads_out(team: Team, hostile: RemoteSession) -> None:
+    private, shared = team.private, team.shared
+    places = [
+        str(private / "Tables" / "salaries"),
+        (private / "Tables" / "new").as_uri(),
+        f"file://{private}/Tables/new",
+        f"file:{shared}/Tables/../../../{private.parent.name}/{private.name}/Tables/salaries",
+        f"{shared}/Tables/./a/../../../{private.name}/Tables",
+        f"file://localhost{private}/Tables/new",
+        f"file:///proc/self/root{private}/Tables/new",
+        f"abfss://private@onelake.dfs.fabric.microsoft.com/{private.name}/Tables/new",
+        f"abfss://{private.parent.name}@onelake.dfs.fabric.microsoft.com/{private.name}/Tables/x",
+        str(shared),
+        str(shared / "Tables"),
+        str(team.gateway.home / "metastore" / "derby" / "db"),
+        "/tmp/livius-made-by-the-metastore",
+        "hdfs://somewhere/x",
+        "",
+    ]
+    code = (
+        "def both(place):\n"
+        "    made = [tried(lambda: hive.createTable(table(OWN, 'placed', place, kind)))\n"
+        "            for kind in ('MANAGED_TABLE', 'EXTERNAL_TABLE')]\n"
+        "    part = hive.getTable(OWN, 'template')\n"
+        "    Partition = jvm.org.apache.hadoop.hive.metastore.api.Partition\n"
+        "    sd = part.getSd().deepCopy()\n"
+        "    sd.setLocation(place)\n"
+        "    new = Partition(['7'], OWN, 'template', 0, 0, sd, {})\n"
+        "    return [*made, tried(lambda: str(hive.add_partition(new)))]\n"
+        f"print(json.dumps([both(place) for place in {places!r}], default=str))"
+    )
+    *refused, plain = told(hostile, code)
+    assert [set(one) for one in refused] == [{"MetaException"}] * len(refused)
+    assert plain[:2] == [None, "AlreadyExistsException"]  # Hive's own place for it
+    hostile.text(
+        "hive.dropTable(OWN, 'placed', True, False)\n"
+        "hive.dropPartition(OWN, 'template', ['7'], True)"
+    )
+    assert not Path("/tmp/livius-made-by-the-metastore").exists()
+    assert_whole(team)
+
+
+def test_links_lead_the_metastore_to_no_folder_of_others(
+    team: Team, hostile: RemoteSession
+) -> None:
+    """It may write to all workspaces, so what it deletes and renames is looked at step by step."""
+    code = (
+        "import os\n"
+        "TABLES = os.path.dirname(SECRET)\n"
+        "here = os.getcwd() + '/Tables'\n"
+        "near = here + '/near'\n"
+        "os.makedirs(here + '/way/salaries')\n"
+        "hive.createTable(table(OWN, 'far', here + '/way/salaries'))\n"
+        "hive.createTable(table(OWN, 'near', here + '/near'))\n"
+        "os.rename(here + '/way', here + '/gone')\n"
+        "os.symlink(TABLES, here + '/way')\n"
+        "os.rmdir(here + '/near')\n"
+        "os.symlink(SECRET, here + '/near')\n"
+        "os.makedirs(here + '/inner')\n"
+        "os.symlink(TABLES, here + '/inner/link')\n"
+        "hive.createTable(table(OWN, 'inner', here + '/inner'))\n"
+        "said = [tried(lambda: hive.createTable(table(OWN, 'new', here + '/way/salaries'))),\n"
+        "        tried(lambda: hive.createTable(table(OWN, 'new', here + '/way/made'))),\n"
+        "        tried(lambda: hive.alter_table(OWN, 'near', table(OWN, 'moved', near)))]\n"
+        "for name in ('far', 'inner', 'near', 'moved'):\n"
+        "    tried(lambda: hive.dropTable(OWN, name, True, False))\n"
+        "print(json.dumps([said, sorted(os.listdir(here))]))"
+    )
+    said, left = told(hostile, code)
+    assert said[:2] == ["MetaException", "MetaException"]
+    assert "inner" not in left
+    assert "near" not in left
+    hostile.text("os.unlink(here + '/way')\nimport shutil\nshutil.rmtree(here + '/gone')")
+    assert_whole(team)
+
+
+BYTES = """
+import socket, struct
+RESET = socket.SOL_SOCKET, socket.SO_LINGER
+at = spark._jsc.hadoopConfiguration().get("hive.metastore.uris").rpartition(":")[2]
+
+def text(value):
+    return struct.pack(">i", len(value)) + value.encode()
+
+def call(name, fields=b""):
+    return struct.pack(">I", 0x80010001) + text(name) + struct.pack(">i", 1) + fields + b"\\0"
+
+def connected(port=0):
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    made.connect(("127.0.0.1", int(at)))
+    return made
+
+def drop(database, table):
+    names = b"\\x0b\\0\\1" + text(database) + b"\\x0b\\0\\2" + text(table)
+    return call("drop_table", names + b"\\2\\0\\3\\1")
+"""
+
+
+def test_who_closes_at_once_is_nobody(team: Team, hostile: RemoteSession) -> None:
+    """The kernel says root of a socket that has been closed, and what was sent is still read."""
+    hostile.text(BYTES)
+    team.one.rows("create table own_one (id int) using parquet")
+    code = (
+        "for linger in (0, 1) * 100:\n"
+        "    with connected() as made:\n"
+        "        made.setsockopt(*RESET, struct.pack('ii', linger, 0))\n"
+        "        made.sendall(drop('secrets', 'salaries'))\n"
+        "with connected() as made:\n"
+        "    made.sendall(drop(OWN, 'own_one'))\n"
+        "    answer = made.recv(1000)\n"
+    )
+    hostile.text(code)
+    assert "own_one" not in [row[1] for row in team.one.rows("show tables")]
+    assert_whole(team)
+
+
+def test_a_port_that_another_used_before_gives_nothing_of_theirs(
+    team: Team, hostile: RemoteSession
+) -> None:
+    hostile.text(BYTES)
+    team.other.text(BYTES)
+    port = told(hostile, "with connected() as made: print(made.getsockname()[1])")
+    look = (
+        f"with connected({port}) as made:\n"
+        "    made.setsockopt(*RESET, struct.pack('ii', 1, 0))\n"
+        "    made.sendall(call('get_all_databases'))\n"
+        "    print('secrets' in made.recv(1000).decode(errors='replace'))"
+    )
+    saw = [session.text(look) for session in (team.other, hostile, team.other, hostile)]
+    assert saw == ["True", "False", "True", "False"]
+
+
+def test_a_role_that_is_taken_away_or_given_counts_for_sessions_that_run(team: Team) -> None:
+    def knows() -> bool:
+        return "secrets" in [row[0] for row in team.one.rows("show databases")]
+
+    who, where = team.one.get()["submitterId"], "private"
+    command(team.gateway, "workspace", "assign", who, Role.CONTRIBUTOR, "--workspace", where)
+    wait_for(knows, seconds=30, what="the new role counts")
+    assert team.one.rows("show tables in secrets") != []
+    command(team.gateway, "workspace", "remove", who, "--workspace", where)
+    wait_for(lambda: not knows(), seconds=30, what="the role is gone")
+    assert team.one.run("drop table secrets.salaries", "sql")["status"] == "error"
+    assert_whole(team)
+
+
+def test_a_metastore_and_a_gateway_that_start_again_keep_to_it(
+    team: Team, hostile: RemoteSession
+) -> None:
+    [metastore] = [
+        process for process in team.gateway.processes() if "livius.Metastore" in process.cmdline()
+    ]
+    team.gateway.kill()
+    metastore.kill()
+    team.gateway.start()
+    for session in (team.one, team.other, team.inside):
+        session.client.reconnect()
+    wait_for(
+        lambda: team.inside.run("show tables", "sql")["status"] == "ok",
+        seconds=60,
+        what="the metastore answers again",
+    )
+    code = (
+        "hive.reconnect()\n"
+        "print(json.dumps([list(hive.getAllDatabases()),"
+        " tried(lambda: hive.dropTable('secrets', 'salaries', True, False))]))"
+    )
+    databases, dropped = told(hostile, code)
+    assert "secrets" not in databases
+    assert dropped == "NoSuchObjectException"
+    assert_whole(team)

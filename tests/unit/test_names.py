@@ -1,8 +1,10 @@
 """The files by which drivers resolve the names in OneLake URLs."""
 
+import os
 from pathlib import Path
 
-from livius.adapters.names import names_file, write_names
+from livius.adapters.names import callers_file, names_file, write_names
+from livius.adapters.users import User
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
 from livius.ports.store import NamedPlace
 
@@ -14,6 +16,7 @@ def place(principal: str, lakehouse: str, name: str = "Bronze") -> NamedPlace:
         workspace_name="Research",
         lakehouse=LakehouseId(lakehouse),
         lakehouse_name=name,
+        database=f"db_{lakehouse}",
     )
 
 
@@ -40,6 +43,19 @@ def test_who_lost_the_last_role_has_nothing_left(tmp_path: Path) -> None:
     write_names(tmp_path, [place("ada", "1"), place("bob", "1")])
     write_names(tmp_path, [place("ada", "1")])
     assert names_file(tmp_path, PrincipalId("bob")).read_text() == ""
+
+
+def test_where_principals_have_users_the_metastore_is_told_what_each_may_use(
+    tmp_path: Path,
+) -> None:
+    places = [place("ada", "1"), place("bob", "1"), place("bob", "2")]
+    write_names(tmp_path, places)
+    assert not callers_file(tmp_path).exists()
+    number = os.getgid()  # the only one that a file can be given to without root
+    write_names(tmp_path, places, {PrincipalId("bob"): User(number)}, User(number))
+    assert callers_file(tmp_path).read_text() == f"{number}\tdb_1\tw\t1\n{number}\tdb_2\tw\t2\n"
+    write_names(tmp_path, [], {}, User(number))
+    assert callers_file(tmp_path).read_text() == ""
 
 
 def test_a_name_that_would_break_the_form_stands_by_its_id_only(tmp_path: Path) -> None:

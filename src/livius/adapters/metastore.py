@@ -12,11 +12,11 @@ from typing import Final
 import structlog
 
 from livius.adapters.kept import KeeperFailed, Kept, clean_environment
-from livius.adapters.names import names_file
+from livius.adapters.names import callers_file, names_file
 from livius.adapters.runtimes import Runtime, module_options
 from livius.adapters.users import User, Users, share
 from livius.domain.errors import Unavailable
-from livius_agent.spec import KeeperSpec
+from livius_agent.spec import KEEPER_SPEC, KeeperSpec, read
 
 _READY_WITHIN: Final = 60.0
 _LOOK_EVERY: Final = 0.05
@@ -26,6 +26,7 @@ _PORT: Final = "port"
 _DERBY: Final = "derby"
 _TEMPORARY: Final = "tmp"
 _READY: Final = "ready.json"
+_CALLERS: Final = "--callers"
 
 _log = structlog.get_logger(__name__)
 
@@ -99,6 +100,7 @@ class LocalMetastore:
 
     async def run(self) -> None:
         """Keep a metastore running until cancelled; it is left running then."""
+        await self._end_another_kind()
         pause = _WATCH_EVERY
         while True:
             if self._wanted and self._kept.keeper() is None:
@@ -112,6 +114,15 @@ class LocalMetastore:
                     await self._kept.end()
                     pause = min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
+
+    async def _end_another_kind(self) -> None:
+        """End a survivor that was launched for another setting: it would believe anybody, or none.
+
+        Drivers that run find the next one at the same port.
+        """
+        spec, user = read(self._folder / KEEPER_SPEC, KeeperSpec), await self._users.metastore()
+        if spec is not None and (_CALLERS in spec.command) != (user is not None):
+            await self._kept.end()
 
     async def _launch(self) -> None:
         ready, user = ready_file(self._folder), await self._users.metastore()
@@ -133,6 +144,7 @@ class LocalMetastore:
             *("--ready", str(ready)),
             *("--onelake", str(self._lakehouses)),
             *("--names", str(names_file(self._names))),
+            *(() if user is None else (_CALLERS, str(callers_file(self._names)))),
         )
         _log.info("metastore_launched")
         await self._kept.launch(

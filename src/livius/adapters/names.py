@@ -1,9 +1,11 @@
-"""The files by which drivers and metastore resolve the names in OneLake URLs.
+"""The files that tell drivers and metastore what lakehouses there are, and whose.
 
-One for each principal, with the lakehouses of the workspaces where it may run code, and one with
-all of them for the metastore, which makes the folders of everybody's tables. A line is workspace
-id, workspace name, lakehouse id, lakehouse name, with tabs between. A file is replaced as a whole
-and only where it changed: who reads it looks at its date.
+By one for each principal, drivers resolve the names in OneLake URLs: those of the workspaces where
+it may run code. By one with all of them the metastore makes the folders of everybody's tables.
+A line is workspace id, workspace name, lakehouse id, lakehouse name, with tabs between. Where
+principals have users of their own, one more says to the metastore which databases each of these may
+use: uid, database, workspace id, lakehouse id. A file is replaced as a whole and only where it
+changed: who reads it looks at its date.
 """
 
 from __future__ import annotations
@@ -20,11 +22,17 @@ from livius.domain.ids import PrincipalId
 from livius.ports.store import NamedPlace
 
 _ALL: Final = "all"
+_CALLERS: Final = "callers.tsv"
 
 
 def names_file(folder: Path, principal: PrincipalId | None = None) -> Path:
     """Return a principal's file, or the file of all lakehouses."""
     return folder / f"{_ALL if principal is None else principal}.tsv"
+
+
+def callers_file(folder: Path) -> Path:
+    """Return the file of the databases that each user may use."""
+    return folder / _CALLERS
 
 
 def write_names(
@@ -35,13 +43,20 @@ def write_names(
 ) -> None:
     """Make the files say what the places do; they are sorted by principal.
 
-    ``readers`` are the users that the principals' drivers run as.
+    ``readers`` are the users that the principals' drivers run as, ``metastore`` is the metastore's.
     """
     readable = {names_file(folder): metastore}
     readable |= {names_file(folder, principal): user for principal, user in readers.items()}
     wanted = {names_file(folder): sorted({_line(place) for place in places})}
     for principal, own in groupby(places, key=lambda place: place.principal):
         wanted[names_file(folder, principal)] = [_line(place) for place in own]
+    if metastore is not None:
+        readable[callers_file(folder)] = metastore
+        wanted[callers_file(folder)] = [
+            f"{user.number}\t{place.database}\t{place.workspace}\t{place.lakehouse}\n"
+            for place in places
+            if (user := readers.get(place.principal)) is not None
+        ]
     for file, lines in wanted.items():
         _write(file, "".join(lines), readable.get(file))
     # Who lost the last role keeps a file that names nothing: a driver may still read it.

@@ -337,6 +337,7 @@ class NamedPlace:
     workspace_name: str
     lakehouse: LakehouseId
     lakehouse_name: str
+    database: str
 
 
 class Catalog(Protocol):

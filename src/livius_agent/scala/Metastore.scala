@@ -47,14 +47,25 @@ object Metastore {
     Configurator.setLevel("org.apache.hadoop.hive.metastore.RetryingHMSHandler", Level.OFF)
 
     val conf    = configuration(data)
+    val address = new InetSocketAddress(InetAddress.getLoopbackAddress, options("--port").toInt)
     // Tables may lie at OneLake URLs: it makes their folders.
     for ((key, option) <- Seq(OneLake.RootKey -> "--onelake", OneLake.NamesKey -> "--names")) options.get(option).foreach(conf.set(key, _))
     for (scheme <- Seq("abfs", "abfss")) conf.set(s"fs.$scheme.impl", classOf[OneLakeFileSystem].getName)
+    // Where sessions call as users of their own, each gets what is its own.
+    for (file <- options.get("--callers")) {
+      conf.set(Rights.FileKey, file)
+      conf.set("fs.file.impl", classOf[MetastoreFiles].getName)
+      // The folders' own group and the process's mask give what Hive would set anew.
+      conf.set("hive.warehouse.subdir.inherit.perms", "false")
+    }
     val handler = HiveMetaStore.newRetryingHMSHandler(new HMSHandler("livius", conf, false), conf)
-    val socket  = new TServerSocket(new InetSocketAddress(InetAddress.getLoopbackAddress, options("--port").toInt))
+    val (socket, processor) = options.get("--callers") match {
+      case None    => new TServerSocket(address) -> new TSetIpAddressProcessor[IHMSHandler](handler)
+      case Some(_) => new OwnedSockets(address)  -> new CallersProcessor(MetastoreGuard(handler, Rights.of(conf)))
+    }
     val server  = new TThreadPoolServer(
       new TThreadPoolServer.Args(socket)
-        .processor(new TSetIpAddressProcessor[IHMSHandler](handler))
+        .processor(processor)
         .minWorkerThreads(2).maxWorkerThreads(MaxClients).stopTimeoutVal(1).stopTimeoutUnit(TimeUnit.SECONDS)
     )
     server.setServerEventHandler(Departures)

@@ -3,13 +3,11 @@ package livius
 import java.net.{URI, URLDecoder}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, LinkOption, NoSuchFileException, Path, Paths}
-import java.nio.file.attribute.BasicFileAttributes
 import java.util.Locale
 
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.security.AccessControlException
 
-import scala.jdk.CollectionConverters._
 import scala.util.Try
 
 /** Where the lakehouses of OneLake URLs lie on this machine.
@@ -20,17 +18,9 @@ import scala.util.Try
 final class OneLake private (root: Path, names: Path) {
   import OneLake._
 
-  private var read: (Object, Seq[Place]) = (null, Nil)
-
-  private def places: Seq[Place] = synchronized {
-    val attributes = Files.readAttributes(names, classOf[BasicFileAttributes])
-    // The file is replaced, never changed.
-    val version = (attributes.fileKey, attributes.lastModifiedTime)
-    if (version != read._1) read = version -> Files.readAllLines(names).asScala.map(_.split("\t", -1)).collect {
-      case Array(workspace, workspaceName, lakehouse, lakehouseName) => Place(workspace, workspaceName, lakehouse, lakehouseName)
-    }.toSeq
-    read._2
-  }
+  private val read = new Replaced(names)(_.collect {
+    case Array(workspace, workspaceName, lakehouse, lakehouseName) => Place(workspace, workspaceName, lakehouse, lakehouseName)
+  })
 
   /** The lakehouses of the workspace that the URL's authority names, by name or id. */
   def lakehouses(authority: String): Seq[Place] = {
@@ -41,7 +31,7 @@ final class OneLake private (root: Path, names: Path) {
             s"abfss://<workspace>@$Host/<lakehouse>.Lakehouse/Files/… and …/Tables/…"
         )
     }
-    val known = places
+    val known = read.now
     val found = known.filter(place => is(place.workspace, place.workspaceName, wanted))
     if (found.isEmpty) throw new AccessControlException(
       s"There is no workspace $wanted that this session may use. It may use: ${listed(known.map(_.workspaceName))}."
@@ -86,8 +76,9 @@ final class OneLake private (root: Path, names: Path) {
 }
 
 object OneLake {
-  val Host  = "onelake.dfs.fabric.microsoft.com"
-  val Areas = Seq("Files", "Tables")
+  val Host   = "onelake.dfs.fabric.microsoft.com"
+  val Tables = "Tables"
+  val Areas  = Seq("Files", Tables)
 
   /** The keys of the Hadoop conf that say where all of it is. */
   val RootKey  = "fs.livius.onelake.root"

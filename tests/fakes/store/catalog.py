@@ -154,6 +154,7 @@ class MemoryCatalog(MemorySessions):
                     workspace_name=self._workspaces[workspace].name,
                     lakehouse=lakehouse.id,
                     lakehouse_name=lakehouse.name,
+                    database=lakehouse.database,
                 )
                 for (workspace, principal), role in self._roles.items()
                 for lakehouse in self._lakehouses.values()

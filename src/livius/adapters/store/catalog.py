@@ -239,6 +239,7 @@ class SqlCatalog:
                 WORKSPACES.c.name.label("workspace_name"),
                 LAKEHOUSES.c.id.label("lakehouse"),
                 LAKEHOUSES.c.name.label("lakehouse_name"),
+                LAKEHOUSES.c.database,
             )
             .join_from(ROLES, WORKSPACES, ROLES.c.workspace == WORKSPACES.c.id)
             .join(LAKEHOUSES, LAKEHOUSES.c.workspace == WORKSPACES.c.id)
