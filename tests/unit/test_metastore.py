@@ -1,6 +1,7 @@
 """The metastore's watch and its end, with a real keeper over a program that stands in for Java."""
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from livius.adapters import metastore
 from livius.adapters.metastore import LocalMetastore
 from livius.adapters.runtimes import Runtime
 from livius.adapters.users import OneUser
-from livius_agent.spec import MARKER
+from livius_agent.spec import KEEPER_SPEC, MARKER, KeeperSpec, read, write
 from support.gateway import ROOT
 from support.tasks import running as running_beside
 
@@ -70,6 +71,26 @@ async def test_a_killed_one_is_launched_again(kept: LocalMetastore, tmp_path: Pa
             while [process.pid for process in marked(tmp_path / "metastore")] in ([], [first.pid]):
                 await asyncio.sleep(0.01)
         assert await kept.end()
+
+
+async def test_a_survivor_stays_unless_it_was_launched_for_the_other_setting(
+    kept: LocalMetastore, tmp_path: Path
+) -> None:
+    """One that asks nobody who they are must not serve drivers of several users."""
+    folder = tmp_path / "metastore"
+    async with running_beside(kept.run()):
+        await kept.uri()
+        [first] = marked(folder)
+    async with running_beside(kept.run()):
+        await kept.uri()
+        assert marked(folder) == [first]
+    spec = read(folder / KEEPER_SPEC, KeeperSpec)
+    assert spec is not None
+    other = dataclasses.replace(spec, command=(*spec.command, "--callers", "callers.tsv"))
+    write(folder / KEEPER_SPEC, other)
+    async with running_beside(kept.run()), asyncio.timeout(10):
+        while marked(folder) in ([], [first]):
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("moment", ["before it is launched", "launching", "running"])

@@ -12,6 +12,7 @@ import org.apache.thrift.TException
 import org.apache.thrift.protocol.TProtocol
 import org.apache.thrift.transport.{TServerSocket, TSocket}
 
+import scala.collection.concurrent.TrieMap
 import scala.jdk.CollectionConverters._
 import scala.util.{Try, Using}
 
@@ -30,7 +31,11 @@ object Caller {
     case _         => None
   }
 
-  private[livius] def user(uid: Option[Int]) = UserGroupInformation.createRemoteUser(s"caller-${uid.mkString}")
+  // One for each uid: Hadoop keeps a file system for each that it ever saw.
+  private val users = TrieMap.empty[Option[Int], UserGroupInformation]
+
+  private[livius] def user(uid: Option[Int]): UserGroupInformation =
+    users.getOrElseUpdate(uid, UserGroupInformation.createRemoteUser(s"caller-${uid.mkString}"))
 }
 
 /** The databases that each uid may use, with the folders of their lakehouses: `uid, database, workspace, lakehouse`, one a line. */
@@ -73,7 +78,7 @@ final class OwnedSockets(address: InetSocketAddress) extends TServerSocket(addre
 }
 
 object OwnedSockets {
-  private val Looks     = 5 // a row may be passed over while others come and go
+  private val Looks     = 3 // a row may be passed over while others come and go
   private val Tables    = Seq("/proc/net/tcp6", "/proc/net/tcp").map(Paths.get(_)) // Java connects by the newer protocol
   private val Connected = "01"
   private val Mapped    = "0000000000000000FFFF0000"

@@ -50,7 +50,8 @@ final class MetastoreFiles extends RawLocalFileSystem {
       if (!isThere(folder, name)) {
         val made = Paths.get(s".livius-${UUID.randomUUID}")
         Files.createDirectory(wanted.area.resolve(made))
-        opened(wanted.area)(_.move(made, folder, name))
+        try opened(wanted.area)(_.move(made, folder, name))
+        finally Files.deleteIfExists(wanted.area.resolve(made))
       }
     }
     true

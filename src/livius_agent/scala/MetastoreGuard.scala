@@ -42,13 +42,13 @@ final class MetastoreGuard private (handler: IHMSHandler, rights: Rights) extend
   private def look(method: Method, arguments: Seq[AnyRef], own: Map[String, LocalPath]): Unit = {
     val call  = method.getName
     val named = (if (Named(call)) arguments.take(1).map(name => In(name.asInstanceOf[String])) else Nil) ++ arguments.flatMap(touched)
-    if (!Known(call) || (Described(call) && named.isEmpty)) throw refusal(method, s"Sessions may not call $call.")
+    if (!Known(call) || (Described(call) && named.isEmpty)) throw new MetaException(s"Sessions may not call $call.")
     named.foreach {
       case In(name) if isDefault(name) && OfDefault(call)      =>
-      case In(name) if !own.contains(identifier(name))         => throw refusal(method, unknown(name))
-      case At(place) if !isIn(place, own.values)               => throw refusal(method, outside(place))
+      case In(name) if !own.contains(identifier(name))         => throw unknown(method, name)
+      case At(place) if !isIn(place, own.values)               => throw new MetaException(outside(place))
       case Made(name, place) if own.contains(identifier(name)) => lookAtNew(name, place, own(identifier(name)))
-      case Made(name, _)                                       => throw refusal(method, unknown(name))
+      case Made(name, _)                                       => throw unknown(method, name)
       case _                                                   =>
     }
   }
@@ -141,12 +141,11 @@ object MetastoreGuard {
     case _            => false
   }
 
-  private def unknown(name: String)  = s"There is no database $name that this session may use: it is a lakehouse's, of a workspace where it may run code."
   private def outside(place: String) = s"$place lies outside of the lakehouses that this session may use, or is not the path of a folder in them."
 
-  /** One that the call may throw, else its client would not be told the text. */
-  private def refusal(method: Method, text: String): Exception = {
-    val declared = method.getExceptionTypes.toSet[Class[_]]
-    if (declared(classOf[NoSuchObjectException])) new NoSuchObjectException(text) else new MetaException(text)
+  /** An absent database, by an exception that the call may throw: else its client would not be told the text. */
+  private def unknown(method: Method, name: String): Exception = {
+    val text = s"There is no database $name that this session may use: it is a lakehouse's, of a workspace where it may run code."
+    if (method.getExceptionTypes.contains(classOf[NoSuchObjectException])) new NoSuchObjectException(text) else new MetaException(text)
   }
 }
