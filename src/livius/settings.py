@@ -243,7 +243,8 @@ class Settings(BaseSettings):
     )
     output_inline: ByteSize = Field(
         default=ByteSize(64 * 1024),
-        description="The most of a statement's data that lies in its record; the rest in files.",
+        description="The most of a statement's data, and of its text, that lies in its record; "
+        "more is in files.",
     )
     sql_row_limit: int = Field(
         default=10_000,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Final
@@ -79,21 +79,37 @@ class Entry:
         self.size += len(data)
 
     def finish(self, finished: Finished) -> None:
-        """Take the end; its ``size`` and ``seq`` are set here."""
+        """Take the end, without what is not sent yet of the output."""
         self.finished = finished
 
     def next_output(self) -> Output | None:
         """Return the next piece to send, or None while there is none or the window is full."""
-        if self.sent >= self.size or self.sent - self.acknowledged >= WINDOW or not self._spool:
+        if self.sent >= self.size or self.sent - self.acknowledged >= WINDOW:
             return None
+        offset, text = self.sent, self._next_text()
+        self.seq += 1
+        repl, number = self.key
+        return Output(repl=repl, number=number, seq=self.seq, offset=offset, text=text)
+
+    def next_end(self) -> Finished | None:
+        """Return the end to send, once what is left of the output has room in it; else None."""
+        if self.finished is None or self.finished_sent:
+            return None
+        if self.size - self.sent > OUTPUT_CHUNK_BYTES:
+            return None
+        self.seq += 1
+        self.finished_sent = True
+        return replace(self.finished, seq=self.seq, text=self._next_text())
+
+    def _next_text(self) -> str:
+        if self._spool is None:
+            return ""
         self._spool.seek(self.sent)
         data = self._spool.read(OUTPUT_CHUNK_BYTES)
         # A piece ends where a character does; the stream as a whole is valid.
         text = data.decode("utf-8", errors="ignore")
-        offset, self.sent = self.sent, self.sent + len(text.encode())
-        self.seq += 1
-        repl, number = self.key
-        return Output(repl=repl, number=number, seq=self.seq, offset=offset, text=text)
+        self.sent += len(text.encode())
+        return text
 
     def acknowledge(self, offset: int) -> None:
         """Note how much the gateway holds."""

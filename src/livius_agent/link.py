@@ -12,7 +12,6 @@ import json
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -44,11 +43,11 @@ _LONGEST_PAUSE: Final = 2.0
 _REFUSALS: Final = 3
 _TRY_AGAIN: Final = 1013
 _ANSWER_WITHIN: Final = 10.0
-_GATHER: Final = 0.005
-"""How long small pieces of output are gathered before the next frame.
+_FIRST: Final = 0.001
+"""How long a statement's first output waits: most end right after it, and it goes with the end."""
 
-The first goes at once, and so does what comes with a statement's end.
-"""
+_GATHER: Final = 0.005
+"""How long small pieces of output are gathered before the next frame. The end ends the wait."""
 
 
 class Unwanted(Exception):
@@ -216,6 +215,8 @@ class Link:
         while True:
             self._news.clear()
             self._end.clear()
+            if any(entry.size and not entry.sent and not entry.finished for entry in self._ledger):
+                await _within(_FIRST, self._end)
             if await self._send_news(socket):
                 await _within(_GATHER, self._end)
                 continue
@@ -230,13 +231,11 @@ class Link:
             await socket.send(encode(self._outbox[0]))
             self._outbox.popleft()
         for entry in self._ledger:
-            while (piece := entry.next_output()) is not None:
+            while (end := entry.next_end()) is None and (piece := entry.next_output()) is not None:
                 await socket.send(encode(piece))
                 more = entry.finished is None
-            if _is_unsaid(entry) and entry.sent >= entry.size and entry.finished is not None:
-                entry.seq += 1
-                entry.finished_sent = True
-                await socket.send(encode(replace(entry.finished, seq=entry.seq)))
+            if end is not None:
+                await socket.send(encode(end))
         return more
 
 

@@ -13,7 +13,7 @@ The conversation. The agent dials, shows its driver's secret in the ``Authorizat
 the upgrade, and says `Hello` with its ledger: every statement that the gateway has not yet
 acknowledged as finished. The gateway answers `Welcome` with the durable output offset of each,
 re-sends what the agent never saw, and from then on both sides push. The agent keeps a
-statement's output in a spool file and forgets it on ``Ack(finished=True)``.
+statement's output in a spool and forgets it on ``Ack(finished=True)``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeAlias, Union, get_args, get_origin
 
-PROTOCOL: Final = 1
-"""Raised when a message changes in a way that the other side must know about."""
+PROTOCOL: Final = 2
+"""Raised when a message changes in a way that the other side must know about.
+
+2: `Finished` may bring the last piece of output. Before, `Output` brought all of it.
+"""
+
+OLDEST_PROTOCOL: Final = 1
+"""The oldest that a gateway still takes: drivers outlive its upgrade."""
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """The largest frame either side accepts; an output message carries `OUTPUT_CHUNK_BYTES` at most."""
@@ -185,7 +191,8 @@ class Jobs:
 class Finished:
     """A statement ended. Sent again after each redial until acknowledged.
 
-    ``size`` is the length in bytes of its whole output stream, which is its ``text/plain``.
+    ``size`` is the length in bytes of its whole output stream, which is its ``text/plain``;
+    ``text`` is what of it, at its end, no `Output` has brought: `OUTPUT_CHUNK_BYTES` at most.
     ``data`` holds the other MIME types (values are JSON values); it is null on an error.
     ``with_text`` tells whether an empty stream still makes an (empty) ``text/plain``.
     ``outcome`` is ``cancelled`` only when the code has truly stopped because of a `Cancel`.
@@ -198,6 +205,7 @@ class Finished:
     seq: int
     size: int
     outcome: Literal["ok", "error", "cancelled"]
+    text: str = ""
     with_text: bool = True
     data: Mapping[str, Any] | None = None
     ename: str | None = None

@@ -99,6 +99,35 @@ def test_a_new_link_goes_on_from_the_durable_offset(entry: MakeEntry) -> None:
     assert not source.finished_sent
 
 
+def test_a_short_rest_goes_with_the_end(entry: MakeEntry) -> None:
+    source = entry()
+    source.append("0123")
+    assert source.next_end() is None
+    assert source.next_output() is not None
+    source.append("湖")
+    source.finish(Finished(repl="r", number=0, seq=0, size=source.size, outcome="ok"))
+    end = source.next_end()
+    assert end is not None
+    assert (end.text, end.size, end.seq) == ("湖", 7, 2)
+    assert (source.next_end(), source.next_output()) == (None, None)
+    source.rewind(0)  # the link broke before the gateway had any of it
+    again = source.next_end()
+    assert again is not None
+    assert (again.text, again.seq) == ("0123湖", 3)
+
+
+def test_a_long_rest_goes_before_the_end(entry: MakeEntry) -> None:
+    source = entry()
+    source.append("x" * (OUTPUT_CHUNK_BYTES + 1))
+    source.finish(Finished(repl="r", number=0, seq=0, size=source.size, outcome="ok"))
+    assert source.next_end() is None
+    piece = source.next_output()
+    end = source.next_end()
+    assert piece is not None
+    assert end is not None
+    assert piece.text + end.text == "x" * (OUTPUT_CHUNK_BYTES + 1)
+
+
 def test_beyond_the_limit_one_line_says_so_and_the_rest_is_dropped(entry: MakeEntry) -> None:
     source = entry(limit=100)
     for _ in range(50):

@@ -23,6 +23,7 @@ from livius.usecases.statements import (
     submit_statement,
 )
 from livius_agent.wire import (
+    OLDEST_PROTOCOL,
     PROTOCOL,
     Ack,
     Cancel,
@@ -342,9 +343,61 @@ async def test_an_agent_of_another_protocol_or_driver_is_refused(world: World) -
     assert driver is not None
     with pytest.raises(Forbidden):
         await attach_driver(world.context, driver, hello(other))
-    old = Hello(protocol=0, driver=session.driver, agent="0", last={})
-    with pytest.raises(Conflict):
-        await attach_driver(world.context, driver, old)
+    for protocol in (OLDEST_PROTOCOL - 1, PROTOCOL + 1):
+        strange = Hello(protocol=protocol, driver=session.driver, agent="0", last={})
+        with pytest.raises(Conflict):
+            await attach_driver(world.context, driver, strange)
+
+
+async def test_a_driver_from_before_an_upgrade_goes_on(world: World) -> None:
+    session = await ready(world)
+    driver = await world.store.driver(session.driver)
+    assert driver is not None
+    old = Hello(protocol=OLDEST_PROTOCOL, driver=session.driver, agent="0", last={})
+    await resume(world.context, await attach_driver(world.context, driver, old))
+    await submit(world, session)
+    printed = Output(repl=session.repl, number=0, seq=1, offset=0, text="2\n")
+    await report(world.context, session, printed)
+    await report(world.context, session, finished(session, size=2))
+    assert (await get(world, session)).text == "2\n"
+
+
+async def test_a_short_text_comes_with_the_end_and_lies_in_the_record(world: World) -> None:
+    session = await ready(world)
+    await submit(world, session)
+    for _ in range(2):  # the first acknowledgement may be lost
+        await report(world.context, session, finished(session, size=7, text="héllo\n"))
+    assert world.links.sent[1:] == 2 * [Ack(repl=session.repl, number=0, offset=7, finished=True)]
+    view = await get(world, session)
+    assert (view.text, view.statement.phase) == ("héllo\n", Phase.AVAILABLE)
+    assert (await get(world, session, offset=1, size=3)).text == "él"
+    assert (await get(world, session, offset=7)).text == ""
+    found, _ = await list_statements(
+        world.context, world.admin, world.path(session.id), skip=0, top=1
+    )
+    assert (found[0].text, found[0].whole) == ("héllo\n", True)
+    assert await world.outputs.size(session.id, session.repl, StatementNumber(0)) == 0
+
+
+async def test_the_rest_of_a_text_comes_with_the_end_and_follows_what_came_before(
+    world: World,
+) -> None:
+    session = await ready(world)
+    await submit(world, session)
+    first = Output(repl=session.repl, number=0, seq=1, offset=0, text="first ")
+    await report(world.context, session, first)
+    await report(world.context, session, finished(session, size=10, text="last"))
+    assert (await get(world, session)).text == "first last"
+
+
+async def test_a_long_text_that_comes_with_the_end_lies_in_the_outputs(world: World) -> None:
+    session = await ready(world)
+    await submit(world, session)
+    text = "x" * (world.context.rules.inline_bytes + 1)
+    await report(world.context, session, finished(session, size=len(text), text=text))
+    assert (await get(world, session)).text == text
+    size = await world.outputs.size(session.id, session.repl, StatementNumber(0))
+    assert size == len(text)
 
 
 async def test_the_reason_that_a_driver_gives_is_kept(world: World) -> None:

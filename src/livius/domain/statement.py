@@ -91,14 +91,16 @@ def sources(event: Event) -> frozenset[Phase]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a statement ended, apart from its output stream.
+    """How a statement ended, and its output stream where that is short.
 
+    ``text`` is the whole stream, if it came with the end; None: it lies with the outputs.
     ``data`` maps MIME types other than ``text/plain`` to JSON values. An error has ``ename`` and
     no data. ``with_text`` tells whether an empty stream still makes an empty ``text/plain``.
     ``data_elsewhere`` tells that ``data`` is too large for the record and lies with the outputs.
     """
 
     ok: bool
+    text: str | None = None
     with_text: bool = True
     data_elsewhere: bool = False
     data: Mapping[str, Any] | None = None

@@ -28,7 +28,8 @@ class Rules:
 
     ``local`` tells that Spark runs inside the driver alone; ``driver_memory`` and
     ``driver_cores`` are what a driver then has. ``runtimes`` are those that drivers can be
-    started with. ``inline_bytes`` is the most that an ending's data may take in its record.
+    started with. ``inline_bytes`` is the most that an ending's data, and its text, may take in
+    its record.
     ``hold`` is how long the question for something unfinished is held by default.
     ``trusted`` are the object ids of those who may run code; None: whoever has the right.
     ``owners`` are those of the people who may change the embedded authority's directory.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -29,6 +29,7 @@ from livius.usecases.inside import stop_session
 from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.wire import (
     MOST_JOBS,
+    OLDEST_PROTOCOL,
     PROTOCOL,
     Ack,
     Ask,
@@ -84,7 +85,7 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     Raises:
         Conflict: the driver speaks another protocol, or its session has ended.
     """
-    if hello.protocol != PROTOCOL:
+    if not OLDEST_PROTOCOL <= hello.protocol <= PROTOCOL:
         raise Conflict(
             "ProtocolMismatch", f"The agent speaks protocol {hello.protocol}, we speak {PROTOCOL}."
         )
@@ -247,13 +248,13 @@ def _stage(stage: Stage) -> SparkStage:
 async def _finished(
     context: Context, session: Session, number: StatementNumber, message: Finished
 ) -> None:
-    size = await context.outputs.size(session.id, session.repl, number)
+    size, text = await _rest(context, session, number, message)
     if size < message.size:
         # Some output is missing, which only a lost message explains: the redial repeats it.
         _log.warning("output_incomplete", session=session.id, number=number, has=size)
         context.links.close(session.driver)
         return
-    ending = await _ending(context, session, number, message)
+    ending = replace(await _ending(context, session, number, message), text=text)
     event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
     now = context.clock.now()
     moved, following = await context.store.end_statement(
@@ -275,6 +276,25 @@ async def _finished(
         send_run(context, following)
     if message.stop:
         await stop_session(context, session)
+
+
+async def _rest(
+    context: Context, session: Session, number: StatementNumber, message: Finished
+) -> tuple[int, str | None]:
+    """Take the output that came with the end. Return its whole size, and itself where it is short.
+
+    A short one that came whole is kept in the record: no file is written for it, and none read.
+    """
+    raw = message.text.encode("utf-8", errors="replace")
+    if len(raw) == message.size <= context.rules.inline_bytes:
+        return message.size, raw.decode()
+    if not raw:
+        return await context.outputs.size(session.id, session.repl, number), None
+    offset = max(0, message.size - len(raw))
+    return (
+        await context.outputs.write(session.id, session.repl, number, offset=offset, data=raw),
+        None,
+    )
 
 
 async def _ending(

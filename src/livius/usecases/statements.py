@@ -240,7 +240,7 @@ async def with_head(context: Context, found: Statement) -> StatementView:
     if found.phase not in FINAL:
         return StatementView(found, "")
     size = context.rules.inline_bytes
-    raw = await context.outputs.read(found.session, found.repl, found.number, size=size)
+    raw = await text_of(context, found, size=size)
     return StatementView(found, whole_characters(raw), whole=len(raw) < size)
 
 
@@ -249,15 +249,25 @@ async def with_output(context: Context, found: Statement, window: Window | None)
     if window is None and found.phase not in FINAL:
         return StatementView(found, "")
     asked = window or Window()
-    raw = await context.outputs.read(
-        found.session, found.repl, found.number, offset=asked.offset, size=asked.size
-    )
+    raw = await text_of(context, found, offset=asked.offset, size=asked.size)
     if found.ending is not None and found.ending.data_elsewhere:
         data = json.loads(
             await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
         )
         found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
     return StatementView(found, whole_characters(raw), whole=window is None)
+
+
+async def text_of(
+    context: Context, found: Statement, *, offset: int = 0, size: int | None = None
+) -> bytes:
+    """Return a statement's text, or a slice of it, from its record or from the outputs."""
+    if found.ending is None or found.ending.text is None:
+        return await context.outputs.read(
+            found.session, found.repl, found.number, offset=offset, size=size
+        )
+    raw = found.ending.text.encode("utf-8")
+    return raw[offset : None if size is None else offset + size]
 
 
 def whole_characters(raw: bytes) -> str:

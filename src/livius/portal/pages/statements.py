@@ -169,9 +169,7 @@ async def text(call: Call) -> Response:
     statement = found.statement
 
     async def read(offset: int, size: int) -> bytes:
-        return await call.context.outputs.read(
-            statement.session, statement.repl, statement.number, offset=offset, size=size
-        )
+        return await statements.text_of(call.context, statement, offset=offset, size=size)
 
     return text_file(read, f"statement-{statement.number}.txt")
 
