@@ -171,10 +171,20 @@ class ReplWorker:
         group, loop = group_of(entry), asyncio.get_running_loop()
         began = loop.time()
         kill_at = began + _KILL_TASKS_AFTER
+        is_closed = False
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
-                while (left := await asyncio.to_thread(self._jvm.driver.left, group)) != "nothing":
+                while True:
+                    left = await asyncio.to_thread(self._jvm.driver.left, group)
                     now = loop.time()
+                    if left == "nothing":
+                        if is_closed:
+                            return
+                        # Now nothing can begin a job any more; what was begun last may not have
+                        # been listed yet. So it is stopped as well, and looked for once more.
+                        is_closed = True
+                        await self._stop_in_jvm(group)
+                        continue
                     if now - began > _TASKS_END_WITHIN.get(left, self._patience):
                         return
                     if left == "jobs":
@@ -183,8 +193,6 @@ class ReplWorker:
                         await asyncio.to_thread(self._jvm.driver.killTasks, group)
                         kill_at = now + _KILL_TASKS_AFTER
                     await asyncio.sleep(_LOOK_EVERY)
-                # Now nothing can begin a job any more; what was begun last may not be listed yet.
-                await self._stop_in_jvm(group)
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)

@@ -181,7 +181,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_program_once(place: Place) -> None:
 def test_the_program_has_our_place_and_no_child_that_it_did_not_start(place: Place) -> None:
     code = "import os, psutil; print(os.getpid(), os.getppid(), psutil.Process().children())"
     process = place.start("exec", "--", sys.executable, "-c", code)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert out.split(maxsplit=2) == [str(process.pid), str(os.getpid()), "[]\n"]
 
 

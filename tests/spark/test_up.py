@@ -189,7 +189,7 @@ def test_ctrl_c_of_a_foreground_up_ends_everything_and_counts_it() -> None:
                 client.create().wait_idle()
                 # The whole foreground group, as a terminal does it.
                 os.killpg(up.pid, signal.SIGINT)
-                output, _ = up.communicate(timeout=20)
+                output, _ = up.communicate(timeout=60)
                 assert up.returncode == 0
                 assert "Stopped: the gateway, 1 session and the metastore." in output
                 assert gateway.processes() == []
@@ -220,7 +220,7 @@ def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() 
                 session.wait_idle()
                 session.text("kept = 5")
                 os.kill(gateway.connection["pid"], signal.SIGKILL)
-                output, _ = up.communicate(timeout=20)
+                output, _ = up.communicate(timeout=60)
                 assert up.returncode == 1
                 assert "signal 9" in output
                 # What it left says that it serves; a dead process's word does not count.

@@ -158,9 +158,10 @@ final class Driver private (
   /** What of a cancelled group is left: its jobs or calls that may begin some, tasks that run Python, tasks, nothing.
     *
     * Tasks end a moment after their job. Those in the JVM only compute until they look whether they should; Python goes on with
-    * whatever it does until Spark ends its worker, for which it looks every two seconds.
+    * whatever it does until Spark ends its worker, for which it looks every two seconds. What Spark has yet to take note of is waited for.
     */
   def left(group: String): String = {
+    Inside.settle(context)
     val tracker = context.statusTracker
     val jobs    = tracker.getJobIdsForGroup(group)
     def tasks   = jobs.flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
