@@ -1,7 +1,7 @@
 // The package is Spark's, because what is asked for here is visible only from within it.
 package org.apache.spark.sql.livius
 
-import java.util.concurrent.TimeoutException
+import java.util.concurrent.{BlockingQueue, TimeoutException}
 
 import scala.util.Try
 
@@ -10,7 +10,7 @@ import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.sql.{Dataset, SparkSession}
 import org.apache.spark.sql.classic
-import org.apache.spark.util.Utils
+import org.apache.spark.util.{EventLoop, Utils}
 
 /** The few things we need of Spark that it keeps to itself. */
 object Inside {
@@ -29,9 +29,23 @@ object Inside {
       task  <- context.statusStore.taskList(stage.stageId, stage.currentAttemptId, Int.MaxValue) if task.status == "RUNNING"
     } yield task.taskId
 
-  /** Waits until Spark has taken note of what has happened, for a bounded moment. */
-  def settle(context: SparkContext): Unit =
+  /** Waits until Spark has taken note of what has happened, for a bounded moment.
+    *
+    * A job that was begun, and the order to cancel it, go through its scheduler's queue first; who listens is told after that.
+    */
+  def settle(context: SparkContext): Unit = {
+    val until = System.nanoTime + SettlesWithin * 1000000
+    while (!isIdle(context.dagScheduler.eventProcessLoop) && System.nanoTime < until) Thread.sleep(1)
     try context.listenerBus.waitUntilEmpty(SettlesWithin) catch { case _: TimeoutException => }
+  }
+
+  /** Whether a loop has no event and handles none: its thread waits for the next. */
+  private def isIdle(loop: EventLoop[_]): Boolean =
+    events.invoke(loop).asInstanceOf[BlockingQueue[_]].isEmpty && loop.eventThread.getState == Thread.State.WAITING &&
+      loop.eventThread.getStackTrace.exists(frame => frame.getClassName.endsWith(".LinkedBlockingDeque") && frame.getMethodName == "take")
+
+  /** What gives a loop's queue. It is private, so its name has a prefix; nothing else tells that it is empty. */
+  private val events = classOf[EventLoop[_]].getMethods.find(_.getName.endsWith("eventQueue")).get
 
   /** A Spark job with its stages, as JSON; nothing once Spark has forgotten it. */
   def job(context: SparkContext, id: Int): Option[String] = Try(context.statusStore.job(id)).toOption.map { job =>
