@@ -183,12 +183,26 @@ sum(stage.numActiveTasks for stage in stages if stage) + len(tracker.getActiveJo
 """
 
 
-def test_a_job_that_is_only_just_begun_is_not_forgotten(session: RemoteSession, beat: Path) -> None:
+@pytest.mark.parametrize(
+    "code",
+    [
+        "begin()",
+        "import threading; one = threading.Thread(target=begin); one.start(); one.join()",
+    ],
+    ids=["by the statement", "by a thread of its"],
+)
+def test_a_job_that_is_only_just_begun_is_not_forgotten(
+    session: RemoteSession, beat: Path, code: str
+) -> None:
     """Adaptive queries begin their jobs from threads of Spark's, after who asked has given up."""
-    code = "spark.range(10**12).selectExpr('sum(hash(id))').collect()"
+    session.text(
+        "def begin():\n"
+        "    open(mark, 'w').write('.')\n"
+        "    spark.range(10**12).selectExpr('sum(hash(id))').collect()"
+    )
     for moment in range(10):
         mark = beat.with_name(f"beat-{moment}")
-        number = begin(session, f"open({str(mark)!r}, 'w').write('.'); {code}", "pyspark", mark)
+        number = begin(session, f"mark = {str(mark)!r}; {code}", "pyspark", mark)
         time.sleep(moment / 100)  # the moments are what is tested
         assert "interrupted" in cancelled(session, number)
         assert jobs(session) == "0"

@@ -46,9 +46,12 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   /** What new threads of the Python process find as their local properties in Spark. */
   @volatile private var inherited = new Properties
 
-  /** The thread that Python's main thread calls from, during a statement, and that statement's group. */
+  /** The threads that work for Python: one for each of its threads that has called. */
+  private val served = new ThreadGroup(s"gateway-$id")
+
+  /** The Python statement that runs: its group, the thread that Python's main thread calls from, and those that others had already. */
   private val callers                           = new Object
-  @volatile private var calling: Option[(String, Thread)] = None
+  @volatile private var calling: Option[Calling] = None
 
   private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out)
 
@@ -71,7 +74,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       override def serverStarted(): Unit = inherited = Inside.localProperties(session.sparkContext)
     })
     // py4j's threads are daemons if their parent is one.
-    val starter = new Thread(() => server.startServer(), s"gateway-$id")
+    val starter = new Thread(served, () => server.startServer(), s"gateway-$id")
     starter.setDaemon(true)
     starter.start()
     starter.join()
@@ -97,7 +100,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     activate()
     inherited.setProperty("spark.jobGroup.id", group)
     describe(group, code)
-    calling = Some(group -> Thread.currentThread)
+    calling = Some(new Calling(group, Thread.currentThread, threads))
   }
 
   /** Puts the Spark jobs of this thread into a statement's group, called by how its code begins. */
@@ -105,8 +108,19 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     session.sparkContext.setJobGroup(group, code.take(Described), interruptOnCancel = true)
 
   /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
-  private[livius] def isCalling(group: String): Boolean = calling.exists { case (running, thread) =>
-    running == group && thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands."))
+  private[livius] def isCalling(group: String): Boolean = calling.exists(one => one.group == group && one.busy.nonEmpty)
+
+  private def threads: Set[Thread] = {
+    val found = new Array[Thread](served.activeCount * 2 + 16)
+    found.take(served.enumerate(found)).toSet
+  }
+
+  /** A thread of Python's that calls for the first time gets one here, whose jobs are in the group of the statement that runs then. */
+  private final class Calling(val group: String, main: Thread, before: Set[Thread]) {
+
+    /** Those that are in a call now. */
+    def busy: Set[Thread] =
+      (threads -- before + main).filter(_.getStackTrace.exists(_.getClassName.startsWith("py4j.commands.")))
   }
 
   /** Stops what the JVM does for a statement: its Spark jobs, those it would begin yet, and its Scala code or what Python has called.
@@ -119,8 +133,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       scala.foreach(_.isUnwanted = true)
       scala.nonEmpty
     }
-    if (isScala || calling.exists(_._1 == group)) session.sparkContext.cancelJobGroupAndFutureJobs(group)
-    callers.synchronized(calling.foreach { case (running, thread) => if (running == group) thread.interrupt() })
+    if (isScala || calling.exists(_.group == group)) session.sparkContext.cancelJobGroupAndFutureJobs(group)
+    callers.synchronized(calling.filter(_.group == group).foreach(_.busy.foreach(_.interrupt())))
     statements.synchronized(statements.filter(_.group == group).map(_.interrupt()).contains(true))
   }
 
