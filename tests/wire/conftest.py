@@ -15,8 +15,10 @@ from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
-from livius.domain.session import Event, Session
+from livius.domain.session import Session
 from livius.usecases.audit import note_refusal
+from livius.usecases.drivers import attach_driver, report, resume
+from livius_agent.wire import PROTOCOL, Hello, Ready
 from wire.documented import Documented
 
 DOCUMENT: dict[str, Any] = {}
@@ -45,19 +47,32 @@ class Wire:
         workspace, lakehouse = self.world.place
         return f"/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/2023-12-01"
 
-    async def ready_session(self) -> Session:
+    async def starting_session(self) -> Session:
+        """Create a session whose driver is launched and has yet to dial in."""
         answer = await self.client.post(f"{self.base}/sessions", json={})
         session_id = SessionId(answer.json()["id"])
         await self.world.settle(session_id)
-        now = self.world.clock.now()
-        store = self.world.store
-        await store.move_session(session_id, Event.DRIVER_ATTACHED, at=now)
-        session = await store.move_session(
-            session_id, Event.DRIVER_READY, at=now, spark_app_id="local-1"
-        )
+        session = await self.world.store.session(session_id)
         assert session is not None
-        self.world.links.open.add(session.driver)
         return session
+
+    async def dial_in(self, session: Session) -> Session:
+        """Do what the route of the agents' links does when one opens."""
+        context = self.world.context
+        driver = await self.world.store.driver(session.driver)
+        assert driver is not None
+        hello = Hello(protocol=PROTOCOL, driver=driver.id, agent="1", last={})
+        attached = await attach_driver(context, driver, hello)
+        self.world.links.open.add(driver.id)
+        await resume(context, attached)
+        return attached.session
+
+    async def ready_session(self) -> Session:
+        session = await self.dial_in(await self.starting_session())
+        await report(self.world.context, session, Ready(spark_app_id="local-1", versions={}))
+        ready = await self.world.store.session(session.id)
+        assert ready is not None
+        return ready
 
     def as_caller(self, name: str) -> dict[str, str]:
         self.tokens.known.setdefault(name, principal(name))

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from livius.domain.session import Event
 from livius.usecases.drivers import report
 from livius_agent.wire import Finished, Output, Ready
 from wire.conftest import Wire
@@ -56,19 +55,39 @@ async def test_who_reads_along_gets_what_is_printed_the_instant_that_it_is(wire:
 
 
 async def test_the_get_of_a_starting_session_ends_when_it_is_ready(wire: Wire) -> None:
-    created = (await wire.client.post(f"{wire.base}/sessions", json={})).json()
-    url = f"{wire.base}/sessions/{created['id']}"
-    await wire.world.settle(created["id"])
-    session = await wire.world.store.session(created["id"])
-    assert session is not None
+    session = await wire.starting_session()
+    url = f"{wire.base}/sessions/{session.id}"
     async with asyncio.TaskGroup() as group:
         asked = group.create_task(wire.client.get(url, headers=HELD))
         await until_watched(wire)
-        await wire.world.store.move_session(
-            session.id, Event.DRIVER_ATTACHED, at=wire.world.clock.now()
-        )
-        await report(wire.world.context, session, Ready(spark_app_id="local-1", versions={}))
+        attached = await wire.dial_in(session)
+        # It looks again and goes on waiting: Spark still starts.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        await report(wire.world.context, attached, Ready(spark_app_id="local-1", versions={}))
     assert asked.result().json()["state"] == "idle"
+
+
+async def test_the_get_of_a_starting_session_ends_when_its_time_is_over(wire: Wire) -> None:
+    session = await wire.starting_session()
+    url = f"{wire.base}/sessions/{session.id}"
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(url, headers={"Prefer": "wait=1"}))
+        await until_watched(wire)
+        await wire.dial_in(session)
+    assert asked.result().json()["state"] == "starting"
+
+
+async def test_a_shutdown_releases_who_waits_for_a_start(wire: Wire) -> None:
+    session = await wire.starting_session()
+    url = f"{wire.base}/sessions/{session.id}"
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(wire.client.get(url, headers=HELD))
+        await until_watched(wire)
+        wire.world.changes.close()
+    assert asked.result().json()["state"] == "starting"
+    assert (await wire.client.get(url, headers=HELD)).json()["state"] == "starting"
 
 
 async def test_deleting_a_session_releases_who_waits_for_it(wire: Wire) -> None:

@@ -16,6 +16,7 @@ class _Watch:
     def __init__(self, *, over: bool) -> None:
         self._event = asyncio.Event()
         self._ended: Statement | None = None
+        self.is_held = not over
         if over:
             self.release()
 
@@ -34,7 +35,7 @@ class _Watch:
 
 
 class LocalChanges:
-    """Implements `livius.ports.changes.Changes`. At most ``most`` watches wait at once.
+    """Implements `livius.ports.changes.Changes`. At most ``most`` counted watches wait at once.
 
     Further ones don't wait at all: their callers get the present state and ask again, as they
     would anywhere else.
@@ -47,16 +48,16 @@ class LocalChanges:
         self._watches: dict[Topic, set[_Watch]] = {}
 
     @contextmanager
-    def watch(self, *topics: Topic) -> Iterator[_Watch]:
+    def watch(self, *topics: Topic, counted: bool = True) -> Iterator[_Watch]:
         """See the port."""
-        watch = _Watch(over=self._closed or self._count >= self._most)
-        self._count += 1
+        watch = _Watch(over=self._closed or (counted and self._count >= self._most))
+        self._count += counted
         for topic in topics:
             self._watches.setdefault(topic, set()).add(watch)
         try:
             yield watch
         finally:
-            self._count -= 1
+            self._count -= counted
             for topic in topics:
                 others = self._watches[topic]
                 others.discard(watch)
@@ -65,7 +66,7 @@ class LocalChanges:
 
     @property
     def watched(self) -> int:
-        """How many watches there are, for the metrics."""
+        """How many counted watches there are, for the metrics."""
         return self._count
 
     def notify(self, topic: Topic, ended: Statement | None = None) -> None:
@@ -81,4 +82,5 @@ class LocalChanges:
         self._closed = True
         for watches in self._watches.values():
             for watch in watches:
+                watch.is_held = False
                 watch.release()

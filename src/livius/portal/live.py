@@ -94,7 +94,9 @@ class Streams:
             look = await looker()
             while not self._closed and await self._visits.goes_on(visit) and loop.time() < end:
                 watched = look.topics
-                with self._changes.watch(*watched) as watch:
+                # Streams have a limit of their own. Sharing that of held answers, each would look
+                # again and again once those were at theirs.
+                with self._changes.watch(*watched, counted=False) as watch:
                     # Watched before it is looked at, so that no change falls between the two.
                     look = await looker()
                     yield _event(known, look.versions)

@@ -53,6 +53,7 @@ END: Final[Mapping[EndCause, str]] = {
     EndCause.START_TIMED_OUT: N_("It did not start in time."),
     EndCause.DRIVER_DIED: N_("Its Spark driver ended by itself."),
     EndCause.GATEWAY_SHUTDOWN: N_("The server was shut down."),
+    EndCause.STOPPED_BY_CODE: N_("Its own code stopped it."),
 }
 
 PHASES: Final = (

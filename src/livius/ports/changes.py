@@ -37,6 +37,11 @@ Topic = SessionId | tuple[ReplId, StatementNumber] | Printed | Worked | AnySessi
 class Watch(Protocol):
     """One caller's interest in some topics."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether `changed` waits at all; it does not beyond the limit, or when all ends."""
+        ...
+
     async def changed(self, seconds: float) -> Statement | None:
         """Return when one of them has changed since the watch began, or after the seconds.
 
@@ -49,8 +54,12 @@ class Watch(Protocol):
 class Changes(Protocol):
     """Tells watchers. Only of what this process did: a hint to look again, not a record."""
 
-    def watch(self, *topics: Topic) -> AbstractContextManager[Watch]:
-        """Begin to watch. Look at the record *after* that, and no change can be missed."""
+    def watch(self, *topics: Topic, counted: bool = True) -> AbstractContextManager[Watch]:
+        """Begin to watch. Look at the record *after* that, and no change can be missed.
+
+        Watches that are ``counted`` are limited in number. Others are for callers that have a limit
+        of their own.
+        """
         ...
 
     def notify(self, topic: Topic, ended: Statement | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -175,13 +176,23 @@ async def get_session(
     clients that ask on a schedule then wait for Spark and not for their schedule.
     """
     found = await own_session(context, caller, path, READ_SESSION)
-    if hold and found.phase in _ON_THE_WAY:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + hold.total_seconds()
+    # Each step of its start is a change; only the last one is worth an answer.
+    while _is_on_the_way(found) and (left := end - loop.time()) > 0:
         with context.changes.watch(found.id) as watch:
+            # Watched before it is looked at, so that no change falls between the two.
             found = await own_session(context, caller, path, READ_SESSION)
-            if found.phase in _ON_THE_WAY and found.goal is Goal.RUN:
-                await watch.changed(hold.total_seconds())
+            if not watch.is_held:
+                break
+            if _is_on_the_way(found):
+                await watch.changed(left)
         found = await own_session(context, caller, path, READ_SESSION)
     return (await _with_work(context, [found]))[0]
+
+
+def _is_on_the_way(session: Session) -> bool:
+    return session.phase in _ON_THE_WAY and session.goal is Goal.RUN
 
 
 async def list_sessions(

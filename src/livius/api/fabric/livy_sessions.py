@@ -243,7 +243,12 @@ def livy_session(activity: Activity, context: Context) -> dict[str, Any]:
 
 
 def _was_ended(session: Session) -> bool:
-    return session.end_cause in (EndCause.DELETED, EndCause.IDLE, EndCause.GATEWAY_SHUTDOWN)
+    return session.end_cause in (
+        EndCause.DELETED,
+        EndCause.STOPPED_BY_CODE,
+        EndCause.IDLE,
+        EndCause.GATEWAY_SHUTDOWN,
+    )
 
 
 def _sizes(session: Session, context: Context) -> dict[str, Any]:
