@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from livius_agent.files import read_tail
 from livius_agent.memory import OutOfMemoryKills
 from livius_agent.mount import show_lakehouse
 from livius_agent.process import become, become_subreaper, die_with_parent
@@ -151,12 +152,7 @@ def _children() -> list[int]:
 
 def _ran_out_of_memory(folder: Path) -> bool:
     """Tell whether the JVM's last words were about memory."""
-    for name in (STDOUT, STDERR):
-        with (folder / name).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            if LAST_WORDS.encode() in file.read():
-                return True
-    return False
+    return any(LAST_WORDS.encode() in read_tail(folder / log, _TAIL) for log in (STDOUT, STDERR))
 
 
 def detach(folder: Path) -> None:

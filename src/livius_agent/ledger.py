@@ -14,11 +14,13 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Final
 
+from livius_agent.text import whole_characters
 from livius_agent.wire import OUTPUT_CHUNK_BYTES, Finished, LedgerEntry, Output, Run
 
 WINDOW: Final = 1024 * 1024
 """How far sending may run ahead of the gateway's acknowledgement."""
 
+_LONGEST_CHARACTER: Final = 4
 _IN_MEMORY: Final = 64 * 1024
 _LOOK_AT_DISK_EVERY: Final = 8 * 1024 * 1024
 
@@ -116,8 +118,16 @@ class Entry:
         self.acknowledged = max(self.acknowledged, offset)
 
     def rewind(self, offset: int) -> None:
-        """Send again from what the gateway holds: the link is a new one."""
-        self.sent = self.acknowledged = min(offset, self.size)
+        """Send again from what the gateway holds: the link is a new one.
+
+        Where that ends inside of a character, from the beginning of it.
+        """
+        offset = min(offset, self.size)
+        if self._spool is not None:
+            begin = max(0, offset - _LONGEST_CHARACTER)
+            self._spool.seek(begin)
+            offset = begin + whole_characters(self._spool.read(offset - begin))
+        self.sent = self.acknowledged = offset
         self.finished_sent = False
 
     def close(self) -> None:

@@ -10,10 +10,11 @@ import html
 import json
 import os
 import re
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+
+from livius_agent.files import open_regular, read_regular
 
 REDACTED: Final = "[REDACTED]"
 
@@ -24,7 +25,11 @@ HANDED_OUT: Final = "handed-out"
 """The file in a driver's work folder that has all secrets, one JSON string a line, 0600."""
 
 _MOST: Final = 10_000
+"""How many forms of secrets are looked for: four for each."""
+
 _MOST_BYTES: Final = 16 * 1024 * 1024
+_LONGEST_LINE: Final = 256 * 1024
+_PIECE: Final = 1024 * 1024
 
 
 class Secrets:
@@ -41,18 +46,19 @@ class Secrets:
         """Return what the driver of a work folder was handed.
 
         The folder is the driver's own, so whatever may lie there: no link is followed, no pipe
-        waited for, and no more is read than an honest driver writes.
+        waited for, and no more is read than an honest driver writes. A pattern of so many texts as
+        may stand in it would take seconds to compile: they are looked for one after the other.
         """
         known = cls()
-        for line in _read(work / HANDED_OUT).splitlines():
-            with suppress(ValueError, RecursionError):
-                if isinstance(secret := json.loads(line), str):
-                    known._take(secret)
-        known._compile()
+        with suppress(OSError):
+            for line in read_regular(work / HANDED_OUT, _MOST_BYTES).splitlines():
+                with suppress(ValueError, RecursionError):
+                    if len(line) <= _LONGEST_LINE and isinstance(one := json.loads(line), str):
+                        known._take(one)
         return known
 
     def __bool__(self) -> bool:
-        return self._pattern is not None
+        return bool(self._forms)
 
     def add(self, secret: str) -> None:
         """Take a secret out from now on, in the forms that Python, JSON and HTML give it."""
@@ -71,14 +77,20 @@ class Secrets:
         return True
 
     def _compile(self) -> None:
-        if self._forms:
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-            self._longest = len(longest_first[0])
+        longest_first = self._longest_first()
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self._longest = len(longest_first[0])
 
     def text(self, text: str) -> str:
         """Return the text without them."""
-        return text if self._pattern is None else self._pattern.sub(REDACTED, text)
+        if self._pattern is not None:
+            return self._pattern.sub(REDACTED, text)
+        for form in self._longest_first():
+            text = text.replace(form, REDACTED)
+        return text
+
+    def _longest_first(self) -> list[str]:
+        return sorted(self._forms, key=len, reverse=True)
 
     @property
     def longest(self) -> int:
@@ -87,14 +99,14 @@ class Secrets:
 
     def masked(self, data: bytes) -> bytes:
         """Return a log's bytes without them, each other byte in its place."""
-        for form in sorted(self._forms, key=len, reverse=True):
+        for form in self._longest_first():
             raw = form.encode("utf-8", "replace")
             data = data.replace(raw, REDACTED.encode()[: len(raw)].ljust(len(raw), b"*"))
         return data
 
     def value(self, value: Any) -> Any:
         """Return a JSON value without them."""
-        if self._pattern is None:
+        if not self._forms:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -143,19 +155,19 @@ class Redactor:
         return held
 
 
-def _read(path: Path) -> str:
-    """Return an ordinary file's text; nothing where there is none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with suppress(OSError), os.fdopen(os.open(path, flags), "rb") as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file.read(_MOST_BYTES).decode("utf-8", errors="replace")
-    return ""
-
-
 def redact_logs(work: Path, *logs: Path) -> None:
-    """Take out of log files what the driver of this work folder was handed."""
+    """Mask in log files what the driver of this work folder was handed, where it stands.
+
+    A log may be larger than our memory.
+    """
     secrets = Secrets.handed_out(work)
+    if not secrets:
+        return
     for log in logs:
-        if secrets and log.exists():
-            text = log.read_text(encoding="utf-8", errors="surrogateescape")
-            log.write_text(secrets.text(text), encoding="utf-8", errors="surrogateescape")
+        with suppress(FileNotFoundError), open_regular(log, "r+b") as file:
+            offset = 0
+            # What begins in one piece may end in the next.
+            while data := os.pread(file.fileno(), _PIECE + secrets.longest, offset):
+                if (masked := secrets.masked(data)) != data:
+                    os.pwrite(file.fileno(), masked, offset)
+                offset += _PIECE

@@ -24,10 +24,14 @@ import dataclasses
 import json
 import os
 import re
+import types
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from livius_agent.files import read_regular
 
 KEEPER_SPEC: Final = "keeper.json"
 DRIVER_SPEC: Final = "driver.json"
@@ -55,6 +59,7 @@ def python_path(agent: Path) -> str:
     return os.pathsep.join(map(str, (agent, agent / "livius_agent" / "importable")))
 
 
+_LARGEST: Final = 16 * 1024 * 1024
 _LONGEST_LINE: Final = 2000
 _NOISE: Final = re.compile(
     r"(cancelled|cancel) job group livius-|Attempting to kill Python Worker"
@@ -159,17 +164,35 @@ def read(path: Path, kind: type[Spec]) -> Spec | None:
 
     Raises:
         ValueError: the file is not what the kind wants.
+        OSError: it can't be read, or it is no regular file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _LARGEST)
     except FileNotFoundError:
         return None
     try:
         body = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
         make: Callable[..., Spec] = kind
-        return make(**body)
-    except (TypeError, ValueError, AttributeError) as error:
+        spec = make(**body)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} does not hold a {kind.__name__}") from error
+    wrong = [
+        name
+        for name, hint in typing.get_type_hints(kind).items()
+        if not isinstance(getattr(spec, name), _kinds(hint))
+    ]
+    if wrong:
+        raise ValueError(f"{path} does not hold a {kind.__name__}: see {', '.join(wrong)}")
+    return spec
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """Return the classes that a field's value may have, what is in them left aside."""
+    if isinstance(hint, types.UnionType):
+        return tuple(one for arm in typing.get_args(hint) for one in _kinds(arm))
+    if hint is float:
+        return (float, int)
+    return (typing.get_origin(hint) or hint,)
 
 
 def identify(pid: int) -> ProcessId | None:

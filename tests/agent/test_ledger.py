@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,6 +46,24 @@ def received(source: Entry) -> str:
         stream += piece.text.encode()
         source.acknowledge(len(stream))
     return stream.decode()
+
+
+@given(st.text("aä台😀", min_size=1, max_size=30), st.integers(0, 120))
+def test_a_stream_goes_on_wherever_the_gateway_has_it_until(text: str, held: int) -> None:
+    """A disk that was full may have taken a part of a character."""
+    with TemporaryDirectory() as folder:
+        entry = ledger(Path(folder)).take(run())
+        assert entry is not None
+        entry.append(text)
+        entry.finish(Finished(repl="r", number=0, seq=0, size=entry.size, outcome="ok"))
+        entry.rewind(held)
+        stream = text.encode()[:held]
+        rest = entry.sent
+        assert rest <= len(stream) < rest + 4
+        end = entry.next_end()
+        assert end is not None
+        assert stream[:rest] + end.text.encode() == text.encode()
+        entry.close()
 
 
 def test_a_statement_is_taken_once(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import html
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livius_agent import redact
 from livius_agent.redact import HANDED_OUT, REDACTED, Redactor, Secrets, redact_logs
 
 SECRET = 'it\'s "s3cret" <&> tail\\end'
@@ -88,12 +90,35 @@ def test_a_drivers_logs_are_cleaned_by_what_it_was_handed(tmp_path: Path) -> Non
     log = tmp_path / "stdout.log"
     log.write_bytes(b"\xff a hunter22 and zweiter\nTeil\n")
     redact_logs(tmp_path, log, tmp_path / "not-there.log")
-    assert log.read_bytes() == b"\xff a [REDACTED] and [REDACTED]\n"
+    assert log.read_bytes() == b"\xff a [REDACTE and [REDACTED]**\n"
     untouched = tmp_path / "other"
     untouched.mkdir()
     log.write_text("hunter22")
     redact_logs(untouched, log)
     assert log.read_text() == "hunter22"
+
+
+def test_a_secret_between_two_pieces_of_a_large_log_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Secrets(tmp_path / HANDED_OUT).add("hunter22")
+    log, text = tmp_path / "stdout.log", b"0123456789 hunter22 " * 10
+    monkeypatch.setattr(redact, "_PIECE", 7)
+    log.write_bytes(text)
+    redact_logs(tmp_path, log)
+    assert log.read_bytes() == text.replace(b"hunter22", b"[REDACTE")
+
+
+def test_a_file_of_secrets_as_large_as_can_be_delays_nobody(tmp_path: Path) -> None:
+    lines = [json.dumps(f"{number:04}'<{'x' * 1500}") for number in range(10_000)]
+    (tmp_path / HANDED_OUT).write_text("\n".join(lines))
+    (tmp_path / "stdout.log").write_bytes(b"a line\n" * 8000)
+    before = time.process_time()
+    known = Secrets.handed_out(tmp_path)
+    known.text("a line\n" * 8000)
+    known.masked(b"a line\n" * 8000)
+    assert known
+    assert time.process_time() - before < 2  # a pattern of them takes ten times as long
 
 
 def test_a_log_that_still_grows_is_masked_byte_for_byte() -> None:

@@ -1,5 +1,7 @@
 """A disk that takes nothing more is told as such, and is no end of anything."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +25,24 @@ async def test_an_output_that_finds_no_room(tmp_path: Path) -> None:
         await outputs.write(*KEY, offset=0, data=b"text")
     with pytest.raises(Unavailable, match="No space left"):
         await outputs.write_data(*KEY, b"{}")
+
+
+@pytest.mark.parametrize("room", range(8, 16))
+def test_a_disk_that_takes_a_part_keeps_whole_characters(tmp_path: Path, room: int) -> None:
+    """The size that is acknowledged is where the agent goes on."""
+    program = (
+        "import asyncio, pathlib, resource, sys\n"
+        "from livius.adapters.outputs import FileOutputs\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+        "outputs = FileOutputs(pathlib.Path(sys.argv[1]))\n"
+        "write = outputs.write('s', 'r', 0, offset=0, data='aä台😀😀'.encode())\n"
+        "print(asyncio.run(write))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), str(room)]
+    size = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    stored = (tmp_path / "s" / "r-0.out").read_bytes()
+    assert len(stored) == size > room - 4
+    assert "aä台😀😀".startswith(stored.decode())
 
 
 async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some(

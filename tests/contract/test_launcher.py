@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -9,15 +10,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 import livius_agent.keeper
 from fakes.world import ScriptedLauncher
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.logs import FileDriverLogs
 from livius.adapters.runtimes import Runtime
 from livius.adapters.users import OneUser
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
-from livius_agent.spec import MARKER, WORK, is_running
+from livius_agent.spec import MARKER, PID_RECORD, STDERR, STDOUT, WORK, is_running
 from support.waiting import wait_for
 
 STUB_AGENT = """
@@ -39,7 +42,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
     source = Path(livius_agent.keeper.__file__).parent
-    for name in ("__init__", "keeper", "memory", "mount", "process", "redact", "spec"):
+    for name in ("__init__", "files", "keeper", "memory", "mount", "process", "redact", "spec"):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
     runtime = Runtime(
@@ -165,6 +168,39 @@ async def test_the_descendants_of_a_killed_keeper_are_swept(tmp_path: Path) -> N
     assert (await launcher.observe(wanted.driver)).vital is Vital.ENDED
     await launcher.end(wanted.driver)
     assert marked(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pid": "1", "started": 0}', "[1]", "[" * 100_000])
+async def test_a_record_that_cant_be_read_is_set_aside_and_its_driver_ended(
+    tmp_path: Path, text: str
+) -> None:
+    """A power cut is enough to break one."""
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    record = tmp_path / "drivers" / wanted.driver / PID_RECORD
+    record.write_text(text)
+    new = LocalLauncher(launcher._common, launcher._runtimes, metastore)
+    with capture_logs() as said:
+        assert await new.known() == {wanted.driver}
+        assert (await new.observe(wanted.driver)).vital is Vital.ENDED
+    assert [one["event"] for one in said] == ["record_set_aside"]
+    await new.end(wanted.driver)
+    assert marked(tmp_path) == []
+    assert await new.known() == frozenset()
+
+
+async def test_a_log_that_is_no_file_is_no_log(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    await launcher.end(wanted.driver)
+    folder = tmp_path / "drivers" / wanted.driver
+    for name in (STDOUT, STDERR):
+        (folder / name).unlink()
+    os.mkfifo(folder / STDOUT)
+    (folder / STDERR).symlink_to("/etc/passwd")
+    async with asyncio.timeout(10):
+        assert await launcher.log_tail(wanted.driver) == ()
+        assert await FileDriverLogs(tmp_path / "drivers").files(wanted.driver) == []
 
 
 async def test_a_launcher_made_anew_knows_the_drivers_of_the_old_one(tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ async def test_pieces_make_a_stream_and_a_repeat_changes_nothing(outputs: Output
     assert await outputs.read(*KEY) == b"hello world"
 
 
+async def test_what_is_stored_is_never_changed(outputs: Outputs) -> None:
+    assert await outputs.write(*KEY, offset=0, data=b"hello ") == 6
+    assert await outputs.write(*KEY, offset=0, data=b"HELLO world") == 11
+    assert await outputs.write(*KEY, offset=2, data=b"no") == 11
+    assert await outputs.read(*KEY) == b"hello world"
+
+
 async def test_a_gap_is_refused_by_telling_the_size(outputs: Outputs) -> None:
     await outputs.write(*KEY, offset=0, data=b"abc")
     assert await outputs.write(*KEY, offset=5, data=b"x") == 3

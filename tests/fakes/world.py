@@ -53,7 +53,7 @@ class MemoryOutputs:
     ) -> int:
         present = self._streams.get((session, repl, number), b"")
         if offset <= len(present):
-            present = present[:offset] + data + present[offset + len(data) :]
+            present += data[len(present) - offset :]
             self._streams[session, repl, number] = present
         return len(present)
 

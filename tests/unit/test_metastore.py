@@ -119,3 +119,19 @@ async def test_one_that_ends_at_its_start_is_told_at_once_with_its_words(
                 await asyncio.sleep(0.01)
             await kept.end()  # lets a launch that is on its way come to its end
     assert "Error: no such folder" in failed[0]["error"]
+
+
+@pytest.mark.parametrize("broken", ["ready.json", "keeper.json", "keeper.pid", "port"])
+async def test_a_file_that_cant_be_read_costs_the_survivor_and_not_the_gateway(
+    kept: LocalMetastore, tmp_path: Path, broken: str
+) -> None:
+    async with running_beside(kept.run()):
+        await kept.uri()
+    folder = tmp_path / "metastore"
+    first = marked(folder)
+    [file] = folder.rglob(broken)
+    file.write_text("{")
+    async with running_beside(kept.run()), asyncio.timeout(20):
+        while marked(folder) in ([], first) and broken != "port":
+            await asyncio.sleep(0.01)
+        assert await kept.uri()

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import structlog
 
+from livius_agent.files import read_tail
 from livius_agent.redact import Secrets
 from livius_agent.spec import (
     EXIT_RECORD,
@@ -32,6 +34,7 @@ from livius_agent.spec import (
     ExitRecord,
     KeeperSpec,
     ProcessId,
+    Spec,
     is_running,
     read,
     telling,
@@ -43,6 +46,8 @@ _ENDS_WITHIN: Final = 10.0
 _LOOK_EVERY: Final = 0.02
 _QUIET_LOOKS: Final = 2
 _TAIL_BYTES: Final = 64 * 1024
+
+_log = structlog.get_logger(__name__)
 
 _PASSED_ON: Final = (
     "LANG",
@@ -75,17 +80,17 @@ class Kept:
     agent: Path
 
     def was_launched(self) -> bool:
-        """Tell whether a keeper ever began its work."""
-        return (self.folder / PID_RECORD).exists()
+        """Tell whether a keeper ever began its work, though its record may be unreadable."""
+        return any(path.exists() for path in _both(self.folder / PID_RECORD))
 
     def keeper(self) -> ProcessId | None:
         """Return the keeper, if it runs."""
-        process = read(self.folder / PID_RECORD, ProcessId)
+        process = read_record(self.folder / PID_RECORD, ProcessId)
         return process if process is not None and is_running(process) else None
 
     def exit(self) -> ExitRecord | None:
         """Return how the process ended, if the keeper saw it."""
-        return read(self.folder / EXIT_RECORD, ExitRecord)
+        return read_record(self.folder / EXIT_RECORD, ExitRecord)
 
     async def launch(self, spec: KeeperSpec) -> None:
         """Start the keeper and return once it has begun. What an earlier run left is forgotten.
@@ -102,7 +107,8 @@ class Kept:
 
     async def _launch(self, spec: KeeperSpec) -> None:
         for name in (PID_RECORD, EXIT_RECORD):
-            (self.folder / name).unlink(missing_ok=True)
+            for path in _both(self.folder / name):
+                path.unlink(missing_ok=True)
         write(self.folder / KEEPER_SPEC, spec)
         with (self.folder / STDERR).open("ab") as stderr:
             # A session of its own: signals for the gateway's terminal don't reach it.
@@ -141,24 +147,39 @@ class Kept:
             await asyncio.to_thread(_sweep, self.folder)
 
     def tail(self, name: str, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of one of the folder's logs."""
-        try:
-            with (self.folder / name).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL_BYTES))
-                text = file.read().decode("utf-8", errors="replace")
-        except FileNotFoundError:
-            return ()
+        """Return the last lines of one of the folder's logs. It blocks."""
+        text = read_tail(self.folder / name, _TAIL_BYTES).decode("utf-8", errors="replace")
         return tuple(Secrets.handed_out(self.folder / WORK).text(text).splitlines()[-lines:])
 
     def log_tail(self, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of what it printed that tell something, errors last."""
+        """Return the last lines of what it printed that tell something, errors last. It blocks."""
         printed = (*self.tail(STDOUT, lines=lines), *self.tail(STDERR, lines=lines))
         return telling(printed)[-lines:]
 
     async def remove(self) -> None:
         """Delete the folder of an ended process."""
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def read_record(path: Path, kind: type[Spec]) -> Spec | None:
+    """Return a record of the folder; None where there is none that can be read.
+
+    One that can't be, as after a power cut, is set aside, so that it is said once and nothing
+    stumbles over it again.
+    """
+    try:
+        return read(path, kind)
+    except (ValueError, OSError) as error:
+        aside = _both(path)[1]
+        with suppress(OSError):
+            path.replace(aside)
+        _log.error("record_set_aside", file=str(aside), reason=str(error))
+        return None
+
+
+def _both(path: Path) -> tuple[Path, Path]:
+    """Return where a record is, and where it is once it was set aside."""
+    return path, path.with_name(f"{path.name}.unreadable")
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

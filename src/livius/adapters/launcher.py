@@ -83,6 +83,8 @@ class LocalLauncher:
         self._runtimes = runtimes
         self._metastore = metastore
         self._shared_classes = shared_classes
+        self._present: set[DriverId] = set()
+        self._has_looked = False
 
     def has_runtime(self, name: str) -> bool:
         """See the port."""
@@ -94,8 +96,9 @@ class LocalLauncher:
 
     async def launch(self, spec: LaunchSpec) -> None:
         """See the port."""
-        if self._kept(spec.driver).keeper() is not None:
+        if await asyncio.to_thread(self._kept(spec.driver).keeper) is not None:
             return
+        self._present.add(spec.driver)
         runtime = self._runtimes[spec.runtime]
         folder = self._common.drivers / spec.driver
         metastore_uri = await self._metastore()
@@ -200,48 +203,63 @@ class LocalLauncher:
 
     async def observe(self, driver: DriverId) -> Observation:
         """See the port."""
-        kept = self._kept(driver)
-        if not kept.was_launched():
-            return Observation(Vital.ABSENT)
-        if kept.keeper() is not None:
-            return Observation(Vital.ALIVE)
-        record = kept.exit()
-        log = kept.log_tail(lines=_LOG_LINES)
-        if record is None:
-            return Observation(Vital.ENDED, DriverEnd(log=log))
-        return Observation(
-            Vital.ENDED,
-            DriverEnd(code=record.code, signal=record.signal, oom=record.oom, log=log),
-        )
+        return await asyncio.to_thread(_observe, self._kept(driver))
 
     async def end(self, driver: DriverId) -> None:
         """See the port."""
         kept = self._kept(driver)
         await kept.end()
-        for name in (WORK, ROOT):
-            await asyncio.to_thread(shutil.rmtree, kept.folder / name, ignore_errors=True)
-        # They hold the caller's conf and the environment; the logs stay for people.
-        for name in (DRIVER_SPEC, KEEPER_SPEC):
-            (kept.folder / name).unlink(missing_ok=True)
+        await asyncio.to_thread(_clear, kept.folder)
+        self._present.discard(driver)
 
     async def remove(self, driver: DriverId) -> None:
         """See the port."""
         await self._kept(driver).remove()
 
     async def known(self) -> frozenset[DriverId]:
-        """See the port."""
-        if not self._common.drivers.is_dir():
-            return frozenset()
-        folders = await asyncio.to_thread(lambda: list(self._common.drivers.iterdir()))
-        return frozenset(
+        """See the port. What earlier gateways left is looked for once: all else is our doing."""
+        if not self._has_looked:
+            self._present |= await asyncio.to_thread(self._left)
+            self._has_looked = True
+        return frozenset(self._present)
+
+    def _left(self) -> set[DriverId]:
+        """Return the drivers that have a process, or a work folder, which holds secrets."""
+        drivers = self._common.drivers
+        folders = list(drivers.iterdir()) if drivers.is_dir() else []
+        return {
             DriverId(folder.name)
             for folder in folders
             if (folder / WORK).exists() or self._kept(DriverId(folder.name)).keeper() is not None
-        )
+        }
 
     async def log_tail(self, driver: DriverId) -> tuple[str, ...]:
         """See the port."""
-        return self._kept(driver).log_tail(lines=_LOG_LINES)
+        return await asyncio.to_thread(self._kept(driver).log_tail, lines=_LOG_LINES)
+
+
+def _observe(kept: Kept) -> Observation:
+    if not kept.was_launched():
+        return Observation(Vital.ABSENT)
+    if kept.keeper() is not None:
+        return Observation(Vital.ALIVE)
+    record = kept.exit()
+    log = kept.log_tail(lines=_LOG_LINES)
+    if record is None:
+        return Observation(Vital.ENDED, DriverEnd(log=log))
+    return Observation(
+        Vital.ENDED,
+        DriverEnd(code=record.code, signal=record.signal, oom=record.oom, log=log),
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what only a driver that runs needs. The logs stay for people."""
+    for name in (WORK, ROOT):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    # They hold the caller's conf and the environment.
+    for name in (DRIVER_SPEC, KEEPER_SPEC):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str) -> None:

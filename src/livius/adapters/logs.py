@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 
 from livius.domain.ids import DriverId
 from livius.ports.logs import LogFile
+from livius_agent.files import open_regular
 from livius_agent.redact import Secrets
 from livius_agent.spec import STDERR, STDOUT, WORK
 
@@ -31,10 +33,11 @@ class FileDriverLogs:
         for name, file in sorted(_FILES.items()):
             path = self._drivers / driver / file
             try:
-                stat = path.stat()
+                with open_regular(path) as opened:
+                    stat = os.fstat(opened.fileno())
                 # The folder is as old as the driver; the time of a file's birth is not portable.
                 born = path.parent.stat().st_ctime
-            except FileNotFoundError:
+            except OSError:
                 continue
             found.append(
                 LogFile(
@@ -59,9 +62,9 @@ def _read(path: Path, offset: int, size: int) -> bytes:
     secrets = Secrets.handed_out(path.parent / WORK)
     before = min(offset, secrets.longest)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(offset - before)
             data = file.read(before + size + secrets.longest)
-    except FileNotFoundError:
+    except OSError:
         return b""
     return secrets.masked(data)[before : before + size]

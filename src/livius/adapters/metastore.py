@@ -7,21 +7,23 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.kept import KeeperFailed, Kept, clean_environment, read_record
 from livius.adapters.names import callers_file, names_file
 from livius.adapters.runtimes import Runtime, module_options
 from livius.adapters.users import User, Users, share
 from livius.domain.errors import Unavailable
-from livius_agent.spec import KEEPER_SPEC, KeeperSpec, read
+from livius_agent.files import read_regular
+from livius_agent.spec import KEEPER_SPEC, KeeperSpec
 
 _READY_WITHIN: Final = 60.0
 _LOOK_EVERY: Final = 0.05
 _WATCH_EVERY: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
+_SMALL: Final = 4096
 _PORT: Final = "port"
 _DERBY: Final = "derby"
 _TEMPORARY: Final = "tmp"
@@ -48,6 +50,17 @@ def _lay(folder: Path, user: User | None) -> None:
             for name in (*folders, *files):
                 os.chown(name, owner, -1, dir_fd=descriptor, follow_symlinks=False)
         os.chown(derby, owner, -1)
+
+
+def _port_in(value: Any) -> int:
+    """Return a port that a file holds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) is not int or not 0 < value < 1 << 16:
+        raise ValueError(f"{value!r} is no port")
+    return value
 
 
 class LocalMetastore:
@@ -93,10 +106,14 @@ class LocalMetastore:
         return f"thrift://127.0.0.1:{port}"
 
     def _listening(self) -> int | None:
-        ready = ready_file(self._folder)
-        if self._kept.keeper() is None or not ready.exists():
+        """Return the port that it answers at; None while it starts, or says nothing readable."""
+        if self._kept.keeper() is None:
             return None
-        return int(json.loads(ready.read_text(encoding="utf-8"))["port"])
+        try:
+            return _port_in(json.loads(read_regular(ready_file(self._folder), _SMALL))["port"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            # The metastore puts it in place whole. One that a power cut broke is a dead one's.
+            return None
 
     async def run(self) -> None:
         """Keep a metastore running until cancelled; it is left running then."""
@@ -118,10 +135,13 @@ class LocalMetastore:
     async def _end_another_kind(self) -> None:
         """End a survivor that was launched for another setting: it would believe anybody, or none.
 
-        Drivers that run find the next one at the same port.
+        So with one whose files can't be read: what it is for and where it answers, nothing else
+        says. Drivers that run find the next one at the same port.
         """
-        spec, user = read(self._folder / KEEPER_SPEC, KeeperSpec), await self._users.metastore()
-        if spec is not None and (_CALLERS in spec.command) != (user is not None):
+        user = await self._users.metastore()
+        spec = read_record(self._folder / KEEPER_SPEC, KeeperSpec)
+        is_lost = ready_file(self._folder).exists() and self._listening() is None
+        if spec is None or is_lost or (_CALLERS in spec.command) != (user is not None):
             await self._kept.end()
 
     async def _launch(self) -> None:
@@ -174,8 +194,12 @@ class LocalMetastore:
     def _port(self) -> int:
         """Return the kept port; the first time, one that is free now."""
         path = self._folder / _PORT
-        if path.exists():
-            return int(path.read_text(encoding="ascii"))
+        try:
+            return _port_in(int(read_regular(path, _SMALL)))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            _log.error("record_set_aside", file=str(path), reason=str(error))
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = int(probe.getsockname()[1])
         path.write_text(str(port), encoding="ascii")

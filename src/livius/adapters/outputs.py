@@ -10,6 +10,7 @@ from pathlib import Path
 from livius.domain.errors import Unavailable
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 from livius.domain.sentences import Sentence
+from livius_agent.text import whole_characters
 
 
 class FileOutputs:
@@ -76,10 +77,15 @@ def _write(path: Path, offset: int, data: bytes) -> int:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(descriptor).st_size
-        if offset > size:
+        news = data[size - offset :]
+        if offset > size or not news:
             return size
         # A full disk may take a part of it: what is durable is what the size says.
-        return max(size, offset + os.pwrite(descriptor, data, offset))
+        written = os.pwrite(descriptor, news, size)
+        if written < len(news):
+            written = whole_characters(news[:written])
+            os.ftruncate(descriptor, size + written)
+        return size + written
     except OSError as error:
         raise _full(error) from error
     finally:

@@ -17,10 +17,11 @@ class Outputs(Protocol):
     async def write(
         self, session: SessionId, repl: ReplId, number: StatementNumber, *, offset: int, data: bytes
     ) -> int:
-        """Put the bytes at the offset and return the stream's size.
+        """Append what the stream does not have yet of these bytes; return the stream's size.
 
-        An offset beyond the present size is refused by leaving the stream as it is: the size
-        that is returned tells the sender where to go on.
+        What is there already is never changed. An offset beyond the present size is refused by
+        leaving the stream as it is: the size that is returned, always at the end of a character,
+        tells the sender where to go on.
 
         Raises:
             Unavailable: the disk takes nothing. What was written before stays.
