@@ -1,5 +1,6 @@
 """What comes often is counted: the log stays small, whatever anybody sends."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.store import MemoryStore
 from livius.domain.audit import Action, ActorKind, AuditEntry
+from livius.domain.errors import Unavailable
 from livius.ports.store import AuditQuery
 from livius.usecases.trail import ORIGIN, Origin, Trail, act
 
@@ -100,6 +102,52 @@ async def test_ever_new_callers_are_told_without_names(
     newest = (await written(store))[-1].actor
     assert newest is not None
     assert newest.address == "2001:db8::1"
+
+
+class FullDisk(MemoryStore):
+    """Refuses entries while ``full`` is set, a moment after it was asked."""
+
+    full = True
+
+    async def note(self, *entries: AuditEntry) -> None:
+        await asyncio.sleep(0)
+        if self.full:
+            raise Unavailable("InsufficientStorage", "The disk is full.")
+        await super().note(*entries)
+
+
+async def test_what_cannot_be_written_is_refused_each_time_and_to_everybody_at_once(
+    clock: FakeClock,
+) -> None:
+    store = FullDisk()
+    trail = Trail(store, clock)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await trail.note(refused(clock, "GET /x"))
+    together = (trail.note(refused(clock, "GET /x")) for _ in range(5))
+    ended = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in ended] == [Unavailable] * 5
+    store.full = False
+    await trail.note(refused(clock, "GET /x"))
+    await trail.settle(everything=True)
+    assert [one.times for one in await written(store)] == [1]
+
+
+async def test_a_count_that_cannot_be_written_is_written_later(clock: FakeClock) -> None:
+    store = FullDisk()
+    store.full = False
+    trail = Trail(store, clock)
+    for _ in range(4):
+        await trail.note(refused(clock, "GET /x"))
+    clock.advance(HOUR)
+    store.full = True
+    with pytest.raises(Unavailable):
+        await trail.settle()
+    with pytest.raises(Unavailable):
+        await trail.note(refused(clock, "GET /x"))
+    store.full = False
+    await trail.settle()
+    assert [one.times for one in await written(store)] == [1, 3]
 
 
 def test_long_texts_are_cut(clock: FakeClock) -> None:

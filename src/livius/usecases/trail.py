@@ -7,6 +7,7 @@ comes often, so that nobody fills the disk with it.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Final
@@ -106,43 +107,50 @@ class Trail:
         self._most = most
         self._tallies: dict[_Key, _Tally] = {}
         self._of_one: dict[_Key, int] = {}
+        self._writing = asyncio.Lock()
+        """Whoever comes while the first of its kind is being written waits for how that ends."""
 
     async def note(self, said: AuditEntry) -> None:
-        """Write an entry, or count it."""
-        key = self._key(said)
-        found = self._tallies.get(key)
-        if found is None:
-            said = self._folded(said)
+        """Write an entry, or count it.
+
+        Nothing is counted of what was not written: as long as writing fails, each call raises.
+        """
+        async with self._writing:
             key = self._key(said)
             found = self._tallies.get(key)
-        now = self._clock.monotonic()
-        if found is not None and now - found.since < self._within:
-            found.newest, found.more = said, found.more + 1
-            return
-        before = [] if found is None or not found.more else [_counted(found)]
-        if found is None:
-            who = _who(said)
-            self._of_one[who] = self._of_one.get(who, 0) + 1
-        self._tallies[key] = _Tally(now, said)
-        await self._store.note(*before, said)
+            if found is None:
+                said = self._folded(said)
+                key = self._key(said)
+                found = self._tallies.get(key)
+            now = self._clock.monotonic()
+            if found is not None and now - found.since < self._within:
+                found.newest, found.more = said, found.more + 1
+                return
+            before = [] if found is None or not found.more else [_counted(found)]
+            await self._store.note(*before, said)
+            if found is None:
+                who = _who(said)
+                self._of_one[who] = self._of_one.get(who, 0) + 1
+            self._tallies[key] = _Tally(now, said)
 
     async def settle(self, *, everything: bool = False) -> None:
-        """Write the counts whose time is over."""
-        now = self._clock.monotonic()
-        over = {
-            key: tally
-            for key, tally in self._tallies.items()
-            if everything or now - tally.since >= self._within
-        }
-        for key, tally in over.items():
-            del self._tallies[key]
-            who = _who(tally.newest)
-            self._of_one[who] -= 1
-            if not self._of_one[who]:
-                del self._of_one[who]
-        counts = [_counted(tally) for tally in over.values() if tally.more]
-        if counts:
-            await self._store.note(*counts)
+        """Write the counts whose time is over. If that fails, they stay for the next time."""
+        async with self._writing:
+            now = self._clock.monotonic()
+            over = {
+                key: tally
+                for key, tally in self._tallies.items()
+                if everything or now - tally.since >= self._within
+            }
+            counts = [_counted(tally) for tally in over.values() if tally.more]
+            if counts:
+                await self._store.note(*counts)
+            for key, tally in over.items():
+                del self._tallies[key]
+                who = _who(tally.newest)
+                self._of_one[who] -= 1
+                if not self._of_one[who]:
+                    del self._of_one[who]
 
     def _folded(self, said: AuditEntry) -> AuditEntry:
         """Return what to tell of one that is new, without what there is too much of."""
