@@ -31,7 +31,7 @@ from identity.flows import (
     request,
 )
 from livius.adapters.identity.sample import PORTAL_SIGNED_IN, portal_client_id
-from livius.domain.accounts import ClientSecret
+from livius.domain.accounts import ClientApplication, ClientSecret
 from livius.domain.identity import FABRIC, Scope, hash_secret
 
 
@@ -167,6 +167,75 @@ async def test_default_means_all_that_the_application_was_allowed(
     again = {"grant_type": "refresh_token", "client_id": world.sample.client_id}
     answer = await person.client.post(TOKEN, data={**again, "refresh_token": body["refresh_token"]})
     assert claims_of(answer.json()["access_token"])["scp"].split() == sorted(Scope)
+
+
+async def test_default_means_what_was_consented_to_and_asks_nobody_again(
+    person: Person, world: World
+) -> None:
+    body = await get_tokens(person, world)
+    default = f"{FABRIC}/.default"
+    fields = {
+        "grant_type": "refresh_token",
+        "client_id": world.sample.client_id,
+        "refresh_token": body["refresh_token"],
+        "scope": default,
+    }
+    renewed = (await person.client.post(TOKEN, data=fields)).json()
+    assert claims_of(renewed["access_token"])["scp"].split() == sorted(REQUIRED)
+    fields["refresh_token"] = renewed["refresh_token"]
+    del fields["scope"]  # which means the scope of before
+    again = (await person.client.post(TOKEN, data=fields)).json()
+    assert claims_of(again["access_token"])["scp"].split() == sorted(REQUIRED)
+
+    await person.opens(AUTHORIZE, **request(world, scope=default, prompt="none"))
+    code = person.arrives()["code"]
+    answer = await person.client.post(TOKEN, data=redemption(world, code))
+    assert claims_of(answer.json()["access_token"])["scp"].split() == sorted(REQUIRED)
+
+    await person.opens(AUTHORIZE, **request(world, scope=default, prompt="consent"))
+    assert Scope.CODE_SQL in person.text
+    await person.presses("allow")
+    answer = await person.client.post(TOKEN, data=redemption(world, person.arrives()["code"]))
+    assert claims_of(answer.json()["access_token"])["scp"].split() == sorted(Scope)
+
+    def fewer(known: ClientApplication) -> ClientApplication:
+        return replace(known, scopes=frozenset({Scope.LAKEHOUSE_READ}))
+
+    await world.store.change_application(world.sample.client_id, fewer)
+    answer = await person.client.post(TOKEN, data={**fields, "scope": default})
+    assert claims_of(answer.json()["access_token"])["scp"] == Scope.LAKEHOUSE_READ
+
+
+async def test_by_default_a_person_consents_to_all_that_the_application_is_for(
+    person: Person, world: World
+) -> None:
+    def change(known: ClientApplication) -> ClientApplication:
+        return replace(known, scopes=frozenset({Scope.LAKEHOUSE_READ, Scope.CODE_STORAGE}))
+
+    await world.store.change_application(world.sample.client_id, change)
+    scope = f"{FABRIC}/.default offline_access"
+    await person.opens(AUTHORIZE, **request(world, scope=scope))
+    await person.signs_in(world.user.username, world.user.password)
+    for words in ("See your lakehouses", "Let your code use storage", "Use storage as you"):
+        assert words in person.text
+    assert "Key Vault" not in person.text
+    await person.presses("allow")
+    code = person.arrives()["code"]
+    body = (await person.client.post(TOKEN, data=redemption(world, code))).json()
+    fields = {
+        "grant_type": "refresh_token",
+        "client_id": world.sample.client_id,
+        "refresh_token": body["refresh_token"],
+    }
+    storage = await person.client.post(
+        TOKEN, data={**fields, "scope": "https://storage.azure.com/.default"}
+    )
+    claims = claims_of(storage.json()["access_token"])
+    assert (claims["aud"], claims["scp"]) == ("https://storage.azure.com", "user_impersonation")
+    vault = await person.client.post(
+        TOKEN, data={**fields, "scope": "https://vault.azure.net/.default"}
+    )
+    assert number(vault) == ("invalid_resource", 650057)
 
 
 async def test_the_portal_is_never_asked_for_consent(person: Person, world: World) -> None:

@@ -23,6 +23,7 @@ from identity.flows import (
     request,
 )
 from livius.adapters.identity.keys import KeyRing
+from livius.domain.accounts import Consent
 from livius.domain.errors import Forbidden, Invalid, Unauthenticated
 from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import ClientId, PrincipalId
@@ -161,6 +162,35 @@ async def test_an_application_goes_on_behalf_of_the_user_who_called_it(
     world.clock.move(timedelta(hours=2))
     late = await person.client.post(TOKEN, data=fields)
     assert number(late) == ("invalid_grant", 500133)
+
+
+async def test_on_behalf_of_by_default_gives_what_was_consented_to(
+    person: Person, world: World
+) -> None:
+    middle, secret = await middle_tier(world)
+    called = await get_tokens(person, world, scope=f"api://{middle}/access_as_user")
+    await world.store.add_consent(
+        Consent(
+            user=world.user.oid,
+            client_id=middle,
+            resource="pbi",
+            scopes=frozenset({Scope.LAKEHOUSE_READ}),
+            given_at=world.clock.now(),
+        )
+    )
+    fields = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "requested_token_use": "on_behalf_of",
+        "client_id": middle,
+        "client_secret": secret,
+        "assertion": called["access_token"],
+    }
+    answer = await person.client.post(TOKEN, data={**fields, "scope": f"{FABRIC}/.default"})
+    assert answer.status_code == 200, answer.text
+    assert world.verifier.verify(answer.json()["access_token"]).scopes == {Scope.LAKEHOUSE_READ}
+    for scope in (f"{FABRIC}/{Scope.CODE_STORAGE}", "https://storage.azure.com/.default"):
+        refused = await person.client.post(TOKEN, data={**fields, "scope": scope})
+        assert number(refused) == ("invalid_grant", 65001)
 
 
 async def test_on_behalf_of_is_for_users(person: Person, world: World) -> None:

@@ -378,8 +378,7 @@ def _ask_consent(
     return visit.page(
         "consent.html",
         application=application,
-        resource=wanted.resource,
-        scopes=sorted(wanted.scopes),
+        permissions=wanted.permissions,
         openid=wanted.openid,
         user_code=user_code,
         goes_to=visit.form_goes_to,

@@ -25,6 +25,7 @@ from livius.domain.resources import RESOURCES
 from livius.domain.sentences import Sentence
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
+from livius.usecases.identity.scopes import permissions_of
 from livius.usecases.trail import act
 
 DOMAIN: Final = "livius.localhost"
@@ -391,13 +392,7 @@ async def consent_for(
     directory: Directory, clock: Clock, user: User, application: ClientApplication
 ) -> None:
     """Consent, in a user's place, to all that an application may ask for."""
-    for resource in RESOURCES:
-        if resource.name == "pbi":
-            scopes = resource.scopes & application.scopes
-        elif resource.opened_by in application.scopes:
-            scopes = resource.scopes
-        else:
-            continue
+    for resource, scopes in permissions_of(application):
         await directory.add_consent(
             Consent(
                 user=user.oid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -182,7 +182,7 @@ async def on_behalf_of(
     user = await _caller_of(authority, proven.application, assertion)
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
-    await _check_consent(authority, proven.application, user, wanted)
+    wanted = await _consented(authority, proven.application, user, wanted)
     return await _tokens(authority, issue, user, wanted, "on_behalf_of", family=None, nonce="")
 
 
@@ -205,14 +205,21 @@ async def note_refused(
     )
 
 
-async def has_consented(
+async def consented(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
-) -> bool:
-    """Tell whether a user let an application do all that is wanted."""
+) -> Wanted | None:
+    """Return what is wanted as far as the user has consented; None if consent is missing.
+
+    ``.default`` means what was consented to, however little that is. Scopes that are named must
+    all have been.
+    """
     if application.trusted:
-        return True
+        return wanted
     given = await authority.store.consent(user.oid, application.client_id, wanted.resource.name)
-    return given is not None and wanted.scopes <= given.scopes
+    scopes = wanted.scopes & given.scopes if given is not None else frozenset()
+    if not scopes or (scopes != wanted.scopes and not wanted.by_default):
+        return None
+    return replace(wanted, scopes=scopes)
 
 
 def _issue(proof: Proof, proven: Proven, version: int) -> Issue:
@@ -288,7 +295,7 @@ async def _redeem(authority: Authority, issue: Issue, grant: Grant, scope: str) 
     if user is None:
         raise _unknown(grant.kind)
     wanted = await read_scope(authority, issue.application, scope)
-    await _check_consent(authority, issue.application, user, wanted)
+    wanted = await _consented(authority, issue.application, user, wanted)
     if grant.kind is GrantKind.REFRESH:
         # What is renewed stays renewable; MSAL asks for it each time, others do not.
         wanted = wanted.with_openid("offline_access")
@@ -297,10 +304,11 @@ async def _redeem(authority: Authority, issue: Issue, grant: Grant, scope: str) 
     )
 
 
-async def _check_consent(
+async def _consented(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
-) -> None:
-    if not await has_consented(authority, application, user, wanted):
+) -> Wanted:
+    found = await consented(authority, application, user, wanted)
+    if found is None:
         raise TokenRefused(
             65001,
             "invalid_grant",
@@ -309,6 +317,7 @@ async def _check_consent(
             "request for this user and resource.",
             suberror="consent_required",
         )
+    return found
 
 
 async def _tokens(

@@ -14,12 +14,16 @@ from livius.domain.resources import (
     DEFAULT,
     GRAPH,
     OPENID_SCOPES,
+    RESOURCES,
     Resource,
     find_resource,
 )
 from livius.usecases.identity.authority import Authority, TokenRefused
 
 _LONGEST: Final = 4096
+
+Permissions = tuple[tuple[Resource, frozenset[str]], ...]
+"""Resources and the short names of their scopes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class Wanted:
 
     ``spelling`` is the resource as the request wrote it, ``audience`` what tokens are made out to.
     ``scopes`` are short names. ``by_default`` tells that the request said ``.default``.
+    ``permissions`` are what the user is asked for: by ``.default``, of every resource that the
+    application was allowed (Entra asks for all of its registration at once).
     """
 
     resource: Resource
@@ -36,6 +42,7 @@ class Wanted:
     scopes: frozenset[str]
     openid: frozenset[str]
     by_default: bool
+    permissions: Permissions
 
     @property
     def granted(self) -> str:
@@ -94,7 +101,20 @@ async def read_scope(authority: Authority, application: ClientApplication, text:
         scopes=scopes,
         openid=openid,
         by_default=by_default,
+        permissions=_asked_for(application, resource, scopes, by_default=by_default),
     )
+
+
+def _asked_for(
+    application: ClientApplication,
+    resource: Resource,
+    scopes: frozenset[str],
+    *,
+    by_default: bool,
+) -> Permissions:
+    """Return the permissions of a consent page, those of the request's own resource first."""
+    others = permissions_of(application) if by_default else ()
+    return ((resource, scopes), *(one for one in others if one[0].name != resource.name))
 
 
 async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:
@@ -141,6 +161,15 @@ def allowed_scopes(application: ClientApplication, resource: Resource) -> frozen
     if resource.opened_by is None or resource.opened_by in application.scopes:
         return resource.scopes
     return frozenset()
+
+
+def permissions_of(application: ClientApplication) -> Permissions:
+    """Return all that an application was allowed, by resource."""
+    return tuple(
+        (resource, scopes)
+        for resource in RESOURCES
+        if resource.opened_by is not None and (scopes := allowed_scopes(application, resource))
+    )
 
 
 def _split(word: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
 from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
 from livius.usecases.identity.directory import full_username
-from livius.usecases.identity.grants import has_consented
+from livius.usecases.identity.grants import consented
 from livius.usecases.identity.proof import Proof, find_application, prove_or_public
 from livius.usecases.identity.scopes import Wanted, read_scope
 from livius.usecases.trail import act
@@ -273,31 +273,32 @@ async def consent_is_due(authority: Authority, asked: Authorization, user: User)
     """Tell whether the user has to be asked."""
     if asked.application.trusted:
         return False
-    return asked.prompt == "consent" or not await has_consented(
-        authority, asked.application, user, asked.wanted
-    )
+    if asked.prompt == "consent":
+        return True
+    return await consented(authority, asked.application, user, asked.wanted) is None
 
 
 async def remember_consent(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
 ) -> None:
     """Write down that the user let the application do what it wants."""
-    await authority.store.add_consent(
-        Consent(
-            user=user.oid,
-            client_id=application.client_id,
-            resource=wanted.resource.name,
-            scopes=wanted.scopes,
-            given_at=authority.clock.now(),
-        ),
-        audit=act(
-            authority.clock,
-            Action.CONSENT_GIVE,
-            f"{application.name} ({application.client_id})",
-            by=as_user(user, application),
-            detail=f"{wanted.resource.name}: {' '.join(sorted(wanted.scopes))}",
-        ),
-    )
+    for resource, scopes in wanted.permissions:
+        await authority.store.add_consent(
+            Consent(
+                user=user.oid,
+                client_id=application.client_id,
+                resource=resource.name,
+                scopes=scopes,
+                given_at=authority.clock.now(),
+            ),
+            audit=act(
+                authority.clock,
+                Action.CONSENT_GIVE,
+                f"{application.name} ({application.client_id})",
+                by=as_user(user, application),
+                detail=f"{resource.name}: {' '.join(sorted(scopes))}",
+            ),
+        )
 
 
 async def make_code(authority: Authority, asked: Authorization, user: User) -> str:
