@@ -68,6 +68,7 @@ class World:
     store: SqlStore
     sample: SampleApplication
     user: FirstUser
+    portal_secret: str
     authority: Authority
     verifier: EmbeddedVerifier
 
@@ -96,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
     template = tmp_path_factory.mktemp("identity")
     clock = MovedClock()
     KeyRing.open(template / "keys", clock)
-    sample, user = asyncio.run(begin(template, clock))
+    sample, user, portal_secret = asyncio.run(begin(template, clock))
 
     def make(folder: Path) -> World:
         for path in sorted(template.rglob("*")):
@@ -121,6 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
             keys=keys,
             store=store,
             user=user,
+            portal_secret=portal_secret,
             sample=replace(
                 sample,
                 certificate_file=folder / "sample/certificate.pem",
@@ -150,14 +152,14 @@ def world(made: Callable[[Path], World], tmp_path: Path) -> Iterator[World]:
     world.store.close()
 
 
-async def begin(folder: Path, clock: MovedClock) -> tuple[SampleApplication, FirstUser]:
+async def begin(folder: Path, clock: MovedClock) -> tuple[SampleApplication, FirstUser, str]:
     """What the first start of a gateway makes."""
     store = SqlStore(open_store(folder / "livius.db"))
     sample = await ensure_sample(folder / "sample", store, clock)
     user = await ensure_first_user(folder / "sample", store, clock)
-    await ensure_own_applications(store, TENANT, clock)
+    secret = await ensure_own_applications(store, TENANT, clock, portal=(PAGES,))
     store.close()
-    return sample, user
+    return sample, user, secret
 
 
 def kid_of(token: str) -> str:

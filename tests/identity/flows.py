@@ -61,6 +61,8 @@ async def get_code(person: Person, world: World, **changes: Any) -> str:
     await person.opens(AUTHORIZE, **request(world, **changes))
     if "Sign in" in person.text:
         await person.signs_in(world.user.username, world.user.password)
+    if 'value="continue"' in person.text:
+        await person.presses("continue")
     if "asks for permission" in person.text:
         await person.presses("allow")
     return person.arrives()["code"]

@@ -71,6 +71,9 @@ async def test_from_sign_in_over_consent_to_tokens(person: Person, world: World)
 
 
 async def test_a_second_time_nobody_is_asked(person: Person, world: World) -> None:
+    await world.store.change_application(
+        world.sample.client_id, lambda known: replace(known, redirect_uris=(BACK,))
+    )
     await get_code(person, world)
     await person.opens(AUTHORIZE, **request(world))
     assert "code" in person.arrives()
@@ -187,8 +190,9 @@ async def test_default_means_what_was_consented_to_and_asks_nobody_again(
     again = (await person.client.post(TOKEN, data=fields)).json()
     assert claims_of(again["access_token"])["scp"].split() == sorted(REQUIRED)
 
-    await person.opens(AUTHORIZE, **request(world, scope=default, prompt="none"))
-    code = person.arrives()["code"]
+    await person.opens(AUTHORIZE, **request(world, scope=default))
+    assert "asks for permission" not in person.text
+    code = await get_code(person, world, scope=default)
     answer = await person.client.post(TOKEN, data=redemption(world, code))
     assert claims_of(answer.json()["access_token"])["scp"].split() == sorted(REQUIRED)
 
@@ -245,6 +249,7 @@ async def test_the_portal_is_never_asked_for_consent(person: Person, world: Worl
     assert "Livius portal" in person.text
     await person.signs_in(world.user.username, world.user.password)
     code = person.arrives()["code"]
+    changes["client_secret"] = world.portal_secret
     answer = await person.client.post(TOKEN, data=redemption(world, code, **changes))
     assert answer.status_code == 200, answer.text
 
@@ -267,7 +272,8 @@ async def test_a_refresh_token_gives_new_tokens_and_itself_anew(
     refused = await person.client.post(TOKEN, data=more)
     assert number(refused) == ("invalid_grant", 65001)
     assert refused.json()["suberror"] == "consent_required"
-    other = await person.client.post(TOKEN, data={**fields, "client_id": portal_client_id(TENANT)})
+    portal = {"client_id": portal_client_id(TENANT), "client_secret": world.portal_secret}
+    other = await person.client.post(TOKEN, data={**fields, **portal})
     assert number(other) == ("invalid_grant", 70000)
     world.clock.move(timedelta(days=91))
     assert number(await person.client.post(TOKEN, data=fields)) == ("invalid_grant", 700082)
@@ -324,7 +330,7 @@ async def test_a_code_in_other_hands_is_worth_nothing(
 ) -> None:
     code = await get_code(person, world)
     if "client_id" in changes:
-        changes = {"client_id": portal_client_id(TENANT)}
+        changes = {"client_id": portal_client_id(TENANT), "client_secret": world.portal_secret}
     answer = await person.client.post(TOKEN, data=redemption(world, code, **changes))
     assert number(answer) == expected
     assert (await person.client.post(TOKEN, data=redemption(world, code))).status_code == 200

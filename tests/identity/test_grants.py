@@ -12,6 +12,7 @@ import pytest
 
 from identity.browser import Person
 from identity.conftest import PAGES, TENANT, MovedClock, World
+from identity.test_authority import assertion
 from identity.flows import (
     API,
     AUTHORIZE,
@@ -29,7 +30,7 @@ from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import ClientId, PrincipalId
 from livius.usecases.identity import directory
 from livius.usecases.identity.authority import TokenRefused
-from livius.usecases.identity.proof import Proof
+from livius.usecases.identity.proof import ASSERTION_TYPE, Proof
 from livius.usecases.identity.session_tokens import issue_for_session
 from livius.usecases.identity.sign_in import start_device as start_device_code
 
@@ -191,6 +192,44 @@ async def test_on_behalf_of_by_default_gives_what_was_consented_to(
     for scope in (f"{FABRIC}/{Scope.CODE_STORAGE}", "https://storage.azure.com/.default"):
         refused = await person.client.post(TOKEN, data={**fields, "scope": scope})
         assert number(refused) == ("invalid_grant", 65001)
+
+
+async def test_an_assertion_goes_on_behalf_of_a_user_once_for_a_resource(
+    person: Person, world: World
+) -> None:
+    await get_tokens(person, world, scope=f"{FABRIC}/.default")
+    called = await get_tokens(
+        person, world, scope=f"api://{world.sample.client_id}/access_as_user"
+    )
+    signed = assertion(world)
+    fields = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "requested_token_use": "on_behalf_of",
+        "client_id": world.sample.client_id,
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": signed,
+        "assertion": called["access_token"],
+    }
+    expected = {
+        f"{FABRIC}/.default": 200,
+        f"{FABRIC}//.default": 401,
+        f"openid {FABRIC}/.default": 401,
+        f"{FABRIC}/{Scope.LAKEHOUSE_READ}": 401,
+        "https://analysis.windows.net/powerbi/api/.default": 401,
+        "https://storage.azure.com/.default": 200,
+    }
+    for scope, status in expected.items():
+        answer = await person.client.post(TOKEN, data={**fields, "scope": scope})
+        assert answer.status_code == status, (scope, answer.text)
+    # The last letter of a signature has bits that count for nothing.
+    text = called["access_token"]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    place = letters.index(text[-1])
+    spelled = text[:-1] + letters[place ^ 1]
+    again = await person.client.post(
+        TOKEN, data={**fields, "assertion": spelled, "scope": f"{FABRIC}/.default"}
+    )
+    assert number(again)[1] == 50013
 
 
 async def test_on_behalf_of_is_for_users(person: Person, world: World) -> None:

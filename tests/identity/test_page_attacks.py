@@ -153,13 +153,18 @@ async def test_signing_out_needs_a_press_and_goes_back_only_where_it_may(
     await person.opens(LOGOUT, **query)
     assert "Sign out?" in person.text
     await person.opens(AUTHORIZE, **request(world, prompt="none"))
-    assert "code" in person.arrives()
+    assert person.arrives()["error"] == "interaction_required"  # signed in, that is
     await person.opens(LOGOUT, **query)
     await person.presses("sign-out")
     assert person.goes_to() == back
     await person.opens(AUTHORIZE, **request(world, prompt="none"))
     assert person.arrives()["error"] == "login_required"
-    for uri in ("https://evil.example", "//evil.example", "javascript:alert(1)"):
+    for uri in (
+        "https://evil.example",
+        "//evil.example",
+        "javascript:alert(1)",
+        f"http://localhost:6666{PORTAL_SIGNED_OUT}",
+    ):
         await person.opens(LOGOUT, **{**query, "post_logout_redirect_uri": uri})
         assert person.status == 200
         assert "You are signed out" in person.text

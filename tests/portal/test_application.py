@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from livius.domain.audit import Action, AuditEntry
-from livius.domain.identity import PrincipalKind, secret_matches
+from livius.domain.digests import is_drawn
+from livius.domain.identity import PrincipalKind
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import Role
 from livius.ports.store import AuditQuery
@@ -98,7 +99,7 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(
     assert shown is not None
     value = html.unescape(shown[1])
     [kept] = owned.there().secrets
-    assert secret_matches(value, kept.hash)
+    assert is_drawn(value, kept.hash)
     del ada.http.headers["Accept"]
     ada.http.headers.pop("HX-Request", None)
     for path in (owned.path, "/applications"):

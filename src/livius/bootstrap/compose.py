@@ -78,7 +78,9 @@ async def compose(prepared: Prepared) -> Gateway:
     tenant = tenant_of(paths)
     sample_app = await ensure_sample(paths.sample, store, clock)
     first_user = await ensure_first_user(paths.sample, store, clock)
-    await ensure_own_applications(store, tenant, clock)
+    portal_secret = await ensure_own_applications(
+        store, tenant, clock, portal=_portal_origins(prepared)
+    )
     sample = await ensure_place(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
     numbers = settings.launch_numbers
     users: Users = OneUser() if numbers is None else OwnUsers(store, numbers)
@@ -141,7 +143,9 @@ async def compose(prepared: Prepared) -> Gateway:
     trust = (
         trust_provider(settings, settings.provider, store, clock)
         if settings.provider is not None
-        else trust_ourselves(prepared, connection, tenant, store, keys, own_vaults, clock, trail)
+        else trust_ourselves(
+            prepared, connection, tenant, portal_secret, store, keys, own_vaults, clock, trail
+        )
     )
     context = Context(
         store=store,
@@ -246,6 +250,19 @@ def _vaults(settings: Settings, own: FileVaults) -> Vaults:
     return RemoteVaults(settings.vault_url, httpx.AsyncClient)
 
 
+def _portal_origins(prepared: Prepared) -> tuple[str, ...]:
+    """Return where browsers find the portal, with its ports."""
+    elsewhere = prepared.settings.portal_url
+    return (
+        *(
+            f"{scheme}://{host}:{port}"
+            for scheme, port in (("http", prepared.ports.http), ("https", prepared.ports.https))
+            for host in ("localhost", _LOOPBACK)
+        ),
+        *(() if elsewhere is None else (elsewhere,)),
+    )
+
+
 def _local_cores(master: str) -> int | None:
     """Return how many cores a local master uses; None where Spark runs elsewhere."""
     found = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", master)
@@ -266,17 +283,18 @@ def _connection(
     api = f"https://localhost:{prepared.ports.https}"
     provider = prepared.settings.provider
     embedded = provider is None
+    has_sample = embedded and application.registered
     return Connection(
         api=api,
         http=f"http://localhost:{prepared.ports.http}",
         authority=f"{api}/{tenant}" if provider is None else provider.issuer,
         tenant_id=tenant if provider is None else provider.realm,
         # The sample application and the first user are known to the embedded authority alone.
-        client_id=application.client_id if embedded else None,
-        client_secret=application.client_secret if embedded else None,
-        certificate_file=str(application.certificate_file) if embedded else None,
-        private_key_file=str(application.private_key_file) if embedded else None,
-        thumbprint=application.thumbprint if embedded else None,
+        client_id=application.client_id if has_sample else None,
+        client_secret=application.client_secret if has_sample else None,
+        certificate_file=str(application.certificate_file) if has_sample else None,
+        private_key_file=str(application.private_key_file) if has_sample else None,
+        thumbprint=application.thumbprint if has_sample else None,
         username=first_user.username if embedded and first_user.password else None,
         password=first_user.password if embedded else None,
         workspace_id=sample.workspace.id,

@@ -141,6 +141,7 @@ def trust_ourselves(
     prepared: Prepared,
     connection: Connection,
     tenant: TenantId,
+    portal_secret: str,
     store: SqlStore,
     keys: KeyRing,
     vaults: FileVaults,
@@ -186,7 +187,7 @@ def trust_ourselves(
         ),
         people=HttpPeoplesAuthority(
             client=ProviderClient(
-                Credential(client_id=portal_client_id(tenant)),
+                Credential(client_id=portal_client_id(tenant), secret=portal_secret),
                 known,
                 clock,
                 ca_file=prepared.certificates.ca_file,

@@ -1,7 +1,7 @@
 """Users, client applications, and what the authority remembers of what it granted.
 
-Secrets are known by hashes alone: slow ones for what people choose or applications keep for long,
-a plain SHA-256 for what we draw ourselves (codes, refresh tokens, cookies).
+Secrets are known by hashes alone: slow ones for passwords, which people choose, and a plain SHA-256
+for what we draw ourselves (client secrets, codes, refresh tokens, cookies).
 """
 
 from __future__ import annotations
@@ -78,8 +78,21 @@ class ClientApplication:
     trusted: bool = False
 
     def answers_at(self, uri: str) -> bool:
-        """Tell whether a redirect URI is one that was registered; on loopback the port is free."""
-        return any(_same_place(uri, one) for one in self.redirect_uris)
+        """Tell whether a redirect URI is one that was registered; on loopback the port is free.
+
+        Not for a trusted one: nobody is asked before a code leaves for it.
+        """
+        if uri in self.redirect_uris:
+            return True
+        return not self.trusted and any(_same_place(uri, one) for one in self.redirect_uris)
+
+    def is_assured_at(self, uri: str) -> bool:
+        """Tell whether nobody else can use a code that is sent to one of its redirect URIs.
+
+        Any program of this machine can wait at a port that was not registered, and whoever gets a
+        public application's code may have asked for it (RFC 8252, 8.6).
+        """
+        return not self.public or uri in self.redirect_uris
 
 
 class GrantKind(StrEnum):
@@ -182,8 +195,6 @@ def origin_of(uri: str) -> str:
 
 
 def _same_place(uri: str, registered: str) -> bool:
-    if uri == registered:
-        return True
     if redirect_uri_fault(uri) is not None:
         return False
     asked, known = urlsplit(uri), urlsplit(registered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from base64 import urlsafe_b64encode
 
 
@@ -14,6 +15,11 @@ def base64url(content: bytes) -> str:
 def hash_drawn(secret: str) -> str:
     """Return what is kept of a secret of at least 128 random bits: there is nothing to guess."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_drawn(secret: str, kept: str) -> bool:
+    """Tell whether it is the secret that `hash_drawn` hashed."""
+    return hmac.compare_digest(hash_drawn(secret), kept)
 
 
 def challenge_of(verifier: str) -> str:

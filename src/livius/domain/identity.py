@@ -106,13 +106,18 @@ _LONGEST_SECRET: Final = 1024
 
 
 def hash_secret(secret: str) -> str:
-    """Return what is kept of a client secret or a password. Slow on purpose."""
+    """Return what is stored of a password: of what somebody has thought up. Slow on purpose."""
     salt = secrets.token_bytes(16)
     return f"scrypt${b64encode(salt).decode()}${b64encode(_digest(secret, salt)).decode()}"
 
 
+def is_slow(kept: str) -> bool:
+    """Tell whether it is `hash_secret` that made a hash."""
+    return kept.startswith("scrypt$")
+
+
 def secret_matches(secret: str, kept: str) -> bool:
-    """Tell whether a secret is the one that was hashed. Slow on purpose; call it off the loop."""
+    """Tell whether it is the secret that `hash_secret` hashed. Slow: call it off the event loop."""
     _, salt, digest = kept.split("$")
     if len(secret) > _LONGEST_SECRET:
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,8 @@ from cryptography.x509.oid import NameOID
 from livius.adapters.identity.certificates import registered, sha1
 from livius.adapters.identity.files import private_folder, read_private, write_private
 from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret, User
-from livius.domain.identity import Scope, hash_secret, secret_matches
+from livius.domain.digests import hash_drawn
+from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
@@ -53,6 +55,7 @@ class SampleApplication:
     """The sample application with its credentials: what ``connection.json`` repeats.
 
     ``thumbprint`` is the certificate's SHA-1 in upper-case hex without colons, as MSAL wants it.
+    ``registered`` is False once somebody has removed the application.
     """
 
     client_id: ClientId
@@ -61,6 +64,7 @@ class SampleApplication:
     certificate_file: Path
     private_key_file: Path
     thumbprint: str
+    registered: bool = True
 
     def __repr__(self) -> str:
         """Leave the secret out."""
@@ -88,18 +92,30 @@ class FirstUser:
 
 
 async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> SampleApplication:
-    """Return the sample application; make, complete or renew what is missing of it.
+    """Return the sample application; the first start registers it. One that was removed stays so.
 
     The ids and the secret stay what they are. The certificate is replaced in its last 30 days, and
     where its two files do not fit together.
     """
     private_folder(folder)
-    kept = _ensure_ids(folder / "application.json")
+    kept, is_new = _ensure_ids(folder / "application.json")
     certificate_file, key_file = folder / "certificate.pem", folder / "private_key.pem"
-    certificate = _present(certificate_file, key_file, clock.now())
+    certificate, key = _present(certificate_file, key_file, clock.now()), None
     if certificate is None:
-        certificate = _make_certificate(certificate_file, key_file, clock.now())
-    await _register(directory, kept, registered(certificate), clock)
+        certificate, key = _make_certificate(clock.now())
+    known = await directory.application(ClientId(kept.client_id))
+    if known is None and (is_new or not await directory.applications()):
+        known = _new_sample(kept, registered(certificate), clock)
+        await directory.put_application(known)
+    elif known is not None and key is not None:
+        renewed = (registered(certificate),)
+        await directory.change_application(
+            known.client_id, lambda now: replace(now, certificates=renewed)
+        )
+    if key is not None:
+        # Last: a start that is interrupted before makes another one.
+        write_private(key_file, key)
+        write_private(certificate_file, certificate.public_bytes(Encoding.PEM))
     return SampleApplication(
         client_id=ClientId(kept.client_id),
         object_id=kept.object_id,
@@ -107,6 +123,7 @@ async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> Sam
         certificate_file=certificate_file,
         private_key_file=key_file,
         thumbprint=sha1(certificate),
+        registered=known is not None,
     )
 
 
@@ -148,53 +165,75 @@ def portal_client_id(tenant: TenantId) -> ClientId:
     return ClientId(str(uuid5(UUID(tenant), "livius portal")))
 
 
-async def ensure_own_applications(directory: Directory, tenant: TenantId, clock: Clock) -> None:
-    """Have the directory know the portal and the developer tools."""
-    await _ensure(
-        directory,
+async def ensure_own_applications(
+    directory: Directory, tenant: TenantId, clock: Clock, *, portal: Iterable[str]
+) -> str:
+    """Have the directory know the portal and, from the first start on, the developer tools.
+
+    ``portal`` are the origins at which this process serves the portal. Returns the secret of the
+    portal's application, which is new each time and known to this process alone.
+    """
+    client_id = portal_client_id(tenant)
+    if await directory.application(client_id) is None:
+        await directory.put_application(
+            ClientApplication(
+                client_id=_DEVELOPER_TOOLS,
+                name="Azure developer tools",
+                object_id=str(uuid5(UUID(tenant), "developer tools' principal")),
+                created_at=clock.now(),
+                redirect_uris=_LOOPBACK,
+                scopes=frozenset(Scope),
+                public=True,
+            )
+        )
+    secret = secrets.token_urlsafe(32)
+    await directory.put_application(
         ClientApplication(
-            client_id=portal_client_id(tenant),
+            client_id=client_id,
             name="Livius portal",
             object_id=str(uuid5(UUID(tenant), "livius portal's principal")),
             created_at=clock.now(),
+            secrets=(_registered_secret(secret, clock),),
             redirect_uris=tuple(
-                origin + path
-                for origin in _LOOPBACK
-                for path in (PORTAL_SIGNED_IN, PORTAL_SIGNED_OUT)
+                origin + path for origin in portal for path in (PORTAL_SIGNED_IN, PORTAL_SIGNED_OUT)
             ),
             scopes=frozenset(Scope),
-            public=True,
             trusted=True,
-        ),
+        )
     )
-    await _ensure(
-        directory,
-        ClientApplication(
-            client_id=_DEVELOPER_TOOLS,
-            name="Azure developer tools",
-            object_id=str(uuid5(UUID(tenant), "developer tools' principal")),
-            created_at=clock.now(),
-            redirect_uris=_LOOPBACK,
-            scopes=frozenset(Scope),
-            public=True,
-        ),
+    return secret
+
+
+def _registered_secret(secret: str, clock: Clock) -> ClientSecret:
+    return ClientSecret(
+        id=new_id(), hint=secret[:3], hash=hash_drawn(secret), created_at=clock.now()
     )
 
 
-async def _ensure(directory: Directory, application: ClientApplication) -> None:
-    if await directory.application(application.client_id) is None:
-        await directory.put_application(application)
+def _new_sample(kept: _Kept, certificate: ClientCertificate, clock: Clock) -> ClientApplication:
+    return ClientApplication(
+        client_id=ClientId(kept.client_id),
+        name=_NAME,
+        object_id=kept.object_id,
+        created_at=clock.now(),
+        secrets=(_registered_secret(kept.client_secret, clock),),
+        certificates=(certificate,),
+        redirect_uris=_LOOPBACK,
+        scopes=frozenset(Scope),
+        public=True,
+    )
 
 
-def _ensure_ids(path: Path) -> _Kept:
+def _ensure_ids(path: Path) -> tuple[_Kept, bool]:
+    """Return the sample's ids and secret, and whether they were made just now."""
     try:
-        return _Kept(**json.loads(read_private(path)))
+        return _Kept(**json.loads(read_private(path))), False
     except FileNotFoundError:
         kept = _Kept(
             client_id=new_id(), object_id=new_id(), client_secret=secrets.token_urlsafe(32)
         )
         write_private(path, json.dumps(asdict(kept), indent=2).encode())
-        return kept
+        return kept, True
 
 
 def _present(certificate_file: Path, key_file: Path, now: datetime) -> x509.Certificate | None:
@@ -209,7 +248,8 @@ def _present(certificate_file: Path, key_file: Path, now: datetime) -> x509.Cert
     return certificate if now < certificate.not_valid_after_utc - _RENEW_BEFORE else None
 
 
-def _make_certificate(certificate_file: Path, key_file: Path, now: datetime) -> x509.Certificate:
+def _make_certificate(now: datetime) -> tuple[x509.Certificate, bytes]:
+    """Return a certificate, and its private key in PEM."""
     key = generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
     certificate = (
@@ -223,35 +263,6 @@ def _make_certificate(certificate_file: Path, key_file: Path, now: datetime) -> 
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, SHA256())
     )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(key_file, pem)
-    write_private(certificate_file, certificate.public_bytes(Encoding.PEM))
-    return certificate
-
-
-async def _register(
-    directory: Directory, kept: _Kept, certificate: ClientCertificate, clock: Clock
-) -> None:
-    """Have the directory know these credentials; what else was changed of it stays."""
-    known = await directory.application(ClientId(kept.client_id))
-    if known is None:
-        known = ClientApplication(
-            client_id=ClientId(kept.client_id),
-            name=_NAME,
-            object_id=kept.object_id,
-            created_at=clock.now(),
-            redirect_uris=_LOOPBACK,
-            scopes=frozenset(Scope),
-            public=True,
-        )
-    elif certificate in known.certificates and any(
-        secret_matches(kept.client_secret, one.hash) for one in known.secrets
-    ):
-        return
-    secret = ClientSecret(
-        id=new_id(),
-        hint=kept.client_secret[:3],
-        hash=hash_secret(kept.client_secret),
-        created_at=clock.now(),
+    return certificate, key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    await directory.put_application(replace(known, secrets=(secret,), certificates=(certificate,)))

@@ -263,9 +263,16 @@ async def _sent(visit: _Visit, asked: Authorization) -> Response:
         return await _silently(visit, asked, user)
     if user is None or asked.prompt == "login":
         return _ask_sign_in(visit, asked.application, username=asked.login_hint)
-    if asked.prompt == "select_account":
-        return visit.page("account.html", application=asked.application)
+    due = await consent_is_due(visit.authority, asked, user)
+    if asked.prompt == "select_account" or not (due or _is_assured(asked)):
+        return visit.page(
+            "account.html", application=asked.application, goes_to=visit.form_goes_to
+        )
     return await _go_on(visit, asked, user)
+
+
+def _is_assured(asked: Authorization) -> bool:
+    return asked.application.is_assured_at(asked.reply_to.redirect_uri)
 
 
 async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> Response:
@@ -282,6 +289,16 @@ async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> R
             asked.reply_to,
             TokenRefused(
                 65001, "consent_required", "The user has not consented to use the application."
+            ),
+        )
+    if not _is_assured(asked):
+        raise AnsweredElsewhere(
+            asked.reply_to,
+            TokenRefused(
+                16000,
+                "interaction_required",
+                "The user has to confirm the account: the redirect URI's port is none that was "
+                "registered. Register the whole URI, or ask without prompt=none.",
             ),
         )
     return await _hand_over(visit, asked, user)

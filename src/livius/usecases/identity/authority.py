@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -22,7 +24,10 @@ from livius.ports.clock import Clock
 from livius.ports.identity import AssertionVerifier, IdentityStore, Signer, UsedAssertions
 from livius.usecases.trail import Trail, present_actor
 
-_HASHES_AT_ONCE: Final = 4
+_AT_ONCE: Final = 2
+_WAITING: Final = 32
+_STRANGERS_WAITING: Final = 8
+_QUEUE_RETRY: Final = timedelta(seconds=2)
 
 
 class TokenRefused(Unauthenticated):
@@ -122,12 +127,57 @@ class FailureLimit:
             self._failures.popitem(last=False)
 
 
+class CheckQueue:
+    """Lets few slow checks run at once and few wait; any further one is refused at once.
+
+    Each check takes 16 MiB and a core for tens of milliseconds.
+    """
+
+    def __init__(self, *, at_once: int, waiting: int) -> None:
+        self._running = asyncio.Semaphore(at_once)
+        self._room = at_once + waiting
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it.
+
+        Raises:
+            TokenRefused: the queue is full; with the time after which to come back.
+        """
+        if not self._room:
+            raise too_many("Too many sign-ins are being checked. Wait", wait=_QUEUE_RETRY)
+        self._room -= 1
+        try:
+            async with self._running:
+                yield
+        finally:
+            self._room += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What stands before slow checks: who failed lately, and the queue."""
+
+    checks: CheckQueue
+    failures: FailureLimit = field(default_factory=FailureLimit)
+
+
+def _guard() -> Guard:
+    return Guard(CheckQueue(at_once=_AT_ONCE, waiting=_WAITING))
+
+
+def _guard_of_strangers() -> Guard:
+    return Guard(CheckQueue(at_once=1, waiting=_STRANGERS_WAITING))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """What the embedded authority works with.
 
     ``home`` is the address that it names itself by where no request does. ``pages`` is the origin
     of its pages for people: http on loopback, so that no browser warns of our certificate.
+    ``guard`` is for those who are known here. Names that nobody has are checked just as slowly,
+    but behind ``strangers``: whoever makes up names delays nobody who has one.
     """
 
     realm: Realm
@@ -139,5 +189,5 @@ class Authority:
     home: Address
     pages: str
     trail: Trail
-    failures: FailureLimit = field(default_factory=FailureLimit)
-    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))
+    guard: Guard = field(default_factory=_guard)
+    strangers: Guard = field(default_factory=_guard_of_strangers)

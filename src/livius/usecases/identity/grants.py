@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from livius.domain.accounts import (
     ClientApplication,
@@ -30,8 +30,15 @@ from livius.usecases.identity.minting import (
     id_token,
     user_token,
 )
-from livius.usecases.identity.proof import Proof, Proven, find_application, prove, prove_or_public
-from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, read_scope
+from livius.usecases.identity.proof import (
+    Proof,
+    Proven,
+    find_application,
+    prove,
+    prove_or_public,
+    spend,
+)
+from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, one_name, read_scope
 from livius.usecases.trail import act
 
 REFRESH_LIFETIME: Final = timedelta(days=90)
@@ -66,7 +73,7 @@ async def issue_for_client(
             "https://api.fabric.microsoft.com/.default.",
         )
     resource, audience = await find(authority, spelling)
-    proven = await prove(authority, proof, use=audience)
+    proven = await prove(authority, proof, use=one_name(resource, audience))
     if resource.name != "pbi" and not allowed_scopes(proven.application, resource):
         raise TokenRefused(
             650057,
@@ -148,7 +155,8 @@ async def poll_device(
     Raises:
         TokenRefused: not yet (``authorization_pending``), or not at all.
     """
-    proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
+    # Polls that yield nothing leave the assertion as it is: clients send it again and again.
+    proven = await prove_or_public(authority, proof, use=None)
     grant = await _grant(authority, proven.application, GrantKind.DEVICE, device_code)
     match grant.decision:
         case Decision.PENDING:
@@ -162,7 +170,7 @@ async def poll_device(
                 65004, "authorization_declined", "The user declined to consent to the application."
             )
         case Decision.APPROVED:
-            pass
+            await spend(authority, proven, use=f"device {grant.key}")
     if grant.spent_at is not None or not await _spend(authority, grant):
         raise _unknown(GrantKind.DEVICE)
     return await _redeem(authority, _issue(proof, proven, version), grant, grant.scope)
@@ -177,11 +185,12 @@ async def on_behalf_of(
         TokenRefused: the user's token is not good or not made out to the application, or the user
             has not consented to what the application wants.
     """
-    use = f"assertion {hashlib.sha256(assertion.encode('utf-8', 'replace')).hexdigest()} {scope}"
-    proven = await prove(authority, proof, use=use)
-    user = await _caller_of(authority, proven.application, assertion)
+    proven = await prove(authority, proof, use=None)
+    claims, user = await _caller_of(authority, proven.application, assertion)
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
+    # By the token's own id: the text of a signed token can be spelled in several ways.
+    await spend(authority, proven, use=f"on behalf of {claims.get('uti')} {wanted.one_name}")
     wanted = await _consented(authority, proven.application, user, wanted)
     return await _tokens(authority, issue, user, wanted, "on_behalf_of", family=None, nonce="")
 
@@ -347,7 +356,8 @@ async def _tokens(
         audience=wanted.audience,
         scopes=wanted.scopes,
     )
-    renewable = "offline_access" in wanted.openid
+    # The portal has a visit of its own: no token of its application outlives the hour.
+    renewable = "offline_access" in wanted.openid and not issue.application.trusted
     named = "openid" in wanted.openid
     return Tokens(
         access=access,
@@ -381,8 +391,10 @@ async def _new_refresh(
     return secret
 
 
-async def _caller_of(authority: Authority, application: ClientApplication, assertion: str) -> User:
-    """Return the user whose token for the application an assertion is."""
+async def _caller_of(
+    authority: Authority, application: ClientApplication, assertion: str
+) -> tuple[Mapping[str, Any], User]:
+    """Return the claims of an assertion, and the user whose token for the application it is."""
     claims = authority.signer.read(assertion) if len(assertion) <= LARGEST_TOKEN else None
     if claims is None or not authority.realm.is_issuer(str(claims.get("iss"))):
         raise TokenRefused(
@@ -411,4 +423,4 @@ async def _caller_of(authority: Authority, application: ClientApplication, asser
             "invalid_grant",
             "The assertion is not a user's access token. On-behalf-of is for users.",
         )
-    return user
+    return claims, user

@@ -6,17 +6,19 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from livius.domain.accounts import ClientApplication
+from livius.domain.accounts import ClientApplication, ClientSecret
+from livius.domain.digests import hash_drawn, is_drawn
 from livius.domain.identity import (
     CLOCK_SKEW,
     LARGEST_TOKEN,
     Address,
     Realm,
+    is_slow,
     moment,
     secret_matches,
 )
@@ -28,7 +30,6 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION: Final = timedelta(hours=24)
 
 _LONGEST_JTI: Final = 256
-_USED_BEFORE: Final = 50013
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,14 @@ class Proof:
 class Proven:
     """An application, and how it proved itself, as Entra's ``azpacr`` says it.
 
-    "0" is not at all (a public client), "1" a secret, "2" a certificate.
+    "0" is not at all (a public client), "1" a secret, "2" a certificate. ``jti`` and ``until`` are
+    an assertion's, by which it is spent.
     """
 
     application: ClientApplication
     by: str
+    jti: str = ""
+    until: datetime | None = None
 
 
 async def find_application(authority: Authority, client_id: str) -> ClientApplication:
@@ -79,27 +83,41 @@ async def find_application(authority: Authority, client_id: str) -> ClientApplic
     return found
 
 
-async def prove(authority: Authority, proof: Proof, *, use: str) -> Proven:
+async def prove(authority: Authority, proof: Proof, *, use: str | None) -> Proven:
     """Return the application if its credential is good.
 
-    ``use`` names what the proof is for: an assertion is good once for each use.
+    ``use`` names what the proof is for: an assertion is good once for each use. Where it is None,
+    the caller spends the assertion, with `spend`, before it gives anything for it.
 
     Raises:
         TokenRefused: it is not, or there were too many that were not.
     """
     application = await find_application(authority, proof.client_id)
-    who = (application.client_id, proof.caller)
-    authority.failures.check(who, at=authority.clock.monotonic())
+    proven = await _prove(authority, application, proof)
+    if use is not None:
+        await spend(authority, proven, use=use)
+    return proven
+
+
+async def _prove(authority: Authority, application: ClientApplication, proof: Proof) -> Proven:
+    if proof.assertion is None and _has_secret(application, proof.secret or ""):
+        # Nobody guesses what we drew, so a right one is believed whoever else was wrong.
+        return Proven(application, "1")
+    who, failures = (application.client_id, proof.caller), authority.guard.failures
+    failures.check(who, at=authority.clock.monotonic())
     try:
-        return Proven(application, await _check(authority, application, proof, use))
+        return await _check(authority, application, proof)
     except TokenRefused as refused:
-        # A second use is no guess: threads that share one MSAL object make it by accident.
-        if refused.error == "invalid_client" and refused.number != _USED_BEFORE:
-            authority.failures.count(who, at=authority.clock.monotonic())
+        if refused.error == "invalid_client":
+            failures.count(who, at=authority.clock.monotonic())
         raise
 
 
-async def prove_or_public(authority: Authority, proof: Proof, *, use: str) -> Proven:
+def _has_secret(application: ClientApplication, secret: str) -> bool:
+    return any(is_drawn(secret, kept.hash) for kept in application.secrets)
+
+
+async def prove_or_public(authority: Authority, proof: Proof, *, use: str | None) -> Proven:
     """Return the application if its credential is good, or if it is public and sent none.
 
     Raises:
@@ -118,15 +136,12 @@ async def prove_or_public(authority: Authority, proof: Proof, *, use: str) -> Pr
     return await prove(authority, proof, use=use)
 
 
-async def _check(
-    authority: Authority, application: ClientApplication, proof: Proof, use: str
-) -> str:
+async def _check(authority: Authority, application: ClientApplication, proof: Proof) -> Proven:
     if proof.assertion is not None:
-        await _check_assertion(authority, application, proof, use)
-        return "2"
+        return _check_assertion(authority, application, proof)
     if proof.secret is not None:
-        await _check_secret(authority, application, proof)
-        return "1"
+        await _check_older_secrets(authority, application, proof)
+        return Proven(application, "1")
     raise TokenRefused(
         7000216,
         "invalid_client",
@@ -135,14 +150,20 @@ async def _check(
     )
 
 
-async def _check_secret(authority: Authority, application: ClientApplication, proof: Proof) -> None:
+async def _check_older_secrets(
+    authority: Authority, application: ClientApplication, proof: Proof
+) -> None:
+    """Check those that were hashed slowly, as all once were. A right one is hashed anew."""
     who, secret = (application.client_id, proof.caller), proof.secret or ""
-    async with authority.hashing:  # each takes 16 MiB and some milliseconds
-        # Once more: those in front of this one in the queue may have failed meanwhile.
-        authority.failures.check(who, at=authority.clock.monotonic())
-        for kept in application.secrets:
-            if await asyncio.to_thread(secret_matches, secret, kept.hash):
-                return
+    older = [kept for kept in application.secrets if is_slow(kept.hash)]
+    if older:
+        async with authority.guard.checks.turn():
+            # Once more: those in front of this one in the queue may have failed meanwhile.
+            authority.guard.failures.check(who, at=authority.clock.monotonic())
+            for kept in older:
+                if await asyncio.to_thread(secret_matches, secret, kept.hash):
+                    await _hash_anew(authority, application, kept, secret)
+                    return
     raise TokenRefused(
         7000215,
         "invalid_client",
@@ -151,9 +172,19 @@ async def _check_secret(authority: Authority, application: ClientApplication, pr
     )
 
 
-async def _check_assertion(
-    authority: Authority, application: ClientApplication, proof: Proof, use: str
+async def _hash_anew(
+    authority: Authority, application: ClientApplication, known: ClientSecret, secret: str
 ) -> None:
+    quick = replace(known, hash=hash_drawn(secret))
+    await authority.store.change_application(
+        application.client_id,
+        lambda now: replace(
+            now, secrets=tuple(quick if one == known else one for one in now.secrets)
+        ),
+    )
+
+
+def _check_assertion(authority: Authority, application: ClientApplication, proof: Proof) -> Proven:
     if proof.assertion_type != ASSERTION_TYPE:
         raise TokenRefused(
             900144,
@@ -176,8 +207,8 @@ async def _check_assertion(
             "The provided certificate is not within its specified validity period.",
         )
     _check_parties(authority.realm, application, signed.claims, proof.address)
-    ends = _check_times(signed.claims, now)
-    await _spend(authority, application, signed.claims, use=use, until=ends)
+    until = _check_times(signed.claims, now)
+    return Proven(application, "2", jti=_jti(signed.claims), until=until)
 
 
 def _refusal(fault: AssertionFault, application: ClientApplication) -> TokenRefused:
@@ -247,19 +278,7 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
     return ends + CLOCK_SKEW
 
 
-async def _spend(
-    authority: Authority,
-    application: ClientApplication,
-    claims: Mapping[str, Any],
-    *,
-    use: str,
-    until: datetime,
-) -> None:
-    """Refuse a second use of an assertion.
-
-    MSAL sends one assertion, with one ``jti``, for nine minutes, with whatever it asks for. So an
-    assertion is good once for each use: a resource, or a code or token that is redeemed.
-    """
+def _jti(claims: Mapping[str, Any]) -> str:
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= _LONGEST_JTI:
         raise TokenRefused(
@@ -268,10 +287,26 @@ async def _spend(
             f"The client assertion needs a 'jti': a text of up to {_LONGEST_JTI} characters that "
             "is new each time.",
         )
-    spent = json.dumps([application.client_id, jti, use])
-    if not await authority.used.spend(hashlib.sha256(spent.encode()).hexdigest(), until=until):
+    return jti
+
+
+async def spend(authority: Authority, proven: Proven, *, use: str) -> None:
+    """Refuse a second use of an assertion. Whatever else proves an application is not used up.
+
+    MSAL sends one assertion, with one ``jti``, for nine minutes, with whatever it asks for. So an
+    assertion is good once for each use: a resource, or a code or token that is redeemed. A use has
+    one name, and neither it nor the key has what the assertion or the request may spell otherwise.
+
+    Raises:
+        TokenRefused: this use was made before.
+    """
+    if proven.until is None:
+        return
+    spent = json.dumps([proven.application.client_id, proven.jti, use])
+    key = hashlib.sha256(spent.encode()).hexdigest()
+    if not await authority.used.spend(key, until=proven.until):
         raise TokenRefused(
-            _USED_BEFORE,
+            50013,
             "invalid_client",
             "The client assertion was used before. Sign a new one, with a 'jti' of its own, for "
             "each request.",

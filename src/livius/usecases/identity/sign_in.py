@@ -27,7 +27,7 @@ from livius.domain.ids import new_id
 from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
 from livius.usecases.identity.directory import full_username
 from livius.usecases.identity.grants import consented
-from livius.usecases.identity.proof import Proof, find_application, prove_or_public
+from livius.usecases.identity.proof import Proof, find_application, prove_or_public, spend
 from livius.usecases.identity.scopes import Wanted, read_scope
 from livius.usecases.trail import act
 
@@ -194,10 +194,11 @@ async def check_password(
     Raises:
         TokenRefused: it is nobody's, or there were too many that were not.
     """
+    username = full_username(username)[:_LONGEST_FIELD]
+    known = await authority.store.user_named(username)
     try:
-        return await _check_password(authority, username, password, caller=caller)
+        return await _check_password(authority, username, known, password, caller=caller)
     except TokenRefused as refused:
-        known = await authority.store.user_named(full_username(username)[:_LONGEST_FIELD])
         await authority.trail.note(
             act(
                 authority.clock,
@@ -212,22 +213,22 @@ async def check_password(
 
 
 async def _check_password(
-    authority: Authority, username: str, password: str, *, caller: str
+    authority: Authority, username: str, known: User | None, password: str, *, caller: str
 ) -> User:
-    username = full_username(username)[:_LONGEST_FIELD]
+    guard = authority.strangers if known is None else authority.guard
     who = (f"user {username}", caller)
-    authority.failures.check(who, at=authority.clock.monotonic())
-    user = await authority.store.user_named(username)
-    async with authority.hashing:
-        authority.failures.check(who, at=authority.clock.monotonic())
-        kept = user.password_hash if user is not None else await asyncio.to_thread(_nobodys)
+    guard.failures.check(who, at=authority.clock.monotonic())
+    async with guard.checks.turn():
+        # Once more: those in front of this one in the queue may have failed meanwhile.
+        guard.failures.check(who, at=authority.clock.monotonic())
+        kept = known.password_hash if known is not None else await asyncio.to_thread(_nobodys)
         matches = await asyncio.to_thread(secret_matches, password, kept)
-    if user is None or not matches:
-        authority.failures.count(who, at=authority.clock.monotonic())
+    if known is None or not matches:
+        guard.failures.count(who, at=authority.clock.monotonic())
         raise TokenRefused(
             50126, "invalid_grant", "The username or the password is not right. Try again."
         )
-    return user
+    return known
 
 
 @cache
@@ -346,8 +347,9 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
         TokenRefused: no such application, nothing that it may ask for, or too many wait; then with
             the time after which there is room again.
     """
-    proven = await prove_or_public(authority, proof, use=f"device {new_id()}")
-    await read_scope(authority, proven.application, scope)
+    proven = await prove_or_public(authority, proof, use=None)
+    wanted = await read_scope(authority, proven.application, scope)
+    await spend(authority, proven, use=f"start device {wanted.one_name}")
     now = authority.clock.now()
     until = await authority.store.devices_full_until(
         proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
@@ -382,11 +384,11 @@ async def asking_device(authority: Authority, user_code: str, *, caller: str) ->
         TokenRefused: none, or there were too many wrong codes.
     """
     who = ("user code", caller)
-    authority.failures.check(who, at=authority.clock.monotonic())
+    authority.guard.failures.check(who, at=authority.clock.monotonic())
     plain = "".join(user_code.upper().replace("-", " ").split())
     grant = await authority.store.waiting_device(plain)
     if grant is None or authority.clock.now() >= grant.expires_at:
-        authority.failures.count(who, at=authority.clock.monotonic())
+        authority.guard.failures.count(who, at=authority.clock.monotonic())
         raise TokenRefused(
             70018,
             "bad_verification_code",
