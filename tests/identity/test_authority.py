@@ -375,7 +375,7 @@ async def test_msals_one_assertion_serves_each_resource_once(
         assert answer.status_code == 200, answer.text
 
 
-SPELLINGS = (
+SPELLINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     (POST_TO, {"scope": "https://analysis.windows.net/powerbi/api/.default"}),
     (POST_TO, {"scope": "00000009-0000-0000-c000-000000000000/.default"}),
     (POST_TO, {"scope": "HTTPS://API.FABRIC.Microsoft.com/.default"}),
@@ -400,11 +400,10 @@ async def test_an_assertion_is_good_once_for_a_resource_however_that_is_spelled(
     client: httpx.AsyncClient, world: World, url: str, changes: dict[str, Any]
 ) -> None:
     signed = assertion(world)
-    match changes.get("client_id"):
-        case "upper":
-            changes = {"client_id": world.sample.client_id.upper()}
-        case "braces":
-            changes = {"client_id": f"{{{world.sample.client_id}}}"}
+    named = world.sample.client_id
+    if "client_id" in changes:
+        spelled = {"upper": named.upper(), "braces": f"{{{named}}}"}
+        changes = {"client_id": spelled[changes["client_id"]]}
     fresh = await client.post(url, data=with_assertion(world, assertion(world), **changes))
     assert fresh.status_code == 200, fresh.text  # it is a spelling that counts
     assert (await client.post(POST_TO, data=with_assertion(world, signed))).status_code == 200

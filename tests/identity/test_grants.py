@@ -12,7 +12,6 @@ import pytest
 
 from identity.browser import Person
 from identity.conftest import PAGES, TENANT, MovedClock, World
-from identity.test_authority import assertion
 from identity.flows import (
     API,
     AUTHORIZE,
@@ -23,6 +22,7 @@ from identity.flows import (
     number,
     request,
 )
+from identity.test_authority import assertion
 from livius.adapters.identity.keys import KeyRing
 from livius.domain.accounts import Consent
 from livius.domain.errors import Forbidden, Invalid, Unauthenticated
@@ -155,8 +155,8 @@ async def test_an_application_goes_on_behalf_of_the_user_who_called_it(
         "garbage": ("garbage", 50013),
         "a changed token": (called["access_token"][:-4] + "AAAA", 50013),
     }
-    for assertion, expected in wrong.values():
-        refused = await person.client.post(TOKEN, data={**fields, "assertion": assertion})
+    for text, expected in wrong.values():
+        refused = await person.client.post(TOKEN, data={**fields, "assertion": text})
         assert number(refused) == ("invalid_grant", expected)
     bare = {name: value for name, value in fields.items() if name != "client_secret"}
     assert number(await person.client.post(TOKEN, data=bare)) == ("invalid_client", 7000216)
@@ -198,9 +198,7 @@ async def test_an_assertion_goes_on_behalf_of_a_user_once_for_a_resource(
     person: Person, world: World
 ) -> None:
     await get_tokens(person, world, scope=f"{FABRIC}/.default")
-    called = await get_tokens(
-        person, world, scope=f"api://{world.sample.client_id}/access_as_user"
-    )
+    called = await get_tokens(person, world, scope=f"api://{world.sample.client_id}/access_as_user")
     signed = assertion(world)
     fields = {
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",

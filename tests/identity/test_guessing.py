@@ -27,7 +27,7 @@ async def full(queue: CheckQueue) -> AsyncIterator[None]:
         async with queue.turn():
             await hold.wait()
 
-    waiting = []
+    waiting: list[asyncio.Task[None]] = []
     while not any(one.done() for one in waiting):
         waiting.append(asyncio.create_task(wait()))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The applications that every installation has: where their codes go, and whether they come back."""
+"""The applications that every installation has: where codes go, and what stays removed."""
 
 from __future__ import annotations
 

@@ -144,7 +144,15 @@ async def compose(prepared: Prepared) -> Gateway:
         trust_provider(settings, settings.provider, store, clock)
         if settings.provider is not None
         else trust_ourselves(
-            prepared, connection, tenant, portal_secret, store, keys, own_vaults, clock, trail
+            prepared,
+            connection,
+            tenant,
+            store,
+            keys,
+            own_vaults,
+            clock,
+            trail,
+            portal_secret=portal_secret,
         )
     )
     context = Context(

@@ -141,12 +141,13 @@ def trust_ourselves(
     prepared: Prepared,
     connection: Connection,
     tenant: TenantId,
-    portal_secret: str,
     store: SqlStore,
     keys: KeyRing,
     vaults: FileVaults,
     clock: Clock,
     trail: Trail,
+    *,
+    portal_secret: str,
 ) -> Trust:
     """Trust what this installation's own authority signs, and serve that authority."""
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))

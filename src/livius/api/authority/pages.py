@@ -265,9 +265,7 @@ async def _sent(visit: _Visit, asked: Authorization) -> Response:
         return _ask_sign_in(visit, asked.application, username=asked.login_hint)
     due = await consent_is_due(visit.authority, asked, user)
     if asked.prompt == "select_account" or not (due or _is_assured(asked)):
-        return visit.page(
-            "account.html", application=asked.application, goes_to=visit.form_goes_to
-        )
+        return visit.page("account.html", application=asked.application, goes_to=visit.form_goes_to)
     return await _go_on(visit, asked, user)
 
 
