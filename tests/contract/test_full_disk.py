@@ -57,8 +57,9 @@ async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some
         )
 
     async def add() -> None:
+        identity = WorkspaceId(new_id())
         workspace = Workspace(
-            id=WorkspaceId(new_id()), name="x" * 100_000, created_at=datetime.now(UTC)
+            id=identity, name=identity + "x" * 100_000, created_at=datetime.now(UTC)
         )
         await store.add_workspace(workspace, PrincipalId(new_id()))
 

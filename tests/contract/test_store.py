@@ -1,7 +1,7 @@
 """What every store promises of sessions, drivers and statements."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from livius.domain.audit import Action, entry
 from livius.domain.ids import (
@@ -10,12 +10,12 @@ from livius.domain.ids import (
     StatementNumber,
     new_id,
 )
-from livius.domain.session import EndCause, Goal, Phase
+from livius.domain.session import STARTING, EndCause, Goal, Phase
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.store import AuditQuery, Store
-from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, make
+from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, make, with_end
 
 
 async def test_a_session_comes_back_as_it_went_in(store: Store) -> None:
@@ -175,17 +175,19 @@ async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: 
     await store.add_statement(code(session), claim=True)
     await store.add_statement(code(session), claim=False)
     ending = Ending(ok=False, ename="SessionEnded", evalue="gone")
-    ended = await store.end_session(
-        session.id, at=NOW, ending=ending, end_cause=EndCause.DRIVER_DIED
+    done = await store.end_session(
+        session.id, at=NOW, end=with_end(ending, cause=EndCause.DRIVER_DIED)
     )
-    assert ended is not None
-    assert ended.phase is Phase.DIED
+    assert done is not None
+    ended, abandoned = done
+    assert (ended.phase, ended.end_cause) == (Phase.DIED, EndCause.DRIVER_DIED)
+    assert [one.number for one in abandoned] == [0, 1]
     assert await store.open_statements(session.driver) == []
     page, total = await store.list_statements(session.repl, skip=0, top=10)
     assert total == 2
     assert [(s.phase, s.ending) for s in page] == [(StatementPhase.AVAILABLE, ending)] * 2
     assert await store.add_statement(code(session), claim=True) is None
-    assert await store.end_session(session.id, at=NOW, ending=ending) is None
+    assert await store.end_session(session.id, at=NOW, end=with_end(ending)) is None
     driver = await store.driver(session.driver)
     assert driver is not None
     assert driver.ended_at == NOW
@@ -200,19 +202,41 @@ async def test_a_session_that_is_to_stop_takes_no_statements(store: Store) -> No
 async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
     later = NOW + timedelta(minutes=20)
-    assert await store.idle_sessions(now=later - timedelta(seconds=1)) == []
-    assert await store.idle_sessions(now=later) == [session.id]
+    assert await idle_at(store, later - timedelta(seconds=1)) == []
     await store.add_statement(code(session), claim=True)
-    assert await store.idle_sessions(now=later + timedelta(days=1)) == []
+    assert await idle_at(store, later + timedelta(days=1)) == []
     assert await store.busy([session.id]) == {session.id}
     end = later + timedelta(hours=1)
     await store.move_statement(
         session.repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
     )
-    assert await store.idle_sessions(now=end) == []
-    assert await store.idle_sessions(now=end + timedelta(minutes=20)) == [session.id]
-    await store.touch_session(session.id, at=end + timedelta(minutes=20))
-    assert await store.idle_sessions(now=end + timedelta(minutes=20)) == []
+    assert await idle_at(store, end) == []
+    assert await store.touch_session(session.id, at=end + timedelta(minutes=20))
+    assert await idle_at(store, end + timedelta(minutes=20)) == []
+    assert await idle_at(store, end + timedelta(minutes=40)) == [session.id]
+    stopped = await store.session(session.id)
+    assert stopped is not None
+    assert (stopped.goal, stopped.end_cause, stopped.end_reason) == (
+        Goal.STOP,
+        EndCause.IDLE,
+        "idle for 0:20:00",
+    )
+    assert await idle_at(store, end + timedelta(days=1)) == []
+    assert not await store.touch_session(session.id, at=end + timedelta(days=1))
+
+
+async def idle_at(store: Store, now: datetime) -> list[SessionId]:
+    found = await store.stop_idle(now=now, reason=lambda one: f"idle for {one.idle_timeout}")
+    return list(found)
+
+
+async def test_a_stop_that_is_for_some_phases_leaves_the_others(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    late = await store.want_stop(
+        session.id, only_in=STARTING, end_cause=EndCause.START_TIMED_OUT, end_reason="too slow"
+    )
+    assert late is None
+    assert await store.session(session.id) == session
 
 
 async def test_progress_of_a_finished_statement_stays(store: Store) -> None:
@@ -237,7 +261,7 @@ async def test_an_ended_session_is_removed_whole_and_a_live_one_is_not(store: St
     await store.add_statement(code(session), claim=True)
     await store.remove_session(session.id)
     assert await store.session(session.id) is not None
-    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    await store.end_session(session.id, at=NOW, end=with_end())
     assert await store.ended_before(NOW) == []
     assert [s.id for s in await store.ended_before(NOW + timedelta(days=1))] == [session.id]
     await store.remove_session(session.id)
@@ -252,7 +276,7 @@ async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
     found = await store.session(session.id)
     assert found is not None
     assert (found.end_reason, found.log) == ("because", ("a", "b"))
-    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    await store.end_session(session.id, at=NOW, end=with_end())
     await store.note_session(session.id, end_reason="too late")
     found = await store.session(session.id)
     assert found is not None

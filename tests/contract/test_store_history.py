@@ -18,9 +18,8 @@ from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.session import EndCause, Phase
 from livius.domain.session import Event as SessionEvent
-from livius.domain.statement import Ending
 from livius.ports.store import ActivityQuery, Store
-from support.records import NOW, added, code, make
+from support.records import NOW, added, code, make, with_end
 
 
 async def test_activities_are_found_by_every_filter_newest_first(store: Store) -> None:
@@ -49,14 +48,13 @@ async def test_activities_are_found_by_every_filter_newest_first(store: Store) -
             *(SessionEvent.LAUNCH_BEGUN, SessionEvent.DRIVER_ATTACHED, SessionEvent.DRIVER_READY),
         ):
             await store.move_session(key, event, at=NOW)
-    ending = Ending(ok=False)
     late = NOW + timedelta(hours=1)
-    await store.end_session(failed, at=late, ending=ending, end_cause=EndCause.START_FAILED)
+    await store.end_session(failed, at=late, end=with_end(cause=EndCause.START_FAILED))
     for key in (cancelled, deleted, stopping):
         await store.want_stop(key, deleted_at=NOW, end_cause=EndCause.DELETED)
     for key in (cancelled, deleted):
         await store.move_session(key, SessionEvent.STOP_BEGUN, at=NOW)
-        await store.end_session(key, at=late, ending=ending)
+        await store.end_session(key, at=late, end=with_end())
 
     async def found(**conditions: Any) -> list[SessionId]:
         query = ActivityQuery(
@@ -113,7 +111,7 @@ async def test_an_activity_keeps_the_name_of_its_deleted_lakehouse(store: Store)
     session, driver = make()
     session = dataclasses.replace(session, workspace=workspace.id, lakehouse=lakehouse.id)
     await store.add_session(session, driver)
-    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    await store.end_session(session.id, at=NOW, end=with_end())
     assert await store.delete_lakehouse(lakehouse.id, at=NOW, by=admin)
     one = await store.activity(workspace.id, session.id)
     assert one is not None
@@ -173,7 +171,7 @@ async def test_the_effective_conf_is_kept_until_the_session_is_removed(store: St
     assert await store.effective_conf(session.id) == {"spark.x": "2"}
     await store.set_effective_conf(SessionId(new_id()), {"spark.x": "3"})
     await store.set_jobs(statement.repl, statement.number, some_jobs(1))
-    await store.end_session(session.id, at=NOW, ending=Ending(ok=False))
+    await store.end_session(session.id, at=NOW, end=with_end())
     assert await store.effective_conf(session.id) == {"spark.x": "2"}
     await store.remove_session(session.id)
     assert await store.effective_conf(session.id) == {}

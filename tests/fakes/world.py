@@ -256,9 +256,9 @@ class RoomForAll:
 
     real: Capacity | None = None
 
-    async def check(self, *, drivers: int) -> None:
+    def admit(self, *, drivers: int, starting: int) -> None:
         if self.real is not None:
-            await self.real.check(drivers=drivers)
+            self.real.admit(drivers=drivers, starting=starting)
 
     def check_disk(self) -> None:
         pass

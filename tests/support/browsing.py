@@ -26,6 +26,7 @@ from livius.ports.people import SignedIn
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import submit_statement
 from livius.usecases.visits import Visits
+from support.records import with_end
 from support.waiting import wait_for
 
 Value = TypeVar("Value")
@@ -188,9 +189,11 @@ class Site:
             await world.store.end_session(
                 session.id,
                 at=world.clock.now(),
-                ending=Ending(ok=False, ename="SessionEnded", evalue=reason),
-                end_cause=cause,
-                end_reason=reason,
+                end=with_end(
+                    Ending(ok=False, ename="SessionEnded", evalue=reason),
+                    cause=cause,
+                    reason=reason,
+                ),
             )
             world.changes.notify(session.id)
 

@@ -1,5 +1,6 @@
 """Records to fill a store with."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from livius.domain.driver import Driver
@@ -12,10 +13,10 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
+from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
-from livius.domain.session import Goal, Phase, Session
-from livius.domain.statement import Kind
-from livius.ports.store import NewStatement, Store
+from livius.domain.statement import Ending, Kind
+from livius.ports.store import NewStatement, SessionEnd, Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WORKSPACE = WorkspaceId(new_id())
@@ -63,6 +64,13 @@ async def added(store: Store, *, phase: Phase = Phase.REQUESTED) -> Session:
         assert moved.phase is reached
         session = moved
     return session
+
+
+def with_end(
+    ending: Ending | None = None, *, cause: EndCause | None = None, reason: str | None = None
+) -> Callable[[Session], SessionEnd]:
+    end = SessionEnd(ending=ending or Ending(ok=False), cause=cause, reason=reason)
+    return lambda _: end
 
 
 def code(session: Session, text: str = "1", *, at: datetime = NOW) -> NewStatement:

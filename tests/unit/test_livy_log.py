@@ -7,7 +7,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.usecases.livy_log import LivyLogs
-from support.records import NOW, added, code
+from support.records import NOW, added, code, with_end
 
 
 class CountingStore(MemoryStore):
@@ -93,15 +93,17 @@ async def test_the_end_is_the_last_line() -> None:
     session = await with_statements(store, 1, ended=0)
     logs = LivyLogs(store)
     before = await logs.text(session)
-    ended = await store.end_session(
+    done = await store.end_session(
         session.id,
         at=NOW + timedelta(hours=2),
-        ending=Ending(ok=False, ename="SessionEnded", evalue="It is over."),
-        end_cause=EndCause.DRIVER_DIED,
-        end_reason="The driver died.",
+        end=with_end(
+            Ending(ok=False, ename="SessionEnded", evalue="It is over."),
+            cause=EndCause.DRIVER_DIED,
+            reason="The driver died.",
+        ),
     )
-    assert ended is not None
-    after = (await logs.text(ended)).decode()
+    assert done is not None
+    after = (await logs.text(done[0])).decode()
     assert after.startswith(before.decode())
     assert after.splitlines()[-1].endswith("The driver died.")
     assert "statement 0 (pyspark) available, with an error" in after

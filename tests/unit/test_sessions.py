@@ -9,7 +9,7 @@ from livius.domain.driver import DriverEnd, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from livius.domain.ids import SessionId, new_id
 from livius.domain.lakehouse import Role
-from livius.domain.session import EndCause, Event, Phase, Session, Sizes
+from livius.domain.session import EndCause, Event, Goal, Phase, Session, Sizes
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.launcher import Vital
 from livius.reconcile.loops import Housekeeping
@@ -281,9 +281,11 @@ async def test_reset_timeout_starts_the_idle_time_anew(world: World) -> None:
     world.clock.advance(timedelta(minutes=19))
     await reset_timeout(world.context, world.admin, world.path(session.id))
     world.clock.advance(timedelta(minutes=19))
-    assert await world.store.idle_sessions(now=world.clock.now()) == []
+    await housekeeping(world).end_idle()
+    assert (await present(world, session)).goal is Goal.RUN
     world.clock.advance(timedelta(minutes=1))
-    assert await world.store.idle_sessions(now=world.clock.now()) == [session.id]
+    await housekeeping(world).end_idle()
+    assert (await present(world, session)).goal is Goal.STOP
 
 
 async def test_an_ended_session_can_not_be_kept_alive(world: World) -> None:

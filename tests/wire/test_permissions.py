@@ -132,7 +132,8 @@ class Installation:
 
     async def workspace(self, oid: PrincipalId, role: Role | None) -> WorkspaceId:
         """A workspace that may be deleted; the caller has the role there."""
-        made = replace(self.world.workspace, id=WorkspaceId(new_id()))
+        identity = WorkspaceId(new_id())
+        made = replace(self.world.workspace, id=identity, name=identity)
         await self.world.store.add_workspace(made, PrincipalId(new_id()))
         if role is not None:
             await self.world.store.assign_role(

@@ -47,6 +47,7 @@ class Made:
 
     async def _send(self, case: Any) -> httpx.Response:
         world = self.wire.world
+        world.store.forget_places()
         await world.begin()
         session = await world.store.session(self.session) if self.session else None
         if session is None or session.deleted_at is not None:

@@ -19,9 +19,9 @@ _MEBIBYTE: Final = 1024 * 1024
 class MachineCapacity:
     """Implements `livius.ports.capacity.Capacity`.
 
-    ``per_driver`` and the reserves are bytes; ``disk`` is a folder on the disk in question. Memory
-    that a starting driver has not taken yet is not counted, so the number of drivers is the firm
-    limit.
+    ``per_driver`` and the reserves are bytes; ``disk`` is a folder on the disk in question. A
+    driver that starts takes its memory bit by bit, so until it is ready all of it counts as
+    promised, beside what is already taken.
     """
 
     def __init__(
@@ -30,14 +30,15 @@ class MachineCapacity:
         self._max_drivers = max_drivers
         self._disk = disk
         self._disk_reserve = disk_reserve
-        self._needed = per_driver + reserve
+        self._per_driver = per_driver
+        self._reserve = reserve
         self._closed = False
 
     def close(self) -> None:
         """Have room for no driver any more: what ends the sessions must come to an end."""
         self._closed = True
 
-    async def check(self, *, drivers: int) -> None:
+    def admit(self, *, drivers: int, starting: int) -> None:
         """See the port."""
         if self._closed:
             raise Unavailable(
@@ -59,15 +60,18 @@ class MachineCapacity:
                 ),
                 retry_after=_RETRY_AFTER,
             )
-        available = psutil.virtual_memory().available
-        if available < self._needed:
+        needed = self._per_driver + self._reserve
+        free = max(0, psutil.virtual_memory().available - starting * self._per_driver)
+        if free < needed:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
                 Sentence(
-                    "A session needs %(needed)s MB of free memory and the server has %(free)s MB. "
+                    "A session needs %(needed)s MB of free memory and the server has %(free)s MB, "
+                    "not counting what it has promised to %(starting)s sessions that are starting. "
                     "Delete a session, or try again later.",
-                    needed=self._needed // _MEBIBYTE,
-                    free=available // _MEBIBYTE,
+                    needed=needed // _MEBIBYTE,
+                    free=free // _MEBIBYTE,
+                    starting=starting,
                 ),
                 retry_after=_RETRY_AFTER,
             )

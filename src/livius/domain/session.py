@@ -96,6 +96,8 @@ FINAL: Final = frozenset(phase for phase, row in TRANSITIONS.items() if not row)
 LIVE: Final = frozenset(TRANSITIONS) - FINAL
 ACCEPTING: Final = frozenset({Phase.REQUESTED, Phase.LAUNCHING, Phase.STARTING, Phase.READY})
 """The phases in which a session takes statements; before `Phase.READY` they wait."""
+STARTING: Final = ACCEPTING - {Phase.READY}
+"""The phases in which a driver is promised, and has not taken all of its memory yet."""
 
 
 def sources(event: Event) -> frozenset[Phase]:

@@ -6,10 +6,12 @@ from typing import Protocol
 
 
 class Capacity(Protocol):
-    """Asked before new work is accepted."""
+    """Asked before new work is accepted. Any thread may ask."""
 
-    async def check(self, *, drivers: int) -> None:
+    def admit(self, *, drivers: int, starting: int) -> None:
         """Return when one more driver than ``drivers`` fits.
+
+        ``starting`` of these have been promised memory that they have not taken yet.
 
         Raises:
             Exhausted: it does not fit; the message has the numbers and what to do.

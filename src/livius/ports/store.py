@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from livius.domain.activity import Activity, ActivityState, Order, Position
@@ -28,8 +29,9 @@ from livius.domain.ids import (
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.personal_token import PersonalToken
+from livius.domain.session import EndCause, Session
 from livius.domain.session import Event as SessionEvent
-from livius.domain.session import Session
+from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Event as StatementEvent
 from livius.domain.visit import Visit
@@ -48,13 +50,48 @@ class NewStatement:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """What a new session finds in the transaction that inserts it.
+
+    ``drivers`` counts the live sessions, ``starting`` those of them that are not ready yet.
+    """
+
+    drivers: int
+    starting: int
+    has_lakehouse: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """What a session's end leaves: in its record, its open statements and the audit log.
+
+    What is None or empty leaves what the record has.
+    """
+
+    ending: Ending
+    cause: EndCause | None = None
+    reason: str | None = None
+    log: tuple[str, ...] = ()
+    audit: AuditEntry | None = None
+
+
 class Sessions(Protocol):
     """Sessions and their drivers."""
 
     async def add_session(
-        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+        self,
+        session: Session,
+        driver: Driver,
+        *,
+        admit: Callable[[Occupancy], None] = lambda _: None,
+        audit: AuditEntry | None = None,
     ) -> None:
-        """Insert a session with its driver, and what the audit log is to say of that."""
+        """Insert a session with its driver, and what the audit log is to say of that.
+
+        ``admit`` is called inside the transaction, off the event loop; if it raises, nothing is
+        inserted. So no two sessions can both take the last free place.
+        """
         ...
 
     async def session(self, session: SessionId) -> Session | None:
@@ -89,20 +126,16 @@ class Sessions(Protocol):
         ...
 
     async def end_session(
-        self,
-        session: SessionId,
-        *,
-        at: datetime,
-        ending: Ending,
-        audit: AuditEntry | None = None,
-        **changes: Any,
-    ) -> Session | None:
-        """Apply `SessionEvent.DRIVER_ENDED` and end every open statement with the ending.
+        self, session: SessionId, *, at: datetime, end: Callable[[Session], SessionEnd]
+    ) -> tuple[Session, Sequence[Statement]] | None:
+        """Apply `SessionEvent.DRIVER_ENDED` and end every open statement.
 
-        With ``audit``, the audit log tells the end of each, too.
+        ``end`` is called with the session as the transaction finds it, so that a cause which was
+        written a moment before is the one that counts. The audit log records the end of each
+        statement, too.
 
-        One transaction: no statement can slip in between and wait for ever. None if the session
-        was in a final phase already.
+        One transaction: no statement can slip in between and wait for ever. Returns the session
+        and the statements that were ended; None if the session was in a final phase already.
         """
         ...
 
@@ -115,12 +148,27 @@ class Sessions(Protocol):
         ...
 
     async def want_stop(
-        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        only_in: frozenset[SessionPhase] | None = None,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         """Set the goal of a live session to stop, with further fields.
 
         The first cause stays: fields of an earlier call are not overwritten, but a deletion mark
-        is always set. None if there is no such session.
+        is always set. None if there is no such session, or it is in none of the phases
+        ``only_in``.
+        """
+        ...
+
+    async def stop_idle(
+        self, *, now: datetime, reason: Callable[[Session], str]
+    ) -> Sequence[SessionId]:
+        """Do `want_stop` to each ready session that idled too long; return them.
+
+        One that got a statement, or was kept alive, in the same moment is left alone.
         """
         ...
 
@@ -132,12 +180,8 @@ class Sessions(Protocol):
         """Return that conf; empty until Spark has told it."""
         ...
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
-        """Note activity: the idle timeout counts from here."""
-        ...
-
-    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
-        """Return ready sessions that are wanted, have no open statement, and idled too long."""
+    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
+        """Note activity: the idle timeout counts from here. False if it ends, or has ended."""
         ...
 
     async def unwanted_sessions(self) -> Sequence[SessionId]:
@@ -340,6 +384,26 @@ class NamedPlace:
     database: str
 
 
+class Outcome(StrEnum):
+    """What became of a change to the catalog. Only `DONE` is true, and only it changed anything."""
+
+    DONE = "done"
+    MISSING = "missing"
+    """What is to be changed is not there, or not any more."""
+    TAKEN = "taken"
+    """Another one has the name, or the principal has a role already."""
+    DATABASE_TAKEN = "database_taken"
+    """A lakehouse has, or had, the database's name."""
+    IN_USE = "in_use"
+    """A live session is in it."""
+    LAST_ADMIN = "last_admin"
+    """The workspace would be without an Admin."""
+
+    def __bool__(self) -> bool:
+        """Tell whether the change was made."""
+        return self is Outcome.DONE
+
+
 class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
 
@@ -349,19 +413,22 @@ class Catalog(Protocol):
 
     async def add_workspace(
         self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
-    ) -> None:
-        """Insert a workspace whose first admin is given."""
+    ) -> bool:
+        """Insert a workspace whose first admin is given; False if its name is another's."""
         ...
 
     async def change_workspace(
         self,
         workspace: WorkspaceId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
-        """Set what people see of a workspace; False if the name is another's, in whatever case."""
+    ) -> Outcome:
+        """Set what people see of a workspace; None leaves what it has.
+
+        `Outcome.TAKEN` if the name is another's, in whatever case.
+        """
         ...
 
     async def delete_workspace(
@@ -383,12 +450,14 @@ class Catalog(Protocol):
         """
         ...
 
-    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
+    async def add_lakehouse(
+        self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None
+    ) -> Outcome:
         """Insert a lakehouse.
 
-        Returns:
-            False if its name is taken in the workspace, in whatever case, or its database's name
-            anywhere.
+        `Outcome.TAKEN` if its name is taken in the workspace, in whatever case;
+        `Outcome.DATABASE_TAKEN` if its database's name is, or was, another one's anywhere;
+        `Outcome.MISSING` if its workspace is gone.
         """
         ...
 
@@ -396,11 +465,14 @@ class Catalog(Protocol):
         self,
         lakehouse: LakehouseId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
-        """Set what people see of a lakehouse; False if the name is another one's."""
+    ) -> Outcome:
+        """Set what people see of a lakehouse; None leaves what it has.
+
+        `Outcome.TAKEN` if the name is another one's.
+        """
         ...
 
     async def delete_lakehouse(
@@ -410,8 +482,8 @@ class Catalog(Protocol):
         at: datetime,
         by: PrincipalId,
         audit: AuditEntry | None = None,
-    ) -> bool:
-        """Remove a lakehouse from the catalog; False while it has a live session.
+    ) -> Outcome:
+        """Remove a lakehouse from the catalog; `Outcome.IN_USE` while it has a live session.
 
         Its database name stays taken for good: the metastore goes on to know the old tables.
         """
@@ -452,12 +524,17 @@ class Catalog(Protocol):
         ...
 
     async def assign_role(
-        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
-    ) -> bool:
-        """Give a principal a role, in place of the one it had.
+        self,
+        assignment: RoleAssignment,
+        *,
+        has_role: bool | None = None,
+        audit: AuditEntry | None = None,
+    ) -> Outcome:
+        """Give a principal a role, in place of the one it has.
 
-        Returns:
-            False if that would leave the workspace without the only Admin that it has.
+        With ``has_role``, only if it has one (else `Outcome.MISSING`), or only if it has none
+        (else `Outcome.TAKEN`). `Outcome.MISSING` also if the workspace is gone;
+        `Outcome.LAST_ADMIN` if the workspace would be without an Admin.
         """
         ...
 
@@ -475,8 +552,8 @@ class Catalog(Protocol):
         principal: PrincipalId,
         *,
         audit: AuditEntry | None = None,
-    ) -> bool:
-        """Take a principal's role away; False if it had none, or is the only Admin."""
+    ) -> Outcome:
+        """Take a principal's role away; `Outcome.MISSING` if it has none."""
         ...
 
 

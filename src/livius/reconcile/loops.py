@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from livius.domain.session import EndCause
+from livius.domain.session import Session
 from livius.ports.clock import Clock
 from livius.ports.launcher import Launcher
 from livius.ports.outputs import Outputs
@@ -63,17 +63,7 @@ class Housekeeping:
 
     async def end_idle(self) -> None:
         """End sessions that idled for too long. A busy one never does."""
-        now = self.clock.now()
-        for key in await self.store.idle_sessions(now=now):
-            session = await self.store.session(key)
-            if session is None:
-                continue
-            minutes = session.idle_timeout.total_seconds() / 60
-            await self.store.want_stop(
-                key,
-                end_cause=EndCause.IDLE,
-                end_reason=f"The session was idle for {minutes:g} minutes.",
-            )
+        for key in await self.store.stop_idle(now=self.clock.now(), reason=_idle_reason):
             self.wake(key)
 
     async def end_unwanted(self) -> None:
@@ -97,3 +87,8 @@ class Housekeeping:
             await self.outputs.remove(session.id)
             await self.launcher.remove(session.driver)
             await self.store.remove_session(session.id)
+
+
+def _idle_reason(session: Session) -> str:
+    minutes = session.idle_timeout.total_seconds() / 60
+    return f"The session was idle for {minutes:g} minutes."

@@ -19,14 +19,14 @@ from livius.domain.digests import hash_drawn
 from livius.domain.driver import DriverEnd, new_secret
 from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
-from livius.domain.session import FINAL, EndCause, Event, Goal, Phase, Session
+from livius.domain.session import FINAL, STARTING, EndCause, Event, Goal, Phase, Session
 from livius.domain.statement import Ending, Statement
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
 from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius.ports.links import Links
 from livius.ports.meter import Meter
-from livius.ports.store import Store
+from livius.ports.store import SessionEnd, Store
 
 _LOOK_AT_START: Final = 0.2
 _LOOK_WHEN_UNLINKED: Final = 0.1
@@ -82,11 +82,11 @@ class Reconciler:
     async def _start(self, session: Session) -> float | None:
         observed = await self.launcher.observe(session.driver)
         if observed.vital is Vital.ENDED:
-            await self._end(session, observed.end or DriverEnd())
+            await self._end(session, observed.end)
             return None
         if observed.vital is Vital.ABSENT:
             if session.phase is Phase.STARTING:
-                await self._end(session, DriverEnd())
+                await self._end(session)
                 return None
             return await self._launch(session)
         waited = self.clock.now() - session.created_at
@@ -95,6 +95,7 @@ class Reconciler:
             log = await self.launcher.log_tail(session.driver)
             await self.store.want_stop(
                 session.id,
+                only_in=STARTING,  # it may have become ready in this moment
                 end_cause=EndCause.START_TIMED_OUT,
                 end_reason=f"Spark did not start within {seconds:.0f} seconds.",
                 log=log[-_MAX_LOG_LINES:],
@@ -106,7 +107,7 @@ class Reconciler:
         """Start the driver. The secret is minted here, so that only its hash is ever stored."""
         lakehouse = await self.store.lakehouse(session.lakehouse)
         if lakehouse is None:
-            await self._fail(session, "The session's lakehouse no longer exists.")
+            await self._end(session, reason="The session's lakehouse no longer exists.")
             return None
         secret = new_secret()
         await self.store.set_driver_secret(session.driver, hash_drawn(secret))
@@ -132,17 +133,10 @@ class Reconciler:
             )
         except LiviusError as error:
             _log.warning("launch_refused", session=session.id, reason=error.message)
-            await self._fail(session, error.message)
+            await self._end(session, reason=error.message)
             return None
         _log.info("driver_launched", session=session.id, driver=session.driver)
         return _LOOK_AT_START
-
-    async def _fail(self, session: Session, reason: str) -> None:
-        """End a session that has no driver, for a reason of ours."""
-        await self.store.note_session(session.id, end_reason=reason)
-        failed = await self.store.session(session.id)
-        if failed is not None:
-            await self._end(failed, DriverEnd())
 
     async def _watch(self, session: Session) -> float | None:
         """See to a ready session: nothing to do while its link is open."""
@@ -150,15 +144,16 @@ class Reconciler:
             return None
         observed = await self.launcher.observe(session.driver)
         if observed.vital is not Vital.ALIVE:
-            await self._end(session, observed.end or DriverEnd())
+            await self._end(session, observed.end)
             return None
         # Our own outage must not count against the driver: the wait begins with our start.
         since = max(self.born, self.links.last_heard(session.driver) or 0.0)
         if self.clock.monotonic() - since > self.patience.redial.total_seconds():
             await self.launcher.end(session.driver)
             seconds = self.patience.redial.total_seconds()
-            await self._fail(
-                session, f"The Spark driver did not dial in again within {seconds:.0f} seconds."
+            await self._end(
+                session,
+                reason=f"The Spark driver did not dial in again within {seconds:.0f} seconds.",
             )
             return None
         return _LOOK_WHEN_UNLINKED
@@ -166,49 +161,40 @@ class Reconciler:
     async def _stop(self, session: Session) -> float | None:
         self.links.close(session.driver)
         await self.launcher.end(session.driver)
-        await self._end(session, DriverEnd())
+        await self._end(session)
         return None
 
-    async def _end(self, session: Session, end: DriverEnd) -> None:
-        """Record that the driver has ended, and give every open statement its end."""
+    async def _end(
+        self, session: Session, end: DriverEnd | None = None, *, reason: str | None = None
+    ) -> None:
+        """Record that the driver has ended, and give every open statement its end.
+
+        ``reason`` is ours, for a driver that did not end by itself.
+        """
         await self.launcher.end(session.driver)  # sweeps what a killed keeper left
-        # The driver may have said why since the step began.
-        session = await self.store.session(session.id) or session
-        cause, reason = _explain(session, end)
-        log = session.log or end.log
-        opened = await self.store.open_statements(session.driver)
         now = self.clock.now()
-        ended = await self.store.end_session(
+        done = await self.store.end_session(
             session.id,
             at=now,
-            audit=entry(session, Action.SESSION_END, at=now, result=cause),
-            ending=Ending(
-                ok=False,
-                ename="SessionEnded",
-                evalue=reason,
-                traceback=tuple(f"{line}\n" for line in log[-_MAX_LOG_LINES:]),
-            ),
-            end_cause=cause,
-            end_reason=reason,
-            log=log[-_MAX_LOG_LINES:],
+            end=lambda present: _session_end(present, end or DriverEnd(), reason, at=now),
         )
         self.changes.notify(session.id)
-        for statement in opened:
+        if done is None:
+            return
+        ended, abandoned = done
+        for statement in abandoned:
             self.changes.notify((statement.repl, statement.number))
-            if ended is not None:
-                self._note_abandoned(statement, ended.ended_at or session.created_at)
-        if ended is not None:
-            state = activity_state(ended)
-            self.meter.session_ended(state)
-            lived = (ended.ended_at or ended.created_at) - ended.created_at
-            _log.info(
-                "session_ended",
-                session=session.id,
-                phase=ended.phase,
-                cause=cause,
-                result=state,
-                seconds=round(lived.total_seconds(), 3),
-            )
+            self._note_abandoned(statement, now)
+        state = activity_state(ended)
+        self.meter.session_ended(state)
+        _log.info(
+            "session_ended",
+            session=session.id,
+            phase=ended.phase,
+            cause=ended.end_cause,
+            result=state,
+            seconds=round((now - ended.created_at).total_seconds(), 3),
+        )
 
     def _note_abandoned(self, statement: Statement, ended_at: datetime) -> None:
         started = statement.started_at or ended_at
@@ -220,15 +206,35 @@ class Reconciler:
         )
 
 
-def _explain(session: Session, end: DriverEnd) -> tuple[EndCause, str]:
+def _session_end(
+    session: Session, end: DriverEnd, reason: str | None, *, at: datetime
+) -> SessionEnd:
+    """Return what the end of a session leaves in the records."""
+    cause, why = _explain(session, end, reason)
+    log = (session.log or end.log)[-_MAX_LOG_LINES:]
+    return SessionEnd(
+        ending=Ending(
+            ok=False,
+            ename="SessionEnded",
+            evalue=why,
+            traceback=tuple(f"{line}\n" for line in log),
+        ),
+        cause=cause,
+        reason=why,
+        log=log,
+        audit=entry(session, Action.SESSION_END, at=at, result=cause),
+    )
+
+
+def _explain(session: Session, end: DriverEnd, reason: str | None) -> tuple[EndCause, str]:
     """Say why a session ends.
 
-    The cause that was wanted, else what the driver said, else how it was seen to end.
+    The cause that was wanted, else our reason, else what the driver said, else how it ended.
     """
     if session.end_cause is not None:
         return session.end_cause, session.end_reason or session.end_cause.value
     cause = EndCause.DRIVER_DIED if session.phase is Phase.READY else EndCause.START_FAILED
-    return cause, session.end_reason or end.sentence()
+    return cause, reason or session.end_reason or end.sentence()
 
 
 async def end_orphans(store: Store, launcher: Launcher) -> int:

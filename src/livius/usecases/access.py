@@ -186,13 +186,7 @@ def _workspace(
     right: Right,
 ) -> tuple[Workspace, Role]:
     if found is None:
-        raise NotFound(
-            "WorkspaceNotFound",
-            Sentence(
-                "There is no workspace %(workspace_id)s. It may have been deleted.",
-                workspace_id=workspace_id,
-            ),
-        )
+        raise workspace_not_found(workspace_id)
     if role is None:
         raise Forbidden(
             "InsufficientPrivileges",
@@ -217,12 +211,28 @@ def _place(
 ) -> Place:
     _found, role = _workspace(caller, workspace_id, found.workspace, found.role, right)
     if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
-        raise NotFound(
-            "ItemNotFound",
-            Sentence(
-                "There is no lakehouse %(lakehouse_id)s in the workspace %(workspace_id)s.",
-                lakehouse_id=lakehouse_id,
-                workspace_id=workspace_id,
-            ),
-        )
+        raise lakehouse_not_found(lakehouse_id, workspace_id)
     return Place(found.lakehouse, role)
+
+
+def workspace_not_found(workspace_id: WorkspaceId) -> NotFound:
+    """Return the error for a workspace that is not there, or was deleted a moment ago."""
+    return NotFound(
+        "WorkspaceNotFound",
+        Sentence(
+            "There is no workspace %(workspace_id)s. It may have been deleted.",
+            workspace_id=workspace_id,
+        ),
+    )
+
+
+def lakehouse_not_found(lakehouse_id: LakehouseId, workspace_id: WorkspaceId) -> NotFound:
+    """Return the error for a lakehouse that is not there, or was deleted a moment ago."""
+    return NotFound(
+        "ItemNotFound",
+        Sentence(
+            "There is no lakehouse %(lakehouse_id)s in the workspace %(workspace_id)s.",
+            lakehouse_id=lakehouse_id,
+            workspace_id=workspace_id,
+        ),
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from livius.domain.audit import Action, AuditEntry
-from livius.domain.errors import Conflict, Invalid, NotFound
+from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, new_id
 from livius.domain.lakehouse import (
@@ -36,8 +36,13 @@ from livius.domain.permissions import (
 from livius.domain.sentences import Sentence
 from livius.domain.session import Session
 from livius.ports.clock import Clock
-from livius.ports.store import Catalog
-from livius.usecases.access import enter, enter_workspace
+from livius.ports.store import Catalog, Outcome
+from livius.usecases.access import (
+    enter,
+    enter_workspace,
+    lakehouse_not_found,
+    workspace_not_found,
+)
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.trail import act
@@ -64,19 +69,19 @@ async def create_workspace(
     check_scopes(caller, CREATE_WORKSPACE)
     check_workspace_name(name)
     check_description(description)
-    if any(one.name.lower() == name.lower() for one in await context.store.list_workspaces()):
-        raise _workspace_name_in_use(name)
     workspace = Workspace(
         id=WorkspaceId(new_id()),
         name=name,
         created_at=context.clock.now(),
         description=description,
     )
-    await context.store.add_workspace(
+    done = await context.store.add_workspace(
         workspace,
         PrincipalId(caller.oid),
         audit=act(context.clock, Action.WORKSPACE_CREATE, name, workspace=workspace.id),
     )
+    if not done:
+        raise _workspace_name_in_use(name)
     return workspace
 
 
@@ -118,14 +123,16 @@ async def describe_workspace(
 ) -> Workspace:
     """Do it in the records; the operator asks nobody."""
     changed = _described(present, name, description, check_workspace_name)
-    done = await store.change_workspace(
+    outcome = await store.change_workspace(
         present.id,
-        name=changed.name,
-        description=changed.description,
+        name=name,
+        description=description,
         audit=act(clock, Action.WORKSPACE_CHANGE, changed.name, workspace=present.id),
     )
-    if not done:
+    if outcome is Outcome.TAKEN:
         raise _workspace_name_in_use(changed.name)
+    if not outcome:
+        raise workspace_not_found(present.id)
     return changed
 
 
@@ -177,10 +184,7 @@ async def remove_workspace(
         told=act(clock, Action.WORKSPACE_DELETE, workspace.name, workspace=workspace.id),
     )
     if ended is None:
-        raise NotFound(
-            "WorkspaceNotFound",
-            Sentence("There is no workspace %(workspace)s any more.", workspace=workspace.id),
-        )
+        raise workspace_not_found(workspace.id)
     return ended
 
 
@@ -216,12 +220,12 @@ async def create_lakehouse(
     )
     await context.lakehouses.create(found.id, identity)
     told = _act(context.clock, Action.LAKEHOUSE_CREATE, lakehouse)
-    while not await context.store.add_lakehouse(lakehouse, audit=told):
-        taken = await context.store.database_names()
-        if lakehouse.database not in taken:
+    while not (outcome := await context.store.add_lakehouse(lakehouse, audit=told)):
+        if outcome is not Outcome.DATABASE_TAKEN:
             await context.lakehouses.remove(found.id, identity)
-            raise _name_in_use(name)
+            raise _name_in_use(name) if outcome is Outcome.TAKEN else workspace_not_found(found.id)
         # Another one, made in the same moment, has taken the database's name.
+        taken = await context.store.database_names()
         lakehouse = dataclasses.replace(
             lakehouse, database=database_name(name, identity, taken=taken)
         )
@@ -253,14 +257,16 @@ async def change_lakehouse(
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
     changed = _described(present, name, description, check_lakehouse_name)
-    done = await context.store.change_lakehouse(
+    outcome = await context.store.change_lakehouse(
         present.id,
-        name=changed.name,
-        description=changed.description,
+        name=name,
+        description=description,
         audit=_act(context.clock, Action.LAKEHOUSE_CHANGE, changed),
     )
-    if not done:
+    if outcome is Outcome.TAKEN:
         raise _name_in_use(changed.name)
+    if not outcome:
+        raise lakehouse_not_found(present.id, present.workspace)
     return changed
 
 
@@ -273,10 +279,11 @@ async def delete_lakehouse(
 
     Raises:
         Conflict: a session runs in it.
+        NotFound: there is no such lakehouse; also for the second who deletes it.
     """
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
-    done = await context.store.delete_lakehouse(
+    outcome = await context.store.delete_lakehouse(
         present.id,
         at=context.clock.now(),
         by=PrincipalId(caller.oid),
@@ -287,7 +294,9 @@ async def delete_lakehouse(
             detail="with its files" if hard else None,
         ),
     )
-    if not done:
+    if outcome is Outcome.MISSING:
+        raise lakehouse_not_found(present.id, present.workspace)
+    if not outcome:
         raise Conflict(
             "LakehouseInUse",
             Sentence(

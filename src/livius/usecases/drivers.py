@@ -7,7 +7,6 @@ message is checked against the repl of the driver that the link's secret proved.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +20,7 @@ from livius.domain.ids import DriverId, StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase, Session
-from livius.domain.statement import Ending, Event, Statement
+from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.changes import Printed, Worked
 from livius.usecases.context import Context
@@ -59,12 +58,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A proven link: whose it is, what to answer, and the statements to give it again."""
+    """A proven link: whose it is, what to answer, and the statements that the agent has."""
 
     session: Session
     welcome: Welcome
-    unseen: Sequence[Statement]
-    cancelling: Sequence[Statement]
+    known: frozenset[tuple[str, int]]
 
 
 async def authenticate_driver(context: Context, driver: str, secret: str) -> Driver:
@@ -97,33 +95,32 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     if session is None or session.phase not in (Phase.STARTING, Phase.READY):
         raise Conflict("SessionEnded", "The driver's session has ended.")
     context.changes.notify(session.id)
-    known = {(entry.repl, entry.number) for entry in hello.ledger}
+    known = frozenset((entry.repl, entry.number) for entry in hello.ledger)
     durable: list[Durable] = []
-    unseen: list[Statement] = []
-    cancelling: list[Statement] = []
     for statement in await context.store.open_statements(driver.id):
-        if statement.phase is StatementPhase.WAITING:
-            continue
         if (statement.repl, statement.number) in known:
             size = await context.outputs.size(statement.session, statement.repl, statement.number)
             durable.append(Durable(repl=statement.repl, number=statement.number, offset=size))
-        else:
-            # Claimed, but the link broke before the agent had it. An agent that did have it once
-            # and says nothing of it now ignores it by its number.
-            unseen.append(statement)
-        if statement.phase is StatementPhase.CANCELLING:
-            cancelling.append(statement)
     welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
-    return Attached(session=session, welcome=welcome, unseen=unseen, cancelling=cancelling)
+    return Attached(session=session, welcome=welcome, known=known)
 
 
 async def resume(context: Context, attached: Attached) -> None:
-    """Go on with a driver whose link is open: what it never saw, then what waits."""
-    for statement in attached.unseen:
-        send_run(context, statement)
-    for statement in attached.cancelling:
-        context.links.send(statement.driver, Cancel(repl=statement.repl, number=statement.number))
+    """Go on with a driver whose link is open: what it never saw, then what waits.
+
+    The records are read now that the link is open: a claim or a cancel that was committed before
+    is found here, one that is committed later is sent by the request that made it. One that is
+    sent by both does no harm: the agent ignores a number that it was given before.
+    """
     session = attached.session
+    for statement in await context.store.open_statements(session.driver):
+        if statement.phase is StatementPhase.WAITING:
+            continue
+        if (statement.repl, statement.number) not in attached.known:
+            send_run(context, statement)
+        if statement.phase is StatementPhase.CANCELLING:
+            cancel = Cancel(repl=statement.repl, number=statement.number)
+            context.links.send(statement.driver, cancel)
     if session.phase is Phase.READY:
         await pump_repl(context, session.driver, session.repl)
     context.wake(session.id)

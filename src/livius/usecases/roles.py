@@ -17,8 +17,8 @@ from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.permissions import MANAGE, SEE_ROLES
 from livius.domain.sentences import Sentence
 from livius.ports.clock import Clock
-from livius.ports.store import Catalog
-from livius.usecases.access import enter_workspace
+from livius.ports.store import Catalog, Outcome
+from livius.usecases.access import enter_workspace, workspace_not_found
 from livius.usecases.context import Context
 from livius.usecases.identity.principals import Known, Principals
 from livius.usecases.trail import act
@@ -84,7 +84,8 @@ async def add_role(
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
     principals = await Principals.read(context.directory)
     principal = principals.named(who)
-    if await context.store.role(found.id, principal) is not None:
+    outcome = await _assign(context.store, context.clock, found, principal, role, has_role=False)
+    if outcome is Outcome.TAKEN:
         raise Conflict(
             "PrincipalAlreadyHasWorkspaceRolePermissions",
             Sentence(
@@ -93,7 +94,8 @@ async def add_role(
                 principal=principals.name(principal) or principal,
             ),
         )
-    await give(context.store, context.clock, found, principal, role)
+    if not outcome:
+        raise workspace_not_found(found.id)
     return Member(principal, role, principals.known.get(principal))
 
 
@@ -109,9 +111,11 @@ async def change_role(
     """
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
     who = _principal(principal)
-    if await context.store.role(found.id, who) is None:
+    outcome = await _assign(context.store, context.clock, found, who, role, has_role=True)
+    if outcome is Outcome.LAST_ADMIN:
+        raise _last_admin(found)
+    if not outcome:
         raise _no_role(principal)
-    await give(context.store, context.clock, found, who, role)
     return Member(who, role, (await Principals.read(context.directory)).known.get(who))
 
 
@@ -135,11 +139,29 @@ async def give(
 
     Raises:
         Conflict: it is the only Admin.
+        NotFound: the workspace was deleted in the same moment.
     """
-    assignment = RoleAssignment(workspace=workspace.id, principal=who, role=role)
-    told = act(clock, Action.ROLE_ASSIGN, who, detail=role, workspace=workspace.id)
-    if not await catalog.assign_role(assignment, audit=told):
+    outcome = await _assign(catalog, clock, workspace, who, role)
+    if outcome is Outcome.LAST_ADMIN:
         raise _last_admin(workspace)
+    if not outcome:
+        raise workspace_not_found(workspace.id)
+
+
+async def _assign(
+    catalog: Catalog,
+    clock: Clock,
+    workspace: Workspace,
+    who: PrincipalId,
+    role: Role,
+    *,
+    has_role: bool | None = None,
+) -> Outcome:
+    return await catalog.assign_role(
+        RoleAssignment(workspace=workspace.id, principal=who, role=role),
+        has_role=has_role,
+        audit=act(clock, Action.ROLE_ASSIGN, who, detail=role, workspace=workspace.id),
+    )
 
 
 async def take(catalog: Catalog, clock: Clock, workspace: Workspace, who: PrincipalId) -> None:
@@ -149,11 +171,12 @@ async def take(catalog: Catalog, clock: Clock, workspace: Workspace, who: Princi
         NotFound: it has no role.
         Conflict: it is the only Admin.
     """
-    if await catalog.role(workspace.id, who) is None:
-        raise _no_role(who)
     told = act(clock, Action.ROLE_REMOVE, who, workspace=workspace.id)
-    if not await catalog.remove_role(workspace.id, who, audit=told):
+    outcome = await catalog.remove_role(workspace.id, who, audit=told)
+    if outcome is Outcome.LAST_ADMIN:
         raise _last_admin(workspace)
+    if not outcome:
+        raise _no_role(who)
 
 
 def _principal(text: str) -> PrincipalId:

@@ -15,8 +15,16 @@ from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
-from livius.domain.session import ACCEPTING, EndCause, Goal, Phase, Session, Sizes
-from livius.usecases.access import Place, SessionPath, enter, may_run_code, own_session
+from livius.domain.session import STARTING, EndCause, Goal, Phase, Session, Sizes
+from livius.ports.store import Occupancy
+from livius.usecases.access import (
+    Place,
+    SessionPath,
+    enter,
+    lakehouse_not_found,
+    may_run_code,
+    own_session,
+)
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 
@@ -26,8 +34,6 @@ WITHOUT_EFFECT_TAG: Final = "ConfWithoutEffect"
 """The tag that lists accepted conf keys that do nothing here."""
 SIZES_TAG: Final = "SizesInEffect"
 """The tag that says what a session that asked for sizes has got."""
-
-_ON_THE_WAY: Final = ACCEPTING - {Phase.READY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +67,14 @@ async def create_session(
     place = await enter(context, caller, workspace, lakehouse, RUN)
     may_run_code(context, caller)
     session, driver = _new_session(context, caller, place, wanted)
-    live = await context.store.live_sessions()
-    await context.capacity.check(drivers=len(live))
+
+    def admit(found: Occupancy) -> None:
+        if not found.has_lakehouse:
+            raise lakehouse_not_found(session.lakehouse, session.workspace)
+        context.capacity.admit(drivers=found.drivers, starting=found.starting)
+
     created = by_caller(context, caller, session, Action.SESSION_CREATE)
-    await context.store.add_session(session, driver, audit=created)
+    await context.store.add_session(session, driver, admit=admit, audit=created)
     context.changes.notify(session.id)
     context.wake(session.id)
     return SessionView(session, busy=False)
@@ -192,7 +202,7 @@ async def get_session(
 
 
 def _is_on_the_way(session: Session) -> bool:
-    return session.phase in _ON_THE_WAY and session.goal is Goal.RUN
+    return session.phase in STARTING and session.goal is Goal.RUN
 
 
 async def list_sessions(
@@ -236,8 +246,7 @@ async def reset_timeout(context: Context, caller: Principal, path: SessionPath) 
         Conflict: the session has ended.
     """
     found = await own_session(context, caller, path, STEER)
-    if found.phase not in ACCEPTING or found.goal is Goal.STOP:
+    if not await context.store.touch_session(found.id, at=context.clock.now()):
         raise Conflict(
             "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."
         )
-    await context.store.touch_session(found.id, at=context.clock.now())

@@ -14,33 +14,48 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.store import Found, NamedPlace
+from livius.ports.store import Found, NamedPlace, Outcome
 
 
 class MemoryCatalog(MemorySessions):
+    def forget_places(self) -> None:
+        for records in (self._workspaces, self._lakehouses, self._databases):
+            records.clear()
+
     async def add_workspace(
         self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
-    ) -> None:
+    ) -> bool:
+        if self._is_workspace_taken(workspace.name, but=workspace.id):
+            return False
         self._write(audit)
         self._workspaces[workspace.id] = workspace
         self._roles[workspace.id, admin] = Role.ADMIN
+        return True
+
+    def _is_workspace_taken(self, name: str, *, but: WorkspaceId) -> bool:
+        others = [one for one in self._workspaces.values() if one.id != but]
+        return any(one.name.lower() == name.lower() for one in others)
 
     async def change_workspace(
         self,
         workspace: WorkspaceId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         present = self._workspaces.get(workspace)
-        others = [one for one in self._workspaces.values() if one.id != workspace]
-        if present is None or any(one.name.lower() == name.lower() for one in others):
-            return False
-        changed = dataclasses.replace(present, name=name, description=description)
-        self._workspaces[workspace] = changed
+        if name is not None and self._is_workspace_taken(name, but=workspace):
+            return Outcome.TAKEN
+        if present is None:
+            return Outcome.MISSING
+        self._workspaces[workspace] = dataclasses.replace(
+            present,
+            name=present.name if name is None else name,
+            description=present.description if description is None else description,
+        )
         self._write(audit)
-        return True
+        return Outcome.DONE
 
     async def delete_workspace(
         self,
@@ -74,16 +89,20 @@ class MemoryCatalog(MemorySessions):
             return None
         return [one.id for one in live]
 
-    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
+    async def add_lakehouse(
+        self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None
+    ) -> Outcome:
+        if lakehouse.workspace not in self._workspaces:
+            return Outcome.MISSING
         if self._is_taken(lakehouse.workspace, lakehouse.name, but=lakehouse.id):
-            return False
-        if any(one.database == lakehouse.database for one in self._lakehouses.values()):
-            return False
+            return Outcome.TAKEN
+        if lakehouse.database in self._databases:
+            return Outcome.DATABASE_TAKEN
         self._lakehouses[lakehouse.id] = lakehouse
         self._databases.add(lakehouse.database)
         self._lakehouse_names[lakehouse.id] = lakehouse.name
         self._write(audit)
-        return True
+        return Outcome.DONE
 
     def _is_taken(self, workspace: WorkspaceId, name: str, *, but: LakehouseId) -> bool:
         return any(
@@ -95,18 +114,24 @@ class MemoryCatalog(MemorySessions):
         self,
         lakehouse: LakehouseId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         present = self._lakehouses.get(lakehouse)
-        if present is None or self._is_taken(present.workspace, name, but=lakehouse):
-            return False
-        changed = dataclasses.replace(present, name=name, description=description)
+        if present is None:
+            return Outcome.MISSING
+        if name is not None and self._is_taken(present.workspace, name, but=lakehouse):
+            return Outcome.TAKEN
+        changed = dataclasses.replace(
+            present,
+            name=present.name if name is None else name,
+            description=present.description if description is None else description,
+        )
         self._lakehouses[lakehouse] = changed
-        self._lakehouse_names[lakehouse] = name
+        self._lakehouse_names[lakehouse] = changed.name
         self._write(audit)
-        return True
+        return Outcome.DONE
 
     async def delete_lakehouse(
         self,
@@ -115,11 +140,15 @@ class MemoryCatalog(MemorySessions):
         at: datetime,
         by: PrincipalId,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         del at, by
+        if lakehouse not in self._lakehouses:
+            return Outcome.MISSING
         if any(s.lakehouse == lakehouse and s.phase in LIVE for s in self._sessions.values()):
-            return False
-        return self._write_if(self._lakehouses.pop(lakehouse, None) is not None, audit)
+            return Outcome.IN_USE
+        del self._lakehouses[lakehouse]
+        self._write(audit)
+        return Outcome.DONE
 
     async def workspaces_of(self, principal: PrincipalId) -> Sequence[tuple[Workspace, Role]]:
         return [
@@ -177,14 +206,23 @@ class MemoryCatalog(MemorySessions):
         return frozenset(self._databases)
 
     async def assign_role(
-        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
-    ) -> bool:
+        self,
+        assignment: RoleAssignment,
+        *,
+        has_role: bool | None = None,
+        audit: AuditEntry | None = None,
+    ) -> Outcome:
         where, who = assignment.workspace, assignment.principal
+        has_now = (where, who) in self._roles
+        if has_role is not None and has_role != has_now:
+            return Outcome.TAKEN if has_now else Outcome.MISSING
+        if where not in self._workspaces:
+            return Outcome.MISSING
         if assignment.role is not Role.ADMIN and self._is_only_admin(where, who):
-            return False
+            return Outcome.LAST_ADMIN
         self._roles[where, who] = assignment.role
         self._write(audit)
-        return True
+        return Outcome.DONE
 
     def _is_only_admin(self, workspace: WorkspaceId, principal: PrincipalId) -> bool:
         admins = [
@@ -210,7 +248,10 @@ class MemoryCatalog(MemorySessions):
         principal: PrincipalId,
         *,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         if self._is_only_admin(workspace, principal):
-            return False
-        return self._write_if(self._roles.pop((workspace, principal), None) is not None, audit)
+            return Outcome.LAST_ADMIN
+        if self._roles.pop((workspace, principal), None) is None:
+            return Outcome.MISSING
+        self._write(audit)
+        return Outcome.DONE

@@ -1,7 +1,7 @@
 """Sessions and their drivers, in dictionaries."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,17 +15,32 @@ from livius.domain.ids import (
     SessionId,
     WorkspaceId,
 )
-from livius.domain.session import ACCEPTING, FINAL, LIVE, Goal, Phase, Session
+from livius.domain.session import ACCEPTING, FINAL, LIVE, STARTING, EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import sources as session_sources
-from livius.domain.statement import OPEN, Ending
-from livius.domain.statement import Phase as StatementPhase
+from livius.domain.statement import OPEN, Statement
+from livius.domain.statement import Event as StatementEvent
+from livius.ports.store import Occupancy, SessionEnd
 
 
 class MemorySessions(Records):
     async def add_session(
-        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+        self,
+        session: Session,
+        driver: Driver,
+        *,
+        admit: Callable[[Occupancy], None] = lambda _: None,
+        audit: AuditEntry | None = None,
     ) -> None:
+        phases = [one.phase for one in self._sessions.values()]
+        place = self._lakehouses.get(session.lakehouse)
+        admit(
+            Occupancy(
+                drivers=sum(phase in LIVE for phase in phases),
+                starting=sum(phase in STARTING for phase in phases),
+                has_lakehouse=place is not None and place.workspace == session.workspace,
+            )
+        )
         self._write(audit)
         self._sessions[session.id] = session
         self._drivers[driver.id] = driver
@@ -69,27 +84,33 @@ class MemorySessions(Records):
         return moved
 
     async def end_session(
-        self,
-        session: SessionId,
-        *,
-        at: datetime,
-        ending: Ending,
-        audit: AuditEntry | None = None,
-        **changes: Any,
-    ) -> Session | None:
-        ended = await self.move_session(session, SessionEvent.DRIVER_ENDED, at=at, **changes)
-        if ended is None:
+        self, session: SessionId, *, at: datetime, end: Callable[[Session], SessionEnd]
+    ) -> tuple[Session, Sequence[Statement]] | None:
+        present = self._sessions.get(session)
+        if present is None or present.phase not in session_sources(SessionEvent.DRIVER_ENDED):
             return None
-        for key, statement in self._statements.items():
+        leaves = end(present)
+        ended = await self.move_session(
+            session,
+            SessionEvent.DRIVER_ENDED,
+            at=at,
+            end_cause=leaves.cause or present.end_cause,
+            end_reason=leaves.reason or present.end_reason,
+            log=leaves.log or present.log,
+        )
+        assert ended is not None
+        abandoned = []
+        for key, statement in sorted(self._statements.items()):
             if statement.session == session and statement.phase in OPEN:
-                self._write(audit and audit.of_abandoned(statement.number))
+                self._write(leaves.audit and leaves.audit.of_abandoned(statement.number))
                 self._statements[key] = dataclasses.replace(
-                    statement, phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending
+                    statement.after(StatementEvent.ABANDONED), ended_at=at, ending=leaves.ending
                 )
-        self._write(audit)
+                abandoned.append(self._statements[key])
+        self._write(leaves.audit)
         driver = self._drivers[ended.driver]
         self._drivers[ended.driver] = dataclasses.replace(driver, ended_at=at)
-        return ended
+        return ended, abandoned
 
     async def take_code_of(self, session: SessionId, caller: Principal) -> None:
         present = self._sessions[session]
@@ -103,10 +124,15 @@ class MemorySessions(Records):
             self._sessions[session] = dataclasses.replace(present, **changes)
 
     async def want_stop(
-        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        only_in: frozenset[Phase] | None = None,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         present = self._sessions.get(session)
-        if present is None:
+        if present is None or (only_in is not None and present.phase not in only_in):
             return None
         if present.goal is Goal.RUN and present.phase in LIVE:
             wanted = dataclasses.replace(present, goal=Goal.STOP, **changes)
@@ -126,10 +152,12 @@ class MemorySessions(Records):
     async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
         return self._confs.get(session, {})
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
+    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
         present = self._sessions.get(session)
-        if present is not None:
-            self._sessions[session] = dataclasses.replace(present, last_active_at=at)
+        if present is None or present.goal is Goal.STOP or present.phase not in ACCEPTING:
+            return False
+        self._sessions[session] = dataclasses.replace(present, last_active_at=at)
+        return True
 
     async def unwanted_sessions(self) -> Sequence[SessionId]:
         return [
@@ -138,18 +166,20 @@ class MemorySessions(Records):
             if one.phase in ACCEPTING and one.goal is Goal.STOP
         ]
 
-    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
-        ready = [
+    async def stop_idle(
+        self, *, now: datetime, reason: Callable[[Session], str]
+    ) -> Sequence[SessionId]:
+        idle = [
             session
             for session in self._sessions.values()
-            if session.phase is Phase.READY and session.goal is Goal.RUN
-        ]
-        return [
-            session.id
-            for session in ready
-            if not self._is_busy(session.id)
+            if session.phase is Phase.READY
+            and session.goal is Goal.RUN
+            and not self._is_busy(session.id)
             and session.last_active_at + session.idle_timeout <= now
         ]
+        for one in idle:
+            await self.want_stop(one.id, end_cause=EndCause.IDLE, end_reason=reason(one))
+        return [one.id for one in idle]
 
     async def driver(self, driver: DriverId) -> Driver | None:
         return self._drivers.get(driver)

@@ -94,7 +94,6 @@ class MemoryStatements(MemorySessions):
         present = self._statements.get((repl, number))
         if present is None or present.phase not in sources(event):
             return None
-        self._write(audit and audit.of_statement(number))
         moved = present.after(event)
         if moved.phase is StatementPhase.RUNNING:
             moved = dataclasses.replace(moved, started_at=at)
@@ -102,6 +101,7 @@ class MemoryStatements(MemorySessions):
             done = 1.0 if ending is not None and ending.ok else moved.progress
             moved = dataclasses.replace(moved, ended_at=at, ending=ending, progress=done)
             await self.touch_session(moved.session, at=at)
+        self._write(audit and audit.of_statement(number))
         self._statements[repl, number] = moved
         return moved
 

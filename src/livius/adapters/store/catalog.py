@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, union, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    union,
+    union_all,
+    update,
+)
 
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
@@ -24,7 +35,7 @@ from livius.domain.audit import AuditEntry
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.store import Found, NamedPlace
+from livius.ports.store import Found, NamedPlace, Outcome
 
 # Every request runs these: made once, they cost a third of what they would cost made each time.
 _WORKSPACE = select(WORKSPACES).where(WORKSPACES.c.id == bindparam("workspace"))
@@ -32,6 +43,14 @@ _LAKEHOUSE = select(LAKEHOUSES).where(LAKEHOUSES.c.id == bindparam("lakehouse"))
 _ROLE = select(ROLES.c.role).where(
     ROLES.c.workspace == bindparam("workspace"), ROLES.c.principal == bindparam("principal")
 )
+
+
+def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
+    """Tell whether another workspace has the name, in whatever case."""
+    query = select(WORKSPACES.c.id).where(
+        func.lower(WORKSPACES.c.name) == name.lower(), WORKSPACES.c.id != but
+    )
+    return connection.execute(query).first() is not None
 
 
 def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) -> bool:
@@ -58,6 +77,11 @@ def _is_only_admin(connection: Connection, workspace: str, principal: str) -> bo
     return [row.principal for row in connection.execute(query)] == [principal]
 
 
+def _given(**values: str | None) -> dict[str, str]:
+    """Return the columns that are to be changed."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 class SqlCatalog:
     """Implements `livius.ports.store.Catalog`."""
 
@@ -66,41 +90,43 @@ class SqlCatalog:
 
     async def add_workspace(
         self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
-    ) -> None:
+    ) -> bool:
         """See the port."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
+            if _is_workspace_taken(connection, workspace.name, but=workspace.id):
+                return False
             connection.execute(insert(WORKSPACES).values(dataclasses.asdict(workspace)))
             connection.execute(
                 insert(ROLES).values(workspace=workspace.id, principal=admin, role=Role.ADMIN)
             )
             write(connection, audit, self._keep_audit)
+            return True
 
-        await self._transactions.run(work)
+        return await self._transactions.run(work)
 
     async def change_workspace(
         self,
         workspace: WorkspaceId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         """See the port."""
-        taken = select(WORKSPACES.c.id).where(
-            func.lower(WORKSPACES.c.name) == name.lower(), WORKSPACES.c.id != workspace
-        )
         change = (
             update(WORKSPACES)
             .where(WORKSPACES.c.id == workspace)
-            .values(name=name, description=description)
+            .values(_given(name=name, description=description))
         )
 
-        def work(connection: Connection) -> bool:
-            if connection.execute(taken).first() is not None:
-                return False
-            done = connection.execute(change).rowcount == 1
-            return write_if(done, connection, audit, self._keep_audit)
+        def work(connection: Connection) -> Outcome:
+            if name is not None and _is_workspace_taken(connection, name, but=workspace):
+                return Outcome.TAKEN
+            if connection.execute(change).rowcount == 0:
+                return Outcome.MISSING
+            write(connection, audit, self._keep_audit)
+            return Outcome.DONE
 
         return await self._transactions.run(work)
 
@@ -130,25 +156,36 @@ class SqlCatalog:
             for row in connection.execute(lakehouses).all():
                 _bury(connection, row, at=at, by=by)
             connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
-            there = connection.execute(gone).rowcount == 1
-            write_if(there, connection, told, self._keep_audit)
-            return [one.id for one in ended] if there else None
+            if not write_if(
+                connection.execute(gone).rowcount == 1, connection, told, self._keep_audit
+            ):
+                return None
+            return [one.id for one in ended]
 
         return await self._transactions.run(work)
 
-    async def add_lakehouse(self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None) -> bool:
+    async def add_lakehouse(
+        self, lakehouse: Lakehouse, *, audit: AuditEntry | None = None
+    ) -> Outcome:
         """See the port."""
+        names = union_all(
+            *(
+                select(table.c.id).where(table.c.database == lakehouse.database)
+                for table in (LAKEHOUSES, DELETED_LAKEHOUSES)
+            )
+        )
 
-        def work(connection: Connection) -> bool:
-            named = LAKEHOUSES.c.database == lakehouse.database
-            if (
-                _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id)
-                or connection.execute(select(LAKEHOUSES.c.id).where(named)).first()
-            ):
-                return False
+        def work(connection: Connection) -> Outcome:
+            where = {"workspace": lakehouse.workspace}
+            if connection.execute(_WORKSPACE, where).first() is None:
+                return Outcome.MISSING
+            if _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id):
+                return Outcome.TAKEN
+            if connection.execute(names).first() is not None:
+                return Outcome.DATABASE_TAKEN
             connection.execute(insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse)))
             write(connection, audit, self._keep_audit)
-            return True
+            return Outcome.DONE
 
         return await self._transactions.run(work)
 
@@ -156,21 +193,23 @@ class SqlCatalog:
         self,
         lakehouse: LakehouseId,
         *,
-        name: str,
-        description: str,
+        name: str | None = None,
+        description: str | None = None,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         """See the port."""
         key = LAKEHOUSES.c.id == lakehouse
+        changed = update(LAKEHOUSES).where(key).values(_given(name=name, description=description))
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Outcome:
             row = connection.execute(select(LAKEHOUSES).where(key)).first()
-            if row is None or _is_taken(connection, row.workspace, name, but=lakehouse):
-                return False
-            changed = update(LAKEHOUSES).where(key).values(name=name, description=description)
+            if row is None:
+                return Outcome.MISSING
+            if name is not None and _is_taken(connection, row.workspace, name, but=lakehouse):
+                return Outcome.TAKEN
             connection.execute(changed)
             write(connection, audit, self._keep_audit)
-            return True
+            return Outcome.DONE
 
         return await self._transactions.run(work)
 
@@ -181,20 +220,22 @@ class SqlCatalog:
         at: datetime,
         by: PrincipalId,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         """See the port."""
         key = LAKEHOUSES.c.id == lakehouse
         live = select(SESSIONS.c.id).where(
             SESSIONS.c.lakehouse == lakehouse, SESSIONS.c.phase.in_(LIVE)
         )
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Outcome:
             row = connection.execute(select(LAKEHOUSES).where(key)).first()
-            if row is None or connection.execute(live.limit(1)).first() is not None:
-                return False
+            if row is None:
+                return Outcome.MISSING
+            if connection.execute(live.limit(1)).first() is not None:
+                return Outcome.IN_USE
             _bury(connection, row, at=at, by=by)
             write(connection, audit, self._keep_audit)
-            return True
+            return Outcome.DONE
 
         return await self._transactions.run(work)
 
@@ -304,19 +345,35 @@ class SqlCatalog:
         )
 
     async def assign_role(
-        self, assignment: RoleAssignment, *, audit: AuditEntry | None = None
-    ) -> bool:
+        self,
+        assignment: RoleAssignment,
+        *,
+        has_role: bool | None = None,
+        audit: AuditEntry | None = None,
+    ) -> Outcome:
         """See the port."""
         where, who = assignment.workspace, assignment.principal
-        key = (ROLES.c.workspace == where, ROLES.c.principal == who)
+        key = {"workspace": where, "principal": who}
+        change = (
+            update(ROLES)
+            .where(ROLES.c.workspace == where, ROLES.c.principal == who)
+            .values(role=assignment.role)
+        )
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Outcome:
+            has_now = connection.execute(_ROLE, key).first() is not None
+            if has_role is not None and has_role != has_now:
+                return Outcome.TAKEN if has_now else Outcome.MISSING
+            if connection.execute(_WORKSPACE, key).first() is None:
+                return Outcome.MISSING
             if assignment.role is not Role.ADMIN and _is_only_admin(connection, where, who):
-                return False
-            connection.execute(delete(ROLES).where(*key))
-            connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
+                return Outcome.LAST_ADMIN
+            if has_now:
+                connection.execute(change)
+            else:
+                connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
             write(connection, audit, self._keep_audit)
-            return True
+            return Outcome.DONE
 
         return await self._transactions.run(work)
 
@@ -352,14 +409,16 @@ class SqlCatalog:
         principal: PrincipalId,
         *,
         audit: AuditEntry | None = None,
-    ) -> bool:
+    ) -> Outcome:
         """See the port."""
         query = delete(ROLES).where(ROLES.c.workspace == workspace, ROLES.c.principal == principal)
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Outcome:
             if _is_only_admin(connection, workspace, principal):
-                return False
-            done = connection.execute(query).rowcount > 0
-            return write_if(done, connection, audit, self._keep_audit)
+                return Outcome.LAST_ADMIN
+            if connection.execute(query).rowcount == 0:
+                return Outcome.MISSING
+            write(connection, audit, self._keep_audit)
+            return Outcome.DONE
 
         return await self._transactions.run(work)

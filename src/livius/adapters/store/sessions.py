@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import (
     driver_of,
     encode_session,
-    ending_row,
     listed,
     session_of,
     session_row,
@@ -22,17 +21,30 @@ from livius.adapters.store.rows import (
 from livius.adapters.store.schema import (
     DRIVERS,
     EFFECTIVE_CONFS,
+    LAKEHOUSES,
     SESSIONS,
     STATEMENT_JOBS,
     STATEMENTS,
 )
+from livius.adapters.store.statements import abandon
 from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
-from livius.domain.session import ACCEPTING, FINAL, LIVE, Event, Goal, Phase, Session, sources
-from livius.domain.statement import OPEN, Ending
-from livius.domain.statement import Phase as StatementPhase
+from livius.domain.session import (
+    ACCEPTING,
+    FINAL,
+    LIVE,
+    STARTING,
+    EndCause,
+    Event,
+    Goal,
+    Phase,
+    Session,
+    sources,
+)
+from livius.domain.statement import OPEN, Statement
+from livius.ports.store import Occupancy, SessionEnd
 
 _HAS_OPEN_STATEMENT = (
     select(STATEMENTS.c.number)
@@ -40,6 +52,15 @@ _HAS_OPEN_STATEMENT = (
     .exists()
 )
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("id"))
+_OCCUPANCY = select(func.count(), func.count(case((SESSIONS.c.phase.in_(STARTING), 1)))).where(
+    SESSIONS.c.phase.in_(LIVE)
+)
+_IDLE = (
+    select(SESSIONS)
+    .where(SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT)
+    # Durations and moments have no common arithmetic in SQL: the exact look is Python's.
+    .where(SESSIONS.c.last_active_at <= bindparam("now", type_=SESSIONS.c.last_active_at.type))
+)
 
 
 class SqlSessions:
@@ -49,11 +70,22 @@ class SqlSessions:
     _keep_audit: timedelta
 
     async def add_session(
-        self, session: Session, driver: Driver, *, audit: AuditEntry | None = None
+        self,
+        session: Session,
+        driver: Driver,
+        *,
+        admit: Callable[[Occupancy], None] = lambda _: None,
+        audit: AuditEntry | None = None,
     ) -> None:
         """See the port."""
+        place = select(LAKEHOUSES.c.id).where(
+            LAKEHOUSES.c.id == session.lakehouse, LAKEHOUSES.c.workspace == session.workspace
+        )
 
         def work(connection: Connection) -> None:
+            drivers, starting = connection.execute(_OCCUPANCY).one()
+            found = connection.execute(place).first() is not None
+            admit(Occupancy(drivers=drivers, starting=starting, has_lakehouse=found))
             connection.execute(insert(SESSIONS).values(session_row(session)))
             connection.execute(
                 insert(DRIVERS).values(
@@ -144,35 +176,35 @@ class SqlSessions:
         return await self._transactions.run(work)
 
     async def end_session(
-        self,
-        session: SessionId,
-        *,
-        at: datetime,
-        ending: Ending,
-        audit: AuditEntry | None = None,
-        **changes: Any,
-    ) -> Session | None:
+        self, session: SessionId, *, at: datetime, end: Callable[[Session], SessionEnd]
+    ) -> tuple[Session, Sequence[Statement]] | None:
         """See the port."""
 
-        def work(connection: Connection) -> Session | None:
+        def work(connection: Connection) -> tuple[Session, Sequence[Statement]] | None:
             present = find_session(connection, session)
             if present is None or present.phase not in sources(Event.DRIVER_ENDED):
                 return None
-            moved = present.after(Event.DRIVER_ENDED, at=at)
-            abandoned = connection.execute(
-                update(STATEMENTS)
-                .where(STATEMENTS.c.session == session, STATEMENTS.c.phase.in_(OPEN))
-                .values(phase=StatementPhase.AVAILABLE, ended_at=at, ending=ending_row(ending))
-                .returning(STATEMENTS.c.number)
-            ).scalars()
-            if audit is not None:
-                for number in sorted(abandoned):
-                    write(connection, audit.of_abandoned(number), self._keep_audit)
-                write(connection, audit, self._keep_audit)
+            moved, ended = present.after(Event.DRIVER_ENDED, at=at), end(present)
+            changed = _update(
+                connection,
+                present,
+                phase=moved.phase,
+                times=moved.times,
+                end_cause=ended.cause or present.end_cause,
+                end_reason=ended.reason or present.end_reason,
+                log=ended.log or present.log,
+            )
+            if changed is None:
+                return None
             connection.execute(
                 update(DRIVERS).where(DRIVERS.c.id == present.driver).values(ended_at=at)
             )
-            return _update(connection, present, phase=moved.phase, times=moved.times, **changes)
+            abandoned = abandon(connection, session, at=at, ending=ended.ending)
+            if ended.audit is not None:
+                for one in abandoned:
+                    write(connection, ended.audit.of_abandoned(one.number), self._keep_audit)
+                write(connection, ended.audit, self._keep_audit)
+            return changed, abandoned
 
         return await self._transactions.run(work)
 
@@ -195,15 +227,40 @@ class SqlSessions:
         await self._transactions.run(work)
 
     async def want_stop(
-        self, session: SessionId, *, audit: AuditEntry | None = None, **changes: Any
+        self,
+        session: SessionId,
+        *,
+        only_in: frozenset[Phase] | None = None,
+        audit: AuditEntry | None = None,
+        **changes: Any,
     ) -> Session | None:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
             present = find_session(connection, session)
-            if present is None:
+            if present is None or (only_in is not None and present.phase not in only_in):
                 return None
             return stop_session(connection, present, audit, self._keep_audit, changes)
+
+        return await self._transactions.run(work)
+
+    async def stop_idle(
+        self, *, now: datetime, reason: Callable[[Session], str]
+    ) -> Sequence[SessionId]:
+        """See the port."""
+
+        def work(connection: Connection) -> Sequence[SessionId]:
+            found = [session_of(row) for row in connection.execute(_IDLE, {"now": now})]
+            idle = [one for one in found if one.last_active_at + one.idle_timeout <= now]
+            for one in idle:
+                _update(
+                    connection,
+                    one,
+                    goal=Goal.STOP,
+                    end_cause=EndCause.IDLE,
+                    end_reason=reason(one),
+                )
+            return [one.id for one in idle]
 
         return await self._transactions.run(work)
 
@@ -228,25 +285,17 @@ class SqlSessions:
 
         return await self._transactions.run(work)
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> None:
+    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
         """See the port."""
-        query = update(SESSIONS).where(SESSIONS.c.id == session).values(last_active_at=at)
-        await self._transactions.execute(query)
-
-    async def idle_sessions(self, *, now: datetime) -> Sequence[SessionId]:
-        """See the port."""
-        query = select(SESSIONS.c.id, SESSIONS.c.last_active_at, SESSIONS.c.idle_seconds).where(
-            SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT
+        query = (
+            update(SESSIONS)
+            .where(SESSIONS.c.id == session, SESSIONS.c.goal == Goal.RUN)
+            .where(SESSIONS.c.phase.in_(ACCEPTING))
+            .values(last_active_at=at)
         )
-
-        def work(connection: Connection) -> Sequence[SessionId]:
-            return [
-                SessionId(row.id)
-                for row in connection.execute(query)
-                if row.last_active_at + timedelta(seconds=row.idle_seconds) <= now
-            ]
-
-        return await self._transactions.run(work)
+        return await self._transactions.run(
+            lambda connection: connection.execute(query).rowcount == 1
+        )
 
     async def unwanted_sessions(self) -> Sequence[SessionId]:
         """See the port."""
@@ -316,9 +365,12 @@ def stop_session(
     if "deleted_at" in kept and present.deleted_at is not None:
         kept = {k: v for k, v in kept.items() if k != "deleted_at"}
     goal = {"goal": Goal.STOP} if first else {}
-    if goal or kept:
+    if not (goal or kept):
+        return present
+    changed = _update(connection, present, **goal, **kept)
+    if changed is not None:
         write(connection, audit, keep)
-    return _update(connection, present, **goal, **kept) if goal or kept else present
+    return changed
 
 
 def _update(connection: Connection, present: Session, **changes: Any) -> Session | None:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
@@ -16,7 +27,16 @@ from livius.domain.audit import AuditEntry
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.session import ACCEPTING, Goal
-from livius.domain.statement import ACTIVE, FINAL, Ending, Event, Phase, Statement, sources
+from livius.domain.statement import (
+    ACTIVE,
+    FINAL,
+    TRANSITIONS,
+    Ending,
+    Event,
+    Phase,
+    Statement,
+    sources,
+)
 from livius.ports.store import NewStatement
 
 _OF_REPL = STATEMENTS.c.repl == bindparam("of")
@@ -38,20 +58,46 @@ _LAST = select(
 )
 _INSERT = insert(STATEMENTS)
 _STATEMENT = select(STATEMENTS).where(_OF_REPL, STATEMENTS.c.number == bindparam("number"))
-_STEP = (
-    update(STATEMENTS)
-    .where(_OF_REPL, STATEMENTS.c.number == bindparam("which"))
-    .where(STATEMENTS.c.phase == bindparam("present"))
-    .values(phase=bindparam("next"))
-    .returning(STATEMENTS)
+
+
+def _guarded(event: Event, to: Phase) -> Update:
+    """Return the update that an event is, from all the phases in which it leads to this one."""
+    leaves = sorted(phase for phase in sources(event) if TRANSITIONS[phase][event] is to)
+    step = (
+        update(STATEMENTS)
+        # Written out, not bound: a list of values would be put into the text at each run.
+        .where(STATEMENTS.c.phase.in_([literal_column(f"'{phase}'") for phase in leaves]))
+        .values(phase=to)
+        .returning(STATEMENTS)
+    )
+    if to is Phase.RUNNING:
+        step = step.values(started_at=bindparam("at", type_=STATEMENTS.c.started_at.type))
+    if to in FINAL:
+        step = step.values(
+            ended_at=bindparam("at", type_=STATEMENTS.c.ended_at.type),
+            ending=bindparam("ending", type_=STATEMENTS.c.ending.type),
+            progress=func.coalesce(bindparam("progress"), STATEMENTS.c.progress),
+        )
+    return step
+
+
+_STEPS = {
+    event: {
+        to: _guarded(event, to).where(_OF_REPL, STATEMENTS.c.number == bindparam("which"))
+        for to in dict.fromkeys(TRANSITIONS[phase][event] for phase in sorted(sources(event)))
+    }
+    for event in Event
+}
+# Of the open ones the first is the active one, where there is one.
+_CLAIM = _guarded(Event.CLAIMED, Phase.RUNNING).where(
+    _OF_REPL,
+    STATEMENTS.c.number
+    == select(func.min(STATEMENTS.c.number))
+    .where(_OF_REPL, IS_OPEN)
+    .correlate(None)
+    .scalar_subquery(),
 )
-_START = _STEP.values(started_at=bindparam("at", type_=STATEMENTS.c.started_at.type))
-_END = _STEP.values(
-    ended_at=bindparam("at", type_=STATEMENTS.c.ended_at.type),
-    ending=bindparam("ending", type_=STATEMENTS.c.ending.type),
-    progress=func.coalesce(bindparam("progress"), STATEMENTS.c.progress),
-)
-_FIRST_OPEN = select(STATEMENTS).where(_OF_REPL, IS_OPEN).order_by(STATEMENTS.c.number).limit(1)
+_ABANDON = _guarded(Event.ABANDONED, Phase.AVAILABLE).where(STATEMENTS.c.session == bindparam("of"))
 
 
 class SqlStatements:
@@ -177,12 +223,10 @@ class SqlStatements:
         ending: Ending | None,
         audit: AuditEntry | None,
     ) -> Statement | None:
-        present = _find(connection, repl, number)
-        if present is None or present.phase not in sources(event):
-            return None
-        if audit is not None:
+        moved = _move(connection, repl, number, event, at, ending)
+        if moved is not None and audit is not None:
             write(connection, audit.of_statement(number), self._keep_audit)
-        return _move(connection, present, event, at, ending)
+        return moved
 
     async def set_progress(self, repl: ReplId, number: StatementNumber, value: float) -> None:
         """See the port."""
@@ -229,11 +273,8 @@ def _find(connection: Connection, repl: ReplId, number: StatementNumber) -> Stat
 
 
 def _claim(connection: Connection, repl: ReplId, at: datetime) -> Statement | None:
-    first = connection.execute(_FIRST_OPEN, {"of": repl}).first()
-    # Of the open ones the first is the active one, where there is one.
-    if first is None or first.phase != Phase.WAITING:
-        return None
-    return _move(connection, statement_of(first), Event.CLAIMED, at, None)
+    row = connection.execute(_CLAIM, {"of": repl, "at": at}).first()
+    return statement_of(row) if row else None
 
 
 def _all(connection: Connection, query: Select[Any]) -> Sequence[Statement]:
@@ -242,28 +283,35 @@ def _all(connection: Connection, query: Select[Any]) -> Sequence[Statement]:
 
 def _move(
     connection: Connection,
-    present: Statement,
+    repl: ReplId,
+    number: StatementNumber,
     event: Event,
     at: datetime,
     ending: Ending | None,
 ) -> Statement | None:
-    """Write the step if the phase is still the one that was read."""
-    moved = present.after(event)
-    step, values = (
-        _STEP,
-        {
-            "of": present.repl,
-            "which": present.number,
-            "present": present.phase,
-            "next": moved.phase,
-        },
-    )
-    if moved.phase is Phase.RUNNING:
-        step, values["at"] = _START, at
-    if moved.phase in FINAL:
+    """Apply an event: the update itself names the phases that it may leave."""
+    for to, step in _STEPS[event].items():
+        values = {"of": repl, "which": number, **_values(to, at, ending)}
+        row = connection.execute(step, values).first()
+        if row is not None:
+            moved = statement_of(row)
+            if to in FINAL:
+                connection.execute(_TOUCH, {"of": moved.session, "at": at})
+            return moved
+    return None
+
+
+def _values(to: Phase, at: datetime, ending: Ending | None) -> dict[str, Any]:
+    if to in FINAL:
         done = 1.0 if ending is not None and ending.ok else None
-        step = _END
-        values |= {"at": at, "ending": ending_row(ending), "progress": done}
-        connection.execute(_TOUCH, {"of": present.session, "at": at})
-    row = connection.execute(step, values).first()
-    return statement_of(row) if row else None
+        return {"at": at, "ending": ending_row(ending), "progress": done}
+    return {"at": at} if to is Phase.RUNNING else {}
+
+
+def abandon(
+    connection: Connection, session: SessionId, *, at: datetime, ending: Ending
+) -> Sequence[Statement]:
+    """End the open statements of a session that ends, inside its transaction; return them."""
+    values = {"of": session, **_values(Phase.AVAILABLE, at, ending)}
+    ended = [statement_of(row) for row in connection.execute(_ABANDON, values)]
+    return sorted(ended, key=lambda one: (one.repl, one.number))

@@ -1,0 +1,331 @@
+"""A check and the act that rests on it are one step, however many ask at once."""
+
+import asyncio
+import dataclasses
+import multiprocessing
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.clock import FakeClock
+from livius.adapters.capacity import MachineCapacity
+from livius.adapters.store import SqlStore, open_store
+from livius.domain.audit import Action
+from livius.domain.errors import Exhausted
+from livius.domain.ids import (
+    LakehouseId,
+    PrincipalId,
+    SessionId,
+    StatementNumber,
+    WorkspaceId,
+    new_id,
+)
+from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.session import EndCause, Phase, Session
+from livius.domain.session import Event as SessionEvent
+from livius.domain.statement import FINAL, Ending, Event
+from livius.ports.store import AuditQuery, Occupancy, Outcome, SessionEnd, Store
+from livius.usecases.trail import act
+from support.records import NOW, added, code, make, with_end
+
+AT_ONCE = 16
+LIMIT = 8
+ADMIN = PrincipalId(new_id())
+
+
+def room_for(limit: int) -> Callable[[Occupancy], None]:
+    def admit(found: Occupancy) -> None:
+        if found.drivers >= limit:
+            raise Exhausted("TooManyRequestsForCapacity", "full")
+
+    return admit
+
+
+async def create(store: Store, limit: int = LIMIT) -> bool:
+    session, driver = make()
+    try:
+        await store.add_session(session, driver, admit=room_for(limit))
+    except Exhausted:
+        return False
+    return True
+
+
+async def test_of_sixteen_creates_at_once_one_gets_the_last_place(store: Store) -> None:
+    for _ in range(LIMIT - 1):
+        assert await create(store)
+    done = await asyncio.gather(*(create(store) for _ in range(AT_ONCE)))
+    assert done.count(True) == 1
+    assert len(await store.live_sessions()) == LIMIT
+
+
+@pytest.mark.parametrize("kind", [threading.Thread, multiprocessing.get_context("spawn").Process])
+def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path) -> None:
+    database = tmp_path / "livius.db"
+    with_store(database, lambda store: fill(store, LIMIT - 1))
+    workers = [kind(target=create_four, args=(database,)) for _ in range(AT_ONCE // 4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert len(with_store(database, lambda store: store.live_sessions())) == LIMIT
+
+
+def create_four(database: Path) -> None:
+    with_store(database, four)
+
+
+async def four(store: Store) -> None:
+    await asyncio.gather(*(create(store) for _ in range(4)))
+
+
+async def fill(store: Store, number: int) -> None:
+    for _ in range(number):
+        assert await create(store)
+
+
+def with_store(database: Path, work: Callable[[SqlStore], Any]) -> Any:
+    store = SqlStore(open_store(database))
+    try:
+        return asyncio.run(work(store))
+    finally:
+        store.close()
+
+
+async def test_what_is_promised_to_starting_drivers_counts(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for three is free; a fourth is refused before any of the three has taken its own."""
+    free = {"available": 3500}
+    monkeypatch.setattr(
+        "psutil.virtual_memory", lambda: dataclasses.make_dataclass("M", free)(**free)
+    )
+    capacity = MachineCapacity(
+        max_drivers=100, per_driver=1000, reserve=500, disk=tmp_path, disk_reserve=0
+    )
+
+    async def one() -> Session | None:
+        session, driver = make()
+        try:
+            await store.add_session(
+                session,
+                driver,
+                admit=lambda found: capacity.admit(drivers=found.drivers, starting=found.starting),
+            )
+        except Exhausted:
+            return None
+        return session
+
+    begun = [
+        session for session in await asyncio.gather(*(one() for _ in range(AT_ONCE))) if session
+    ]
+    assert len(begun) == 3
+    await become_ready(store, begun[0])
+    free["available"] = 2500  # it has taken its memory, which the system counts from now on
+    assert await one() is None
+    free["available"] = 3500
+    assert await one() is not None
+
+
+async def become_ready(store: Store, session: Session) -> None:
+    for event in (
+        SessionEvent.LAUNCH_BEGUN,
+        SessionEvent.DRIVER_ATTACHED,
+        SessionEvent.DRIVER_READY,
+    ):
+        assert await store.move_session(session.id, event, at=NOW) is not None
+
+
+async def test_a_session_gets_no_lakehouse_that_was_deleted_in_the_same_moment(
+    store: Store,
+) -> None:
+    """Whichever comes first: never a live session in a lakehouse that is not there."""
+    for _ in range(10):
+        lakehouse = await with_lakehouse(store)
+        session, driver = make()
+        session = dataclasses.replace(
+            session, workspace=lakehouse.workspace, lakehouse=lakehouse.id
+        )
+
+        def admit(found: Occupancy) -> None:
+            if not found.has_lakehouse:
+                raise Exhausted("ItemNotFound", "gone")
+
+        created, deleted = await asyncio.gather(
+            store.add_session(session, driver, admit=admit),
+            store.delete_lakehouse(lakehouse.id, at=NOW, by=ADMIN),
+            return_exceptions=True,
+        )
+        assert (created is None) != (deleted is Outcome.DONE)
+
+
+async def test_of_two_workspaces_of_one_name_one_is_made(store: Store) -> None:
+    name = new_id()
+    made = [
+        Workspace(id=WorkspaceId(new_id()), name=one, created_at=NOW)
+        for one in (name, name.upper())
+    ]
+    done = await asyncio.gather(*(store.add_workspace(one, ADMIN) for one in made))
+    assert sorted(done) == [False, True]
+
+
+async def test_a_lakehouse_gets_no_database_of_a_deleted_one(store: Store) -> None:
+    """Between the choice of the name and the insert, another may have come and gone."""
+    first = await with_lakehouse(store)
+    assert await store.delete_lakehouse(first.id, at=NOW, by=ADMIN)
+    again = dataclasses.replace(first, id=LakehouseId(new_id()))
+    assert await store.add_lakehouse(again) is Outcome.DATABASE_TAKEN
+    assert (
+        await store.add_lakehouse(dataclasses.replace(again, workspace=WorkspaceId(new_id())))
+        is Outcome.MISSING
+    )
+
+
+async def test_two_changes_of_different_things_both_count(store: Store) -> None:
+    lakehouse = await with_lakehouse(store)
+    await asyncio.gather(
+        store.change_lakehouse(lakehouse.id, name="Renamed"),
+        store.change_lakehouse(lakehouse.id, description="described"),
+        store.change_workspace(lakehouse.workspace, name=f"renamed {lakehouse.id}"),
+        store.change_workspace(lakehouse.workspace, description="described"),
+    )
+    found = await store.lakehouse(lakehouse.id)
+    workspace = await store.workspace(lakehouse.workspace)
+    assert found is not None
+    assert workspace is not None
+    assert (found.name, found.description) == ("Renamed", "described")
+    assert (workspace.name, workspace.description) == (f"renamed {lakehouse.id}", "described")
+
+
+async def test_a_role_is_given_once_and_a_removed_one_is_not_changed(store: Store) -> None:
+    lakehouse = await with_lakehouse(store)
+    guest = PrincipalId(new_id())
+
+    def as_(role: Role) -> RoleAssignment:
+        return RoleAssignment(workspace=lakehouse.workspace, principal=guest, role=role)
+
+    given = await asyncio.gather(
+        store.assign_role(as_(Role.VIEWER), has_role=False),
+        store.assign_role(as_(Role.ADMIN), has_role=False),
+    )
+    assert sorted(given) == [Outcome.DONE, Outcome.TAKEN]
+    assert await store.remove_role(lakehouse.workspace, guest)
+    assert await store.assign_role(as_(Role.MEMBER), has_role=True) is Outcome.MISSING
+    assert await store.role(lakehouse.workspace, guest) is None
+    elsewhere = dataclasses.replace(as_(Role.MEMBER), workspace=WorkspaceId(new_id()))
+    assert await store.assign_role(elsewhere) is Outcome.MISSING
+
+
+async def test_a_session_that_gets_a_statement_is_not_ended_as_idle(store: Store) -> None:
+    """Both at once, many times: an accepted statement never finds its session stopped as idle."""
+    late = NOW + timedelta(hours=1)
+    for _ in range(20):
+        session = await added(store, phase=Phase.READY)
+        statement, idle = await asyncio.gather(
+            store.add_statement(code(session, at=late), claim=True),
+            store.stop_idle(now=late, reason=lambda _: "idle"),
+        )
+        assert (statement is None) == (session.id in idle)
+        touched, _ = await asyncio.gather(
+            store.touch_session(session.id, at=late),
+            store.stop_idle(now=late, reason=lambda _: "idle"),
+        )
+        found = await store.session(session.id)
+        assert found is not None
+        assert touched == (found.end_cause is None)
+
+
+async def test_a_cause_written_a_moment_before_the_end_counts(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    seen: list[EndCause | None] = []
+
+    def end(present: Session) -> SessionEnd:
+        seen.append(present.end_cause)
+        return SessionEnd(ending=Ending(ok=False), cause=present.end_cause or EndCause.DRIVER_DIED)
+
+    await asyncio.gather(
+        store.want_stop(session.id, end_cause=EndCause.DELETED),
+        store.end_session(session.id, at=NOW, end=end),
+    )
+    found = await store.session(session.id)
+    assert found is not None
+    assert seen == [EndCause.DELETED]
+    assert found.end_cause is EndCause.DELETED
+
+
+async def test_a_statement_is_open_in_no_ended_session(store: Store) -> None:
+    for _ in range(20):
+        session = await added(store, phase=Phase.READY)
+        statement, done = await asyncio.gather(
+            store.add_statement(code(session), claim=True),
+            store.end_session(session.id, at=NOW, end=with_end()),
+        )
+        assert done is not None
+        assert await store.open_statements(session.driver) == []
+        assert [one.number for one in done[1]] == ([] if statement is None else [0])
+
+
+async def test_the_audit_log_has_no_move_that_did_not_happen(store: Store) -> None:
+    session = await added(store, phase=Phase.READY)
+    await store.add_statement(code(session), claim=True)
+    lakehouse = await with_lakehouse(store)
+    admin = RoleAssignment(workspace=lakehouse.workspace, principal=ADMIN, role=Role.VIEWER)
+    told = act(FakeClock(), Action.ROLE_ASSIGN)
+    key = (session.repl, StatementNumber(0))
+    late = Ending(ok=True)
+    await store.move_statement(*key, Event.FINISHED, at=NOW, ending=late)
+    before = len(await store.audit(AuditQuery(limit=100)))
+    assert await store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=told) is None
+    moved, _ = await store.end_statement(
+        *key, Event.FINISHED, at=NOW, ending=late, audit=told, claim=True
+    )
+    assert moved is None
+    await store.want_stop(session.id, end_cause=EndCause.IDLE)
+    await store.want_stop(session.id, audit=told, end_cause=EndCause.IDLE)
+    await store.want_stop(SessionId(new_id()), audit=told)
+    await store.assign_role(admin, audit=told)
+    await store.remove_role(lakehouse.workspace, ADMIN, audit=told)
+    await store.remove_role(lakehouse.workspace, PrincipalId(new_id()), audit=told)
+    await store.add_lakehouse(lakehouse, audit=told)
+    await store.change_lakehouse(LakehouseId(new_id()), name="x", audit=told)
+    await store.change_workspace(WorkspaceId(new_id()), name="x", audit=told)
+    await store.delete_lakehouse(LakehouseId(new_id()), at=NOW, by=ADMIN, audit=told)
+    assert len(await store.audit(AuditQuery(limit=100))) == before
+
+
+async def test_cancels_and_ends_at_once_agree_on_one_story(store: Store) -> None:
+    """What the moves return, what the record has and what the audit log says are the same."""
+    told = act(FakeClock(), Action.STATEMENT_CANCEL)
+    for _ in range(20):
+        session = await added(store, phase=Phase.READY)
+        await store.add_statement(code(session), claim=True)
+        key = (session.repl, StatementNumber(0))
+        before = len(await store.audit(AuditQuery(limit=1000)))
+        moves = await asyncio.gather(
+            store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=told),
+            store.move_statement(*key, Event.STOPPED, at=NOW, ending=Ending(ok=False), audit=told),
+            store.move_statement(*key, Event.FINISHED, at=NOW, ending=Ending(ok=True), audit=told),
+        )
+        made = [one for one in moves if one is not None]
+        assert sum(one.phase in FINAL for one in made) == 1
+        found = await store.statement(*key)
+        assert found is not None
+        assert found in made
+        assert len(await store.audit(AuditQuery(limit=1000))) == before + len(made)
+
+
+async def with_lakehouse(store: Store) -> Lakehouse:
+    workspace = Workspace(id=WorkspaceId(new_id()), name=new_id(), created_at=NOW)
+    assert await store.add_workspace(workspace, ADMIN)
+    lakehouse = Lakehouse(
+        id=LakehouseId(new_id()),
+        workspace=workspace.id,
+        name="Bronze",
+        database=new_id(),
+        created_at=NOW,
+    )
+    assert await store.add_lakehouse(lakehouse)
+    return lakehouse
