@@ -7,7 +7,9 @@ Each is a variable ``LIVIUS_…``. Durations are seconds, have a unit (``20m``) 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -15,6 +17,7 @@ from uuid import UUID
 
 from platformdirs import user_data_path
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ByteSize,
     Field,
@@ -31,20 +34,55 @@ from livius.domain.resources import AUDIENCE_OF
 
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
+_ISO_DURATION: Final = re.compile(r"\s*[-+]?(P|\d+:)", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(-?\d{1,9}(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
 _FIRST_UID: Final = 65536
 _LAST_UID: Final = 2**31 - 2
 _FEWEST_UIDS: Final = 8192
+_OTHER_VARIABLES: Final = frozenset({"LIVIUS_DRIVER", "LIVIUS_TREE", "LIVIUS_PASSWORD"})
+"""Variables of ours that are no settings: marks of processes, and what `livius exec` reads."""
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _as_people_write(value: object) -> object:
     """Read seconds and plain units; whatever else, ISO 8601 above all, is left to pydantic."""
-    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    return value if found is None else timedelta(seconds=float(found[1]) * _UNITS[found[2].lower()])
+    if not isinstance(value, str):
+        return value
+    found = _DURATION.fullmatch(value.strip())
+    if found is not None:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2].lower()])
+    if not _ISO_DURATION.match(value):
+        raise ValueError("it is a duration, such as 90 (seconds), 20m, 14d or PT20M")
+    return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_as_people_write), Field(ge=timedelta())]
+def _at_least(seconds: int) -> AfterValidator:
+    """Refuse shorter durations, in words of people: pydantic's own show Python's."""
+
+    def check(value: timedelta) -> timedelta:
+        if value < timedelta(seconds=seconds):
+            raise ValueError(f"it is a duration of at least {seconds} s, such as 90, 20m or PT20M")
+        return value
+
+    return AfterValidator(check)
+
+
+_Written = Annotated[timedelta, BeforeValidator(_as_people_write)]
+Duration = Annotated[_Written, _at_least(0)]
+_Positive = Annotated[_Written, _at_least(1)]
+_Size = Annotated[ByteSize, Field(ge=0)]
+_LOCAL_MASTER: Final = re.compile(r"local(\[([1-9]\d{0,3}|\*)(,[1-9]\d{0,3})?\])?")
+
+
+def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
+    """Return the ``LIVIUS_`` variables that are none of ours, each with the one it may mean."""
+    settings = {f"LIVIUS_{name.upper()}" for name in Settings.model_fields}
+    unknown = {name for name in names if name.upper().startswith("LIVIUS_")} - _OTHER_VARIABLES
+    return {
+        name: next(iter(get_close_matches(name.upper(), settings, n=1, cutoff=0.8)), None)
+        for name in sorted(unknown)
+        if name.upper() not in settings
+    }
 
 
 def clone_root() -> Path | None:
@@ -59,7 +97,7 @@ def _default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings. Unknown ``LIVIUS_`` variables are ignored; wrong values stop the start."""
+    """All settings. Wrong values stop the start; see `unknown_variables` for wrong names."""
 
     model_config = SettingsConfigDict(env_prefix="LIVIUS_", frozen=True)
 
@@ -188,7 +226,9 @@ class Settings(BaseSettings):
     )
     default_runtime: str = Field(default="2.0", description="The runtime of new sessions.")
     spark_master: str = Field(
-        default="local[*]", description="Where Spark runs: local[N], spark://…, yarn, k8s://…."
+        default="local[*]",
+        description="How many cores of this machine each session's Spark uses: local[N], or all "
+        "with local[*]. A cluster's master is refused: Livius can't launch drivers on one yet.",
     )
     driver_memory: str = Field(
         default="1g",
@@ -203,33 +243,33 @@ class Settings(BaseSettings):
     max_drivers: int = Field(
         default=8, ge=1, description="How many sessions may live at once; each is a JVM."
     )
-    memory_reserve: ByteSize = Field(
+    memory_reserve: _Size = Field(
         default=ByteSize(512 * _MIB),
-        description="Memory that stays free: a session that would leave less is refused.",
+        description="Memory that stays free: a session that would leave less is refused. What "
+        "sessions that are starting have yet to take counts as taken.",
     )
-    disk_reserve: ByteSize = Field(
+    disk_reserve: _Size = Field(
         default=ByteSize(512 * _MIB),
         description="Disk space that stays free: below it new work is refused and output is cut.",
     )
-    idle_timeout: Duration = Field(
+    idle_timeout: _Positive = Field(
         default=timedelta(minutes=20),
         description="After this long without work a session ends. A busy one never does.",
     )
-    start_timeout: Duration = Field(
+    start_timeout: _Positive = Field(
         default=timedelta(minutes=5),
-        description="How long a session may start. Larger suits slow clusters.",
+        description="How long a session may start. Larger suits slow machines.",
     )
-    lease: Duration = Field(
+    lease: _Positive = Field(
         default=timedelta(minutes=15),
         description="How long a driver goes on without any gateway before it ends itself.",
     )
-    redial_grace: Duration = Field(
+    redial_grace: _Positive = Field(
         default=timedelta(seconds=60),
         description="How long a running driver may stay unreachable before it is given up.",
     )
-    cancel_grace: Duration = Field(
+    cancel_grace: _Positive = Field(
         default=timedelta(seconds=10),
-        gt=timedelta(),
         description="How long cancelled code may take to stop before its process is ended.",
     )
     hold: Duration = Field(
@@ -237,11 +277,11 @@ class Settings(BaseSettings):
         description="How long the question for something unfinished is held; 0 for not at all.",
     )
     max_held: int = Field(default=2000, ge=0, description="How many questions are held at once.")
-    output_limit: ByteSize = Field(
+    output_limit: _Size = Field(
         default=ByteSize(100 * _MIB),
         description="The most that is kept of one statement's text; the rest is cut, and said.",
     )
-    output_inline: ByteSize = Field(
+    output_inline: _Size = Field(
         default=ByteSize(64 * 1024),
         description="The most of a statement's data, and of its text, that lies in its record; "
         "more is in files.",
@@ -254,7 +294,7 @@ class Settings(BaseSettings):
     retention: Duration = Field(
         default=timedelta(days=30), description="How long ended sessions stay readable."
     )
-    audit_retention: timedelta = Field(
+    audit_retention: Duration = Field(
         default=timedelta(days=365),
         description="How long the audit log keeps each entry. Of those there are, it changes none.",
     )
@@ -270,6 +310,17 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         default="json", description="How log lines are written: for programs, or for people."
     )
+
+    @field_validator("spark_master")
+    @classmethod
+    def _local(cls, text: str) -> str:
+        """Refuse a master whose executors or driver would run on other machines."""
+        if not _LOCAL_MASTER.fullmatch(text):
+            raise ValueError(
+                "Spark runs on this machine alone: Livius can't launch drivers on a cluster yet. "
+                "Use local[*], or local[N] for N cores"
+            )
+        return text
 
     @field_validator("owners")
     @classmethod

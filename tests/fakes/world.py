@@ -296,6 +296,7 @@ class World:
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
     changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
     woken: list[SessionId] = field(default_factory=list)
+    conf_secrets: dict[DriverId, Mapping[str, str]] = field(default_factory=dict)
     admin: Principal = field(default_factory=principal)
 
     def __post_init__(self) -> None:
@@ -326,6 +327,7 @@ class World:
             vaults=self.vaults,
             trail=Trail(self.store, self.clock),
             livy_logs=LivyLogs(self.store),
+            conf_secrets=self.conf_secrets,
             rules=Rules(
                 default_runtime="2.0",
                 runtimes=frozenset({"2.0"}),
@@ -349,6 +351,7 @@ class World:
             clock=self.clock,
             meter=self.metrics,
             patience=Patience(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
+            conf_secrets=self.conf_secrets,
             born=self.clock.monotonic(),
         )
 

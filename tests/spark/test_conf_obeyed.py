@@ -1,5 +1,8 @@
 """What the conf policy passes reaches Spark, and what it takes for granted is so."""
 
+import hashlib
+import json
+
 import pytest
 
 from livius.domain.conf_rules import SET_HERE
@@ -41,3 +44,31 @@ def test_a_session_with_the_conf_of_a_fabric_notebook_runs_with_it(client: Clien
         heap = session.text("sc._jvm.java.lang.Runtime.getRuntime().maxMemory() // 2**20")
         assert 900 < int(heap) <= 1024
         assert session.rows("select count(*) from range(10)") == [[10]]
+
+
+def test_a_secret_of_the_conf_is_the_sessions_alone(client: Client) -> None:
+    secret = "s3cr3t-0f-th3-conf"
+    conf = {
+        "spark.hadoop.fs.azure.account.key.mine.dfs.core.windows.net": secret,
+        "spark.mine.options": f"-Dpassword={secret}",
+    }
+    with client.session(conf=conf) as session:
+        found = session.text(
+            "import hashlib\n"
+            "hadoop = sc._jsc.hadoopConfiguration()\n"
+            "key = hadoop.get('fs.azure.account.key.mine.dfs.core.windows.net')\n"
+            "option = spark.conf.get('spark.mine.options').removeprefix('-Dpassword=')\n"
+            "[hashlib.sha256(value.encode()).hexdigest() for value in (key, option)]"
+        )
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        assert found == str([digest, digest])
+        assert secret not in json.dumps(session.get())
+        home = client.gateway.home
+        files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+        holding = {path for path in files if secret.encode() in path.read_bytes()}
+        assert holding, "the driver has it in its folder"
+        for path in holding:
+            assert path.is_relative_to(home / "drivers"), path
+            assert path.stat().st_mode & 0o007 == 0
+    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not [path for path in files if secret.encode() in path.read_bytes()]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from livius.installation.reference import settings_page
-from livius.settings import Settings
+from livius.settings import Settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,8 @@ def test_every_setting_is_described() -> None:
     ("name", "value"),
     [("PORT", "70000"), ("PORT", "x"), ("DRIVER_MEMORY", "1"), ("MAX_DRIVERS", "0"),
      ("SQLITE_SYNCHRONOUS", "OFF"), ("IDLE_TIMEOUT", "soon"), ("IDLE_TIMEOUT", "-5"),
-     ("IDLE_TIMEOUT", "5 years"), ("CANCEL_GRACE", "0")],
+     ("IDLE_TIMEOUT", "5 years"), ("CANCEL_GRACE", "0"), ("IDLE_TIMEOUT", "0"), ("LEASE", "0"),
+     ("MEMORY_RESERVE", "-1"), ("OUTPUT_LIMIT", "-1MB"), ("AUDIT_RETENTION", "-1d")],
 )  # fmt: skip
 def test_wrong_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LIVIUS_{name}", value)
@@ -45,7 +46,7 @@ def test_paths_are_fixed_where_they_are_read(
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90", 90), ("2.5", 2.5), ("90 s", 90), ("20m", 1200), ("2H", 7200), ("14d", 1209600),
-     ("PT20M", 1200), ("00:20:00", 1200), ("0", 0)],
+     ("PT20M", 1200), ("00:20:00", 1200), ("1", 1)],
 )  # fmt: skip
 def test_durations_are_read_as_people_write_them(
     monkeypatch: pytest.MonkeyPatch, text: str, seconds: float
@@ -155,3 +156,37 @@ def test_a_secret_in_the_environment_is_never_shown(monkeypatch: pytest.MonkeyPa
     for name, value in given.items():
         monkeypatch.setenv(f"LIVIUS_{name}", value)
     assert "very-secret" not in repr(Settings()) + Settings().model_dump_json()
+
+
+@pytest.mark.parametrize("master", ["local", "local[1]", "local[*]", "local[4,2]"])
+def test_a_local_master_is_taken(monkeypatch: pytest.MonkeyPatch, master: str) -> None:
+    monkeypatch.setenv("LIVIUS_SPARK_MASTER", master)
+    assert Settings().spark_master == master
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        "spark://h:7077",
+        "yarn",
+        "k8s://https://h",
+        "local-cluster[2,1,1024]",
+        "local[0]",
+        "",
+        "mesos",
+    ],
+)
+def test_a_master_that_is_not_local_is_refused(
+    monkeypatch: pytest.MonkeyPatch, master: str
+) -> None:
+    monkeypatch.setenv("LIVIUS_SPARK_MASTER", master)
+    with pytest.raises(ValidationError, match=r"local\[\*\]"):
+        Settings()
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_it_may_mean() -> None:
+    names = ["LIVIUS_MAX_DRIVER", "LIVIUS_QUITE_ELSE", "LIVIUS_PORT", "livius_hold", "LIVIUS_TREE"]
+    assert unknown_variables([*names, "PATH"]) == {
+        "LIVIUS_MAX_DRIVER": "LIVIUS_MAX_DRIVERS",
+        "LIVIUS_QUITE_ELSE": None,
+    }

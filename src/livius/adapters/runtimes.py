@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from livius.domain.conf_secrets import REDACTION_PATTERN
+
 _OPENED: Final = (
     "java.base/java.lang",
     "java.base/java.lang.invoke",
@@ -103,6 +105,8 @@ _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.databricks.delta.allowArbitraryProperties.enabled": "true",
     "spark.ui.enabled": "true",
     "spark.ui.port": "0",
+    # Its pages then hide what the gateway's records hide.
+    "spark.redaction.regex": REDACTION_PATTERN,
     # How long the Python worker of a cancelled task may go on after Spark has seen the cancel.
     "spark.python.task.killTimeout": "100ms",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -44,6 +45,7 @@ from livius.bootstrap.listeners import listener
 from livius.bootstrap.sample import Sample, ensure_place, tenant_of
 from livius.bootstrap.trust import trust_ourselves, trust_provider
 from livius.domain.ids import (
+    DriverId,
     PrincipalId,
     SessionId,
     TenantId,
@@ -118,6 +120,7 @@ async def compose(prepared: Prepared) -> Gateway:
     )
     links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
     changes = LocalChanges(most=settings.max_held)
+    conf_secrets: dict[DriverId, Mapping[str, str]] = {}
     reconciler = Reconciler(
         store=store,
         launcher=launcher,
@@ -126,6 +129,7 @@ async def compose(prepared: Prepared) -> Gateway:
         clock=clock,
         meter=metrics,
         patience=Patience(start=settings.start_timeout, redial=settings.redial_grace),
+        conf_secrets=conf_secrets,
         born=clock.monotonic(),
     )
     queue = WorkQueue[SessionId](reconciler.step)
@@ -173,6 +177,7 @@ async def compose(prepared: Prepared) -> Gateway:
         vaults=_vaults(settings, own_vaults),
         trail=trail,
         livy_logs=LivyLogs(store),
+        conf_secrets=conf_secrets,
         rules=Rules(
             default_runtime=settings.default_runtime,
             runtimes=frozenset({runtime.name}),

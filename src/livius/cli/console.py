@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from functools import cache
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from livius.settings import Settings
+from livius.settings import Settings, unknown_variables
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -58,6 +60,7 @@ def fail(message: str) -> int:
 
 def settings() -> Settings:
     """Return the settings, or end with what is wrong with them."""
+    _warn_of_unknown()
     try:
         return Settings()
     except ValidationError as error:
@@ -66,4 +69,13 @@ def settings() -> Settings:
             said = one["msg"].removeprefix("Value error, ")
             # What concerns several settings has no place of its own, and names them itself.
             fail(f"{name}: {said} (it is {one['input']!r})" if one["loc"] else f"{said}.")
+        err.print("Correct it, or unset the variable: docs/reference/settings.md has them all.")
         sys.exit(2)
+
+
+@cache
+def _warn_of_unknown() -> None:
+    """Say once which variables look like settings and are none: they change nothing."""
+    for name, meant in unknown_variables(os.environ).items():
+        hint = f" Did you mean {meant}?" if meant else ""
+        err.print(f"[yellow]livius:[/] {name} is no setting and is ignored.{hint}", soft_wrap=True)

@@ -174,6 +174,14 @@ def refusal_of(key: str) -> Refusal | None:
     )
 
 
+def is_ruled(key: str) -> bool:
+    """Tell whether a rule names the key: it is refused, does nothing, or its value is checked."""
+    plain = key.lower()
+    return refusal_of(key) is not None or _matches(
+        plain, (*EXCEPTIONS, *WITHOUT_EFFECT, *CLASSES, *PATHS, *SIZED_ON_CLUSTERS)
+    )
+
+
 def is_size(key: str) -> bool:
     """Tell whether a key asks for memory, cores or executors."""
     return _matches(key.lower(), SIZED_ON_CLUSTERS)

@@ -82,7 +82,7 @@ def _shown(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g} s"
+        return f"{value.days} d" if value.days else f"{value.total_seconds():g} s"
     if isinstance(value, int) and value >= 1024 and value % 1024 == 0:  # noqa: PLR2004 - a size
         mebibytes = value / 2**20
         return f"{mebibytes:g} MiB" if mebibytes >= 1 else f"{value // 1024} KiB"
@@ -101,6 +101,12 @@ statements run as the driver does, so `SET` and `spark.conf.set` are not policed
 
 A key that isn't named here and begins with `spark.` is passed to Spark; any other is kept in the
 record and does nothing. Keys that do nothing stand in the session's tag `{without_effect_tag}`.
+Secrets are for the driver alone: a value that matches Spark's redaction pattern (`secret`,
+`password`, `token`, `access.key`) itself or by its key, an account key, and what has a password or
+a signature in a URL, is `*********(redacted)` in every record, answer and page. Until the driver
+starts it is in the server's memory and in no file: if the server is started anew before that, the
+session fails and says why.
+
 There are at most {keys} keys, of letters, digits, dots, dashes, underscores and dollar signs, with
 values of at most {characters} characters.
 

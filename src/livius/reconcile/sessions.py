@@ -7,6 +7,7 @@ the record, because a driver's folder follows from its id.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +16,7 @@ import structlog
 
 from livius.domain.activity import activity_state
 from livius.domain.audit import Action, entry
+from livius.domain.conf_secrets import SecretsLost, reveal
 from livius.domain.digests import hash_drawn
 from livius.domain.driver import DriverEnd, new_secret
 from livius.domain.errors import LiviusError
@@ -31,6 +33,10 @@ from livius.ports.store import SessionEnd, Store
 _LOOK_AT_START: Final = 0.2
 _LOOK_WHEN_UNLINKED: Final = 0.1
 _MAX_LOG_LINES: Final = 100
+_SECRETS_LOST: Final = (
+    "The session's conf has secrets, which are kept in memory alone until its driver starts, and "
+    "the server was started anew before that. Create the session again."
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +62,7 @@ class Reconciler:
     clock: Clock
     meter: Meter
     patience: Patience
+    conf_secrets: MutableMapping[DriverId, Mapping[str, str]]
     born: float
 
     async def step(self, key: SessionId) -> float | None:
@@ -109,6 +116,11 @@ class Reconciler:
         if lakehouse is None:
             await self._end(session, reason="The session's lakehouse no longer exists.")
             return None
+        try:
+            conf = reveal(session.conf, self.conf_secrets.get(session.driver, {}))
+        except SecretsLost:
+            await self._end(session, reason=_SECRETS_LOST)
+            return None
         secret = new_secret()
         await self.store.set_driver_secret(session.driver, hash_drawn(secret))
         try:
@@ -124,7 +136,7 @@ class Reconciler:
                     database=lakehouse.database,
                     runtime=session.runtime,
                     name=session.name,
-                    conf=session.conf,
+                    conf=conf,
                     secret=secret,
                     workspaces=frozenset(
                         place.workspace for place in places if place.principal == session.submitter
@@ -135,6 +147,7 @@ class Reconciler:
             _log.warning("launch_refused", session=session.id, reason=error.message)
             await self._end(session, reason=error.message)
             return None
+        self.conf_secrets.pop(session.driver, None)
         _log.info("driver_launched", session=session.id, driver=session.driver)
         return _LOOK_AT_START
 
@@ -171,6 +184,7 @@ class Reconciler:
 
         ``reason`` is ours, for a driver that did not end by itself.
         """
+        self.conf_secrets.pop(session.driver, None)
         await self.launcher.end(session.driver)  # sweeps what a killed keeper left
         now = self.clock.now()
         done = await self.store.end_session(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from livius.domain.ids import DriverId
 from livius.ports.capacity import Capacity
 from livius.ports.changes import Changes
 from livius.ports.clock import Clock
@@ -52,6 +54,8 @@ class Rules:
 class Context:
     """The ports, and the rules.
 
+    ``conf_secrets`` holds the secrets of the conf of sessions whose drivers are still to be
+    launched: in memory alone, for the reconciler.
     ``directory`` is None where another authority than ours says who there is.
     """
 
@@ -72,4 +76,5 @@ class Context:
     trail: Trail
     livy_logs: LivyLogs
     rules: Rules
+    conf_secrets: MutableMapping[DriverId, Mapping[str, str]]
     directory: Directory | None = None

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from livius.domain.audit import Action, entry
+from livius.domain.conf_secrets import hide
 from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Unauthenticated
 from livius.domain.identity import moment
@@ -174,9 +175,9 @@ async def _ready(context: Context, session: Session, message: Ready) -> None:
 
 
 def _conf(message: Ready) -> dict[str, str]:
-    """Return the conf as told, but no more of it than any Spark has."""
+    """Return the conf as reported: no more of it than any Spark has, and without secrets."""
     pairs = list(message.conf.items())[:_MOST_CONF]
-    return {key[:_LONGEST_VALUE]: value[:_LONGEST_VALUE] for key, value in pairs}
+    return hide({key[:_LONGEST_VALUE]: value[:_LONGEST_VALUE] for key, value in pairs})
 
 
 async def _report_statement(

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from livius.domain.audit import Action
 from livius.domain.conf import Policed, check_sizes, is_size, police, sizes_as_conf
+from livius.domain.conf_secrets import hide, secrets_of
 from livius.domain.driver import Driver
-from livius.domain.errors import Conflict, Invalid
+from livius.domain.errors import Conflict, Invalid, LiviusError
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
@@ -66,7 +67,7 @@ async def create_session(
     """
     place = await enter(context, caller, workspace, lakehouse, RUN)
     may_run_code(context, caller)
-    session, driver = _new_session(context, caller, place, wanted)
+    session, driver, secrets = _new_session(context, caller, place, wanted)
 
     def admit(found: Occupancy) -> None:
         if not found.has_lakehouse:
@@ -74,7 +75,12 @@ async def create_session(
         context.capacity.admit(drivers=found.drivers, starting=found.starting)
 
     created = by_caller(context, caller, session, Action.SESSION_CREATE)
-    await context.store.add_session(session, driver, admit=admit, audit=created)
+    context.conf_secrets[driver.id] = secrets
+    try:
+        await context.store.add_session(session, driver, admit=admit, audit=created)
+    except LiviusError:
+        del context.conf_secrets[driver.id]
+        raise
     context.changes.notify(session.id)
     context.wake(session.id)
     return SessionView(session, busy=False)
@@ -82,7 +88,8 @@ async def create_session(
 
 def _new_session(
     context: Context, caller: Principal, place: Place, wanted: CreateSession
-) -> tuple[Session, Driver]:
+) -> tuple[Session, Driver, Mapping[str, str]]:
+    """Return the records of a session, and the secrets of its conf, which no record has."""
     rules = context.rules
     name = _name(wanted.name)
     check_sizes(wanted.sizes)
@@ -121,9 +128,9 @@ def _new_session(
         submitter_kind=caller.kind,
         name=name or f"{place.lakehouse.name}_{session_id}",
         runtime=rules.default_runtime,
-        conf=policed.conf,
+        conf=hide(policed.conf),
         tags={**wanted.tags, **_our_tags(context, wanted, policed)},
-        request=wanted.request,
+        request=_without_secrets(wanted.request),
         goal=Goal.RUN,
         phase=Phase.REQUESTED,
         driver=driver.id,
@@ -134,7 +141,12 @@ def _new_session(
         times={Phase.REQUESTED: now},
         acts_for=caller,
     )
-    return session, driver
+    return session, driver, secrets_of(policed.conf)
+
+
+def _without_secrets(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    conf = request.get("conf")
+    return {**request, "conf": hide(conf)} if isinstance(conf, Mapping) else request
 
 
 def _our_tags(context: Context, wanted: CreateSession, policed: Policed) -> dict[str, str]:

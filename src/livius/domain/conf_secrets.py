@@ -1,0 +1,52 @@
+"""Which of a caller's conf values are secrets, and what stands in their place in every record.
+
+The rule is Spark's own (``spark.redaction.regex``): a value is a secret if its key or the value
+itself matches. Added to its pattern are the account keys of Azure storage, and what carries a
+password inside a value without a word for it: the user part of a URL, a shared access signature.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+REDACTED: Final = "*********(redacted)"
+"""What Spark writes too."""
+REDACTION_PATTERN: Final = "(?i)secret|password|token|access[.]?key|account[.]key"
+"""Spark's default and one more; drivers are started with it."""
+
+_SECRET: Final = re.compile(
+    REDACTION_PATTERN + r"|passwd|credential|keytab|://[^/\s:@]*:[^/\s@]+@|[?&;]sig="
+)
+
+
+class SecretsLost(Exception):
+    """A conf has secrets that nobody keeps any more."""
+
+
+def hide(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conf with all secrets redacted."""
+    return {key: REDACTED if _is_secret(key, value) else value for key, value in conf.items()}
+
+
+def secrets_of(conf: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of the conf that `hide` redacts."""
+    return {key: value for key, value in conf.items() if _is_secret(key, value)}
+
+
+def reveal(conf: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the conf as it was before `hide`.
+
+    Raises:
+        SecretsLost: a secret of the conf is not among those given.
+    """
+    if any(value == REDACTED and key not in secrets for key, value in conf.items()):
+        raise SecretsLost
+    return {key: secrets.get(key, value) for key, value in conf.items()}
+
+
+def _is_secret(key: str, value: object) -> bool:
+    # What somebody copied from an echo is kept as it came: redacted, it would look like a secret.
+    text = str(value)
+    return text == REDACTED or bool(_SECRET.search(key) or _SECRET.search(text))
