@@ -32,6 +32,7 @@ from livius.api.authority import router
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
 from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.presence import Presence
 from livius.usecases.trail import Trail
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
                 pages=PAGES,
                 trail=Trail(store, clock),
             ),
-            verifier=EmbeddedVerifier(keys, realm, clock),
+            verifier=EmbeddedVerifier(keys, realm, clock, present=Presence(store, clock).check),
         )
 
     return make

@@ -30,6 +30,7 @@ from livius.api.authority import router
 from livius.domain.accounts import Consent, Decision
 from livius.domain.identity import Realm, Scope
 from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.presence import anybody
 
 ORIGIN = "https://localhost:8443"
 FABRIC = "https://api.fabric.microsoft.com/.default"
@@ -583,4 +584,4 @@ async def test_a_token_of_one_installation_means_nothing_in_another(
     token = (await client.post(POST_TO, data=with_secret(world))).json()["access_token"]
     elsewhere = Realm(tenant=TENANT, hosts=frozenset({"gateway.example"}))
     with pytest.raises(Exception, match="not trusted here"):
-        EmbeddedVerifier(world.keys, elsewhere, world.clock).verify(token)
+        EmbeddedVerifier(world.keys, elsewhere, world.clock, present=anybody).verify(token)

@@ -18,6 +18,7 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import PrincipalKind
+from livius.usecases.identity.presence import anybody
 
 STRANGER = generate_private_key(public_exponent=65537, key_size=2048)
 NOT_OURS = "The access token is not one that this server's authority issued."
@@ -199,7 +200,7 @@ def test_a_token_that_was_seen_costs_no_second_signature_check(
 
 
 def test_few_tokens_are_remembered(world: World) -> None:
-    verifier = EmbeddedVerifier(world.keys, world.realm, world.clock, remembered=3)
+    verifier = EmbeddedVerifier(world.keys, world.realm, world.clock, present=anybody, remembered=3)
     for number in range(10):
         verifier.verify(world.keys.sign(world.claims(uti=str(number))))
     assert len(verifier._seen._seen) == 3

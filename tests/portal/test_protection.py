@@ -9,6 +9,7 @@ import requests
 from fakes.world import principal
 from livius.domain.errors import Unauthenticated, Unavailable
 from livius.portal.desk import local_path
+from livius.usecases.identity.presence import anybody
 from livius.usecases.visits import Visits
 from portal.conftest import Visitor, activity
 from support.browsing import Served
@@ -232,7 +233,9 @@ def test_a_path_of_the_portal_stays() -> None:
 def restarted(served: Served) -> None:
     """Forget what a gateway keeps in memory alone."""
     site = served.site
-    served.desk.visits = Visits(site.world.store, site.world.clock, issuer=principal().issuer)
+    served.desk.visits = Visits(
+        site.world.store, site.world.clock, issuer=principal().issuer, present=anybody
+    )
 
 
 def test_a_restart_signs_nobody_out_and_takes_forms_from_before_it(

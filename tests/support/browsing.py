@@ -23,6 +23,7 @@ from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent
 from livius.ports.changes import Printed, Worked
 from livius.ports.people import SignedIn
+from livius.usecases.identity.presence import anybody
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import submit_statement
 from livius.usecases.visits import Visits
@@ -282,7 +283,9 @@ async def _serve(found: Site) -> Served:
     desk = portal.Desk(
         found.world.context,
         facts,
-        visits=Visits(found.world.store, found.world.clock, issuer=principal().issuer),
+        visits=Visits(
+            found.world.store, found.world.clock, issuer=principal().issuer, present=anybody
+        ),
         people=found.people,
         tokens=found.people,
         navigation=portal.NAVIGATION,

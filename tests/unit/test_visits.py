@@ -9,6 +9,7 @@ from fakes.store import MemoryStore
 from fakes.world import principal
 from livius.domain.errors import Unavailable
 from livius.domain.visit import Visit, form_token, key_of
+from livius.usecases.identity.presence import anybody
 from livius.usecases.visits import Visits
 
 ISSUER = principal().issuer
@@ -19,7 +20,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.clock, self.store = FakeClock(), MemoryStore()
-        self.visits = Visits(self.store, self.clock, issuer=ISSUER)
+        self.visits = Visits(self.store, self.clock, issuer=ISSUER, present=anybody)
 
     async def there(self, cookie: str, *, touch: bool = True) -> bool:
         return await self.visits.find(cookie, touch=touch) is not None
@@ -103,7 +104,7 @@ async def test_on_a_full_disk_people_are_still_let_in(
 
 async def test_visits_of_an_authority_that_is_not_trusted_any_more_are_over(kept: Kept) -> None:
     cookie = await kept.visits.begin(principal())
-    elsewhere = Visits(kept.store, kept.clock, issuer="https://another.test")
+    elsewhere = Visits(kept.store, kept.clock, issuer="https://another.test", present=anybody)
     assert await elsewhere.find(cookie) is None
     assert not await elsewhere.goes_on(await kept.visit(cookie))
 

@@ -29,6 +29,7 @@ from livius.domain.accounts import ClientApplication
 from livius.domain.identity import Realm
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
 from livius.installation.home import Home
+from livius.usecases.identity.presence import BOUND, Presence
 from livius.usecases.personal_tokens import BearerVerifier
 
 Capture = pytest.CaptureFixture[str]
@@ -121,8 +122,11 @@ async def operated(
     clock = FakeClock()
     clock.advance(SystemClock().now() - clock.now())
     realm = Realm(tenant=TENANT, hosts=frozenset({"localhost"}))
+    present = Presence(store, clock).check
     served = create_app(
-        BearerVerifier(EmbeddedVerifier(keys, realm, clock), store, clock),
+        BearerVerifier(
+            EmbeddedVerifier(keys, realm, clock, present=present), store, clock, present=present
+        ),
         [fabric.router(dataclasses.replace(world.context, store=store))],
         version="0",
     )
@@ -232,6 +236,32 @@ async def test_a_token_that_could_not_be_used_is_not_made(operated: Operated) ->
         assert said in refused.stderr
         assert refused.stdout == ""
     assert (await operated.livius("token", "list")).stdout == ""
+
+
+async def test_removed_means_removed(operated: Operated) -> None:
+    eve = operated.eve()
+    await operated.livius("workspace", "assign", "eve", "Contributor")
+    made = await operated.livius("token", "create", "--for", "eve")
+    personal = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    for headers in (eve, personal):
+        assert await operated.status("POST", **headers) == 202
+    await operated.livius("identity", "app", "remove", "eve")
+    assert await operated.status("POST", **personal) == 401
+    operated.clock.advance(BOUND)
+    assert await operated.status("POST", **eve) == 401
+    assert EVE not in (await operated.livius("workspace", "list")).stdout
+    assert (await operated.livius("token", "list")).stdout == ""
+    for words in (("workspace", "assign", EVE, "Viewer"), ("token", "create", "--for", EVE)):
+        refused = await operated.livius(*words, code=1)
+        assert "may have been removed" in " ".join(refused.stderr.split())
+    log = (await operated.livius("audit")).stdout
+    for line in ("role.remove", "personal_token.revoke", "application.remove"):
+        assert line in log
+
+
+async def test_the_last_admin_may_go_and_that_is_said(operated: Operated) -> None:
+    said = await operated.livius("identity", "app", "remove", "sample")
+    assert "Nobody is Admin of Research now" in said.stdout
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ from livius.domain.personal_token import PersonalToken, new_secret
 from livius.domain.session import Goal, Phase, Session
 from livius.domain.statement import Kind
 from livius.ports.store import NewStatement
+from livius.usecases.identity.presence import anybody
 from livius.usecases.personal_tokens import BearerVerifier
 
 TABLE: Final = Path(__file__).parents[2] / "docs" / "reference" / "permissions.csv"
@@ -118,7 +119,10 @@ class Installation:
         keys = KeyRing.open(folder / "keys", world.clock)
         realm = Realm(tenant=TENANT, hosts=frozenset({"localhost"}))
         verifier = BearerVerifier(
-            EmbeddedVerifier(keys, realm, world.clock), world.store, world.clock
+            EmbeddedVerifier(keys, realm, world.clock, present=anybody),
+            world.store,
+            world.clock,
+            present=anybody,
         )
         return cls(world, keys, create_app(verifier, routers(world), version="0"))
 

@@ -205,14 +205,14 @@ async def compose(prepared: Prepared) -> Gateway:
     desk = portal.Desk(
         context,
         _portal_facts(settings, connection, paths),
-        visits=Visits(store, clock, issuer=trust.issuer),
+        visits=Visits(store, clock, issuer=trust.issuer, present=trust.present),
         people=trust.people,
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,
         read_certificate=read_certificate,
     )
     app = create_app(
-        BearerVerifier(trust.verifier, store, clock),
+        BearerVerifier(trust.verifier, store, clock, present=trust.present),
         (
             fabric.router(context),
             driver.router(context, links),

@@ -47,6 +47,7 @@ from livius.ports.identity import SessionTokens, TokenVerifier
 from livius.ports.people import PeoplesAuthority
 from livius.settings import Settings
 from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.presence import Presence, Present, anybody
 from livius.usecases.trail import Trail, act, present_actor
 
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
@@ -63,6 +64,7 @@ class Trust:
     """Whose tokens count, and what is served because of it.
 
     ``issuer`` is of whom its principals are. ``people`` is where the portal signs people in.
+    ``present`` refuses principals that were removed.
     ``services`` run as long as the gateway does: what is known of another authority is kept fresh.
     """
 
@@ -71,6 +73,7 @@ class Trust:
     tokens: SessionTokens
     routers: tuple[APIRouter, ...]
     people: PeoplesAuthority
+    present: Present
     services: Services = ()
 
 
@@ -110,6 +113,7 @@ def trust_provider(settings: Settings, provider: Provider, store: SqlStore, cloc
         tokens=ProviderSessionTokens(provider, clock, own),
         routers=(authority.elsewhere(provider.issuer),),
         people=people,
+        present=anybody,
         services=(
             ("provider keys", keys.run),
             *((("delegations", own.delegations.run),) if own is not None else ()),
@@ -162,8 +166,9 @@ def trust_ourselves(
         pages=connection.http,
         trail=trail,
     )
-    for_vaults = EmbeddedVerifier(keys, realm, clock, resource=KEY_VAULT)
-    verifier = EmbeddedVerifier(keys, realm, clock)
+    present = Presence(store, clock).check
+    for_vaults = EmbeddedVerifier(keys, realm, clock, present=present, resource=KEY_VAULT)
+    verifier = EmbeddedVerifier(keys, realm, clock, present=present)
     # People see it over http on loopback, we over https.
     pages = f"{connection.http}/{tenant}/oauth2/v2.0"
     endpoints = Endpoints(
@@ -175,15 +180,17 @@ def trust_ourselves(
     async def known() -> Endpoints:
         return endpoints
 
-    async def secret_read(caller: Principal, what: str) -> None:
-        await trail.note(act(clock, Action.SECRET_READ, what, by=present_actor(caller)))
+    async def secret_read(caller: Principal | None, what: str, result: str) -> None:
+        by = present_actor(caller)
+        await trail.note(act(clock, Action.SECRET_READ, what, by=by, result=result))
 
     return Trust(
         issuer=realm.name,
+        present=present,
         verifier=verifier,
         tokens=EmbeddedSessionTokens(embedded),
         routers=(
-            vault.router(vaults, for_vaults.verify, connection.authority, secret_read),
+            vault.router(vaults, for_vaults, connection.authority, secret_read),
             authority.router(embedded),
         ),
         people=HttpPeoplesAuthority(

@@ -15,6 +15,7 @@ from livius.cli.console import fail, out, settings
 from livius.cli.records import with_store
 from livius.domain.accounts import ClientApplication
 from livius.domain.audit import Action
+from livius.domain.lakehouse import Role
 from livius.installation.home import Home
 from livius.usecases.identity import directory
 from livius.usecases.trail import act
@@ -66,7 +67,7 @@ def remove_user(username: str) -> int:
         user = await directory.find_user(store, username)
         forget_first_password(home.sample, user.oid)
         await directory.remove_user(store, _CLOCK, user)
-        _say(f"Removed {user.username}.")
+        _say(f"Removed {user.username}.{await _without_admin(store)}")
 
     return _run(work)
 
@@ -104,9 +105,21 @@ def remove_app(app: str) -> int:
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         await directory.remove_application(store, _CLOCK, application)
-        return f"Removed {application.name} ({application.client_id})."
+        removed = f"Removed {application.name} ({application.client_id})."
+        return removed + await _without_admin(store)
 
     return _change(app, change)
+
+
+async def _without_admin(store: SqlStore) -> str:
+    """Return what to do for workspaces that have no Admin now; empty if all have one."""
+    left = [
+        f"\nNobody is Admin of {one.name} now. Assign the role to somebody: "
+        f"livius workspace assign WHO Admin --workspace {one.id}"
+        for one in await store.list_workspaces()
+        if all(role.role is not Role.ADMIN for role in await store.roles_in(one.id))
+    ]
+    return "".join(left)
 
 
 def add_secret(app: str) -> int:

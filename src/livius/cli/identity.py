@@ -78,7 +78,7 @@ def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = F
 
 @user.command(name="remove")
 def remove_user(username: str, /) -> int:
-    """Delete a user, with all consents and refresh tokens. Access tokens end within the hour."""
+    """Delete a user with its roles, tokens and consents. Access tokens end within seconds."""
     from livius.cli.identities import remove_user as run
 
     return run(username)

@@ -65,7 +65,11 @@ def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: 
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
-        who = principals.named(principal) if principal else await _first_admin(store)
+        who = (
+            principals.named(principal, only_known=settings().provider is None)
+            if principal
+            else await _first_admin(store)
+        )
         owner = _owner(Home(settings().home), who, principals)
         made, secret = await create_token(
             store,

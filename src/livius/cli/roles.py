@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore
-from livius.cli.console import out
+from livius.cli.console import out, settings
 from livius.cli.records import find_workspace, with_store
 from livius.domain.lakehouse import Role
 from livius.usecases.identity.principals import Principals
@@ -18,7 +18,7 @@ def assign(principal: str, role: Role, *, workspace: str | None) -> int:
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
-        who = principals.named(principal)
+        who = principals.named(principal, only_known=settings().provider is None)
         where = await find_workspace(store, workspace)
         await give(store, _CLOCK, where, who, role)
         out.print(f"{principals.name(who) or who} is {role} of {where.name}.", markup=False)

@@ -81,6 +81,10 @@ class Directory(Protocol):
     The entry that it is given is written to the audit log in it, where something was done.
     """
 
+    async def knows(self, oid: PrincipalId, client_id: ClientId | None) -> bool:
+        """Tell whether there is a user or application of that id, and the client application."""
+        ...
+
     async def user(self, oid: PrincipalId) -> User | None:
         """Return a user."""
         ...
@@ -107,7 +111,10 @@ class Directory(Protocol):
         ...
 
     async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
-        """Delete a user with all consents, sign-ins, grants and visits; False if there is none."""
+        """Delete a user with all that it may do and has open; False if there is none.
+
+        That is its roles, personal access tokens, consents, sign-ins, grants and visits.
+        """
         ...
 
     async def application(self, client_id: ClientId) -> ClientApplication | None:
@@ -137,7 +144,10 @@ class Directory(Protocol):
     async def remove_application(
         self, client_id: ClientId, *, audit: AuditEntry | None = None
     ) -> bool:
-        """Delete an application with all consents and grants; False if there is none."""
+        """Delete an application with all that it may do; False if there is none.
+
+        That is its roles, personal access tokens and grants, and consents to it and by it.
+        """
         ...
 
     async def consent(
@@ -150,8 +160,11 @@ class Directory(Protocol):
         """Return all consents, oldest first."""
         ...
 
-    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> None:
-        """Remember a consent; scopes that were consented to before stay so."""
+    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> bool:
+        """Remember a consent; scopes that were consented to before stay so.
+
+        False if user or application were removed meanwhile.
+        """
         ...
 
     async def revoke_consent(
@@ -165,7 +178,10 @@ class Grants(Protocol):
     """Codes, refresh tokens, device codes, sign-ins. Each method is one transaction."""
 
     async def add_grant(self, grant: Grant) -> bool:
-        """Remember a grant; False if its user code is taken. Those long expired are forgotten."""
+        """Remember a grant; those long expired are forgotten.
+
+        False if its user code is taken, or user or application were removed.
+        """
         ...
 
     async def renew(self, grant: Grant) -> bool:
@@ -198,11 +214,16 @@ class Grants(Protocol):
         ...
 
     async def decide_device(self, key: str, decision: Decision, user: PrincipalId) -> bool:
-        """Note what the user said to a device; False if it was decided before."""
+        """Note what the user said to a device; False if it was decided, or one of them is gone."""
         ...
 
-    async def add_sign_in(self, sign_in: SignIn, *, audit: AuditEntry | None = None) -> None:
-        """Remember a browser's sign-in; expired ones are forgotten."""
+    async def add_sign_in(
+        self, sign_in: SignIn, *, password_hash: str, audit: AuditEntry | None = None
+    ) -> bool:
+        """Remember a browser's sign-in; expired ones are forgotten.
+
+        False if the user was removed, or has another password than the one that was checked.
+        """
         ...
 
     async def sign_in(self, key: str) -> SignIn | None:

@@ -18,6 +18,7 @@ from livius.domain.personal_token import (
 from livius.ports.clock import Clock
 from livius.ports.identity import TokenVerifier
 from livius.ports.store import PersonalTokens
+from livius.usecases.identity.presence import Present
 from livius.usecases.trail import act
 
 
@@ -65,11 +66,15 @@ class BearerVerifier:
     """Implements `livius.ports.identity.TokenVerifier` for both kinds of tokens.
 
     A personal token costs one look into the store each time, so that a revoked one is refused at
-    once; what the authority signed is for the other verifier.
+    once; what the authority signed is for the other verifier. ``present`` refuses those whose
+    principal was removed.
     """
 
-    def __init__(self, signed: TokenVerifier, store: PersonalTokens, clock: Clock) -> None:
+    def __init__(
+        self, signed: TokenVerifier, store: PersonalTokens, clock: Clock, *, present: Present
+    ) -> None:
         self._signed = signed
+        self._present = present
         self._store = store
         self._clock = clock
 
@@ -87,4 +92,6 @@ class BearerVerifier:
                 "TokenExpired",
                 "The personal access token has expired. Make a new one: livius token create",
             )
-        return found.bearer()
+        bearer = found.bearer()
+        await self._present(bearer)
+        return bearer

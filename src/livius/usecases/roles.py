@@ -83,7 +83,7 @@ async def add_role(
     """
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
     principals = await Principals.read(context.directory)
-    principal = principals.named(who)
+    principal = principals.named(who, only_known=context.directory is not None)
     outcome = await _assign(context.store, context.clock, found, principal, role, has_role=False)
     if outcome is Outcome.TAKEN:
         raise Conflict(

@@ -6,11 +6,12 @@ import contextlib
 from datetime import timedelta
 from typing import Final
 
-from livius.domain.errors import Unavailable
+from livius.domain.errors import Unauthenticated, Unavailable
 from livius.domain.identity import Principal
 from livius.domain.visit import Visit, key_of, new_cookie
 from livius.ports.clock import Clock
 from livius.ports.store import Visits as VisitRecords
+from livius.usecases.identity.presence import Present
 
 _MOST: Final = 10_000
 _MOST_OF_ONE: Final = 50
@@ -23,10 +24,11 @@ class Visits:
 
     Each look asks the records, so that a visit which a command has ended is over at once.
     ``issuer`` is of whom principals are; visits of another authority's, which was trusted before,
-    don't count.
+    don't count, and ``present`` refuses those whose principal was removed.
     """
 
-    def __init__(self, store: VisitRecords, clock: Clock, *, issuer: str) -> None:
+    def __init__(self, store: VisitRecords, clock: Clock, *, issuer: str, present: Present) -> None:
+        self._present = present
         self._store = store
         self._clock = clock
         self._issuer = issuer
@@ -63,4 +65,10 @@ class Visits:
         visit = await self._store.visit(key)
         if visit is None or visit.caller.issuer != self._issuer:
             return None
-        return None if visit.is_over(self._clock.now()) else visit
+        if visit.is_over(self._clock.now()):
+            return None
+        try:
+            await self._present(visit.caller)
+        except Unauthenticated:
+            return None
+        return visit

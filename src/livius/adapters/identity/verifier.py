@@ -29,13 +29,15 @@ from livius.domain.identity import (
 from livius.domain.ids import ClientId
 from livius.domain.provider import check_id_token
 from livius.ports.clock import Clock
+from livius.usecases.identity.presence import Present
 
 
 class EmbeddedVerifier:
     """Implements `livius.ports.identity.TokenVerifier` for tokens that `KeyRing` signed.
 
-    ``resource`` is what they must be made out to. Remembers tokens by their hash, never themselves,
-    until they expire or their key is retired.
+    ``resource`` is what they must be made out to. ``present`` refuses those whose principal was
+    removed. Remembers tokens by their hash, never themselves, until they expire or their key is
+    retired.
     For the event loop's thread only.
     """
 
@@ -45,12 +47,14 @@ class EmbeddedVerifier:
         realm: Realm,
         clock: Clock,
         *,
+        present: Present,
         resource: str = FABRIC,
         remembered: int = REMEMBERED,
     ) -> None:
         self._keys = keys
         self._realm = realm
         self._clock = clock
+        self._present = present
         self._resource = resource
         self._seen = SeenTokens(
             clock, lambda kid: keys.public_key(kid) is not None, remembered=remembered
@@ -58,10 +62,12 @@ class EmbeddedVerifier:
 
     async def bearer_of(self, token: str) -> Principal:
         """See the port."""
-        return self.verify(token)
+        principal = self.verify(token)
+        await self._present(principal)
+        return principal
 
     def verify(self, token: str) -> Principal:
-        """Do the same without an event loop: the keys are at hand."""
+        """Return whom a token names, whether or not that principal is still there."""
         if not token or len(token) > LARGEST_TOKEN or not token.isascii():
             raise _not_ours()
         seen = self._seen.recall(token)

@@ -7,13 +7,32 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import ColumnElement
 
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
-from livius.adapters.store.schema import APPLICATIONS, CONSENTS, GRANTS, SIGN_INS, USERS
+from livius.adapters.store.schema import (
+    APPLICATIONS,
+    CONSENTS,
+    GRANTS,
+    PERSONAL_TOKENS,
+    ROLES,
+    SIGN_INS,
+    USERS,
+)
 from livius.adapters.store.visits import end_visits
 from livius.domain.accounts import (
     ClientApplication,
@@ -26,8 +45,17 @@ from livius.domain.accounts import (
     SignIn,
     User,
 )
-from livius.domain.audit import AuditEntry
+from livius.domain.audit import Action, AuditEntry
 from livius.domain.ids import ClientId, PrincipalId
+
+# Every caller is looked up with these, each some seconds.
+_PRINCIPAL: Final = union_all(
+    select(USERS.c.oid).where(USERS.c.oid == bindparam("oid")),
+    select(APPLICATIONS.c.object_id).where(APPLICATIONS.c.object_id == bindparam("oid")),
+)
+_CLIENT: Final = select(APPLICATIONS.c.client_id).where(
+    APPLICATIONS.c.client_id == bindparam("client")
+)
 
 _EXPIRED_KEPT: Final = timedelta(days=1)
 """So long who comes too late is told so."""
@@ -38,6 +66,17 @@ class SqlIdentity:
 
     _transactions: Transactions
     _keep_audit: timedelta
+
+    async def knows(self, oid: PrincipalId, client_id: ClientId | None) -> bool:
+        """See the port."""
+        wanted = {"oid": oid, "client": client_id}
+
+        def work(connection: Connection) -> bool:
+            if connection.execute(_PRINCIPAL, wanted).first() is None:
+                return False
+            return client_id is None or connection.execute(_CLIENT, wanted).first() is not None
+
+        return await self._transactions.run(work)
 
     async def user(self, oid: PrincipalId) -> User | None:
         """See the port."""
@@ -80,10 +119,11 @@ class SqlIdentity:
         removal = delete(USERS).where(USERS.c.oid == oid)
 
         def work(connection: Connection) -> bool:
-            # Another authority's people have visits too, so these refer to no user.
-            end_visits(connection, oid)
-            done = connection.execute(removal).rowcount == 1
-            return write_if(done, connection, audit, self._keep_audit)
+            if connection.execute(removal).rowcount == 0:
+                return False
+            self._end_rights(connection, oid, audit)
+            write(connection, audit, self._keep_audit)
+            return True
 
         return await self._transactions.run(work)
 
@@ -138,8 +178,48 @@ class SqlIdentity:
     async def remove_application(
         self, client_id: ClientId, *, audit: AuditEntry | None = None
     ) -> bool:
-        """See the port. What belongs to it goes by cascade."""
-        return await self._delete(APPLICATIONS, APPLICATIONS.c.client_id == client_id, audit=audit)
+        """See the port. Its own consents and grants go by cascade."""
+        removal = (
+            delete(APPLICATIONS)
+            .where(APPLICATIONS.c.client_id == client_id)
+            .returning(APPLICATIONS.c.object_id)
+        )
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(removal).first()
+            if row is None:
+                return False
+            connection.execute(delete(CONSENTS).where(CONSENTS.c.resource == client_id))
+            self._end_rights(connection, PrincipalId(row.object_id), audit)
+            write(connection, audit, self._keep_audit)
+            return True
+
+        return await self._transactions.run(work)
+
+    def _end_rights(
+        self, connection: Connection, principal: PrincipalId, audit: AuditEntry | None
+    ) -> None:
+        """End what refers to no user or application: another authority's people have it too."""
+        end_visits(connection, principal)
+        roles = delete(ROLES).where(ROLES.c.principal == principal).returning(ROLES.c.workspace)
+        tokens = (
+            delete(PERSONAL_TOKENS)
+            .where(PERSONAL_TOKENS.c.principal == principal)
+            .returning(PERSONAL_TOKENS.c.id)
+        )
+        places = [row.workspace for row in connection.execute(roles).all()]
+        ended = [row.id for row in connection.execute(tokens).all()]
+        if audit is None:
+            return
+        because = dataclasses.replace(audit, detail=f"{audit.action}: {audit.target}")
+        for place in sorted(places):
+            said = dataclasses.replace(
+                because, action=Action.ROLE_REMOVE, workspace=place, target=principal
+            )
+            write(connection, said, self._keep_audit)
+        for token in sorted(ended):
+            said = dataclasses.replace(because, action=Action.PERSONAL_TOKEN_REVOKE, target=token)
+            write(connection, said, self._keep_audit)
 
     async def consent(
         self, user: PrincipalId, client_id: ClientId, resource: str
@@ -155,7 +235,7 @@ class SqlIdentity:
             lambda connection: [_consent_of(row) for row in connection.execute(query)]
         )
 
-    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> None:
+    async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> bool:
         """See the port."""
         key = _consent_key(consent.user, consent.client_id, consent.resource)
 
@@ -167,7 +247,7 @@ class SqlIdentity:
             connection.execute(insert(CONSENTS).values(values))
             write(connection, audit, self._keep_audit)
 
-        await self._transactions.run(work)
+        return await self._unless_refused(work)
 
     async def revoke_consent(
         self, user: PrincipalId, client_id: ClientId, *, audit: AuditEntry | None = None
@@ -256,19 +336,31 @@ class SqlIdentity:
             .where(GRANTS.c.key == key, GRANTS.c.decision == Decision.PENDING)
             .values(decision=decision, user=user)
         )
-        return await self._transactions.run(
-            lambda connection: connection.execute(change).rowcount == 1
+        try:
+            return await self._transactions.run(
+                lambda connection: connection.execute(change).rowcount == 1
+            )
+        except IntegrityError:
+            return False
+
+    async def add_sign_in(
+        self, sign_in: SignIn, *, password_hash: str, audit: AuditEntry | None = None
+    ) -> bool:
+        """See the port."""
+        expired = delete(SIGN_INS).where(SIGN_INS.c.expires_at < sign_in.created_at)
+        proved = select(USERS.c.oid).where(
+            USERS.c.oid == sign_in.user, USERS.c.password_hash == password_hash
         )
 
-    async def add_sign_in(self, sign_in: SignIn, *, audit: AuditEntry | None = None) -> None:
-        """See the port."""
-        await self._delete(SIGN_INS, SIGN_INS.c.expires_at < sign_in.created_at)
-
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
+            connection.execute(expired)
+            if connection.execute(proved).first() is None:
+                return False
             connection.execute(insert(SIGN_INS).values(dataclasses.asdict(sign_in)))
             write(connection, audit, self._keep_audit)
+            return True
 
-        await self._transactions.run(work)
+        return await self._transactions.run(work)
 
     async def sign_in(self, key: str) -> SignIn | None:
         """See the port."""
@@ -286,28 +378,24 @@ class SqlIdentity:
     async def _insert(
         self, table: Table, values: dict[str, Any], audit: AuditEntry | None = None
     ) -> bool:
-        """Insert a row; False if something that must be unique is taken."""
+        """Insert a row; False if what must be unique is taken, or what it refers to is gone."""
 
         def work(connection: Connection) -> None:
             connection.execute(insert(table).values(values))
             write(connection, audit, self._keep_audit)
 
+        return await self._unless_refused(work)
+
+    async def _unless_refused(self, work: Callable[[Connection], None]) -> bool:
+        """Run a transaction; False if one of the tables' constraints refuses it."""
         try:
             await self._transactions.run(work)
         except IntegrityError:
             return False
         return True
 
-    async def _delete(
-        self, table: Table, *where: ColumnElement[bool], audit: AuditEntry | None = None
-    ) -> bool:
-        """Delete rows; False if there was none."""
-        query = delete(table).where(*where)
-        return await self._transactions.run(
-            lambda connection: write_if(
-                connection.execute(query).rowcount > 0, connection, audit, self._keep_audit
-            )
-        )
+    async def _delete(self, table: Table, *where: ColumnElement[bool]) -> None:
+        await self._transactions.execute(delete(table).where(*where))
 
 
 def _application_row(application: ClientApplication) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from livius.domain.errors import Invalid, NotFound, Unauthenticated
+from livius.api.auth import MISSING, bearer_token
+from livius.domain.errors import Forbidden, Invalid, LiviusError, NotFound, Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.vault import HOST, RESOURCE, Secret, vault_name
-
-_BEARER: Final = "bearer"
+from livius.ports.identity import TokenVerifier
 
 
 class VaultFiles(Protocol):
@@ -38,32 +38,33 @@ class VaultFiles(Protocol):
         ...
 
 
-Told = Callable[[Principal, str], Awaitable[None]]
-"""Told of each secret that is read: by whom, and which."""
+Told = Callable[[Principal | None, str, str], Awaitable[None]]
+"""Told of each secret that is read, and of each request that is refused: by whom (None: nobody who
+was proved), which, and with which result."""
+
+_STATUS: Final = {Unauthenticated: 401, Forbidden: 403, NotFound: 404, Invalid: 400}
 
 
-def router(
-    vaults: VaultFiles, verify: Callable[[str], Principal], authority: str, told: Told
-) -> APIRouter:
-    """Return the routes. ``verify`` proves tokens that are made out to Azure Key Vault."""
+def router(vaults: VaultFiles, tokens: TokenVerifier, authority: str, told: Told) -> APIRouter:
+    """Return the routes. ``tokens`` proves those that are made out to Azure Key Vault."""
     routes = APIRouter()
+    challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
 
     async def answer(
         request: Request, look: Callable[[str], Any], *, reads: str | None = None
     ) -> JSONResponse:
+        caller = None
         try:
-            caller = _check_token(request, verify)
+            caller = await tokens.bearer_of(_token(request))
             vault = _vault(request)
             body = await asyncio.to_thread(look, vault)
             if reads is not None:
-                await told(caller, f"{vault}/{reads}")
-        except Unauthenticated as error:
-            challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
-            return _error(401, "Unauthorized", error.message, {"WWW-Authenticate": challenge})
-        except NotFound as error:
-            return _error(404, error.code, error.message)
-        except Invalid as error:
-            return _error(400, error.code, error.message)
+                await told(caller, f"{vault}/{reads}", "ok")
+        except (Unauthenticated, Forbidden, NotFound, Invalid) as error:
+            # Clients ask once without a token, to read the challenge.
+            if error.code != MISSING:
+                await told(caller, _asked(request), error.code)
+            return _error(error, challenge)
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     @routes.get("/secrets")
@@ -94,11 +95,24 @@ def router(
     return routes
 
 
-def _check_token(request: Request, verify: Callable[[str], Principal]) -> Principal:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != _BEARER:
-        raise Unauthenticated("Unauthorized", "The request has no bearer token.")
-    return verify(token.strip())
+def _token(request: Request) -> str:
+    if request.scope["scheme"] != "https":
+        raise Forbidden(
+            "HttpsRequired",
+            "Vaults answer over https only. A token that was sent without is no secret any more: "
+            "get another one.",
+        )
+    token = bearer_token(request)
+    if token is None:
+        raise Unauthenticated(MISSING, "The request has no bearer token.")
+    return token
+
+
+def _asked(request: Request) -> str:
+    """Return which vault and secret a request names, in whatever words."""
+    path = request.path_params
+    vault = path.get("vault") or request.headers.get("host", "").partition(".")[0]
+    return f"{vault}/{path.get('name', '')}"
 
 
 def _vault(request: Request) -> str:
@@ -134,7 +148,8 @@ def _about(vault: str, secret: Secret, *, with_version: bool) -> dict[str, Any]:
     }
 
 
-def _error(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+def _error(error: LiviusError, challenge: str) -> JSONResponse:
+    status, code, headers = _STATUS[type(error)], error.code, {"Cache-Control": "no-store"}
+    if isinstance(error, Unauthenticated):
+        code, headers["WWW-Authenticate"] = "Unauthorized", challenge
+    return JSONResponse({"error": {"code": code, "message": error.message}}, status, headers)

@@ -111,7 +111,10 @@ async def set_password(directory: Directory, clock: Clock, user: User, password:
 
 
 async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
-    """Delete a user, with all consents, sign-ins and grants."""
+    """Delete a user, with all that it may do and has open. Sessions that run go on.
+
+    Access tokens end within `livius.usecases.identity.presence.BOUND`.
+    """
     told = act(clock, Action.USER_REMOVE, user.username, detail=user.oid)
     await directory.remove_user(user.oid, audit=told)
 
@@ -196,7 +199,9 @@ async def rename_application(
 async def remove_application(
     directory: Directory, clock: Clock, application: ClientApplication
 ) -> None:
-    """Delete an application, with all that users let it do. Access tokens end within the hour.
+    """Delete an application, with all that it may do and users let it do. Its sessions go on.
+
+    Access tokens end within `livius.usecases.identity.presence.BOUND`.
 
     Raises:
         NotFound: another one has deleted it in the same moment.

@@ -53,10 +53,11 @@ class Principals:
         }
         return cls({**applications, **users})
 
-    def named(self, asked: str) -> PrincipalId:
+    def named(self, asked: str, *, only_known: bool = False) -> PrincipalId:
         """Return the object id of a principal.
 
-        Any GUID may be one: an external authority's principals are known to it alone.
+        Any GUID may be one, of somebody who was removed or whom another authority knows, unless
+        ``only_known`` says that nothing may be given to such.
 
         Raises:
             Invalid: it is neither a GUID nor a name that is known here, or several have it.
@@ -76,7 +77,7 @@ class Principals:
                 Sentence("Several are called %(shown)s. Give an object id.", shown=shown),
             )
         try:
-            return PrincipalId(str(UUID(wanted)))
+            principal = PrincipalId(str(UUID(wanted)))
         except ValueError:
             raise Invalid(
                 "InvalidInput",
@@ -86,6 +87,16 @@ class Principals:
                     shown=repr(shown),
                 ),
             ) from None
+        if only_known:
+            raise Invalid(
+                "InvalidInput",
+                Sentence(
+                    "There is no user or application with the object id %(shown)s. It may have "
+                    "been removed.",
+                    shown=shown,
+                ),
+            )
+        return principal
 
     def name(self, principal: str) -> str:
         """Return what people call a principal; empty where that is not known here."""

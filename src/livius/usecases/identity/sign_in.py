@@ -35,6 +35,7 @@ CODE_LIFETIME: Final = timedelta(minutes=5)
 DEVICE_LIFETIME: Final = timedelta(minutes=15)
 _WAITING_OF_CALLER: Final = 50
 _WAITING: Final = 1000
+_TRIES: Final = 10
 DEVICE_INTERVAL: Final = timedelta(seconds=5)
 SIGN_IN_LIFETIME: Final = timedelta(hours=12)
 
@@ -225,10 +226,14 @@ async def _check_password(
         matches = await asyncio.to_thread(secret_matches, password, kept)
     if known is None or not matches:
         guard.failures.count(who, at=authority.clock.monotonic())
-        raise TokenRefused(
-            50126, "invalid_grant", "The username or the password is not right. Try again."
-        )
+        raise _wrong_password()
     return known
+
+
+def _wrong_password() -> TokenRefused:
+    return TokenRefused(
+        50126, "invalid_grant", "The username or the password is not right. Try again."
+    )
 
 
 @cache
@@ -237,15 +242,20 @@ def _nobodys() -> str:
 
 
 async def begin_sign_in(authority: Authority, user: User, application: ClientApplication) -> str:
-    """Return the cookie of a new sign-in. It is always a new one, so none can be foisted."""
+    """Return the cookie of a new sign-in. It is always a new one, so none can be foisted.
+
+    Raises:
+        TokenRefused: the user was removed, or got another password, since the one was checked.
+    """
     cookie, now = secrets.token_urlsafe(32), authority.clock.now()
-    await authority.store.add_sign_in(
+    is_still_so = await authority.store.add_sign_in(
         SignIn(
             key=hash_drawn(cookie),
             user=user.oid,
             created_at=now,
             expires_at=now + SIGN_IN_LIFETIME,
         ),
+        password_hash=user.password_hash,
         audit=act(
             authority.clock,
             Action.SIGN_IN,
@@ -254,6 +264,8 @@ async def begin_sign_in(authority: Authority, user: User, application: ClientApp
             detail=f"password, for {application.name}",
         ),
     )
+    if not is_still_so:
+        raise _wrong_password()
     return cookie
 
 
@@ -282,9 +294,13 @@ async def consent_is_due(authority: Authority, asked: Authorization, user: User)
 async def remember_consent(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
 ) -> None:
-    """Write down that the user let the application do what it wants."""
+    """Write down that the user let the application do what it wants.
+
+    Raises:
+        TokenRefused: one of the two was removed meanwhile.
+    """
     for resource, scopes in wanted.permissions:
-        await authority.store.add_consent(
+        is_there = await authority.store.add_consent(
             Consent(
                 user=user.oid,
                 client_id=application.client_id,
@@ -300,12 +316,24 @@ async def remember_consent(
                 detail=f"{resource.name}: {' '.join(sorted(scopes))}",
             ),
         )
+        if not is_there:
+            raise _removed()
+
+
+def _removed() -> TokenRefused:
+    return TokenRefused(
+        50034, "invalid_grant", "The user or the application was removed from the directory."
+    )
 
 
 async def make_code(authority: Authority, asked: Authorization, user: User) -> str:
-    """Return a code that the application can redeem once, within minutes."""
+    """Return a code that the application can redeem once, within minutes.
+
+    Raises:
+        TokenRefused: user or application were removed meanwhile.
+    """
     code, now = secrets.token_urlsafe(48), authority.clock.now()
-    await authority.store.add_grant(
+    is_there = await authority.store.add_grant(
         Grant(
             key=hash_drawn(code),
             kind=GrantKind.CODE,
@@ -320,6 +348,8 @@ async def make_code(authority: Authority, asked: Authorization, user: User) -> s
             nonce=asked.nonce,
         )
     )
+    if not is_there:
+        raise _removed()
     return code
 
 
@@ -357,7 +387,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
     if until is not None:
         what = "Too many device codes wait to be entered. Enter one, or let it end"
         raise too_many(what, wait=until - now)
-    while True:
+    for _ in range(_TRIES):
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
         grant = Grant(
@@ -375,6 +405,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
         )
         if await authority.store.add_grant(grant):
             return StartedDevice(device_code=device_code, user_code=user_code)
+    raise _removed()  # so many user codes are not taken by chance
 
 
 async def asking_device(authority: Authority, user_code: str, *, caller: str) -> AskingDevice:
@@ -389,22 +420,31 @@ async def asking_device(authority: Authority, user_code: str, *, caller: str) ->
     grant = await authority.store.waiting_device(plain)
     if grant is None or authority.clock.now() >= grant.expires_at:
         authority.guard.failures.count(who, at=authority.clock.monotonic())
-        raise TokenRefused(
-            70018,
-            "bad_verification_code",
-            "This code is not known, has expired, or was used before. Check it, or start again on "
-            "your device for a new one.",
-        )
+        raise _unknown_user_code()
     application = await find_application(authority, grant.client_id)
     wanted = await read_scope(authority, application, grant.scope)
     return AskingDevice(grant=grant, application=application, wanted=wanted)
 
 
+def _unknown_user_code() -> TokenRefused:
+    return TokenRefused(
+        70018,
+        "bad_verification_code",
+        "This code is not known, has expired, or was used before. Check it, or start again on "
+        "your device for a new one.",
+    )
+
+
 async def decide_device(
     authority: Authority, asking: AskingDevice, user: User, *, approved: bool
 ) -> None:
-    """Tell the device what the person said."""
+    """Tell the device what the person said.
+
+    Raises:
+        TokenRefused: it was told already, or user or application were removed.
+    """
     if approved:
         await remember_consent(authority, asking.application, user, asking.wanted)
     decision = Decision.APPROVED if approved else Decision.DENIED
-    await authority.store.decide_device(asking.grant.key, decision, user.oid)
+    if not await authority.store.decide_device(asking.grant.key, decision, user.oid):
+        raise _unknown_user_code()
