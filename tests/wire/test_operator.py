@@ -262,6 +262,8 @@ async def test_removed_means_removed(operated: Operated) -> None:
 async def test_the_last_admin_may_go_and_that_is_said(operated: Operated) -> None:
     said = await operated.livius("identity", "app", "remove", "sample")
     assert "Nobody is Admin of Research now" in said.stdout
+    nobody = await operated.livius("token", "create", code=1)
+    assert "Nobody is Admin of Research" in nobody.stderr
 
 
 @pytest.mark.parametrize(

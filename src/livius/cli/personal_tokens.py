@@ -135,9 +135,20 @@ def _owner(home: Home, who: PrincipalId, principals: Principals) -> Principal:
 
 
 async def _first_admin(store: SqlStore) -> PrincipalId:
-    """Return whom the installation was made for."""
+    """Return whom the installation was made for.
+
+    Raises:
+        Invalid: the first workspace has no Admin any more.
+    """
     sample = await find_workspace(store, None)
-    return next(one.principal for one in await store.roles_in(sample.id) if one.role is Role.ADMIN)
+    for one in await store.roles_in(sample.id):
+        if one.role is Role.ADMIN:
+            return one.principal
+    raise Invalid(
+        "InvalidInput",
+        f"Nobody is Admin of {sample.name}. Name a user with --for, or assign the role: livius "
+        f"workspace assign WHO Admin --workspace {sample.id}",
+    )
 
 
 def _life(text: str) -> timedelta:

@@ -187,10 +187,11 @@ def _tell(connection: Connection, home: Home) -> None:
     )
     default_home = Settings.model_fields["home"].get_default(call_default_factory=True)
     prefix = "" if home.root == default_home else f"LIVIUS_HOME={home.root} "
-    # Only what works: the sample application can sign in at the embedded authority alone.
-    embedded = connection.client_id is not None
+    # Only what works: the sample application can sign in at the embedded authority alone, and not
+    # once it was removed.
+    embedded, has_sample = settings().provider is None, connection.client_id is not None
     missing = ", ".join(settings().missing_for_portal)
-    token = "token" if embedded else "token create --expires 1h"
+    token = "token" if has_sample else "token create --expires 1h"
     bearer = f'"Authorization: Bearer $({prefix}{livius} {token})"'
     lines = [
         "",
@@ -200,7 +201,7 @@ def _tell(connection: Connection, home: Home) -> None:
         *([f"                   nobody can sign in there yet: set {missing}"] if missing else []),
         f"  Authority        {connection.authority}",
         f"  Tenant id        {connection.tenant_id}",
-        *([f"  Client id        {connection.client_id}"] if embedded else []),
+        *([f"  Client id        {connection.client_id}"] if has_sample else []),
         *([f"  Sign in as       {_first_user(connection, home)}"] if embedded else []),
         f"  Workspace id     {connection.workspace_id}",
         f"  Lakehouse id     {connection.lakehouse_id}",
@@ -209,7 +210,7 @@ def _tell(connection: Connection, home: Home) -> None:
         "Next, each can be pasted:",
         f"  curl -sS --cacert {_shown(Path(connection.ca_file))} -H {bearer} {sessions}",
     ]
-    if embedded:
+    if has_sample:
         _write_first_query(home)
         lines.append(f"  {python} {_shown(home.first_query_file)}")
     else:
