@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from livius_agent import notebook, tables
+from livius_agent import frames, notebook, predefined
 from livius_agent.accumulators import let_strangers_be
 from livius_agent.answers import Answer, Exit, cancelled, encode, failed
 from livius_agent.packages import Packages
@@ -82,18 +82,8 @@ class Repl:
         self._process = os.getpid()
         self._handle, self._context, self._spark = _attach(request, packages.python)
         notebook.attach(self._handle)
-        import notebookutils
-
         self._shell = Shell.make(
-            {
-                "spark": self._spark,
-                "sc": self._context,
-                "sql": self._spark.sql,
-                "notebookutils": notebookutils,
-                "mssparkutils": notebookutils,
-                "exit": Exit(),
-                "quit": Exit(),
-            },
+            {**predefined.names(self._context, self._spark), "exit": Exit(), "quit": Exit()},
             Printer(streams.say, streams.flush),
         )
         self._shell.register_magics(LivyMagics(self._shell, packages, self._sql_bundle))
@@ -101,7 +91,7 @@ class Repl:
 
     def _sql_bundle(self, code: str) -> dict[str, Any] | None:
         frame = last_frame(self._spark, code)
-        return None if frame is None else tables.of_frame(frame)
+        return None if frame is None else frames.table_of(frame)
 
     def run(self, statement: Mapping[str, Any], began: Callable[[], None]) -> Answer:
         """Run one statement, telling when it has begun, and return its answer. Never raises."""

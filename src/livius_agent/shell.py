@@ -22,7 +22,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
-from livius_agent import tables
+from livius_agent import frames
 from livius_agent.answers import Answer, cancelled, failed
 from livius_agent.notebook import SessionStopped
 from livius_agent.outputs import LIMIT, Outputs
@@ -95,17 +95,13 @@ class _Formatter(DisplayFormatter):  # type: ignore[misc]
 
     def format(self, obj: Any, *arguments: Any, **options: Any) -> Any:
         """Return the forms of a displayed object."""
-        if _is_frame(obj) and not obj.isStreaming:
-            return tables.of_frame(obj), {}
+        if frames.is_frame(obj) and not obj.isStreaming:
+            return frames.table_of(obj), {}
         return super().format(obj, *arguments, **options)
 
     def bare(self, obj: Any) -> Any:
         """Return the forms of the value of an expression."""
         return super().format(obj)
-
-
-def _is_frame(obj: Any) -> bool:
-    return hasattr(obj, "_jdf") and hasattr(obj, "isStreaming")
 
 
 class _Compiler(CachingCompiler):  # type: ignore[misc]
@@ -192,8 +188,7 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         """Print a bundle's text and keep the rest."""
         text = bundle.get("text/plain")
         if text is not None:
-            self.flush()
-            self._printer.say(f"{text}\n")
+            self.say(f"{text}\n")
         if update and display_id is not None:
             kept = self.outputs.update(bundle, display_id)
         else:
@@ -201,6 +196,11 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if not kept and not self._is_cut:
             self._is_cut = True
             self._printer.say(_LEFT_OUT)
+
+    def say(self, text: str) -> None:
+        """Put text into the stream, behind what was printed."""
+        self.flush()
+        self._printer.say(text)
 
     def flush(self) -> None:
         """Put into the stream what was printed: what comes next stands behind it."""

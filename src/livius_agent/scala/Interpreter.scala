@@ -26,6 +26,7 @@ object Interpreter {
     "import spark.implicits._",
     "import spark.sql",
     "import org.apache.spark.sql.functions._",
+    "import org.apache.spark.util.LogUtils.SPARK_LOG_SCHEMA",
     "import _root_.livius.Display.{display, displayHTML}"
   )
 
@@ -80,6 +81,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
   repl.reporter.withoutPrintingResults {
     repl.bind("spark", "_root_.org.apache.spark.sql.SparkSession", session, List("@transient"))
     repl.bind("sc", "_root_.org.apache.spark.SparkContext", session.sparkContext, List("@transient"))
+    repl.bind("sqlContext", "_root_.org.apache.spark.sql.SQLContext", session.sqlContext, List("@transient"))
     Hidden.foreach(repl.interpret(_))
   }
 

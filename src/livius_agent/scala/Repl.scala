@@ -7,8 +7,8 @@ import java.security.SecureRandom
 import java.util.{HexFormat, Properties}
 import java.util.concurrent.{ExecutionException, Executors}
 
-import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.livius.Inside
+import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
+import org.apache.spark.sql.livius.{Frames, Inside}
 
 import py4j.{ClientServer, DefaultGatewayServerListener}
 
@@ -80,6 +80,13 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     starter.join()
     server
   }
+
+  /** What Python gives of DataFrames and variants. */
+  def rows(data: Dataset[_], most: Int, longest: Int): String      = Frames.rows(data, most, longest)
+  def table(data: Dataset[_]): Array[String]                       = Frames.table(data)
+  def summary(data: Dataset[_]): DataFrame                         = Frames.summary(data)
+  def variant(value: Array[Byte], metadata: Array[Byte]): String   =
+    Frames.variant(value, metadata, session.conf.get("spark.sql.session.timeZone"))
 
   /** What Python's notebookutils calls. */
   def files: NotebookFiles                             = driver.files
