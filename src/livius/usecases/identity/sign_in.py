@@ -381,13 +381,13 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
     wanted = await read_scope(authority, proven.application, scope)
     await spend(authority, proven, use=f"start device {wanted.one_name}")
     now = authority.clock.now()
-    until = await authority.store.devices_full_until(
-        proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
-    )
-    if until is not None:
-        what = "Too many device codes wait to be entered. Enter one, or let it end"
-        raise too_many(what, wait=until - now)
     for _ in range(_TRIES):
+        until = await authority.store.devices_full_until(
+            proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
+        )
+        if until is not None:
+            what = "Too many device codes wait to be entered. Enter one, or let it end"
+            raise too_many(what, wait=until - now)
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
         grant = Grant(
@@ -403,7 +403,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
             decision=Decision.PENDING,
             caller=proof.caller,
         )
-        if await authority.store.add_grant(grant):
+        if await authority.store.add_device(grant, of_caller=_WAITING_OF_CALLER, of_all=_WAITING):
             return StartedDevice(device_code=device_code, user_code=user_code)
     raise _removed()  # so many user codes are not taken by chance
 
