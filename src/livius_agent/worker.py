@@ -22,6 +22,8 @@ from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
 from livius_agent.redact import Redactor, Secrets
+from livius_agent.text import json_bytes
+from livius_agent.values import to_json
 from livius_agent.wire import MOST_JOBS, Finished
 
 INTERRUPT_EVERY: Final = 1.0
@@ -205,12 +207,12 @@ class ReplWorker:
                 size=entry.size,
                 outcome=answer["outcome"],
                 with_text=answer.get("with_text", True),
-                data=answer.get("data"),
                 ename=answer.get("ename"),
                 evalue=with_hint(answer.get("evalue")),
                 traceback=tuple(answer.get("traceback", ())),
                 stop=self._stopping,
-            )
+            ),
+            _data(answer),
         )
         self._changed()
         # After the end has been told, which does not wait for it.
@@ -371,3 +373,14 @@ def group_of(entry: Entry) -> str:
 
 def _cancelled(sentence: str) -> dict[str, Any]:
     return {"outcome": "cancelled", "ename": "Cancelled", "evalue": sentence}
+
+
+def _data(answer: dict[str, Any]) -> bytes:
+    """Return an answer's data as JSON."""
+    data = answer.get("data")
+    if data is None:
+        return b""
+    try:
+        return json_bytes(data)
+    except ValueError:  # NaN, which Python reads and writes
+        return json_bytes(to_json(data))
