@@ -74,6 +74,7 @@ async def test_a_link_sends_a_signed_in_persons_code_for_the_portal_nowhere_else
         await person.opens(AUTHORIZE, **asked)
         assert person.status == 400
         assert "AADSTS50011" in person.text
+        assert f"It answers at {PAGES}." in person.text
 
 
 async def test_the_portals_code_needs_the_secret_of_the_process_that_serves_it(

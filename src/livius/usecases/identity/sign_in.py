@@ -19,6 +19,7 @@ from livius.domain.accounts import (
     SignIn,
     User,
     is_challenge,
+    origin_of,
 )
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
@@ -112,12 +113,16 @@ async def _whence(authority: Authority, asked: Mapping[str, str]) -> tuple[Clien
     application = await find_application(authority, asked["client_id"])
     redirect_uri = asked["redirect_uri"]
     if not application.answers_at(redirect_uri):
+        remedy = (
+            f"It answers at {', '.join(dict.fromkeys(map(origin_of, application.redirect_uris)))}."
+            if application.trusted
+            else f"Add it: livius identity app add-redirect {application.client_id} URI."
+        )
         raise TokenRefused(
             50011,
             "invalid_request",
             f"The redirect URI {redirect_uri[:200]!r} specified in the request does not match the "
-            f"redirect URIs configured for the application {application.client_id}. Add it: livius "
-            f"identity app add-redirect {application.client_id} URI.",
+            f"redirect URIs configured for the application {application.client_id}. {remedy}",
         )
     return application, redirect_uri
 
