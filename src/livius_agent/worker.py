@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from livius_agent.answers import cut
 from livius_agent.capture import Tap
+from livius_agent.cells import NO_CONFIGURE, is_configure, without_mark
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
 from livius_agent.redact import Redactor, Secrets
-from livius_agent.text import json_bytes
-from livius_agent.values import to_json
 from livius_agent.wire import MOST_JOBS, Finished
 
 INTERRUPT_EVERY: Final = 1.0
@@ -146,10 +146,8 @@ class ReplWorker:
                 self._force.set_result(None)
         self._end_output(entry)
         if entry.run.number in self._cancelled and answer["outcome"] == "error":
-            # A cancelled Spark job surfaces as an error of its own; the code has stopped.
-            answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
-                "traceback": answer.get("traceback", [])
-            }
+            # The interrupt, or what became of it: a cancelled Spark job is an error of its own.
+            answer = _cancelled("The statement was cancelled: its code was interrupted.")
         self._finish(entry, answer)
 
     def _end_output(self, entry: Entry) -> None:
@@ -207,12 +205,12 @@ class ReplWorker:
                 size=entry.size,
                 outcome=answer["outcome"],
                 with_text=answer.get("with_text", True),
+                data=answer.get("data"),
                 ename=answer.get("ename"),
                 evalue=with_hint(answer.get("evalue")),
                 traceback=tuple(answer.get("traceback", ())),
                 stop=self._stopping,
-            ),
-            _data(answer),
+            )
         )
         self._changed()
         # After the end has been told, which does not wait for it.
@@ -221,9 +219,12 @@ class ReplWorker:
         telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
-        group = group_of(entry)
+        group, code = group_of(entry), without_mark(entry.run.code)
+        if is_configure(code):
+            name = "UsageError" if entry.run.kind == "pyspark" else "Error"
+            return {"outcome": "error", "ename": name, "evalue": NO_CONFIGURE}
         if entry.run.kind == "spark":
-            return await asyncio.to_thread(self._run_scala, entry.run.code, group)
+            return await asyncio.to_thread(self._run_scala, code, group)
         python = None
         try:
             python = await self._ensure_python()
@@ -231,7 +232,7 @@ class ReplWorker:
                 {
                     "number": entry.run.number,
                     "kind": entry.run.kind,
-                    "code": entry.run.code,
+                    "code": code,
                     "group": group,
                 }
             )
@@ -276,8 +277,8 @@ class ReplWorker:
         return {
             "outcome": "error",
             "ename": result.ename(),
-            "evalue": result.evalue(),
-            "traceback": list(result.traceback()),
+            "evalue": cut(result.evalue()),
+            "traceback": [cut(line) for line in result.traceback()],
         }
 
     async def _ensure_python(self) -> PythonProcess:
@@ -373,14 +374,3 @@ def group_of(entry: Entry) -> str:
 
 def _cancelled(sentence: str) -> dict[str, Any]:
     return {"outcome": "cancelled", "ename": "Cancelled", "evalue": sentence}
-
-
-def _data(answer: dict[str, Any]) -> bytes:
-    """Return an answer's data as JSON."""
-    data = answer.get("data")
-    if data is None:
-        return b""
-    try:
-        return json_bytes(data)
-    except ValueError:  # NaN, which Python reads and writes
-        return json_bytes(to_json(data))
