@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from livius_agent import fitting
 from livius_agent import jvm as java
 from livius_agent.asks import Asks
 from livius_agent.autopsy import Autopsy
@@ -20,7 +23,7 @@ from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
 from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
-from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run, decode
+from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run
 from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
@@ -100,7 +103,7 @@ class Agent:
             return 0
         reason = await self._reason(failures)
         log = tuple(map(self._secrets.text, self._autopsy.log()))
-        self._link.say(Failing(reason=self._secrets.text(reason), log=log))
+        self._link.say(fitting.failing(Failing(reason=self._secrets.text(reason), log=log)))
         await self._link.delivered(_SAY_WITHIN)
         sys.stderr.write(f"{reason}\n")
         return 1
@@ -218,10 +221,8 @@ class Agent:
 
     def _has_jobs(self, entry: Entry, described: str) -> None:
         repl, number = entry.key
-        frame = {"type": Jobs.type, "repl": repl, "number": number, **json.loads(described)}
-        message = decode(json.dumps(frame))
-        if isinstance(message, Jobs):
-            self._link.say(message)
+        found = msgspec.convert({"repl": repl, "number": number, **json.loads(described)}, Jobs)
+        self._link.say(fitting.jobs(found))
 
     def end(self) -> None:
         """End Java and the zygote; the keeper sees to the rest."""

@@ -11,15 +11,15 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from livius_agent.wire import (
     LONGEST_ASK,
     SECRET_ASKS,
     Answer,
     Ask,
     FromAgent,
-    WireError,
-    decode,
-    encode,
+    whole,
 )
 
 _LOOK_AGAIN_MS: Final = 20_000
@@ -75,11 +75,9 @@ class Asks:
         if len(text) > LONGEST_ASK:
             return _failed("TooLarge", f"A question has at most {LONGEST_ASK} characters.")
         try:
-            ask = decode(encode(Ask(**question)))
-        except (TypeError, WireError) as error:
+            ask = msgspec.convert(whole(question), Ask)
+        except msgspec.ValidationError as error:
             return _failed("Malformed", f"This can't be asked: {error}.")
-        if not isinstance(ask, Ask):
-            raise TypeError(ask)
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open[ask.id] = ask, waiting
         self._say(ask)

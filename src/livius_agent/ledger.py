@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Final
 
+from msgspec import Raw
+from msgspec.structs import replace
+
+from livius_agent import fitting
 from livius_agent.text import whole_characters
-from livius_agent.wire import OUTPUT_CHUNK_BYTES, Finished, LedgerEntry, Output, Run
+from livius_agent.wire import (
+    LARGEST_DATA,
+    OUTPUT_CHUNK_BYTES,
+    Finished,
+    LedgerEntry,
+    Output,
+    Run,
+    Stream,
+)
 
 WINDOW: Final = 1024 * 1024
 """How far sending may run ahead of the gateway's acknowledgement."""
@@ -28,27 +40,85 @@ Key = tuple[str, int]
 
 
 @dataclass(slots=True)
+class Spool:
+    """Text that is sent in pieces. ``size``, ``sent`` and ``acknowledged`` count its bytes."""
+
+    folder: Path
+    size: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    _file: SpooledTemporaryFile[bytes] | None = field(default=None, repr=False)
+
+    def write(self, data: bytes) -> None:
+        """Take more, which ends where a character does."""
+        if self._file is None:
+            self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(self.folder))  # noqa: SIM115
+        self._file.seek(self.size)
+        self._file.write(data)
+        self.size += len(data)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to send, and room for it in the window."""
+        return self.sent < self.size and self.sent - self.acknowledged < WINDOW
+
+    def take(self) -> str:
+        """Return the next piece, empty at the end. It is sent now."""
+        if self._file is None:
+            return ""
+        self._file.seek(self.sent)
+        data = self._file.read(OUTPUT_CHUNK_BYTES)
+        # A piece ends where a character does; the stream as a whole is valid.
+        data = data[: whole_characters(data)]
+        self.sent += len(data)
+        return data.decode()
+
+    def rewind(self, offset: int) -> None:
+        """Send again from what the gateway holds.
+
+        Where that ends inside of a character, from the beginning of it.
+        """
+        offset = min(offset, self.size)
+        if self._file is not None:
+            begin = max(0, offset - _LONGEST_CHARACTER)
+            self._file.seek(begin)
+            offset = begin + whole_characters(self._file.read(offset - begin))
+        self.sent = self.acknowledged = offset
+
+    def close(self) -> None:
+        """Drop it."""
+        if self._file is not None:
+            self._file.close()
+
+
+@dataclass(slots=True)
 class Entry:
-    """One statement. ``size`` is the stream's length, ``sent`` and ``acknowledged`` are offsets."""
+    """One statement, with what it printed and the data that is too large for its end."""
 
     run: Run
     limit: int
     reserve: int
     folder: Path
-    size: int = 0
-    sent: int = 0
-    acknowledged: int = 0
     seq: int = 0
     finished: Finished | None = None
     finished_sent: bool = False
+    text: Spool = field(init=False)
+    data: Spool = field(init=False)
     _cut: bool = False
     _looked_at: int = 0
-    _spool: SpooledTemporaryFile[bytes] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.text, self.data = Spool(self.folder), Spool(self.folder)
 
     @property
     def key(self) -> Key:
         """Return what names the statement."""
         return self.run.repl, self.run.number
+
+    @property
+    def size(self) -> int:
+        """Return the length in bytes of what it printed."""
+        return self.text.size
 
     def append(self, text: str) -> None:
         """Take text of the stream. Beyond the limit one line says that it was cut."""
@@ -68,72 +138,72 @@ class Entry:
             self._cut = True
             data += f"\n[output cut: {reason}]\n".encode()
         try:
-            self._write(data)
+            self.text.write(data)
         except OSError:
             # Full already, for another reason than us. What is lost is all that can't be told.
             self._cut = True
 
-    def _write(self, data: bytes) -> None:
-        if self._spool is None:
-            self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(self.folder))  # noqa: SIM115
-        self._spool.seek(self.size)
-        self._spool.write(data)
-        self.size += len(data)
+    def finish(self, finished: Finished, data: bytes = b"") -> None:
+        """Take the end, without what is not sent yet of the output.
 
-    def finish(self, finished: Finished) -> None:
-        """Take the end, without what is not sent yet of the output."""
-        self.finished = finished
+        ``data`` is its JSON object: what is small goes with it, what is larger before it.
+        """
+        finished = fitting.finished(finished)
+        lost = ""
+        if len(data) > LARGEST_DATA:
+            lost = f"it has {len(data)} bytes, and {LARGEST_DATA} can be given"
+        elif len(data) > OUTPUT_CHUNK_BYTES:
+            try:
+                self.data.write(data)
+            except OSError as error:
+                lost = str(error)
+                self.data.close()
+                self.data = Spool(self.folder)
+        elif data:
+            finished = replace(finished, data=Raw(data))
+        if lost:
+            sentence = f"The statement ran, and its output is lost: {lost}."
+            finished = replace(finished, outcome="error", ename="OutputLost", evalue=sentence)
+        self.finished = replace(finished, data_size=self.data.size)
 
     def next_output(self) -> Output | None:
         """Return the next piece to send, or None while there is none or the window is full."""
-        if self.sent >= self.size or self.sent - self.acknowledged >= WINDOW:
-            return None
-        offset, text = self.sent, self._next_text()
-        self.seq += 1
-        repl, number = self.key
-        return Output(repl=repl, number=number, seq=self.seq, offset=offset, text=text)
+        streams: tuple[tuple[Stream, Spool], ...] = (("text", self.text), ("data", self.data))
+        for name, spool in streams:
+            if spool.is_ready:
+                self.seq += 1
+                repl, number = self.key
+                offset, text = spool.sent, spool.take()
+                return Output(
+                    repl=repl, number=number, seq=self.seq, offset=offset, text=text, stream=name
+                )
+        return None
 
     def next_end(self) -> Finished | None:
         """Return the end to send, once what is left of the output has room in it; else None."""
         if self.finished is None or self.finished_sent:
             return None
-        if self.size - self.sent > OUTPUT_CHUNK_BYTES:
+        if self.size - self.text.sent > OUTPUT_CHUNK_BYTES or self.data.sent < self.data.size:
             return None
         self.seq += 1
         self.finished_sent = True
-        return replace(self.finished, seq=self.seq, text=self._next_text())
+        return replace(self.finished, seq=self.seq, text=self.text.take())
 
-    def _next_text(self) -> str:
-        if self._spool is None:
-            return ""
-        self._spool.seek(self.sent)
-        data = self._spool.read(OUTPUT_CHUNK_BYTES)
-        # A piece ends where a character does; the stream as a whole is valid.
-        text = data.decode("utf-8", errors="ignore")
-        self.sent += len(text.encode())
-        return text
+    def acknowledge(self, offset: int, stream: Stream = "text") -> None:
+        """Note how much of a stream the gateway holds."""
+        spool = self.text if stream == "text" else self.data
+        spool.acknowledged = max(spool.acknowledged, offset)
 
-    def acknowledge(self, offset: int) -> None:
-        """Note how much the gateway holds."""
-        self.acknowledged = max(self.acknowledged, offset)
-
-    def rewind(self, offset: int) -> None:
-        """Send again from what the gateway holds: the link is a new one.
-
-        Where that ends inside of a character, from the beginning of it.
-        """
-        offset = min(offset, self.size)
-        if self._spool is not None:
-            begin = max(0, offset - _LONGEST_CHARACTER)
-            self._spool.seek(begin)
-            offset = begin + whole_characters(self._spool.read(offset - begin))
-        self.sent = self.acknowledged = offset
+    def rewind(self, text: int, data: int = 0) -> None:
+        """Send again from what the gateway holds of the streams: the link is a new one."""
+        self.text.rewind(text)
+        self.data.rewind(data)
         self.finished_sent = False
 
     def close(self) -> None:
-        """Drop the spool."""
-        if self._spool is not None:
-            self._spool.close()
+        """Drop the spools."""
+        self.text.close()
+        self.data.close()
 
 
 class Ledger:

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 import websockets
 
+from livius_agent import fitting
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.process import listeners
 from livius_agent.wire import (
-    MAX_FRAME_BYTES,
+    MAX_GATEWAY_FRAME_BYTES,
     PROTOCOL,
     Ack,
     Answer,
@@ -29,13 +30,13 @@ from livius_agent.wire import (
     Cancel,
     FromAgent,
     Hello,
-    Message,
     Ready,
     Run,
     Welcome,
     WireError,
-    decode,
+    decode_gateway,
     encode,
+    type_of,
 )
 
 _FIRST_PAUSE: Final = 0.05
@@ -96,8 +97,8 @@ class Link:
 
     def ready(self, message: Ready) -> None:
         """Say that Spark runs, now and after each redial."""
-        self._ready = message
-        self.say(message)
+        self._ready = fitting.ready(message)
+        self.say(self._ready)
 
     async def delivered(self, seconds: float) -> None:
         """Wait until what was said has been sent, or for the seconds."""
@@ -140,7 +141,7 @@ class Link:
                 url,
                 additional_headers={"Authorization": self._authorization},
                 compression=None,
-                max_size=MAX_FRAME_BYTES,
+                max_size=MAX_GATEWAY_FRAME_BYTES,
                 open_timeout=_ANSWER_WITHIN,
                 ping_interval=None,
                 proxy=None,
@@ -171,7 +172,7 @@ class Link:
         await socket.send(encode(hello))
         async with asyncio.timeout(_ANSWER_WITHIN):
             try:
-                welcome = decode(await socket.recv())
+                welcome = decode_gateway(await socket.recv())
             except websockets.ConnectionClosed as closed:
                 if closed.rcvd is not None and closed.rcvd.code == _TRY_AGAIN:
                     raise
@@ -180,10 +181,10 @@ class Link:
         if not isinstance(welcome, Welcome):
             raise WireError("a gateway answers hello with welcome")
         self._beat_seconds = welcome.beat_seconds
-        offsets = {(one.repl, one.number): one.offset for one in welcome.durable}
+        durable = {(one.repl, one.number): one for one in welcome.durable}
         for entry in self._ledger:
-            if entry.key in offsets:
-                entry.rewind(offsets[entry.key])
+            if (held := durable.get(entry.key)) is not None:
+                entry.rewind(held.offset, held.data)
             else:
                 self._ledger.forget(entry)
         if self._ready is not None and self._ready not in self._outbox:
@@ -193,20 +194,20 @@ class Link:
 
     async def _receive_all(self, socket: websockets.ClientConnection) -> None:
         async for frame in socket:
-            message: Message = decode(frame)
+            message = decode_gateway(frame)
             match message:
                 case Run() | Cancel() | Answer():
                     await self._on_message(message)
                 case Ack():
                     self._acknowledged(message)
                 case _:
-                    raise WireError(f"a gateway does not send {message.type}")
+                    raise WireError(f"a gateway does not send {type_of(message)} here")
 
     def _acknowledged(self, ack: Ack) -> None:
         entry = self._ledger.get(ack.repl, ack.number)
         if entry is None:
             return
-        entry.acknowledge(ack.offset)
+        entry.acknowledge(ack.offset, ack.stream)
         if ack.finished:
             self._ledger.forget(entry)
         self._news.set()
@@ -215,7 +216,7 @@ class Link:
         while True:
             self._news.clear()
             self._end.clear()
-            if any(entry.size and not entry.sent and not entry.finished for entry in self._ledger):
+            if any(one.size and not one.text.sent and not one.finished for one in self._ledger):
                 await _within(_FIRST, self._end)
             if await self._send_news(socket):
                 await _within(_GATHER, self._end)

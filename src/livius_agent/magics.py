@@ -8,11 +8,17 @@ from io import BytesIO
 from typing import Any, Final
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 
 from livius_agent import tables
 from livius_agent.packages import Packages
-from livius_agent.values import to_json
 
 TABLE: Final = "application/vnd.livy.table.v1+json"
 
@@ -33,16 +39,24 @@ class LivyMagics(Magics):  # type: ignore[misc] # IPython is not typed here
             raise UsageError("Name a variable.")
         return self.shell.ev(line)
 
+    def _show(self, mime: str, value: Any, note: str | None) -> None:
+        if note is not None:
+            self.shell.say(note)
+        self.shell.show({mime: value})
+
+    @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic  # type: ignore[untyped-decorator]
     def json(self, line: str) -> None:
         """Give a value as JSON: ``%json name``."""
-        self.shell.show({"application/json": to_json(self._value(line))})
+        self._show("application/json", *tables.json_of(self._value(line)))
 
+    @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic  # type: ignore[untyped-decorator]
     def table(self, line: str) -> None:
         """Give rows as a table with types: ``%table name``."""
-        self.shell.show({TABLE: tables.of_rows(self._value(line))})
+        self._show(TABLE, *tables.table_of(self._value(line)))
 
+    @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic  # type: ignore[untyped-decorator]
     def matplot(self, line: str) -> None:
         """Give the current figure as an image, and close it: ``%matplot plt``."""
@@ -54,6 +68,7 @@ class LivyMagics(Magics):  # type: ignore[misc] # IPython is not typed here
         pyplot.close()
         self.shell.show({"image/png": image.getvalue()})
 
+    @no_var_expand  # type: ignore[untyped-decorator]
     @line_cell_magic  # type: ignore[untyped-decorator]
     def sql(self, line: str, cell: str = "") -> None:
         """Run Spark SQL and show the last result."""

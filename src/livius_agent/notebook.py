@@ -44,7 +44,12 @@ def attach(handle: Any) -> None:
     _handle = handle
 
 
-def _repl() -> Any:
+def repl() -> Any:
+    """Return this repl of the JVM.
+
+    Raises:
+        NotebookUtilsError: this is no session, but a task of Spark's.
+    """
     if _handle is None:
         raise NotebookUtilsError(_ELSEWHERE, "NotInASession")
     return _handle
@@ -56,7 +61,7 @@ def ask(what: str, **arguments: str) -> dict[str, Any]:
     Raises:
         NotebookUtilsError: it was refused, or nobody answered in time.
     """
-    answer = json.loads(_repl().ask(what, json.dumps(arguments)))
+    answer = json.loads(repl().ask(what, json.dumps(arguments)))
     if "error" in answer:
         raise NotebookUtilsError(answer["error"], answer.get("code", ""))
     value: dict[str, Any] = answer["value"]
@@ -67,9 +72,9 @@ def files(method: str, *arguments: Any) -> Any:
     """Call a method of the driver's `NotebookFiles`. Java's errors become Python's own."""
     from py4j.protocol import Py4JJavaError
 
-    repl = _repl()
+    driver = repl()
     try:
-        return getattr(repl.files(), method)(*arguments)
+        return getattr(driver.files(), method)(*arguments)
     except Py4JJavaError as error:
         java = error.java_exception
         kind = _OS_ERRORS.get(java.getClass().getName(), OSError)

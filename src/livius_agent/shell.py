@@ -10,7 +10,6 @@ import linecache
 import os
 import subprocess
 import sys
-import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,8 +22,8 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
-from livius_agent import tables
-from livius_agent.answers import Answer, failed
+from livius_agent import frames
+from livius_agent.answers import Answer, cancelled, failed
 from livius_agent.notebook import SessionStopped
 from livius_agent.outputs import LIMIT, Outputs
 
@@ -96,17 +95,13 @@ class _Formatter(DisplayFormatter):  # type: ignore[misc]
 
     def format(self, obj: Any, *arguments: Any, **options: Any) -> Any:
         """Return the forms of a displayed object."""
-        if _is_frame(obj) and not obj.isStreaming:
-            return tables.of_frame(obj), {}
+        if frames.is_frame(obj) and not obj.isStreaming:
+            return frames.table_of(obj), {}
         return super().format(obj, *arguments, **options)
 
     def bare(self, obj: Any) -> Any:
         """Return the forms of the value of an expression."""
         return super().format(obj)
-
-
-def _is_frame(obj: Any) -> bool:
-    return hasattr(obj, "_jdf") and hasattr(obj, "isStreaming")
 
 
 class _Compiler(CachingCompiler):  # type: ignore[misc]
@@ -153,8 +148,6 @@ class Shell(InteractiveShell):  # type: ignore[misc]
             display_pub_class=_Publisher,
             compiler_class=_Compiler,
         )
-        # IPython's advice on sys.exit(), which our error has already.
-        warnings.filterwarnings("ignore", "To exit: use", UserWarning)
         shell._printer, shell._given = printer, given
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # %who tells of the user's own
@@ -195,8 +188,7 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         """Print a bundle's text and keep the rest."""
         text = bundle.get("text/plain")
         if text is not None:
-            self.flush()
-            self._printer.say(f"{text}\n")
+            self.say(f"{text}\n")
         if update and display_id is not None:
             kept = self.outputs.update(bundle, display_id)
         else:
@@ -204,6 +196,11 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         if not kept and not self._is_cut:
             self._is_cut = True
             self._printer.say(_LEFT_OUT)
+
+    def say(self, text: str) -> None:
+        """Put text into the stream, behind what was printed."""
+        self.flush()
+        self._printer.say(text)
 
     def flush(self) -> None:
         """Put into the stream what was printed: what comes next stands behind it."""
@@ -228,6 +225,8 @@ class Shell(InteractiveShell):  # type: ignore[misc]
             return {"outcome": "ok", "data": self.outputs.merged()}
         if isinstance(error, SessionStopped):
             return {"outcome": "ok", "data": self.outputs.merged()}
+        if isinstance(error, KeyboardInterrupt):
+            return cancelled()
         return failed(error)
 
     def should_run_async(self, raw_cell: str, **more: Any) -> bool:
@@ -292,9 +291,9 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         done = subprocess.run(expanded, shell=True, executable="/bin/bash", check=False)  # noqa: S602 - that is what ! is
         self.user_ns["_exit_code"] = done.returncode
 
-    def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
+    def showtraceback(self, *_: Any, **__: Any) -> None:
         """Keep an error that IPython only prints: a figure that can't be drawn, for example."""
-        self._late = exc_tuple[1] if exc_tuple else sys.exception()
+        self._late = sys.exception()
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Print nothing: the answer has it."""

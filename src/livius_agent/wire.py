@@ -2,377 +2,381 @@
 
 Three rules:
 
-* Plain data only. A frame is one JSON object with a ``type``; nothing is ever unpickled,
-  and what comes from a driver is untrusted, so `decode` checks every field.
+* Plain data only. A frame is one JSON object with a ``type``; nothing is ever unpickled. What comes
+  from a driver is untrusted, so its types carry bounds: a text that is longer, a number that is out
+  of range, half a character, NaN or Infinity is no message.
 * A message about a statement names it by ``repl`` and ``number`` and carries ``seq``, which
   grows by one with each message about that statement. Sending a message twice is harmless.
-* This module imports the standard library only: it travels with the agent and is the one
-  module of the driver's side that the gateway imports.
+* This module travels with the agent and is the one module of the driver's side that speaks to the
+  gateway. It needs msgspec, which both environments have.
 
 The conversation. The agent dials, shows its driver's secret in the ``Authorization`` header of
 the upgrade, and says `Hello` with its ledger: every statement that the gateway has not yet
-acknowledged as finished. The gateway answers `Welcome` with the durable output offset of each,
+acknowledged as finished. The gateway answers `Welcome` with the durable output offsets of each,
 re-sends what the agent never saw, and from then on both sides push. The agent keeps a
 statement's output in a spool and forgets it on ``Ack(finished=True)``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-PROTOCOL: Final = 2
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+PROTOCOL: Final = 3
 """Raised when a message changes in a way that the other side must know about.
 
+3: data that is too large for `Finished` comes before it, as `Output` of the stream ``data``.
 2: `Finished` may bring the last piece of output. Before, `Output` brought all of it.
 """
 
 OLDEST_PROTOCOL: Final = 1
 """The oldest that a gateway still takes: drivers outlive its upgrade."""
 
-MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-"""The largest frame either side accepts; an output message carries `OUTPUT_CHUNK_BYTES` at most."""
+MAX_FRAME_BYTES: Final = 1024 * 1024
+"""The largest frame of an agent. `livius_agent.fitting` cuts texts to it, and what may be larger
+comes in pieces of `OUTPUT_CHUNK_BYTES`."""
+
+MAX_GATEWAY_FRAME_BYTES: Final = 64 * 1024 * 1024
+"""The largest frame of a gateway: `Run` carries the code as it was sent."""
 
 OUTPUT_CHUNK_BYTES: Final = 64 * 1024
 
+LARGEST_DATA: Final = 64 * 1024 * 1024
+"""Bytes of a statement's data; the agent cuts it at less (`livius_agent.answers`)."""
+
 MOST_JOBS: Final = 100
-LONGEST_ASK: Final = 256 * 1024
+LONGEST_ASK: Final = 16 * 1024
 """Characters of one question of user code; the gateway refuses longer ones."""
+
+LONGEST_ERROR: Final = 256 * 1024
+"""Bytes of JSON that an error's text and traceback may take together."""
 
 SECRET_ASKS: Final = frozenset({"token", "secret"})
 """What is answered with ``{"value": …}`` that no output and no log may show."""
+
+_LAST_MOMENT: Final = 253_402_300_799
+"""The end of the year 9999, in Unix seconds."""
+
+Name: TypeAlias = Annotated[str, Meta(max_length=100)]
+Word: TypeAlias = Annotated[str, Meta(max_length=1000)]
+Piece: TypeAlias = Annotated[str, Meta(max_length=OUTPUT_CHUNK_BYTES)]
+Text: TypeAlias = Annotated[str, Meta(max_length=LONGEST_ERROR)]
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Offset: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+Count: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""Of tasks: Spark is known to count below zero."""
+Moment: TypeAlias = Annotated[float, Meta(ge=0, le=_LAST_MOMENT)]
+Stream: TypeAlias = Literal["text", "data"]
+
+
+NO_DATA: Final = Raw(b"null")
 
 
 class WireError(ValueError):
     """The peer sent something that is not a message of this protocol."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class LedgerEntry(Struct, frozen=True, kw_only=True):
     """What the agent knows of one statement that the gateway has not acknowledged as finished.
 
     ``size`` is the number of output bytes spooled so far. A finished statement's `Finished`
     message is sent again right after `Welcome`.
     """
 
-    repl: str
-    number: int
-    seq: int
-    size: int
+    repl: Name
+    number: Number
+    seq: Offset
+    size: Offset
     finished: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Durable:
-    """How many bytes of one statement's output the gateway holds durably."""
+class Durable(Struct, frozen=True, kw_only=True):
+    """How many bytes of one statement's streams the gateway holds durably."""
 
     repl: str
     number: int
     offset: int
+    data: int = 0
 
 
 # From the agent to the gateway.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hello:
+class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
     """The first message of every connection.
 
     ``last`` maps a repl to the highest statement number it was ever given (-1: none): a number
     at or below it is never run again.
     """
 
-    type: ClassVar[str] = "hello"
-    protocol: int
-    driver: str
-    agent: str
-    last: Mapping[str, int]
-    ledger: tuple[LedgerEntry, ...] = ()
+    protocol: Number
+    driver: Name
+    agent: Name
+    last: Annotated[Mapping[Name, Count], Meta(max_length=1000)]
+    ledger: Annotated[tuple[LedgerEntry, ...], Meta(max_length=1000)] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True, tag="ready"):
     """Spark runs and the default repl takes statements. Sent again after each `Welcome`."""
 
-    type: ClassVar[str] = "ready"
-    spark_app_id: str
-    versions: Mapping[str, str]
-    ui_url: str | None = None
-    conf: Mapping[str, str] = field(default_factory=dict)
+    spark_app_id: Name
+    versions: Annotated[Mapping[Name, Name], Meta(max_length=20)]
+    ui_url: Word | None = None
+    conf: Annotated[Mapping[str, str], Meta(max_length=10_000)] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failing:
+class Failing(Struct, frozen=True, kw_only=True, tag="failing"):
     """The driver is about to end by itself: start-up failed, the JVM ended, Spark stopped.
 
     ``reason`` is one sentence for people, ``log`` the last lines that explain it.
     """
 
-    type: ClassVar[str] = "failing"
-    reason: str
-    log: tuple[str, ...] = ()
+    reason: Annotated[str, Meta(max_length=10_000)]
+    log: Annotated[tuple[Annotated[str, Meta(max_length=10_000)], ...], Meta(max_length=200)] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """Text at byte ``offset`` (of its UTF-8 form) of a statement's output stream."""
+class Output(Struct, frozen=True, kw_only=True, tag="output"):
+    """Text at byte ``offset`` (of its UTF-8 form) of one of a statement's two streams.
 
-    type: ClassVar[str] = "output"
-    repl: str
-    number: int
-    seq: int
-    offset: int
-    text: str
+    ``text`` is what it prints. ``data`` is the JSON object that `Finished.data` has no room for.
+    """
+
+    repl: Name
+    number: Number
+    seq: Offset
+    offset: Offset
+    text: Piece
+    stream: Stream = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
     """The share, 0 to 1, of the statement's Spark tasks that are done."""
 
-    type: ClassVar[str] = "progress"
-    repl: str
-    number: int
-    seq: int
+    repl: Name
+    number: Number
+    seq: Offset
     value: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks."""
 
-    id: int
-    attempt: int
-    name: str
-    status: str
-    tasks: int
-    done: int
-    active: int
-    failed: int
+    id: Count
+    attempt: Count
+    name: Text
+    status: Word
+    tasks: Count
+    done: Count
+    active: Count
+    failed: Count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """A Spark job. Times are Unix seconds; of more than 50 stages it has the last."""
 
-    id: int
-    name: str
-    status: str
-    tasks: int
-    done: int
-    active: int
-    failed: int
-    skipped: int
-    started: float | None = None
-    ended: float | None = None
-    stages: tuple[Stage, ...] = ()
+    id: Count
+    name: Text
+    status: Word
+    tasks: Count
+    done: Count
+    active: Count
+    failed: Count
+    skipped: Count
+    started: Moment | None = None
+    ended: Moment | None = None
+    stages: Annotated[tuple[Stage, ...], Meta(max_length=100)] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Jobs:
+class Jobs(Struct, frozen=True, kw_only=True, tag="jobs"):
     """A statement's Spark jobs as they are now, the last `MOST_JOBS` of ``total``.
 
     Sent while it runs, and once more soon after its end; what was sent last holds. Of a statement
     without jobs nothing is sent.
     """
 
-    type: ClassVar[str] = "jobs"
-    repl: str
-    number: int
-    total: int
-    jobs: tuple[Job, ...]
+    repl: Name
+    number: Number
+    total: Count
+    jobs: Annotated[tuple[Job, ...], Meta(max_length=MOST_JOBS)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True, tag="finished"):
     """A statement ended. Sent again after each redial until acknowledged.
 
     ``size`` is the length in bytes of its whole output stream, which is its ``text/plain``;
     ``text`` is what of it, at its end, no `Output` has brought: `OUTPUT_CHUNK_BYTES` at most.
-    ``data`` holds the other MIME types (values are JSON values); it is null on an error.
+    ``data`` holds the other MIME types (values are JSON values) as one JSON object; it is
+    null on an error, and where it came before as a stream of ``data_size`` bytes.
     ``with_text`` tells whether an empty stream still makes an (empty) ``text/plain``.
     ``outcome`` is ``cancelled`` only when the code has truly stopped because of a `Cancel`.
     ``stop`` tells that the statement's code wants its session ended.
     """
 
-    type: ClassVar[str] = "finished"
-    repl: str
-    number: int
-    seq: int
-    size: int
+    repl: Name
+    number: Number
+    seq: Offset
+    size: Offset
     outcome: Literal["ok", "error", "cancelled"]
-    text: str = ""
+    text: Piece = ""
     with_text: bool = True
-    data: Mapping[str, Any] | None = None
-    ename: str | None = None
-    evalue: str | None = None
-    traceback: tuple[str, ...] = ()
+    data: Raw = NO_DATA
+    data_size: Offset = 0
+    ename: Text | None = None
+    evalue: Text | None = None
+    traceback: Annotated[tuple[Text, ...], Meta(max_length=10_000)] = ()
     stop: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     """Nothing new; the agent is alive. ``busy`` tells of work outside statements (streams)."""
 
-    type: ClassVar[str] = "beat"
     busy: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
     """A question of the session's code, with an id of the agent's. It may be sent again."""
 
-    type: ClassVar[str] = "ask"
-    id: int
-    repl: str
+    id: Offset
+    repl: Name
     what: Literal["context", "stop", "token", "secret"]
-    arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
+    arguments: Annotated[
+        Mapping[Name, Annotated[str, Meta(max_length=LONGEST_ASK)]], Meta(max_length=20)
+    ] = {}
+
+    def __repr__(self) -> str:
+        """Leave out the arguments, which no log may show."""
+        return f"Ask(id={self.id}, what={self.what!r})"
 
 
 # From the gateway to the agent.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Welcome:
+class Welcome(Struct, frozen=True, kw_only=True, tag="welcome"):
     """The answer to `Hello`. The agent sends something at least every ``beat_seconds``.
 
     ``durable`` names the ledger's statements that the gateway still wants; the others are to be
     forgotten. Output is re-sent from each offset.
     """
 
-    type: ClassVar[str] = "welcome"
     beat_seconds: float
     durable: tuple[Durable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, tag="run"):
     """Run this statement, after those already queued in its repl. Ignored when seen before."""
 
-    type: ClassVar[str] = "run"
     repl: str
     number: int
     kind: Literal["spark", "pyspark", "sql", "sparkr"]
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
     """Stop this statement and say `Finished` once its code has truly stopped."""
 
-    type: ClassVar[str] = "cancel"
     repl: str
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ack:
-    """The gateway holds the output up to ``offset`` durably, and the end too if ``finished``."""
+class Ack(Struct, frozen=True, kw_only=True, tag="ack"):
+    """The gateway holds a stream up to ``offset`` durably, and the end too if ``finished``."""
 
-    type: ClassVar[str] = "ack"
     repl: str
     number: int
     offset: int
     finished: bool
+    stream: Stream = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
     """The answer to an `Ask`, or a sentence that says why there is none."""
 
-    type: ClassVar[str] = "answer"
     id: int
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    body: Mapping[str, Any] | None = None
     error: str | None = None
     code: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave out the body, which no log may show."""
+        return f"Answer(id={self.id}, code={self.code!r})"
 
 
 FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat | Ask
 FromGateway: TypeAlias = Welcome | Run | Cancel | Ack | Answer
 Message: TypeAlias = FromAgent | FromGateway
 
-_BY_TYPE: Final[Mapping[str, type[Message]]] = {
-    kind.type: kind for kind in (*get_args(FromAgent), *get_args(FromGateway))
-}
+_ENCODER: Final = msgspec.json.Encoder()
+_OF_AGENT: Final[msgspec.json.Decoder[FromAgent]] = msgspec.json.Decoder(FromAgent)
+_OF_GATEWAY: Final[msgspec.json.Decoder[FromGateway]] = msgspec.json.Decoder(FromGateway)
 
 
-def encode(message: Message) -> str:
-    """Return the frame's text."""
-    return json.dumps(
-        {"type": message.type, **dataclasses.asdict(message)},
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+def type_of(message: Message) -> str:
+    """Return the ``type`` that a message has in its frame."""
+    return str(type(message).__struct_config__.tag)
 
 
-def decode(frame: str | bytes) -> Message:
-    """Return the message in a frame.
+def encode(message: Message) -> bytes:
+    """Return the frame's bytes."""
+    try:
+        return _ENCODER.encode(message)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(whole(message))
+
+
+def decode_agent(frame: str | bytes) -> FromAgent:
+    """Return the message in a frame that claims to be an agent's.
 
     Fields that this version does not know are ignored, so that an agent may be a little newer.
 
     Raises:
-        WireError: not JSON, an unknown type, a missing field or one of the wrong type.
+        WireError: it is none, or breaks a bound.
+    """
+    return _decode(_OF_AGENT, frame)
+
+
+def decode_gateway(frame: str | bytes) -> FromGateway:
+    """Return the message in a frame of a gateway's, like `decode_agent`."""
+    return _decode(_OF_GATEWAY, frame)
+
+
+_Kind = TypeVar("_Kind")
+
+
+def _decode(decoder: msgspec.json.Decoder[_Kind], frame: str | bytes) -> _Kind:
+    try:
+        return decoder.decode(frame)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+
+
+def whole(value: Any) -> Any:
+    """Return a message, or what is in one, with a question mark for each lone half of a character.
+
+    For Python such a half is text; for JSON, UTF-8 and the gateway it is none.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode()
+    if isinstance(value, Struct):
+        parts = {name: whole(getattr(value, name)) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **parts)
+    if isinstance(value, Mapping):
+        return {whole(key): whole(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(whole, value))
+    return value
+
+
+def check_data(raw: bytes) -> bool:
+    """Check that bytes are one JSON object, in UTF-8; tell whether it has members.
+
+    Raises:
+        WireError: they are not.
     """
     try:
-        body = json.loads(frame)
-    except (ValueError, RecursionError) as error:
-        raise WireError("the frame is not JSON") from error
-    if not isinstance(body, dict):
-        raise WireError("the frame is not an object")
-    kind = _BY_TYPE.get(str(body.get("type")))
-    if kind is None:
-        raise WireError(f"unknown message type {str(body.get('type'))[:40]!r}")
-    return typing.cast(Message, _build(kind, body, kind.type))
-
-
-def _build(kind: type[Any], body: Mapping[str, Any], path: str) -> Any:
-    hints = _hints(kind)
-    values: dict[str, Any] = {}
-    for entry in dataclasses.fields(kind):
-        if entry.name in body:
-            values[entry.name] = _check(hints[entry.name], body[entry.name], f"{path}.{entry.name}")
-        elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
-            raise WireError(f"{path}.{entry.name} is missing")
-    return kind(**values)
-
-
-_HINTS: dict[type[Any], dict[str, Any]] = {}
-
-
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
-
-
-def _check(hint: Any, value: Any, path: str) -> Any:  # noqa: C901, PLR0911, PLR0912 - one arm per shape
-    """Return the value as the hint wants it, or raise `WireError`."""
-    origin = get_origin(hint)
-    if hint is Any:
-        return value
-    if origin is Literal:
-        if value in get_args(hint):
-            return value
-    elif origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        return _check(next(arm for arm in get_args(hint) if arm is not type(None)), value, path)
-    elif origin is tuple:
-        if isinstance(value, list):
-            return tuple(_check(get_args(hint)[0], item, path) for item in value)
-    elif origin is Mapping:
-        if isinstance(value, dict):
-            return {key: _check(get_args(hint)[1], item, path) for key, item in value.items()}
-    elif dataclasses.is_dataclass(hint):
-        if isinstance(value, dict):
-            return _build(typing.cast("type[Any]", hint), value, path)
-    elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise WireError(f"{path} has the wrong type")
+        raw.decode()
+        return bool(msgspec.json.decode(raw, type=dict[str, Raw]))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise WireError(f"the data is no JSON object: {error}") from error

@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from livius_agent.answers import cut
 from livius_agent.capture import Tap
-from livius_agent.cells import NO_CONFIGURE, is_configure, without_mark
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
 from livius_agent.redact import Redactor, Secrets
+from livius_agent.text import json_bytes
+from livius_agent.values import to_json
 from livius_agent.wire import MOST_JOBS, Finished
 
 INTERRUPT_EVERY: Final = 1.0
@@ -146,8 +146,10 @@ class ReplWorker:
                 self._force.set_result(None)
         self._end_output(entry)
         if entry.run.number in self._cancelled and answer["outcome"] == "error":
-            # The interrupt, or what became of it: a cancelled Spark job is an error of its own.
-            answer = _cancelled("The statement was cancelled: its code was interrupted.")
+            # A cancelled Spark job surfaces as an error of its own; the code has stopped.
+            answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
+                "traceback": answer.get("traceback", [])
+            }
         self._finish(entry, answer)
 
     def _end_output(self, entry: Entry) -> None:
@@ -205,12 +207,12 @@ class ReplWorker:
                 size=entry.size,
                 outcome=answer["outcome"],
                 with_text=answer.get("with_text", True),
-                data=answer.get("data"),
                 ename=answer.get("ename"),
                 evalue=with_hint(answer.get("evalue")),
                 traceback=tuple(answer.get("traceback", ())),
                 stop=self._stopping,
-            )
+            ),
+            _data(answer),
         )
         self._changed()
         # After the end has been told, which does not wait for it.
@@ -219,12 +221,9 @@ class ReplWorker:
         telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
-        group, code = group_of(entry), without_mark(entry.run.code)
-        if is_configure(code):
-            name = "UsageError" if entry.run.kind == "pyspark" else "Error"
-            return {"outcome": "error", "ename": name, "evalue": NO_CONFIGURE}
+        group = group_of(entry)
         if entry.run.kind == "spark":
-            return await asyncio.to_thread(self._run_scala, code, group)
+            return await asyncio.to_thread(self._run_scala, entry.run.code, group)
         python = None
         try:
             python = await self._ensure_python()
@@ -232,7 +231,7 @@ class ReplWorker:
                 {
                     "number": entry.run.number,
                     "kind": entry.run.kind,
-                    "code": code,
+                    "code": entry.run.code,
                     "group": group,
                 }
             )
@@ -277,8 +276,8 @@ class ReplWorker:
         return {
             "outcome": "error",
             "ename": result.ename(),
-            "evalue": cut(result.evalue()),
-            "traceback": [cut(line) for line in result.traceback()],
+            "evalue": result.evalue(),
+            "traceback": list(result.traceback()),
         }
 
     async def _ensure_python(self) -> PythonProcess:
@@ -374,3 +373,14 @@ def group_of(entry: Entry) -> str:
 
 def _cancelled(sentence: str) -> dict[str, Any]:
     return {"outcome": "cancelled", "ename": "Cancelled", "evalue": sentence}
+
+
+def _data(answer: dict[str, Any]) -> bytes:
+    """Return an answer's data as JSON."""
+    data = answer.get("data")
+    if data is None:
+        return b""
+    try:
+        return json_bytes(data)
+    except ValueError:  # NaN, which Python reads and writes
+        return json_bytes(to_json(data))

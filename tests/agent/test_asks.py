@@ -100,7 +100,7 @@ async def test_what_is_malformed_is_not_sent_for_it_would_end_the_link() -> None
     async with World() as world:
         world.jvm.ask(1, "everything")
         world.jvm.waiting.put('{"id": 2, "repl": "r", "what": "token", "arguments": {"a": null}}')
-        world.jvm.waiting.put('{"id": 3, "repl": "r", "what": "token", "more": 1}')
+        world.jvm.waiting.put('{"id": 3, "repl": 7, "what": "token"}')
         await until(lambda: len(world.jvm.answers) == 3)
         assert {one["code"] for one in world.jvm.answers.values()} == {"Malformed"}
         assert world.said == []

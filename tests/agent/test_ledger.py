@@ -58,7 +58,7 @@ def test_a_stream_goes_on_wherever_the_gateway_has_it_until(text: str, held: int
         entry.finish(Finished(repl="r", number=0, seq=0, size=entry.size, outcome="ok"))
         entry.rewind(held)
         stream = text.encode()[:held]
-        rest = entry.sent
+        rest = entry.text.sent
         assert rest <= len(stream) < rest + 4
         end = entry.next_end()
         assert end is not None
@@ -100,7 +100,7 @@ def test_sending_waits_for_acknowledgements(entry: MakeEntry) -> None:
     source.append("x" * (3 * WINDOW))
     while source.next_output() is not None:
         pass
-    assert source.sent == WINDOW
+    assert source.text.sent == WINDOW
     source.acknowledge(WINDOW)
     assert source.next_output() is not None
 

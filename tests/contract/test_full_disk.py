@@ -22,7 +22,7 @@ async def test_an_output_that_finds_no_room(tmp_path: Path) -> None:
     for suffix in ("out", "partial"):
         (tmp_path / KEY[0] / f"{KEY[1]}-{KEY[2]}.{suffix}").symlink_to("/dev/full")
     with pytest.raises(Unavailable, match="No space left"):
-        await outputs.write(*KEY, offset=0, data=b"text")
+        await outputs.write(*KEY, offset=0, data=b"text", most=1000)
     with pytest.raises(Unavailable, match="No space left"):
         await outputs.write_data(*KEY, b"{}")
 
@@ -35,7 +35,7 @@ def test_a_disk_that_takes_a_part_keeps_whole_characters(tmp_path: Path, room: i
         "from livius.adapters.outputs import FileOutputs\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
         "outputs = FileOutputs(pathlib.Path(sys.argv[1]))\n"
-        "write = outputs.write('s', 'r', 0, offset=0, data='aä台😀😀'.encode())\n"
+        "write = outputs.write('s', 'r', 0, offset=0, data='aä台😀😀'.encode(), most=1000)\n"
         "print(asyncio.run(write))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path), str(room)]

@@ -30,6 +30,7 @@ from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignm
 from livius.ports.capacity import Capacity
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.ports.logs import LogFile, SparkPage
+from livius.ports.outputs import Stream
 from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
@@ -45,20 +46,41 @@ class MemoryOutputs:
     """Output streams in memory. Held to the same contract tests as the files."""
 
     def __init__(self) -> None:
-        self._streams: dict[Key, bytes] = {}
-        self._data: dict[Key, bytes] = {}
+        self._streams: dict[tuple[Key, Stream], bytes] = {}
 
     async def write(
-        self, session: SessionId, repl: ReplId, number: StatementNumber, *, offset: int, data: bytes
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        offset: int,
+        data: bytes,
+        most: int,
+        stream: Stream = "text",
     ) -> int:
-        present = self._streams.get((session, repl, number), b"")
-        if offset <= len(present):
-            present += data[len(present) - offset :]
-            self._streams[session, repl, number] = present
-        return len(present)
+        key = ((session, repl, number), stream)
+        present, end = self._streams.get(key, b""), offset + len(data)
+        if len(present) >= most:
+            return max(len(present), end)
+        if offset > len(present) or end <= len(present):
+            return len(present)
+        present += data[len(present) - offset :]
+        if end > most:
+            present = present[:most].decode(errors="ignore").encode()
+            present += f"\n[output cut: the limit is {most} bytes]\n".encode()
+        self._streams[key] = present
+        return end
 
-    async def size(self, session: SessionId, repl: ReplId, number: StatementNumber) -> int:
-        return len(self._streams.get((session, repl, number), b""))
+    async def size(
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        stream: Stream = "text",
+    ) -> int:
+        return len(self._streams.get(((session, repl, number), stream), b""))
 
     async def read(
         self,
@@ -69,21 +91,20 @@ class MemoryOutputs:
         offset: int = 0,
         size: int | None = None,
     ) -> bytes:
-        stream = self._streams.get((session, repl, number), b"")
+        stream = self._streams.get(((session, repl, number), "text"), b"")
         return stream[offset : None if size is None else offset + size]
 
     async def write_data(
         self, session: SessionId, repl: ReplId, number: StatementNumber, data: bytes
     ) -> None:
-        self._data[session, repl, number] = data
+        self._streams[(session, repl, number), "data"] = data
 
     async def read_data(self, session: SessionId, repl: ReplId, number: StatementNumber) -> bytes:
-        return self._data.get((session, repl, number), b"")
+        return self._streams.get(((session, repl, number), "data"), b"")
 
     async def remove(self, session: SessionId) -> None:
-        for store in (self._streams, self._data):
-            for key in [key for key in store if key[0] == session]:
-                del store[key]
+        for key in [key for key in self._streams if key[0][0] == session]:
+            del self._streams[key]
 
 
 @dataclass
@@ -161,6 +182,10 @@ class FakeLinks:
 
     def close(self, driver: DriverId) -> None:
         self.open.discard(driver)
+
+    def forget(self, driver: DriverId) -> None:
+        self.open.discard(driver)
+        self.heard.pop(driver, None)
 
 
 @dataclass
@@ -337,6 +362,7 @@ class World:
                 driver_cores=2,
                 beat=timedelta(seconds=5),
                 inline_bytes=1024,
+                output_limit=1024 * 1024,
                 hold=timedelta(),
             ),
         )

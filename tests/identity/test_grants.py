@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -420,6 +421,14 @@ async def test_few_device_codes_wait_at_a_time_whoever_asks(person: Person, worl
     assert (await person.client.post(DEVICE_CODE, data=form)).status_code == 429
     world.clock.move(timedelta(minutes=10, seconds=1))
     await start_device(person, world)
+
+
+async def test_of_many_devices_that_ask_at_once_no_more_wait_than_may(world: World) -> None:
+    proof = Proof(address=world.authority.home, caller="", client_id=world.sample.client_id)
+    asked = (start_device_code(world.authority, proof, scope=SCOPE) for _ in range(70))
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [one for one in ended if isinstance(one, TokenRefused)]
+    assert (len(ended) - len(refused), {one.number for one in refused}) == (50, {90055})
 
 
 async def test_few_device_codes_of_all_callers_wait_at_a_time(world: World) -> None:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
 
 from identity.browser import Person
 from identity.conftest import PAGES, TENANT, World
-from identity.flows import AUTHORIZE, BACK, TOKEN, get_code, number, redemption, request
+from identity.flows import (
+    AUTHORIZE,
+    BACK,
+    TOKEN,
+    VERIFIER,
+    get_code,
+    number,
+    redemption,
+    request,
+)
+from identity.sockets import Served
 from identity.test_grants import DEVICE_CODE
+from livius.adapters.identity.people import HttpPeoplesAuthority
+from livius.adapters.identity.provider_client import Credential, ProviderClient
 from livius.adapters.identity.sample import (
     PORTAL_SIGNED_IN,
     ensure_own_applications,
     ensure_sample,
     portal_client_id,
 )
+from livius.domain.digests import challenge_of
+from livius.domain.endpoints import Endpoints
 from livius.domain.identity import FABRIC
 from livius.domain.ids import ClientId
 
@@ -59,6 +74,7 @@ async def test_a_link_sends_a_signed_in_persons_code_for_the_portal_nowhere_else
         await person.opens(AUTHORIZE, **asked)
         assert person.status == 400
         assert "AADSTS50011" in person.text
+        assert f"It answers at {PAGES}." in person.text
 
 
 async def test_the_portals_code_needs_the_secret_of_the_process_that_serves_it(
@@ -84,6 +100,41 @@ async def test_the_portals_code_needs_the_secret_of_the_process_that_serves_it(
     assert "refresh_token" not in given.json()
     await person.opens(AUTHORIZE, **request(world, client_id=PORTAL, redirect_uri=PORTAL_BACK))
     assert "AADSTS50011" in person.text
+
+
+async def test_the_portal_itself_signs_people_in(served: Served, tmp_path: Path) -> None:
+    world = served.world
+    endpoints = Endpoints(
+        authorize=f"{served.pages}/{TENANT}/oauth2/v2.0/authorize",
+        token=f"{served.origin}/{TENANT}/oauth2/v2.0/token",
+    )
+
+    async def known() -> Endpoints:
+        return endpoints
+
+    portal = HttpPeoplesAuthority(
+        client=ProviderClient(
+            Credential(client_id=PORTAL, secret=world.portal_secret),
+            known,
+            world.clock,
+            ca_file=tmp_path / "tls" / "ca.pem",
+        ),
+        known=lambda: endpoints,
+        id_tokens=world.verifier,
+        scope=f"{FABRIC}/.default",
+    )
+    url = await portal.sign_in_url(
+        redirect_uri=PORTAL_BACK, state="s", nonce="n", challenge=challenge_of(VERIFIER)
+    )
+    async with httpx.AsyncClient(trust_env=False) as http:
+        person = await Person(http).opens(url)
+        await person.signs_in(world.user.username, world.user.password)
+        code = person.arrives()["code"]
+    found = await portal.redeem(
+        code=code, redirect_uri=PORTAL_BACK, verifier=VERIFIER, nonce="n", issuer=None
+    )
+    assert found.oid == world.user.oid
+    assert (await world.verifier.bearer_of(found.access_token)).client_id == PORTAL
 
 
 async def test_nobody_starts_a_device_as_the_portal(person: Person, world: World) -> None:

@@ -190,6 +190,32 @@ def test_the_context_is_true_in_both_languages(session: RemoteSession, gateway: 
     assert f"({session.id},false,null)" in scala
 
 
+def test_synapses_env_is_the_contexts_in_both_languages(session: RemoteSession) -> None:
+    names = {
+        "getUserName": "userName",
+        "getUserId": "userId",
+        "getJobId": "activityId",
+        "getWorkspaceName": "currentWorkspaceName",
+        "getPoolName": "poolName",
+        "getClusterId": "clusterId",
+    }
+    context = json.loads(
+        session.text("import json\nprint(json.dumps(notebookutils.runtime.context))")
+    )
+    wanted = [context[of_context] for of_context in names.values()]
+    assert all(isinstance(value, str) for value in wanted[:4])
+    calls = ", ".join(f"mssparkutils.env.{name}()" for name in names)
+    assert json.loads(session.text(f"print(json.dumps([{calls}]))")) == wanted
+    said = session.text(f'println(Seq[String]({calls}).mkString(";"))', "spark")
+    assert said == ";".join("null" if value is None else value for value in wanted)
+    helped = session.text("mssparkutils.help(); mssparkutils.env.help('getJobId')")
+    assert "env          who runs this session" in helped
+    assert "getJobId() -> str | None\n    Return the session's id" in helped
+    scala = session.text("mssparkutils.help(); mssparkutils.env.help()", "spark")
+    assert "env          who runs this session" in scala
+    assert all(f"{name}(): String" in scala for name in names)
+
+
 @pytest.mark.parametrize("kind", ["pyspark", "spark"])
 def test_stop_ends_the_session_and_all_say_so(client: Client, kind: str) -> None:
     session = client.create(name="stops itself")

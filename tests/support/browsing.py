@@ -166,7 +166,9 @@ class Site:
     async def _print(self, session: Session, number: StatementNumber, text: str) -> None:
         world = self.world
         size = await world.outputs.size(session.id, session.repl, number)
-        await world.outputs.write(session.id, session.repl, number, offset=size, data=text.encode())
+        await world.outputs.write(
+            session.id, session.repl, number, offset=size, data=text.encode(), most=1000
+        )
         world.changes.notify(Printed(session.repl, number))
 
     async def _end(self, session: Session, number: StatementNumber, ending: Ending) -> None:

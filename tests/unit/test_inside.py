@@ -222,6 +222,31 @@ async def test_a_session_that_ends_gets_no_tokens(signed_in: World) -> None:
     assert (refused.body, refused.code) == (None, "SessionEnded")
 
 
+async def test_what_its_code_may_not_read_is_written_down_whatever_it_asks_for(
+    signed_in: World,
+) -> None:
+    session = await ready(signed_in)
+    for arguments in (
+        {"vault": "vault"},
+        {"vault": "vault", "name": "\ud800\n"},
+        {"vault": "vault", "name": "x" * 1500},
+        {"vault": "not a vault", "name": "x"},
+        {"vault": "vault", "name": "missing"},
+    ):
+        refused = await asked(signed_in, session, what="secret", arguments=arguments)
+        assert refused.body is None
+    found = await signed_in.store.audit(AuditQuery(session=session.id, limit=100))
+    told = [(one.entry.target or "", one.entry.result) for one in reversed(found)][1:]
+    assert [one[:20] for one, _ in told] == [
+        "vault/",
+        "vault/??",
+        "vault/xxxxxxxxxxxxxx",
+        "not a vault/x",
+        "vault/missing",
+    ]
+    assert "ok" not in {result for _, result in told}
+
+
 async def test_what_its_code_gets_is_written_down_by_name_only(signed_in: World) -> None:
     session = await ready(signed_in)
     signed_in.vaults.kept["vault", "password"] = "the-value"

@@ -1,17 +1,24 @@
 """Statements between caller, record and driver."""
 
 import pytest
+from msgspec import Raw
 
 from fakes.world import World, with_rules
 from livius.domain.digests import hash_drawn
-from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from livius.domain.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from livius.domain.ids import StatementNumber
 from livius.domain.lakehouse import Role
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import Kind, Phase
-from livius.usecases.drivers import attach_driver, authenticate_driver, report, resume
+from livius.usecases.drivers import (
+    SessionLost,
+    attach_driver,
+    authenticate_driver,
+    report,
+    resume,
+)
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import (
     StatementView,
@@ -21,7 +28,9 @@ from livius.usecases.statements import (
     list_statements,
     parse_kind,
     submit_statement,
+    with_parsed_data,
 )
+from livius_agent.text import json_bytes
 from livius_agent.wire import (
     OLDEST_PROTOCOL,
     PROTOCOL,
@@ -96,6 +105,7 @@ async def get(world: World, session: Session, number: int = 0, **window: int) ->
 
 def finished(session: Session, number: int = 0, **more: object) -> Finished:
     fields: dict[str, object] = {"size": 0, "outcome": "ok", "seq": 9, **more}
+    fields["data"] = Raw(json_bytes(fields.get("data")))
     return Finished(repl=session.repl, number=number, **fields)  # type: ignore[arg-type]
 
 
@@ -179,8 +189,10 @@ async def test_large_data_lies_beside_the_record_and_comes_back(world: World) ->
     assert kept.ending is not None
     assert kept.ending.data is None
     view = await get(world, session)
-    assert view.statement.ending is not None
-    assert view.statement.ending.data == data
+    assert view.data == json_bytes(data)
+    parsed = await with_parsed_data(view)
+    assert parsed.statement.ending is not None
+    assert parsed.statement.ending.data == data
 
 
 async def test_a_redial_sends_again_only_what_the_agent_never_saw(world: World) -> None:
@@ -271,9 +283,7 @@ async def test_a_list_brings_no_data_that_lies_elsewhere(world: World) -> None:
     )
     assert listed.statement.ending is not None
     assert listed.statement.ending.data is None
-    whole = (await get(world, session)).statement.ending
-    assert whole is not None
-    assert whole.data == large
+    assert (await get(world, session)).data == json_bytes(large)
 
 
 async def test_the_list_has_all_statements_with_the_heads_of_their_outputs(world: World) -> None:
@@ -318,10 +328,10 @@ def test_sparkr_and_unknown_kinds_are_refused_with_what_to_use() -> None:
 async def test_a_driver_speaks_of_its_own_repl_only(world: World) -> None:
     session, other = await ready(world), await ready(world)
     await submit(world, other)
-    with pytest.raises(Forbidden):
+    with pytest.raises(SessionLost):
         await report(world.context, session, finished(other))
     message = Progress(repl=other.repl, number=0, seq=1, value=0.5)
-    with pytest.raises(Forbidden):
+    with pytest.raises(SessionLost):
         await report(world.context, session, message)
     assert (await get(world, other)).statement.phase is Phase.RUNNING
 
@@ -341,11 +351,11 @@ async def test_an_agent_of_another_protocol_or_driver_is_refused(world: World) -
     session, other = await ready(world), await ready(world)
     driver = await world.store.driver(session.driver)
     assert driver is not None
-    with pytest.raises(Forbidden):
+    with pytest.raises(SessionLost):
         await attach_driver(world.context, driver, hello(other))
     for protocol in (OLDEST_PROTOCOL - 1, PROTOCOL + 1):
         strange = Hello(protocol=protocol, driver=session.driver, agent="0", last={})
-        with pytest.raises(Conflict):
+        with pytest.raises(SessionLost):
             await attach_driver(world.context, driver, strange)
 
 

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from livius.domain.ids import new_id
 from livius.usecases.drivers import report
+from livius_agent.text import json_bytes
 from livius_agent.wire import Finished, Output
 from wire.conftest import Wire
 
@@ -103,12 +105,15 @@ async def test_a_result_has_its_text_and_an_error_has_no_data(wire: Wire) -> Non
     session = await wire.ready_session()
     url = f"{wire.base}/sessions/{session.id}/statements"
     repl = session.repl
-    for number in range(2):
+    for _ in range(2):
         await wire.client.post(url, json={"code": "1"})
-        text = Output(repl=repl, number=number, seq=1, offset=0, text="out\n\n")
-        await report(wire.world.context, session, text)
-    done = Finished(repl=repl, number=0, seq=2, size=5, outcome="ok", data={"image/png": "aGk="})
+    text = Output(repl=repl, number=0, seq=1, offset=0, text="out\n\n")
+    await report(wire.world.context, session, text)
+    data = Raw(b'{"image/png":"aGk="}')
+    done = Finished(repl=repl, number=0, seq=2, size=5, outcome="ok", data=data)
     await report(wire.world.context, session, done)
+    text = Output(repl=repl, number=1, seq=1, offset=0, text="out\n\n")
+    await report(wire.world.context, session, text)
     failed = Finished(
         repl=repl,
         number=1,
@@ -150,7 +155,13 @@ async def test_sql_has_json_and_no_text(wire: Wire) -> None:
     await wire.client.post(url, json={"code": "select 1", "kind": "sql"})
     data = {"application/json": {"schema": {"type": "struct", "fields": []}, "data": []}}
     done = Finished(
-        repl=session.repl, number=0, seq=1, size=0, outcome="ok", with_text=False, data=data
+        repl=session.repl,
+        number=0,
+        seq=1,
+        size=0,
+        outcome="ok",
+        with_text=False,
+        data=Raw(json_bytes(data)),
     )
     await report(wire.world.context, session, done)
     assert (await wire.client.get(f"{url}/0")).json()["output"]["data"] == data

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from livius.domain.ids import DriverId
+from livius.domain.pace import Pace
 from livius.ports.clock import Clock
 from livius_agent.wire import FromGateway
+
+_DIALS_A_SECOND: Final = 2.0
+_DIALS_AT_ONCE: Final = 20.0
 
 
 @dataclass(slots=True)
@@ -27,6 +32,12 @@ class LinkTable:
         self._clock = clock
         self._links: dict[DriverId, _Link] = {}
         self._heard: dict[DriverId, float] = {}
+        self._dials: dict[DriverId, Pace] = {}
+
+    def admits(self, driver: DriverId) -> bool:
+        """Tell whether the driver may open another link now: none dials in all the time."""
+        pace = self._dials.setdefault(driver, Pace(rate=_DIALS_A_SECOND, burst=_DIALS_AT_ONCE))
+        return not pace.spend(1, now=self._clock.monotonic())
 
     def add(
         self, driver: DriverId, send: Callable[[FromGateway], None], close: Callable[[], None]
@@ -77,3 +88,9 @@ class LinkTable:
         link = self._links.pop(driver, None)
         if link is not None:
             link.close()
+
+    def forget(self, driver: DriverId) -> None:
+        """See the port."""
+        self.close(driver)
+        self._heard.pop(driver, None)
+        self._dials.pop(driver, None)

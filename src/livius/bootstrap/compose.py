@@ -118,7 +118,14 @@ async def compose(prepared: Prepared) -> Gateway:
         metastore.uri,
         lambda _: archive.options(),
     )
-    links, outputs = LinkTable(clock), FileOutputs(paths.outputs)
+    links, outputs = (
+        LinkTable(clock),
+        FileOutputs(
+            paths.outputs,
+            # The drivers cut what they print before: at the whole reserve.
+            reserve=settings.disk_reserve // 2,
+        ),
+    )
     changes = LocalChanges(most=settings.max_held)
     conf_secrets: dict[DriverId, Mapping[str, str]] = {}
     reconciler = Reconciler(
@@ -187,6 +194,7 @@ async def compose(prepared: Prepared) -> Gateway:
             driver_cores=_local_cores(settings.spark_master),
             beat=_BEAT,
             inline_bytes=settings.output_inline,
+            output_limit=settings.output_limit,
             hold=settings.hold,
             trusted=None
             if settings.trust_all_users or numbers is not None

@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 
 import livius_agent.wire
+from livius.api.driver.protocol import LinkProtocol
 from livius.domain.led import is_led
 from livius.installation.certificates import Certificates
 
@@ -43,7 +44,7 @@ def listener(app: object, host: str, port: int, certificates: Certificates | Non
             server_header=False,
             proxy_headers=False,
             lifespan="off",
-            ws="websockets-sansio",
+            ws=LinkProtocol,
             ws_max_size=livius_agent.wire.MAX_FRAME_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=None,  # the agents' own beats tell more

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from livius.domain.ids import SessionId
-from livius.domain.session import FINAL, EndCause, Goal, Phase, Session
+from livius.domain.session import FINAL, GIVEN_UP, EndCause, Goal, Phase, Session
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -65,7 +65,7 @@ def activity_state(session: Session) -> ActivityState:
 
 
 def _end(session: Session) -> ActivityState:
-    if session.phase is not Phase.STOPPED or session.end_cause is EndCause.START_TIMED_OUT:
+    if session.phase is not Phase.STOPPED or session.end_cause in GIVEN_UP:
         return ActivityState.FAILED
     if session.end_cause is EndCause.IDLE:
         return ActivityState.TIMED_OUT

@@ -114,7 +114,14 @@ class EndCause(StrEnum):
     START_FAILED = "start_failed"
     START_TIMED_OUT = "start_timed_out"
     DRIVER_DIED = "driver_died"
+    DRIVER_REFUSED = "driver_refused"
+    """It broke a rule of its link to the gateway, or speaks a protocol that is none of ours."""
+
     GATEWAY_SHUTDOWN = "gateway_shutdown"
+
+
+GIVEN_UP: Final = frozenset({EndCause.START_TIMED_OUT, EndCause.DRIVER_REFUSED})
+"""The causes for which we stop a session that nobody wanted stopped: it has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

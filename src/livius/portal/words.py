@@ -52,6 +52,7 @@ END: Final[Mapping[EndCause, str]] = {
     EndCause.START_FAILED: N_("It could not be started."),
     EndCause.START_TIMED_OUT: N_("It did not start in time."),
     EndCause.DRIVER_DIED: N_("Its Spark driver ended by itself."),
+    EndCause.DRIVER_REFUSED: N_("Its Spark driver broke a rule, so it was ended."),
     EndCause.GATEWAY_SHUTDOWN: N_("The server was shut down."),
     EndCause.STOPPED_BY_CODE: N_("Its own code stopped it."),
 }

@@ -180,7 +180,15 @@ class Grants(Protocol):
     async def add_grant(self, grant: Grant) -> bool:
         """Remember a grant; those long expired are forgotten.
 
-        False if its user code is taken, or user or application were removed.
+        False if user or application were removed.
+        """
+        ...
+
+    async def add_device(self, grant: Grant, *, of_caller: int, of_all: int) -> bool:
+        """Remember a device's grant; those long expired are forgotten.
+
+        False if its user code is taken, too many wait (see `devices_full_until`), or the
+        application was removed.
         """
         ...
 

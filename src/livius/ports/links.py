@@ -29,3 +29,7 @@ class Links(Protocol):
     def close(self, driver: DriverId) -> None:
         """Drop the driver's link, if there is one."""
         ...
+
+    def forget(self, driver: DriverId) -> None:
+        """Drop all that is known of a driver, which has ended."""
+        ...

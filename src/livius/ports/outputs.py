@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber
+
+Stream: TypeAlias = Literal["text", "data"]
+"""What a statement prints, and the JSON object of its data that is too large for its record."""
 
 
 class Outputs(Protocol):
@@ -15,21 +18,37 @@ class Outputs(Protocol):
     """
 
     async def write(
-        self, session: SessionId, repl: ReplId, number: StatementNumber, *, offset: int, data: bytes
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        offset: int,
+        data: bytes,
+        most: int,
+        stream: Stream = "text",
     ) -> int:
-        """Append what the stream does not have yet of these bytes; return the stream's size.
+        """Append what the stream does not have yet of these bytes; return where to go on.
 
         What is there already is never changed. An offset beyond the present size is refused by
-        leaving the stream as it is: the size that is returned, always at the end of a character,
-        tells the sender where to go on.
+        leaving the stream as it is. What is returned is the stream's size, always at the end of a
+        character. Of a stream of more than ``most`` bytes the beginning is kept, with a line that
+        says so, and the rest is dropped as if it had been taken.
 
         Raises:
-            Unavailable: the disk takes nothing. What was written before stays.
+            Unavailable: the disk takes nothing, or is almost full. What was written stays.
         """
         ...
 
-    async def size(self, session: SessionId, repl: ReplId, number: StatementNumber) -> int:
-        """Return the stream's size in bytes."""
+    async def size(
+        self,
+        session: SessionId,
+        repl: ReplId,
+        number: StatementNumber,
+        *,
+        stream: Stream = "text",
+    ) -> int:
+        """Return a stream's size in bytes."""
         ...
 
     async def read(
@@ -47,11 +66,11 @@ class Outputs(Protocol):
     async def write_data(
         self, session: SessionId, repl: ReplId, number: StatementNumber, data: bytes
     ) -> None:
-        """Keep an ending's data that is too large for its record. All or nothing."""
+        """Put this in the place of the stream ``data``. All or nothing."""
         ...
 
     async def read_data(self, session: SessionId, repl: ReplId, number: StatementNumber) -> bytes:
-        """Return what `write_data` kept; empty if there is nothing."""
+        """Return the stream ``data``; empty if there is none."""
         ...
 
     async def remove(self, session: SessionId) -> None:

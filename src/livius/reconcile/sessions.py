@@ -29,10 +29,13 @@ from livius.ports.launcher import Launcher, LaunchSpec, Vital
 from livius.ports.links import Links
 from livius.ports.meter import Meter
 from livius.ports.store import SessionEnd, Store
+from livius_agent.text import tail
 
 _LOOK_AT_START: Final = 0.2
 _LOOK_WHEN_UNLINKED: Final = 0.1
 _MAX_LOG_LINES: Final = 100
+_LOG_BYTES: Final = 64 * 1024
+"""The log of its end is read with the session, by each list that it is in."""
 _SECRETS_LOST: Final = (
     "The session's conf has secrets, which are kept in memory alone until its driver starts, and "
     "the server was started anew before that. Create the session again."
@@ -105,7 +108,7 @@ class Reconciler:
                 only_in=STARTING,  # it may have become ready in this moment
                 end_cause=EndCause.START_TIMED_OUT,
                 end_reason=f"Spark did not start within {seconds:.0f} seconds.",
-                log=log[-_MAX_LOG_LINES:],
+                log=tail(log[-_MAX_LOG_LINES:], _LOG_BYTES),
             )
             return 0.0
         return _LOOK_AT_START
@@ -192,6 +195,7 @@ class Reconciler:
             at=now,
             end=lambda present: _session_end(present, end or DriverEnd(), reason, at=now),
         )
+        self.links.forget(session.driver)
         self.changes.notify(session.id)
         if done is None:
             return
@@ -225,7 +229,7 @@ def _session_end(
 ) -> SessionEnd:
     """Return what the end of a session leaves in the records."""
     cause, why = _explain(session, end, reason)
-    log = (session.log or end.log)[-_MAX_LOG_LINES:]
+    log = tail((session.log or end.log)[-_MAX_LOG_LINES:], _LOG_BYTES)
     return SessionEnd(
         ending=Ending(
             ok=False,

@@ -31,7 +31,7 @@ class Rules:
     ``local`` tells that Spark runs inside the driver alone; ``driver_memory`` and
     ``driver_cores`` are what a driver then has. ``runtimes`` are those that drivers can be
     started with. ``inline_bytes`` is the most that an ending's data, and its text, may take in
-    its record.
+    its record; ``output_limit`` is the most of its text that is kept.
     ``hold`` is how long the question for something unfinished is held by default.
     ``trusted`` are the object ids of those who may run code; None: whoever has the right.
     ``owners`` are those of the people who may change the embedded authority's directory.
@@ -45,6 +45,7 @@ class Rules:
     driver_cores: int | None
     beat: timedelta
     inline_bytes: int
+    output_limit: int
     hold: timedelta
     trusted: frozenset[str] | None = None
     owners: frozenset[str] = frozenset()

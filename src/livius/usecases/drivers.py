@@ -1,34 +1,38 @@
 """What drivers say: attaching, and reporting on statements.
 
 A driver runs its user's code, so nothing that it says is believed beyond its own session: each
-message is checked against the repl of the driver that the link's secret proved.
+message is checked against the repl of the driver that the link's secret proved, and against what
+that repl runs. A driver that breaks a rule loses its session (`SessionLost`).
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import structlog
 
 from livius.domain.audit import Action, entry
 from livius.domain.conf_secrets import hide
 from livius.domain.driver import Driver, verify_secret
-from livius.domain.errors import Conflict, Forbidden, Unauthenticated
+from livius.domain.errors import Conflict, Unauthenticated
 from livius.domain.identity import moment
 from livius.domain.ids import DriverId, StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
+from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
-from livius.domain.session import Phase, Session
-from livius.domain.statement import Ending, Event
+from livius.domain.statement import ACTIVE, Ending, Event
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.changes import Printed, Worked
 from livius.usecases.context import Context
 from livius.usecases.inside import stop_session
 from livius.usecases.statements import note_end, pump_repl, send_run
+from livius_agent.text import tail
 from livius_agent.wire import (
-    MOST_JOBS,
+    LARGEST_DATA,
+    LONGEST_ERROR,
     OLDEST_PROTOCOL,
     PROTOCOL,
     Ack,
@@ -47,8 +51,17 @@ from livius_agent.wire import (
     Ready,
     Stage,
     Welcome,
+    WireError,
+    check_data,
 )
 
+_SMALL: Final = 64 * 1024
+"""Bytes of JSON that are read on the event loop; of more a thread takes care."""
+
+_LIMIT_MARGIN: Final = 256
+"""Bytes beyond the limit that a driver, which cuts its output itself, needs to say so."""
+
+_LOG_BYTES: Final = 64 * 1024
 _MOST_STAGES: Final = 50
 _LONGEST_WORD: Final = 200
 _MOST_CONF: Final = 2_000
@@ -64,6 +77,28 @@ class Attached:
     session: Session
     welcome: Welcome
     known: frozenset[tuple[str, int]]
+
+
+class SessionLost(Exception):
+    """The driver is not served any longer. The message is the sentence for its session."""
+
+
+def rule_broken(rule: str) -> SessionLost:
+    """Return what ends the session of a driver that broke a rule."""
+    return SessionLost(
+        "The session's Spark driver broke a rule of its link to the gateway, so it was ended: "
+        f"{rule}. Code that speaks in the driver's name is one cause. Create a new session."
+    )
+
+
+async def end_session_of(context: Context, driver: Driver, lost: SessionLost) -> None:
+    """End the session of a driver that is not served any longer."""
+    _log.warning("driver_refused", driver=driver.id, session=driver.session, reason=str(lost))
+    await context.store.want_stop(
+        driver.session, end_cause=EndCause.DRIVER_REFUSED, end_reason=str(lost)
+    )
+    context.changes.notify(driver.session)
+    context.wake(driver.session)
 
 
 async def authenticate_driver(context: Context, driver: str, secret: str) -> Driver:
@@ -82,14 +117,16 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     """Take a driver's link, its first or a later one, and settle what each side knows.
 
     Raises:
-        Conflict: the driver speaks another protocol, or its session has ended.
+        Conflict: the driver's session has ended.
+        SessionLost: the driver speaks a protocol that we don't, or is another one.
     """
     if not OLDEST_PROTOCOL <= hello.protocol <= PROTOCOL:
-        raise Conflict(
-            "ProtocolMismatch", f"The agent speaks protocol {hello.protocol}, we speak {PROTOCOL}."
+        raise SessionLost(
+            f"The session's Spark driver speaks protocol {hello.protocol} with the gateway, which "
+            f"speaks {OLDEST_PROTOCOL} to {PROTOCOL} since it was replaced. Create a new session."
         )
     if hello.driver != driver.id:
-        raise Forbidden("DriverMismatch", "The secret belongs to another driver.")
+        raise rule_broken("its hello names another driver than its secret")
     now = context.clock.now()
     await context.store.move_session(driver.session, SessionEvent.DRIVER_ATTACHED, at=now)
     session = await context.store.session(driver.session)
@@ -101,7 +138,12 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     for statement in await context.store.open_statements(driver.id):
         if (statement.repl, statement.number) in known:
             size = await context.outputs.size(statement.session, statement.repl, statement.number)
-            durable.append(Durable(repl=statement.repl, number=statement.number, offset=size))
+            data = await context.outputs.size(
+                session.id, statement.repl, statement.number, stream="data"
+            )
+            durable.append(
+                Durable(repl=statement.repl, number=statement.number, offset=size, data=data)
+            )
     welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
     return Attached(session=session, welcome=welcome, known=known)
 
@@ -127,22 +169,29 @@ async def resume(context: Context, attached: Attached) -> None:
     context.wake(session.id)
 
 
-async def report(context: Context, session: Session, message: FromAgent) -> None:
+async def report(
+    context: Context, session: Session, message: FromAgent, running: set[int] | None = None
+) -> None:
     """Take one message of a session's driver. Repeats are harmless.
 
+    ``running`` remembers, for one link, which statements were found to run.
+
     Raises:
-        Forbidden: the message is about somebody else's repl.
+        SessionLost: the message breaks a rule.
     """
     match message:
         case Output() | Progress() | Jobs() | Finished():
             if message.repl != session.repl:
-                raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
-            await _report_statement(context, session, message)
+                raise rule_broken("it spoke of a repl that is not its own")
+            known = set[int]() if running is None else running
+            await _report_statement(context, session, message, known)
         case Ready():
             await _ready(context, session, message)
         case Failing():
             # The process is about to end; the reconciler sees that and finds the reason here.
-            await context.store.note_session(session.id, end_reason=message.reason, log=message.log)
+            await context.store.note_session(
+                session.id, end_reason=message.reason, log=tail(message.log, _LOG_BYTES)
+            )
             context.wake(session.id)
         case Beat(busy=busy):
             if busy:
@@ -150,7 +199,7 @@ async def report(context: Context, session: Session, message: FromAgent) -> None
         case Ask():
             raise AssertionError("questions are answered beside, by livius.usecases.inside")
         case Hello():
-            raise Conflict("ProtocolMismatch", "A second hello on one link.")
+            raise rule_broken("it said hello twice on one link")
 
 
 async def _ready(context: Context, session: Session, message: Ready) -> None:
@@ -181,20 +230,16 @@ def _conf(message: Ready) -> dict[str, str]:
 
 
 async def _report_statement(
-    context: Context, session: Session, message: Output | Progress | Jobs | Finished
+    context: Context,
+    session: Session,
+    message: Output | Progress | Jobs | Finished,
+    running: set[int],
 ) -> None:
     number = StatementNumber(message.number)
     match message:
         case Output():
-            size = await context.outputs.write(
-                session.id,
-                session.repl,
-                number,
-                offset=message.offset,
-                data=message.text.encode("utf-8", errors="replace"),
-            )
-            _acknowledge(context, session, message, offset=size, finished=False)
-            context.changes.notify(Printed(session.repl, number))
+            if await _runs(context, session, number, running):
+                await _take_output(context, session, number, message)
         case Progress():
             share = min(1.0, max(0.0, message.value))
             await context.store.set_progress(session.repl, number, share)
@@ -203,14 +248,73 @@ async def _report_statement(
             await context.store.set_jobs(session.repl, number, _jobs(message))
             context.changes.notify(Worked(session.id))
         case Finished():
-            await _finished(context, session, number, message)
+            is_open = await _is_active(context, session, number, running)
+            running.discard(number)
+            if is_open:
+                await _finished(context, session, number, message)
+            else:
+                # Its end is stored already. The agent may forget the statement.
+                _acknowledge(context, session, message, offset=message.size, finished=True)
+
+
+async def _is_active(
+    context: Context, session: Session, number: StatementNumber, running: set[int]
+) -> bool:
+    if number not in running:
+        statement = await context.store.statement(session.repl, number)
+        if statement is None or statement.phase not in ACTIVE:
+            return False
+        running.add(number)
+    return True
+
+
+async def _runs(
+    context: Context, session: Session, number: StatementNumber, running: set[int]
+) -> bool:
+    """Tell whether a statement's output is to be taken; it is not while the session ends.
+
+    Raises:
+        SessionLost: the session goes on, and the statement does not run.
+    """
+    if await _is_active(context, session, number, running):
+        return True
+    present = await context.store.session(session.id)
+    if present is not None and present.accepts_statements:
+        raise rule_broken(f"it sent output of statement {number}, which does not run")
+    return False
+
+
+async def _take_output(
+    context: Context, session: Session, number: StatementNumber, message: Output
+) -> None:
+    data = message.text.encode()
+    is_text = message.stream == "text"
+    if not is_text and message.offset + len(data) > LARGEST_DATA:
+        raise rule_broken(f"the data of statement {number} has more than {LARGEST_DATA} bytes")
+    size = await context.outputs.write(
+        session.id,
+        session.repl,
+        number,
+        offset=message.offset,
+        data=data,
+        most=_most(context) if is_text else LARGEST_DATA,
+        stream=message.stream,
+    )
+    _acknowledge(context, session, message, offset=size, finished=False)
+    if is_text:
+        context.changes.notify(Printed(session.repl, number))
+
+
+def _most(context: Context) -> int:
+    """Return how many bytes of a statement's text are kept."""
+    return context.rules.output_limit + _LIMIT_MARGIN
 
 
 def _jobs(message: Jobs) -> StatementJobs:
     """Return what a driver says of its jobs, as much of it as an honest one would say."""
     return StatementJobs(
         total=max(message.total, len(message.jobs)),
-        jobs=tuple(_job(job) for job in message.jobs[-MOST_JOBS:]),
+        jobs=tuple(_job(job) for job in message.jobs),
     )
 
 
@@ -247,7 +351,8 @@ async def _finished(
     context: Context, session: Session, number: StatementNumber, message: Finished
 ) -> None:
     size, text = await _rest(context, session, number, message)
-    if size < message.size:
+    data_size = await _data_size(context, session, number, message)
+    if size < min(message.size, _most(context)) or data_size < message.data_size:
         # Some output is missing, which only a lost message explains: the redial repeats it.
         _log.warning("output_incomplete", session=session.id, number=number, has=size)
         context.links.close(session.driver)
@@ -283,40 +388,77 @@ async def _rest(
 
     A short one that came whole is kept in the record: no file is written for it, and none read.
     """
-    raw = message.text.encode("utf-8", errors="replace")
+    raw = message.text.encode()
     if len(raw) == message.size <= context.rules.inline_bytes:
-        return message.size, raw.decode()
+        return message.size, message.text
     if not raw:
         return await context.outputs.size(session.id, session.repl, number), None
-    offset = max(0, message.size - len(raw))
-    return (
-        await context.outputs.write(session.id, session.repl, number, offset=offset, data=raw),
-        None,
+    size = await context.outputs.write(
+        session.id,
+        session.repl,
+        number,
+        offset=max(0, message.size - len(raw)),
+        data=raw,
+        most=_most(context),
     )
+    return size, None
+
+
+async def _data_size(
+    context: Context, session: Session, number: StatementNumber, message: Finished
+) -> int:
+    if not message.data_size:
+        return 0
+    return await context.outputs.size(session.id, session.repl, number, stream="data")
 
 
 async def _ending(
     context: Context, session: Session, number: StatementNumber, message: Finished
 ) -> Ending:
     ok = message.outcome == "ok"
-    data = dict(message.data or {}) if ok else None
-    elsewhere = False
-    if data:
-        raw = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", errors="replace"
-        )
-        if len(raw) > context.rules.inline_bytes:
-            await context.outputs.write_data(session.id, session.repl, number, raw)
-            data, elsewhere = None, True
+    data, elsewhere = None, False
+    if ok:
+        try:
+            data, elsewhere = await _data(context, session, number, message)
+        except WireError as error:
+            raise rule_broken(f"of statement {number}, {error}") from error
     return Ending(
         ok=ok,
         with_text=message.with_text,
         data_elsewhere=elsewhere,
         data=data,
-        ename=None if ok else message.ename or "Error",
+        ename=None if ok else (message.ename or "Error")[:_LONGEST_WORD],
         evalue=None if ok else message.evalue or "",
-        traceback=message.traceback,
+        traceback=tail(message.traceback, LONGEST_ERROR),
     )
+
+
+async def _data(
+    context: Context, session: Session, number: StatementNumber, message: Finished
+) -> tuple[dict[str, Any] | None, bool]:
+    """Return an ending's data, or that it lies with the outputs.
+
+    Raises:
+        WireError: it is no JSON object.
+    """
+    if message.data_size:
+        sent = await context.outputs.read_data(session.id, session.repl, number)
+        return None, await asyncio.to_thread(check_data, sent)
+    raw = bytes(message.data)
+    if raw in (b"null", b"{}"):
+        return None, False
+    if len(raw) > context.rules.inline_bytes:
+        if has_members := await asyncio.to_thread(check_data, raw):
+            await context.outputs.write_data(session.id, session.repl, number, raw)
+        return None, has_members
+    return await asyncio.to_thread(_parsed, raw) if len(raw) > _SMALL else _parsed(raw), False
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise WireError(f"the data is no JSON object: {error}") from error
 
 
 def _acknowledge(
@@ -324,5 +466,11 @@ def _acknowledge(
 ) -> None:
     context.links.send(
         session.driver,
-        Ack(repl=message.repl, number=message.number, offset=offset, finished=finished),
+        Ack(
+            repl=message.repl,
+            number=message.number,
+            offset=offset,
+            finished=finished,
+            stream=message.stream if isinstance(message, Output) else "text",
+        ),
     )

@@ -54,12 +54,10 @@ async def _body(context: Context, session: Session, ask: Ask) -> Mapping[str, An
         case "context":
             return await _context(context, session)
         case "token":
-            audience = _argument(ask, "audience")
-            asked = _token(context, session, audience)
-            return {"value": await _told(context, session, Action.SESSION_TOKEN, audience, asked)}
+            asked, what = _asked_token(context, session, ask), _target(ask, "audience")
+            return {"value": await _told(context, session, Action.SESSION_TOKEN, what, asked)}
         case "secret":
-            vault, name = _argument(ask, "vault"), _argument(ask, "name")
-            asked, what = _secret(context, session, vault, name), f"{vault}/{name}"
+            asked, what = _secret(context, session, ask), _target(ask, "vault", "name")
             return {"value": await _told(context, session, Action.SECRET_READ, what, asked)}
         case "stop":
             await stop_session(context, session)
@@ -91,7 +89,18 @@ def _asked(
     )
 
 
-async def _secret(context: Context, session: Session, vault: str, name: str) -> str:
+def _target(ask: Ask, *names: str) -> str:
+    """Return what a question is about, for the audit log: it may be anything yet."""
+    text = "/".join(ask.arguments.get(name, "") for name in names)
+    return "".join(one if one.isprintable() else "?" for one in shortened(text))
+
+
+async def _asked_token(context: Context, session: Session, ask: Ask) -> str:
+    return await _token(context, session, _argument(ask, "audience"))
+
+
+async def _secret(context: Context, session: Session, ask: Ask) -> str:
+    vault, name = _argument(ask, "vault"), _argument(ask, "name")
     token = await _token(context, session, _KEY_VAULT)
     return await context.vaults.secret(vault, name, token=token)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import structlog
 
 from livius.domain.audit import Action
@@ -50,12 +51,14 @@ class StatementView:
     """A statement and the text it printed; ``whole`` unless only a window of it was asked for.
 
     Before the statement ends there is text only for who asked for a window: who reads on from
-    where it was, while others take any output for the end.
+    where it was, while others take any output for the end. ``data`` is the JSON object of data that
+    is too large for the record, as it came: nobody parses it on the way.
     """
 
     statement: Statement
     text: str
     whole: bool = True
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,12 +253,29 @@ async def with_output(context: Context, found: Statement, window: Window | None)
         return StatementView(found, "")
     asked = window or Window()
     raw = await text_of(context, found, offset=asked.offset, size=asked.size)
+    data = None
     if found.ending is not None and found.ending.data_elsewhere:
-        data = json.loads(
-            await context.outputs.read_data(found.session, found.repl, found.number) or b"null"
-        )
-        found = dataclasses.replace(found, ending=dataclasses.replace(found.ending, data=data))
-    return StatementView(found, whole_characters(raw), whole=window is None)
+        data = await context.outputs.read_data(found.session, found.repl, found.number) or None
+    return StatementView(found, whole_characters(raw), whole=window is None, data=data)
+
+
+async def with_parsed_data(view: StatementView) -> StatementView:
+    """Return the view with all of its data in the statement's ending.
+
+    Raises:
+        NotFound: the data can't be read.
+    """
+    statement, ending = view.statement, view.statement.ending
+    if view.data is None or ending is None:
+        return view
+    try:
+        data = await asyncio.to_thread(msgspec.json.decode, view.data, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise NotFound(
+            "OutputNotFound", Sentence("The output can't be read: %(error)s.", error=str(error))
+        ) from error
+    ending = dataclasses.replace(ending, data=data)
+    return dataclasses.replace(view, statement=dataclasses.replace(statement, ending=ending))
 
 
 async def text_of(

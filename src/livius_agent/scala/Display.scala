@@ -1,19 +1,24 @@
 package livius
 
+import java.math.BigInteger
+
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
 
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{Dataset, Row}
-import org.apache.spark.sql.livius.Inside
+import org.apache.spark.sql.internal.SQLConf
+import org.apache.spark.sql.livius.Frames
+import org.apache.spark.sql.types.Decimal
+import org.apache.spark.unsafe.types.VariantVal
 
 import scala.jdk.CollectionConverters._
 
 /** What Scala code shows beside its text: Fabric's display functions, and what classic Livy's `%json` and `%table` become. */
 object Display {
   private val MostRows = 1000
-  private val TextRows = 20
-  private val CellSize = 1000
+  private val Longest  = 32 * 1024 * 1024
+  private val Missing  = "NULL_TYPE"
   private val make     = JsonNodeFactory.instance
   private val shown    = new InheritableThreadLocal[ObjectNode]
 
@@ -37,103 +42,163 @@ object Display {
     }
   }
 
-  /** Shows a DataFrame as a table, in text and in HTML; anything else as text. */
-  def display(value: Any): Unit = value match {
-    case data: Dataset[_] =>
-      print(Inside.text(data, TextRows))
-      displayHTML(Inside.html(data, MostRows, CellSize))
+  /** Shows a DataFrame as a table, in text and in HTML; anything else as text.
+    *
+    * @param summary whether a table follows that says of each column how many values are missing, how many differ, and the like
+    */
+  def display(value: Any, summary: Boolean = false): Unit = value match {
+    case data: Dataset[_] if !data.isStreaming =>
+      for (frame <- data +: (if (summary) Seq(Frames.summary(data)) else Nil)) {
+        val Array(text, html) = Frames.table(frame)
+        println(text)
+        displayHTML(html)
+      }
     case other => println(other)
   }
 
   /** Shows a value as JSON. */
-  def json(value: Any): Unit = show("application/json", asJson(rowsOf(value).getOrElse(value)))
+  def json(value: Any): Unit = show(
+    "application/json",
+    value match {
+      case data: Dataset[_] =>
+        val found = rowsOf(data)
+        val names = Frames.unique(found.get("headers").asScala.toSeq.map(_.get("name").asText))
+        items(found.get("rows").asScala.map(row => named(names.zip(row.asScala))))
+      case other => asJson(firstOf(other))
+    }
+  )
 
   /** Shows rows in classic Livy's form. */
   def table(value: Any): Unit = {
-    val rows  = rowsOf(value).getOrElse(value match {
-      case many: Iterable[_] if !many.isInstanceOf[Map[_, _]] => many.toSeq
-      case many: Array[_]                                     => many.toSeq
-      case one                                                => Seq(one)
-    }).map(cellsOf)
-    val names = rows.flatMap(_.map(_._1)).distinct
-    val types = names.map { name =>
-      val all = rows.flatMap(_.collect { case (`name`, cell) if cell != null && cell != None => typeOf(cell) }).distinct
-      require(all.size < 2, s"The column $name holds both ${all.mkString(" and ")}.")
-      name -> all.headOption.getOrElse("NULL_TYPE")
+    val body = make.objectNode
+    value match {
+      case data: Dataset[_] =>
+        val found = rowsOf(data)
+        body.set[JsonNode]("headers", found.get("headers"))
+        body.set[JsonNode]("data", found.get("rows"))
+      case other => fill(body, other)
     }
-    val body  = make.objectNode
-    val heads = body.putArray("headers")
-    for ((name, kind) <- types) heads.addObject().put("name", name).put("type", kind)
-    val data = body.putArray("data")
-    for (row <- rows; cells = row.toMap; line = data.addArray(); name <- names) line.add(asJson(cells.getOrElse(name, null)))
     show("application/vnd.livy.table.v1+json", body)
   }
 
-  private def rowsOf(value: Any): Option[Seq[Any]] = {
-    val some = value match {
-      case data: Dataset[_] => Some(data.toDF().take(MostRows + 1).toSeq)
-      case data: RDD[_]     => Some(data.take(MostRows + 1).toSeq)
-      case _                => None
+  private def fill(body: ObjectNode, value: Any): Unit = {
+    val rows = (firstOf(value) match {
+      case many: Iterable[_] if !many.isInstanceOf[scala.collection.Map[_, _]] => many.toSeq
+      case many: Array[_]                                                      => many.toSeq
+      case one                                                                 => Seq(one)
+    }).map(row => numbered(cellsOf(row)))
+    val columns = rows.flatMap(_.map(_._1)).distinct
+    val heads   = body.putArray("headers")
+    for (column @ (name, _) <- columns) {
+      val all = rows.flatMap(_.collect { case (`column`, cell) => typeOf(cell) }).filter(_ != Missing).distinct
+      require(all.size < 2, s"The column $name holds both ${all.mkString(" and ")}.")
+      heads.addObject().put("name", name).put("type", all.headOption.getOrElse(Missing))
     }
-    if (some.exists(_.size > MostRows)) println(s"The first $MostRows rows are given; there are more.")
-    some.map(_.take(MostRows))
+    val data = body.putArray("data")
+    for (row <- rows; cells = row.toMap; line = data.addArray(); column <- columns) line.add(asJson(cells.getOrElse(column, null)))
+  }
+
+  /** A row's cells, each with the name of its column and how often the row had that name before. */
+  private def numbered(cells: Seq[(String, Any)]): Seq[((String, Int), Any)] =
+    cells.zipWithIndex.map { case ((name, cell), at) => (name, cells.take(at).count(_._1 == name)) -> cell }
+
+  private def rowsOf(data: Dataset[_]): JsonNode = {
+    val found = Frames.mapper.readTree(Frames.rows(data, MostRows, Longest))
+    val given = found.get("rows").size
+    if (found.get("cut").asBoolean) println(s"The first $given rows are given: more would have over $Longest characters.")
+    else if (found.get("more").asBoolean) println(s"The first $given rows are given; there are more.")
+    found
+  }
+
+  private def firstOf(value: Any): Any = value match {
+    case data: RDD[_] =>
+      val some = data.take(MostRows + 1).toSeq
+      if (some.size > MostRows) println(s"The first $MostRows rows are given; there are more.")
+      some.take(MostRows)
+    case other => other
   }
 
   private def cellsOf(row: Any): Seq[(String, Any)] = row match {
     case row: Row if row.schema != null                            => row.schema.fieldNames.toSeq.zip(row.toSeq)
-    case map: scala.collection.Map[_, _]                           => map.toSeq.map { case (name, cell) => s"$name" -> cell }
+    case row: Row                                                  => cellsOf(row.toSeq)
+    case map: scala.collection.Map[_, _]                           => map.toSeq.map { case (name, cell) => keyOf(name) -> cell }
     case map: java.util.Map[_, _]                                  => cellsOf(map.asScala)
     case many: Iterable[_]                                         => many.toSeq.zipWithIndex.map { case (cell, at) => s"$at" -> cell }
     case many: Array[_]                                            => cellsOf(many.toSeq)
+    case Some(inner)                                               => cellsOf(inner)
     case product: Product if product.productArity > 0              => product.productElementNames.toSeq.zip(product.productIterator.toSeq)
     case other                                                     => Seq("0" -> other)
   }
 
   private def typeOf(cell: Any): String = cell match {
-    case _: Boolean                                                         => "BOOLEAN_TYPE"
-    case _: Byte | _: Short | _: Int | _: Long | _: BigInt                  => "BIGINT_TYPE"
-    case _: Float | _: Double                                               => "DOUBLE_TYPE"
-    case _: BigDecimal | _: java.math.BigDecimal                            => "DECIMAL_TYPE"
-    case _: java.sql.Date | _: java.time.LocalDate                          => "DATE_TYPE"
+    case null | None | ()                                                      => Missing
+    case Some(inner)                                                           => typeOf(inner)
+    case _: Boolean                                                            => "BOOLEAN_TYPE"
+    case _: Byte | _: Short | _: Int | _: Long | _: BigInt | _: BigInteger     => "BIGINT_TYPE"
+    case _: Float | _: Double                                                  => "DOUBLE_TYPE"
+    case _: BigDecimal | _: java.math.BigDecimal | _: Decimal                  => "DECIMAL_TYPE"
+    case _: java.sql.Date | _: java.time.LocalDate                             => "DATE_TYPE"
     case _: java.util.Date | _: java.time.Instant | _: java.time.LocalDateTime => "TIMESTAMP_TYPE"
-    case _: scala.collection.Map[_, _] | _: java.util.Map[_, _]             => "MAP_TYPE"
-    case _: Iterable[_] | _: Array[_]                                       => "ARRAY_TYPE"
-    case Some(inner)                                                        => typeOf(inner)
-    case _                                                                  => "STRING_TYPE"
+    case _: Array[Byte]                                                        => "STRING_TYPE"
+    case row: Row if row.schema != null                                        => "MAP_TYPE"
+    case _: scala.collection.Map[_, _] | _: java.util.Map[_, _]                => "MAP_TYPE"
+    case _: Row | _: Iterable[_] | _: Array[_] | _: java.lang.Iterable[_]      => "ARRAY_TYPE"
+    case product: Product if product.productArity > 0                          => "MAP_TYPE"
+    case _                                                                     => "STRING_TYPE"
   }
 
-  private def asJson(value: Any): JsonNode = value match {
-    case null | None | ()      => make.nullNode
-    case Some(inner)           => asJson(inner)
-    case flag: Boolean         => make.booleanNode(flag)
-    case number: Byte          => make.numberNode(number.toInt)
-    case number: Short         => make.numberNode(number.toInt)
-    case number: Int           => make.numberNode(number)
-    case number: Long          => make.numberNode(number)
-    case number: BigInt        => make.numberNode(number.bigInteger)
-    case number: Float         => asJson(number.toDouble)
-    // JSON has no name for these.
-    case number: Double        => if (number.isNaN || number.isInfinite) make.textNode(s"$number") else make.numberNode(number)
-    case bytes: Array[Byte]    => make.binaryNode(bytes)
-    case row: Row if row.schema != null             => fields(cellsOf(row))
-    case map: scala.collection.Map[_, _]            => fields(cellsOf(map))
-    case map: java.util.Map[_, _]                   => fields(cellsOf(map))
-    case many: Iterable[_]                          => items(many)
-    case many: Array[_]                             => items(many)
-    case many: java.lang.Iterable[_]                => items(many.asScala)
-    case product: Product if product.productArity > 0                          => fields(cellsOf(product))
-    case other                                      => make.textNode(s"$other")
+  private def asJson(value: Any, depth: Int = 1): JsonNode = value match {
+    case null | None | ()             => make.nullNode
+    case Some(inner)                  => asJson(inner, depth)
+    case flag: Boolean                => make.booleanNode(flag)
+    case number: Byte                 => make.numberNode(number.toInt)
+    case number: Short                => make.numberNode(number.toInt)
+    case number: Int                  => make.numberNode(number)
+    case number: Long                 => make.numberNode(number)
+    case number: BigInt               => make.numberNode(number.bigInteger)
+    case number: BigInteger           => make.numberNode(number)
+    // JSON has no name for what is no number.
+    case number: Float                => if (number.isNaN || number.isInfinite) make.textNode(s"$number") else make.numberNode(number)
+    case number: Double               => if (number.isNaN || number.isInfinite) make.textNode(s"$number") else make.numberNode(number)
+    case number: BigDecimal           => make.textNode(number.bigDecimal.toPlainString)
+    case number: java.math.BigDecimal => make.textNode(number.toPlainString)
+    case number: Decimal              => make.textNode(number.toJavaBigDecimal.toPlainString)
+    case bytes: Array[Byte]           => make.binaryNode(bytes)
+    case value: VariantVal =>
+      Frames.mapper.readTree(Frames.variant(value.getValue, value.getMetadata, SQLConf.get.sessionLocalTimeZone))
+    case _: Iterable[_] | _: Array[_] | _: java.lang.Iterable[_] | _: java.util.Map[_, _] | _: Row | _: Product if depth > Frames.Deepest =>
+      make.textNode(Frames.TooDeep)
+    case row: Row if row.schema != null               => fields(row, depth)
+    case row: Row                                     => items(row.toSeq.map(asJson(_, depth + 1)))
+    case map: scala.collection.Map[_, _]              => fields(map, depth)
+    case map: java.util.Map[_, _]                     => fields(map, depth)
+    case many: Iterable[_]                            => items(many.map(asJson(_, depth + 1)))
+    case many: Array[_]                               => items(many.toSeq.map(asJson(_, depth + 1)))
+    case many: java.lang.Iterable[_]                  => items(many.asScala.map(asJson(_, depth + 1)))
+    case product: Product if product.productArity > 0 => fields(product, depth)
+    case other                                        => make.textNode(s"$other")
   }
 
-  private def fields(cells: Seq[(String, Any)]): JsonNode = {
+  /** What stands for a map's key: a text as it is, anything else as JSON. */
+  private def keyOf(key: Any): String = {
+    val plain = asJson(key)
+    if (plain.isTextual) plain.asText else plain.toString
+  }
+
+  private def fields(row: Any, depth: Int): JsonNode = {
+    val cells = cellsOf(row)
+    named(Frames.unique(cells.map(_._1)).zip(cells.map { case (_, cell) => asJson(cell, depth + 1) }))
+  }
+
+  private def named(cells: Iterable[(String, JsonNode)]): JsonNode = {
     val made = make.objectNode
-    for ((name, cell) <- cells) made.set[JsonNode](name, asJson(cell))
+    for ((name, cell) <- cells) made.set[JsonNode](name, cell)
     made
   }
 
-  private def items(many: Iterable[Any]): JsonNode = {
+  private def items(many: Iterable[JsonNode]): JsonNode = {
     val made = make.arrayNode
-    many.foreach(item => made.add(asJson(item)))
+    many.foreach(made.add(_: JsonNode))
     made
   }
 }

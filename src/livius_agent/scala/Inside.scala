@@ -8,7 +8,7 @@ import scala.util.Try
 import com.fasterxml.jackson.databind.ObjectMapper
 
 import org.apache.spark.{SparkConf, SparkContext}
-import org.apache.spark.sql.{Dataset, SparkSession}
+import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.classic
 import org.apache.spark.util.{EventLoop, Utils}
 
@@ -70,12 +70,6 @@ object Inside {
 
   /** The conf for display, without its secrets. */
   def redacted(conf: SparkConf): Map[String, String] = Utils.redact(conf, conf.getAll.toSeq).toMap
-
-  /** A table as `show()` prints it. */
-  def text(data: Dataset[_], rows: Int): String = data.asInstanceOf[classic.Dataset[_]].showString(rows, 20)
-
-  /** A table in HTML, with a note where it is cut. */
-  def html(data: Dataset[_], rows: Int, cell: Int): String = data.asInstanceOf[classic.Dataset[_]].htmlString(rows, cell)
 
   /** Whether any session of the context runs a streaming query, sessions that users made included. */
   def hasStreams(session: SparkSession): Boolean =

@@ -7,6 +7,7 @@ package object notebookutils {
   def help(): Unit = println(
     """fs           files of the lakehouse, of OneLake and of this machine
       |credentials  tokens and secrets
+      |env          who runs this session, and where, by Synapse's names
       |runtime      where and for whom this session runs
       |session      ends the session
       |
@@ -83,6 +84,24 @@ package notebookutils {
     def context: Map[String, Any] = Asks.plain(Asks.of("context"))
   }
 
+  object env extends Module(
+    "getUserName(): String"      -> "gives the name of who created the session",
+    "getUserId(): String"        -> "gives the id of who created the session: a user's, or an application's",
+    "getJobId(): String"         -> "gives the session's id, which is the id of its Livy job",
+    "getWorkspaceName(): String" -> "gives the workspace's name",
+    "getPoolName(): String"      -> "gives null: sessions of Livius don't come from a pool",
+    "getClusterId(): String"     -> "gives the id of the session's driver"
+  ) {
+    private def of(name: String): String = runtime.context(name).asInstanceOf[String]
+
+    def getUserName(): String      = of("userName")
+    def getUserId(): String        = of("userId")
+    def getJobId(): String         = of("activityId")
+    def getWorkspaceName(): String = of("currentWorkspaceName")
+    def getPoolName(): String      = of("poolName")
+    def getClusterId(): String     = of("clusterId")
+  }
+
   object session extends Module("stop(): Unit" -> "ends the session after this statement; nothing behind it runs") {
     def stop(detach: Boolean = true): Unit = {
       Asks.of("stop")
@@ -112,6 +131,7 @@ package notebookutils {
   class OldName {
     val fs: notebookutils.fs.type                           = notebookutils.fs
     val credentials: notebookutils.credentials.type         = notebookutils.credentials
+    val env: notebookutils.env.type                         = notebookutils.env
     val runtime: notebookutils.runtime.type                 = notebookutils.runtime
     val session: notebookutils.session.type                 = notebookutils.session
     val notebook: notebookutils.notebook.type               = notebookutils.notebook

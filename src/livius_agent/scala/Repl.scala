@@ -7,8 +7,8 @@ import java.security.SecureRandom
 import java.util.{HexFormat, Properties}
 import java.util.concurrent.{ExecutionException, Executors}
 
-import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.livius.Inside
+import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
+import org.apache.spark.sql.livius.{Frames, Inside}
 
 import py4j.{ClientServer, DefaultGatewayServerListener}
 
@@ -36,11 +36,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private val out    = new PrintStream(output, true, UTF_8)
 
   /** All Scala of a repl runs on one thread, so that statements and warming up never meet. */
-  private val worker   = oneThread(s"scala-$id")
-  private val compiler = oneThread(s"compiler-$id")
-
-  private def oneThread(name: String) = Executors.newSingleThreadExecutor { task =>
-    val thread = new Thread(task, name)
+  private val worker = Executors.newSingleThreadExecutor { task =>
+    val thread = new Thread(task, s"scala-$id")
     thread.setDaemon(true)
     thread.setContextClassLoader(driver.loader)
     thread
@@ -56,7 +53,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private val callers                           = new Object
   @volatile private var calling: Option[Calling] = None
 
-  private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out, compiler)
+  private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out)
 
   val pythonToken: String = {
     val bytes = new Array[Byte](32)
@@ -84,12 +81,16 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     server
   }
 
+  /** What Python gives of DataFrames and variants. */
+  def rows(data: Dataset[_], most: Int, longest: Int): String      = Frames.rows(data, most, longest)
+  def table(data: Dataset[_]): Array[String]                       = Frames.table(data)
+  def summary(data: Dataset[_]): DataFrame                         = Frames.summary(data)
+  def variant(value: Array[Byte], metadata: Array[Byte]): String   =
+    Frames.variant(value, metadata, session.conf.get("spark.sql.session.timeZone"))
+
   /** What Python's notebookutils calls. */
   def files: NotebookFiles                             = driver.files
   def ask(what: String, arguments: String): String = driver.ask(id, what, arguments)
-
-  /** What Python is to say of an exception. */
-  def failure(given: Throwable): Failure = new Failure(given)
 
   def pythonPort: Int = gateway.getJavaServer.getListeningPort
 
@@ -163,7 +164,6 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     session.streams.active.foreach(_.stop())
     gateway.shutdown()
     worker.shutdown()
-    compiler.shutdown()
     out.close()
     if (SparkSession.getDefaultSession.contains(session)) SparkSession.setDefaultSession(driver.base)
   }

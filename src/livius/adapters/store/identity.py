@@ -307,20 +307,26 @@ class SqlIdentity:
         self, caller: str, *, at: datetime, of_caller: int, of_all: int
     ) -> datetime | None:
         """See the port."""
-        waiting = select(func.count(), func.min(GRANTS.c.expires_at)).where(
-            GRANTS.c.decision == Decision.PENDING, GRANTS.c.expires_at > at
+        return await self._transactions.run(
+            lambda connection: _full_until(connection, caller, at, of_caller, of_all)
         )
 
-        def work(connection: Connection) -> datetime | None:
-            own = waiting.where(GRANTS.c.caller == caller)
-            for query, most in ((own, of_caller), (waiting, of_all)):
-                count, first = connection.execute(query).one()
-                if count >= most:
-                    ends: datetime = first
-                    return ends
-            return None
+    async def add_device(self, grant: Grant, *, of_caller: int, of_all: int) -> bool:
+        """See the port."""
+        expired = delete(GRANTS).where(GRANTS.c.expires_at < grant.created_at - _EXPIRED_KEPT)
+        added = insert(GRANTS).values(dataclasses.asdict(grant))
 
-        return await self._transactions.run(work)
+        def work(connection: Connection) -> bool:
+            connection.execute(expired)
+            if _full_until(connection, grant.caller, grant.created_at, of_caller, of_all):
+                return False
+            connection.execute(added)
+            return True
+
+        try:
+            return await self._transactions.run(work)
+        except IntegrityError:
+            return False
 
     async def waiting_device(self, user_code: str) -> Grant | None:
         """See the port."""
@@ -396,6 +402,21 @@ class SqlIdentity:
 
     async def _delete(self, table: Table, *where: ColumnElement[bool]) -> None:
         await self._transactions.execute(delete(table).where(*where))
+
+
+def _full_until(
+    connection: Connection, caller: str, at: datetime, of_caller: int, of_all: int
+) -> datetime | None:
+    waiting = select(func.count(), func.min(GRANTS.c.expires_at)).where(
+        GRANTS.c.decision == Decision.PENDING, GRANTS.c.expires_at > at
+    )
+    own = waiting.where(GRANTS.c.caller == caller)
+    for query, most in ((own, of_caller), (waiting, of_all)):
+        count, first = connection.execute(query).one()
+        if count >= most:
+            ends: datetime = first
+            return ends
+    return None
 
 
 def _application_row(application: ClientApplication) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The agents' WebSocket: prove the driver, welcome it, then pass frames to the use cases.
 
 Frames of one link are handled one after the other, so a driver's messages take effect in the
-order in which it sent them.
+order in which it sent them. None may starve others: a link has a pace, what it reads and sends is
+bounded, and large frames are parsed in a thread. A driver that breaks a rule loses its session.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from livius.api.driver.outbox import Outbox
 from livius.domain.driver import Driver
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
 from livius.domain.ids import DriverId
+from livius.domain.pace import Pace
 from livius.domain.session import Session
 from livius.usecases import drivers, inside
 from livius.usecases.context import Context
+from livius.usecases.drivers import SessionLost, rule_broken
 from livius_agent.wire import (
-    Ack,
-    Answer,
+    MAX_FRAME_BYTES,
     Ask,
-    Cancel,
+    Beat,
+    Finished,
+    FromAgent,
     FromGateway,
     Hello,
-    Message,
+    Output,
     Run,
-    Welcome,
     WireError,
-    decode,
+    decode_agent,
     encode,
 )
 
@@ -38,9 +42,27 @@ _HELLO_WITHIN: Final = 10.0
 _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
+_TOO_LARGE: Final = 1009
 _TRY_AGAIN: Final = 1013
-_FROM_GATEWAY: Final = (Welcome, Run, Cancel, Ack, Answer)
+_BROKEN: Final = {
+    1002: "it sent what is no WebSocket frame",
+    1003: "it sent what is no WebSocket frame",
+    1007: "it sent text that is not UTF-8",
+    _POLICY: "it sent frames that say nothing",
+    _TOO_LARGE: f"it sent a message of more than {MAX_FRAME_BYTES} bytes",
+}
+"""What a link that we closed by one of these codes had done."""
+
 _ASKS_AT_ONCE: Final = 8
+_SMALL: Final = 64 * 1024
+"""Bytes of a frame that is parsed, or written, on the event loop."""
+
+_PACE: Final = 1000.0
+_AT_ONCE: Final = 4000.0
+"""What a link may cost, a second and at once; see `_cost`. An honest one is far below."""
+
+_OF_RECORDS: Final = 10
+_BYTES_OF_RECORDS: Final = 4096
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +81,10 @@ class LinkRegister(Protocol):
 
     def opened(self, driver: DriverId, token: object) -> None:
         """Let messages be sent on it."""
+        ...
+
+    def admits(self, driver: DriverId) -> bool:
+        """Tell whether the driver may open another link now."""
         ...
 
     def heard(self, driver: DriverId) -> None:
@@ -91,20 +117,30 @@ def router(context: Context, links: LinkRegister) -> APIRouter:
             await socket.close(_POLICY)
             return
         await socket.accept()
+        if not links.admits(driver.id):
+            await _close(socket, _TRY_AGAIN)
+            return
         try:
             await _serve(context, links, socket, driver)
         except* Unavailable as group:
             # Our trouble, not the driver's: it is to come again.
             _log.error("link_lost", driver=driver.id, reasons=[str(e) for e in group.exceptions])
             await _close(socket, _TRY_AGAIN)
-        except* (LiviusError, WireError) as group:
-            for error in group.exceptions:
-                _log.warning("link_refused", driver=driver.id, reason=str(error))
+        except* SessionLost as group:
+            await drivers.end_session_of(context, driver, _first(group))
+            await _close(socket, _POLICY)
+        except* LiviusError as group:
+            _log.warning("link_refused", driver=driver.id, reason=str(group.exceptions[0]))
             await _close(socket, _POLICY)
         except* (WebSocketDisconnect, TimeoutError):
             await _close(socket, _GOING_AWAY)
 
     return routes
+
+
+def _first(group: BaseExceptionGroup[SessionLost]) -> SessionLost:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _authenticate(context: Context, socket: WebSocket) -> Driver:
@@ -117,40 +153,50 @@ async def _authenticate(context: Context, socket: WebSocket) -> Driver:
 
 async def _serve(context: Context, links: LinkRegister, socket: WebSocket, driver: Driver) -> None:
     """Run one link until it ends, from either side."""
-    outgoing: asyncio.Queue[FromGateway | None] = asyncio.Queue()
-    token = links.add(driver.id, outgoing.put_nowait, lambda: outgoing.put_nowait(None))
+    outbox = Outbox()
+    token = links.add(driver.id, outbox.send, outbox.close)
     try:
         async with asyncio.timeout(_HELLO_WITHIN):
-            hello = await _receive(socket)
+            hello, _ = await _receive(socket)
         if not isinstance(hello, Hello):
-            raise WireError("a link begins with hello")
+            raise rule_broken("its link did not begin with hello")
         attached = await drivers.attach_driver(context, driver, hello)
         links.heard(driver.id)
-        await socket.send_text(encode(attached.welcome))
+        await socket.send_bytes(encode(attached.welcome))
         links.opened(driver.id, token)
         await drivers.resume(context, attached)
         async with asyncio.TaskGroup() as group:
-            sender = group.create_task(_send_all(socket, outgoing))
+            tasks = (
+                group.create_task(_send_all(socket, outbox)),
+                group.create_task(_watch(outbox)),
+            )
             try:
                 await _receive_all(context, links, socket, attached.session, group)
             finally:
-                sender.cancel()
+                for task in tasks:
+                    task.cancel()
     finally:
         links.drop(driver.id, token)
         # Whether the driver ended too is for the reconciler to find out.
         context.wake(driver.session)
 
 
-async def _send_all(socket: WebSocket, outgoing: asyncio.Queue[FromGateway | None]) -> None:
-    """Send what is queued; None is the order to close."""
-    while (message := await outgoing.get()) is not None:
+async def _send_all(socket: WebSocket, outbox: Outbox) -> None:
+    while (message := await outbox.next()) is not None:
+        is_large = isinstance(message, Run) and len(message.code) > _SMALL
+        frame = await asyncio.to_thread(encode, message) if is_large else encode(message)
         try:
-            await socket.send_text(encode(message))
+            await socket.send_bytes(frame)
         except WebSocketDisconnect:
             # What it said last, why it ends for one, is still to be read.
             return
     await _close(socket, _GOING_AWAY)
     raise WebSocketDisconnect(_GOING_AWAY)
+
+
+async def _watch(outbox: Outbox) -> None:
+    await outbox.overflowed.wait()
+    raise rule_broken("it sends and does not read")
 
 
 async def _receive_all(
@@ -161,13 +207,16 @@ async def _receive_all(
     group: asyncio.TaskGroup,
 ) -> None:
     asks: set[asyncio.Task[None]] = set()
+    running: set[int] = set()
+    pace, loop = Pace(rate=_PACE, burst=_AT_ONCE), asyncio.get_running_loop()
     silence = context.rules.beat.total_seconds() * _SILENT_BEATS
     while True:
         async with asyncio.timeout(silence):
-            message = await _receive(socket)
+            message, size = await _receive(socket)
         links.heard(session.driver)
-        if isinstance(message, _FROM_GATEWAY):
-            raise WireError(f"an agent does not send {message.type}")
+        # Not read on, its driver has to wait, and nobody else.
+        if pause := pace.spend(_cost(message, size), now=loop.time()):
+            await asyncio.sleep(pause)
         if isinstance(message, Ask):
             # An answer may take time, and the driver's other messages must not wait for it.
             if len(asks) >= _ASKS_AT_ONCE:
@@ -176,15 +225,33 @@ async def _receive_all(
             asks.add(task)
             task.add_done_callback(asks.discard)
         else:
-            await drivers.report(context, session, message)
+            await drivers.report(context, session, message, running)
 
 
-async def _receive(socket: WebSocket) -> Message:
-    # Not `receive_text`: that refuses once a send has failed, and what came before is lost.
+def _cost(message: FromAgent, size: int) -> float:
+    """Return what a message costs everybody: most is what goes into the one store of records."""
+    if isinstance(message, Output) or (isinstance(message, Beat) and not message.busy):
+        return 1
+    if isinstance(message, Finished):
+        return 1 + size / _BYTES_OF_RECORDS
+    return _OF_RECORDS + size / _BYTES_OF_RECORDS
+
+
+async def _receive(socket: WebSocket) -> tuple[FromAgent, int]:
+    """Return the next message, and the size of its frame."""
+    # Not `receive_bytes`: that refuses once a send has failed, and what came before is lost.
     event = await socket.receive()
     if event["type"] == "websocket.disconnect":
+        if (rule := _BROKEN.get(event["code"])) is not None:
+            raise rule_broken(rule)
         raise WebSocketDisconnect(event["code"])
-    return decode(event.get("text") or event.get("bytes") or b"")
+    frame: str | bytes = event.get("bytes") or event.get("text") or b""
+    try:
+        if len(frame) > _SMALL:
+            return await asyncio.to_thread(decode_agent, frame), len(frame)
+        return decode_agent(frame), len(frame)
+    except WireError as error:
+        raise rule_broken(f"it sent what is no message ({error})") from error
 
 
 async def _close(socket: WebSocket, code: int) -> None:

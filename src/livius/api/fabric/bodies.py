@@ -96,7 +96,7 @@ def _livy_info(session: Session, current: str, ended: datetime | None) -> dict[s
 def _errors(session: Session, result: str) -> list[dict[str, str]]:
     if result != "Failed" or session.end_reason is None:
         return []
-    died = session.phase is Phase.DIED
+    died = session.phase is Phase.DIED or session.end_cause is EndCause.DRIVER_REFUSED
     return [
         {
             "message": session.end_reason,
@@ -179,8 +179,7 @@ def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
         raise AssertionError("a final statement has an ending")
     if ending.ok and statement.phase is StatementPhase.AVAILABLE:
         data: dict[str, Any] = {}
-        # Windows are put together again, so nothing is taken from their ends.
-        plain = view.text.rstrip() if view.whole else view.text
+        plain = shown_text(view)
         if plain or ending.with_text:
             data["text/plain"] = plain
         return _ok(statement, data | dict(ending.data or {}))
@@ -194,6 +193,16 @@ def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
     if view.text:
         output["stdout"] = view.text
     return output
+
+
+def shown_text(view: StatementView) -> str:
+    """Return a view's text as its ``text/plain``.
+
+    Windows are put together again, so nothing is taken from their ends, nor from an error's output.
+    """
+    ending = view.statement.ending
+    is_result = ending is not None and ending.ok
+    return view.text.rstrip() if view.whole and is_result else view.text
 
 
 def _ok(statement: Statement, data: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from livius.api.fabric.bodies import (
     statement_body,
     statements_body,
 )
+from livius.api.fabric.large import statement_response
 from livius.api.fabric.requests import (
     SessionRequest,
     StatementRequest,
@@ -202,7 +203,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
                 hold=asked_hold(request, context.rules.hold),
             ),
         )
-        return JSONResponse(statement_body(view))
+        return statement_response(view)
 
     @routes.get(base + "/{number}/jobs")
     async def jobs(here: Here, session: Id, number: Id) -> Response:

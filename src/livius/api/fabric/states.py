@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livius.domain.session import EndCause, Goal, Phase, Session
+from livius.domain.session import GIVEN_UP, EndCause, Goal, Phase, Session
 from livius.domain.statement import Phase as StatementPhase
 
 
@@ -89,7 +89,7 @@ _BY_PHASE = {
 
 def _stopped(session: Session) -> WireState:
     """Tell a session that was ended on purpose from one that was given up on."""
-    if session.end_cause is EndCause.START_TIMED_OUT:
+    if session.end_cause in GIVEN_UP:
         return _DEAD
     word = "killed" if session.end_cause is EndCause.DELETED else "dead"
     return WireState(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +23,7 @@ from livius.portal.words import State
 from livius.ports.changes import Printed, Topic
 from livius.usecases import history, monitoring, statements
 from livius.usecases.statements import StatementView, Window
+from livius_agent.text import json_bytes
 
 _PAGE: Final = 20
 _KINDS: Final = ((Kind.PYSPARK, "PySpark"), (Kind.SQL, "SQL"), (Kind.SPARK, "Scala"))
@@ -143,7 +144,7 @@ async def cell(call: Call) -> Response:
     view = await find(call, whole=True)
     which = call.path("number")
     if call.asked("whole"):
-        found = await monitoring.activity_statement(call.context, view.activity, which)
+        found = await _whole(call, view)
     else:
         found = await history.glance(call.context, view.activity, which)
     return call.fragment("_cell.html", view=view, cell=_cell(view, found))
@@ -177,12 +178,12 @@ async def text(call: Call) -> Response:
 async def as_json(call: Call) -> Response:
     """Return a statement's rows as a file."""
     view = await find(call, whole=True)
-    found = await monitoring.activity_statement(call.context, view.activity, call.path("number"))
+    found = await _whole(call, view)
     ending = found.statement.ending
     if ending is None or not ending.data or "application/json" not in ending.data:
         raise NotFound("OutputNotFound", Sentence("The statement gave no rows."))
     return Response(
-        json.dumps(ending.data["application/json"], ensure_ascii=False),
+        await asyncio.to_thread(json_bytes, ending.data["application/json"]),
         media_type="application/json",
         headers=as_file(f"statement-{found.statement.number}.json"),
     )
@@ -194,7 +195,7 @@ async def rich_frame(call: Call) -> Response:
     It is of no origin: its scripts run, but reach neither the portal nor the network.
     """
     view = await find(call, whole=True)
-    found = await monitoring.activity_statement(call.context, view.activity, call.path("number"))
+    found = await _whole(call, view)
     ending = found.statement.ending
     html = ending.data.get("text/html") if ending is not None and ending.data else None
     if not isinstance(html, str):
@@ -206,6 +207,11 @@ async def rich_frame(call: Call) -> Response:
     )
     del response.headers["Cross-Origin-Opener-Policy"]
     return response
+
+
+async def _whole(call: Call, view: View) -> StatementView:
+    found = await monitoring.activity_statement(call.context, view.activity, call.path("number"))
+    return await statements.with_parsed_data(found)
 
 
 async def live(call: Call) -> Response:

@@ -19,6 +19,7 @@ from livius.domain.accounts import (
     SignIn,
     User,
     is_challenge,
+    origin_of,
 )
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
@@ -112,12 +113,16 @@ async def _whence(authority: Authority, asked: Mapping[str, str]) -> tuple[Clien
     application = await find_application(authority, asked["client_id"])
     redirect_uri = asked["redirect_uri"]
     if not application.answers_at(redirect_uri):
+        remedy = (
+            f"It answers at {', '.join(dict.fromkeys(map(origin_of, application.redirect_uris)))}."
+            if application.trusted
+            else f"Add it: livius identity app add-redirect {application.client_id} URI."
+        )
         raise TokenRefused(
             50011,
             "invalid_request",
             f"The redirect URI {redirect_uri[:200]!r} specified in the request does not match the "
-            f"redirect URIs configured for the application {application.client_id}. Add it: livius "
-            f"identity app add-redirect {application.client_id} URI.",
+            f"redirect URIs configured for the application {application.client_id}. {remedy}",
         )
     return application, redirect_uri
 
@@ -381,13 +386,13 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
     wanted = await read_scope(authority, proven.application, scope)
     await spend(authority, proven, use=f"start device {wanted.one_name}")
     now = authority.clock.now()
-    until = await authority.store.devices_full_until(
-        proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
-    )
-    if until is not None:
-        what = "Too many device codes wait to be entered. Enter one, or let it end"
-        raise too_many(what, wait=until - now)
     for _ in range(_TRIES):
+        until = await authority.store.devices_full_until(
+            proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
+        )
+        if until is not None:
+            what = "Too many device codes wait to be entered. Enter one, or let it end"
+            raise too_many(what, wait=until - now)
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
         grant = Grant(
@@ -403,7 +408,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
             decision=Decision.PENDING,
             caller=proof.caller,
         )
-        if await authority.store.add_grant(grant):
+        if await authority.store.add_device(grant, of_caller=_WAITING_OF_CALLER, of_all=_WAITING):
             return StartedDevice(device_code=device_code, user_code=user_code)
     raise _removed()  # so many user codes are not taken by chance
 

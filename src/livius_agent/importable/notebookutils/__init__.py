@@ -5,7 +5,7 @@ Signatures and defaults are those that Fabric documents for Spark notebooks.
 
 import sys
 
-from notebookutils import credentials, fs, runtime, session
+from notebookutils import credentials, env, fs, runtime, session
 from notebookutils._missing import MISSING, MissingModule
 
 for _name, _why in MISSING.items():
@@ -14,6 +14,7 @@ for _name, _why in MISSING.items():
 _HELP = """\
 fs           files of the lakehouse, of OneLake and of this machine
 credentials  tokens and secrets
+env          who runs this session, and where, by Synapse's names
 runtime      where and for whom this session runs
 session      ends the session
 
@@ -30,4 +31,4 @@ def help(module: str = "") -> None:
 
 from notebookutils import mssparkutils  # noqa: E402 - it is this package by its old name
 
-__all__ = ["credentials", "fs", "help", "mssparkutils", "runtime", "session"]
+__all__ = ["credentials", "env", "fs", "help", "mssparkutils", "runtime", "session"]

@@ -8,7 +8,7 @@ from livius_agent import notebook as _notebook
 from notebookutils._missing import missing as _missing
 
 
-def getToken(audience: str) -> str:  # noqa: N802 - Fabric's name
+def getToken(audience: str) -> str:
     """Give a token for storage, pbi, keyvault, kusto, sql, datalake, or for a URL of these.
 
     It needs the scope that opens the audience (Code.Access….All). A token lasts an hour; ask for a
@@ -17,7 +17,7 @@ def getToken(audience: str) -> str:  # noqa: N802 - Fabric's name
     return str(_notebook.ask("token", audience=_text(audience))["value"])
 
 
-def getSecret(akvName: str, secret: str) -> str:  # noqa: N802
+def getSecret(akvName: str, secret: str) -> str:
     """Give a secret of a vault, by the vault's name or URL.
 
     It needs the scope Code.AccessAzureKeyvault.All.
@@ -25,7 +25,7 @@ def getSecret(akvName: str, secret: str) -> str:  # noqa: N802
     return str(_notebook.ask("secret", vault=_text(akvName), name=_text(secret))["value"])
 
 
-def isValidToken(token: str) -> bool:  # noqa: N802
+def isValidToken(token: str) -> bool:
     """Tell whether a token has the form of one and has not expired.
 
     Who signed it is for its receiver to see.

@@ -1,0 +1,42 @@
+"""What is to be sent on one link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from livius_agent.wire import FromGateway
+
+_MOST: Final = 1000
+"""Messages. For an agent that reads a few wait: a window of acknowledgements, and a statement."""
+
+
+class Outbox:
+    """A bounded queue. `overflowed` is set by a message for which there was no room."""
+
+    def __init__(self) -> None:
+        self._messages: deque[FromGateway] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
+        self.overflowed = asyncio.Event()
+
+    def send(self, message: FromGateway) -> None:
+        """Queue a message; never blocks."""
+        if len(self._messages) >= _MOST:
+            self.overflowed.set()
+            return
+        self._messages.append(message)
+        self._news.set()
+
+    def close(self) -> None:
+        """Have the link closed, whatever still waits: the other side makes up for that."""
+        self._closed = True
+        self._news.set()
+
+    async def next(self) -> FromGateway | None:
+        """Return the next message; None is the order to close."""
+        while not self._messages and not self._closed:
+            self._news.clear()
+            await self._news.wait()
+        return None if self._closed else self._messages.popleft()
