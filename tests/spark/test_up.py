@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from livius.installation.home import Home
 from support.gateway import LIVIUS, ROOT, Gateway
 from support.waiting import wait_for
 
@@ -230,6 +231,31 @@ def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() 
                 assert session.text("kept") == "5"
                 assert "Stopped: the gateway, 1 session" in installation.livius("down")
                 assert gateway.processes() == []
+            finally:
+                gateway.clean()
+                up.kill()
+
+
+def test_a_sigterm_in_the_first_run_ends_all_that_was_started() -> None:
+    with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
+        gateway = Gateway(Path(folder) / "home")
+        with subprocess.Popen(
+            [LIVIUS, "up"],
+            env=gateway.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as up:
+            try:
+                # A driver is on its way: that is in the middle of the first run's session.
+                wait_for(gateway.driver_processes, seconds=120, what="a driver")
+                up.terminate()
+                output, _ = up.communicate(timeout=60)
+                assert up.returncode == 130, output
+                assert "Interrupted. Nothing is lost" in output
+                assert "Stopped: the gateway, 1 session and the metastore." in output
+                assert gateway.processes() == []
+                assert Home(gateway.home).holder() is None
             finally:
                 gateway.clean()
                 up.kill()

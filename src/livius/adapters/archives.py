@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -160,6 +161,7 @@ class ClassArchive:
                 stdout=file,
                 stderr=file,
                 cwd=log.parent,
+                start_new_session=True,  # it starts Java, which has to end with it
                 env=clean_environment(
                     {
                         "HOME": str(log.parent),
@@ -176,7 +178,7 @@ class ClassArchive:
                 raise ArchiveFailed(f"It took over {_MADE_WITHIN:.0f} s. {_tail(log)}") from None
             finally:
                 if process.returncode is None:
-                    process.kill()
+                    os.killpg(process.pid, signal.SIGKILL)
                     await process.wait()
         if code:
             raise ArchiveFailed(f"{Path(command[0]).name} ended with {code}. {_tail(log)}")

@@ -77,7 +77,8 @@ class Gateway:
         await asyncio.wait(listening)
         await self.trail.settle(everything=True)
         self.prepared.home.last_shutdown_file.write_text(
-            json.dumps({"drivers": drivers, "metastore": metastore}), encoding="utf-8"
+            json.dumps({"pid": self.connection.pid, "drivers": drivers, "metastore": metastore}),
+            encoding="utf-8",
         )
 
     async def _end_sessions(self) -> int:

@@ -30,6 +30,13 @@ def status() -> int:
     """Say whether a gateway serves."""
     home = Home(settings().home)
     connection = home.read_connection()
+    if connection is None and home.is_locked():
+        out.print(
+            f"A gateway has {home.root} ({_named(home.holder())}) and does not say where it "
+            "serves: it is starting, or its connection.json was deleted. Look again in a moment; "
+            "livius down ends it, livius up then starts another."
+        )
+        return 4
     if connection is None:
         kept = sum(one.keeper() is not None for one in _kept(home))
         out.print(f"No gateway serves {home.root}. Start one with: livius up")
@@ -86,32 +93,40 @@ def token() -> int:
 def down() -> int:
     """Stop the gateway, and what an earlier one may have left."""
     home = Home(settings().home)
-    connection = home.read_connection()
-    if connection is not None:
+    locked, pid = home.is_locked(), home.holder()
+    if locked:
+        if pid is None:
+            return fail(f"A gateway has {home.root} and does not say which process it is.")
         with suppress(ProcessLookupError):
-            os.kill(connection.pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _ENDS_WITHIN
         while home.is_locked():
             if time.monotonic() > deadline:
-                return fail(f"Process {connection.pid} does not end. See: livius logs")
+                return fail(f"Process {pid} does not end. See: livius logs")
             time.sleep(_LOOK_EVERY)
-        out.print(count_ended(home))
+        out.print(count_ended(home, pid))
     left = [one for one in _kept(home) if one.keeper() is not None]
     for one in left:
         asyncio.run(one.end())
     if left:
         out.print(f"Ended {len(left)} processes that an earlier gateway had left running.")
-    elif connection is None:
+    elif not locked:
         out.print(f"No gateway serves {home.root}.")
     return 0
 
 
-def count_ended(home: Home) -> str:
-    """Say what the gateway ended last."""
+def _named(pid: int | None) -> str:
+    return "process unknown" if pid is None else f"process {pid}"
+
+
+def count_ended(home: Home, pid: int) -> str:
+    """Say what the gateway with this process id ended at its own end."""
     try:
         ended = json.loads(home.last_shutdown_file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        return "Stopped."
+        ended = {}
+    if ended.get("pid") != pid:
+        return "Stopped: the gateway."
     sessions = ended["drivers"]
     parts = [f"{sessions} session{'' if sessions == 1 else 's'}"]
     if ended["metastore"]:

@@ -6,17 +6,20 @@ import asyncio
 import ctypes
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor
 
-from livius.cli.console import fail, settings
-from livius.installation.home import AlreadyServing
+from livius.cli.console import err, fail, settings
+from livius.installation.home import AlreadyServing, Home, Ports
 from livius.installation.prepare import prepared
 from livius.installation.progress import SetupFailed
+from livius.settings import Settings
 
+ALREADY_SERVING: Final = 4
+"""The exit code of a start that was refused because a gateway runs already."""
 _M_MMAP_THRESHOLD: Final = -3
 
 
@@ -30,15 +33,39 @@ def serve(*, keep_drivers: bool) -> int:
     chosen = settings()
     _return_freed_memory()
     _log_to_stderr(chosen.log_level, chosen.log_format)
+    home = Home(chosen.home)
     try:
-        ready = prepared(chosen)
-        with ready.home.lock(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(ready, keep_drivers=keep_drivers))
-    except AlreadyServing:
-        return fail(f"A gateway serves {chosen.home} already. See: livius status")
+        home.create(passable=chosen.launch_numbers is not None)
+        with home.lock():  # first of all: what comes then is for the one gateway alone
+            before, ready = home.kept_ports(), prepared(chosen)
+            for text in changed_ports(chosen, before, ready.ports):
+                err.print(text, markup=False)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run(ready, keep_drivers=keep_drivers))
+    except AlreadyServing as error:
+        fail(f"A gateway serves {chosen.home} already ({error}). See: livius status")
+        return ALREADY_SERVING
     except (SetupFailed, SchemaMismatch) as error:
         return fail(str(error))
     return 0
+
+
+def changed_ports(chosen: Settings, before: Ports | None, now: Ports) -> Iterator[str]:
+    """Say which ports are not those that were wanted, and why."""
+    for name, kept, wanted, port in (
+        ("LIVIUS_PORT", before and before.https, chosen.port, now.https),
+        ("LIVIUS_HTTP_PORT", before and before.http, chosen.http_port, now.http),
+    ):
+        if kept and port != kept:
+            yield f"Port {kept} is taken by another program. Port {port} is used from now on."
+        elif not kept and wanted not in (0, port):
+            yield f"Port {wanted} ({name}) is taken by another program. Port {port} is used."
+        elif kept and wanted not in (0, port) and name.lower()[7:] in chosen.model_fields_set:
+            yield (
+                f"{name} is {wanted}, but this installation keeps port {port}, so that addresses "
+                f"stay valid. To change it: livius down, delete {chosen.home}/ports.json, and "
+                "start again."
+            )
 
 
 def _return_freed_memory() -> None:

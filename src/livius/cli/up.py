@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -17,21 +15,19 @@ import httpx
 import psutil
 
 from livius.adapters.archives import ArchiveFailed
-from livius.cli.client import ApiFailed, SampleClient, open_http
+from livius.cli.client import ApiFailed, SampleClient
 from livius.cli.console import ConsoleProgress, fail, out, settings
-from livius.cli.running import count_ended
-from livius.installation.home import Connection, Home
+from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway
+from livius.cli.serving import changed_ports
+from livius.installation.home import Connection, Home, Ports
 from livius.installation.java import find_java
-from livius.installation.prepare import prepare, prepared
+from livius.installation.prepare import class_archive, prepare
 from livius.installation.progress import Progress, SetupFailed
 from livius.installation.runtime import load_runtime
 from livius.settings import Settings, clone_root
 
-_SERVES_WITHIN: Final = 60.0
-_ENDS_WITHIN: Final = 15.0
 _SESSION_WITHIN: Final = 180.0
 _LOOK_EVERY: Final = 0.05
-_LOG_KEPT: Final = 10 * 1024 * 1024
 _GIB: Final = 1024**3
 _DISK_NEEDED: Final = 4 * _GIB
 _MEMORY_NEEDED: Final = 3 * _GIB
@@ -41,47 +37,76 @@ def up(*, detach: bool) -> int:
     """Set up, start, check, tell; stay unless detached."""
     chosen = settings()
     home = Home(chosen.home)
-    present = home.read_connection()
-    if present is not None:
-        out.print(f"A gateway is running already (process {present.pid}).")
-        _tell(present, home)
-        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = ConsoleProgress()
-    process: subprocess.Popen[bytes] | None = None
+    gateway = OwnGateway(home)
     try:
+        present = _running_already(home)
+        if present is not None:
+            out.print(f"A gateway is running already (process {present.pid}).")
+            _tell(present, home)
+            return 0
         home.create(passable=chosen.launch_numbers is not None)
         _warn_of_size(chosen)
         prepare(chosen, progress)
         progress.step("Starting the gateway")
-        process = _start(home)
-        connection = _wait_until_serving(home, process)
+        before = home.kept_ports()
+        gateway.start()
+        connection = gateway.wait_until_serving()
         if not home.first_run_file.exists():
             _first_run(connection, home, progress)
         progress.close()
     except KeyboardInterrupt:
         progress.close()
         out.print("\nInterrupted. Nothing is lost: the same command goes on from here.")
-        return _stop(home, process) or 130
+        gateway.stop()
+        return 130
     except (SetupFailed, ApiFailed, httpx.HTTPError) as error:
         progress.close()
-        if process is not None:
-            _stop(home, process)
+        gateway.stop()
         return fail(str(error))
+    for text in changed_ports(chosen, before, home.kept_ports() or Ports(https=0, http=0)):
+        out.print(text, markup=False)
     _tell(connection, home)
     if detach:
         return 0
-    return _stay(home, process)
+    return _stay(gateway)
+
+
+def _running_already(home: Home) -> Connection | None:
+    """Return where the gateway of this folder serves; one that starts is waited for.
+
+    Raises:
+        SetupFailed: there is one, and it does not say where it serves.
+    """
+    deadline = time.monotonic() + SERVES_WITHIN
+    while home.is_locked():
+        present = home.read_connection()
+        if present is not None:
+            return present
+        if time.monotonic() > deadline:
+            raise SetupFailed(
+                f"A gateway has {home.root} (process {home.holder()}) and does not say where it "
+                "serves. Its log may say why: livius logs. End it with: livius down"
+            )
+        time.sleep(_LOOK_EVERY)
+    return None
 
 
 def build() -> int:
     """Build what drivers need, and say where it is."""
     chosen = settings()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = ConsoleProgress()
     try:
         Home(chosen.home).create(passable=chosen.launch_numbers is not None)
         prepare(chosen, progress)
         progress.step("The class archive, with which sessions start sooner (a minute, once)")
-        asyncio.run(prepared(chosen).class_archive().make())
+        asyncio.run(class_archive(chosen).make())
+    except KeyboardInterrupt:
+        progress.close()
+        out.print("\nInterrupted. Nothing is lost: the same command goes on from here.")
+        return 130
     except (SetupFailed, ArchiveFailed) as error:
         return fail(str(error))
     finally:
@@ -118,40 +143,6 @@ def _warn_of_size(chosen: Settings) -> None:
         out.print(
             f"[yellow]Only {memory / _GIB:.1f} GB of memory are free:[/] a session may be refused."
         )
-
-
-def _start(home: Home) -> subprocess.Popen[bytes]:
-    """Start the gateway in a session of its own, so that Ctrl-C reaches us and not it."""
-    if home.log_file.exists() and home.log_file.stat().st_size > _LOG_KEPT:
-        home.log_file.replace(home.log_file.with_suffix(".log.1"))
-    with home.log_file.open("ab") as log:
-        home.log_file.chmod(0o600)
-        return subprocess.Popen(
-            [sys.executable, "-m", "livius.cli", "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def _wait_until_serving(home: Home, process: subprocess.Popen[bytes]) -> Connection:
-    deadline = time.monotonic() + _SERVES_WITHIN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SetupFailed(f"The gateway ended at its start. Its last words:\n{_tail(home)}")
-        connection = home.read_connection()
-        if connection is not None and connection.pid == process.pid:
-            with suppress(httpx.TransportError), open_http(connection) as http:
-                if http.get(f"{connection.api}/healthz").is_success:
-                    return connection
-        time.sleep(_LOOK_EVERY)
-    raise SetupFailed(f"The gateway does not answer. Its last words:\n{_tail(home)}")
-
-
-def _tail(home: Home) -> str:
-    lines = home.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def _first_run(connection: Connection, home: Home, progress: Progress) -> None:
@@ -233,35 +224,19 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _stay(home: Home, process: subprocess.Popen[bytes]) -> int:
+def _stay(gateway: OwnGateway) -> int:
     """Wait for Ctrl-C, or for the gateway's end."""
     out.print("Ctrl-C stops everything.")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = process.wait()
+        code = gateway.wait()
     except KeyboardInterrupt:
-        return _stop(home, process)
+        gateway.stop()
+        return 0
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     if code == 0:
         out.print("The gateway was stopped.")
         return 0
     return fail(
-        f"The gateway ended by itself ({how}). Its last words:\n{_tail(home)}\n"
+        f"The gateway ended by itself ({how}). Its last words:\n{gateway.last_words()}\n"
         "Its sessions go on; start it again and it finds them: livius up"
     )
-
-
-def _stop(home: Home, process: subprocess.Popen[bytes] | None) -> int:
-    """End what we started, and count it."""
-    if process is None:
-        return 0
-    out.print("Stopping …")
-    process.terminate()
-    with suppress(KeyboardInterrupt):
-        try:
-            process.wait(_ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    out.print(count_ended(home))
-    return 0

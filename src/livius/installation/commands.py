@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from uv import find_uv_bin
 
 from livius.installation.progress import Progress, SetupFailed
+
+_ENDS_WITHIN: Final = 3.0
 
 
 def run(
     command: Sequence[str | Path], progress: Progress, *, env: Mapping[str, str] | None = None
 ) -> None:
     """Run a program to its end, passing what it says on as details.
+
+    If we are interrupted, it ends with all that it has started.
 
     Raises:
         SetupFailed: it ended with an error; its last lines are in the message.
@@ -29,17 +36,30 @@ def run(
         text=True,
         errors="replace",
         env=dict(env) if env is not None else None,
+        process_group=0,  # to be ended as a whole; a terminal's Ctrl-C then reaches us alone
     ) as process:
-        for line in process.stdout or ():
-            tail = [*tail[-19:], line.rstrip()]
-            if line.strip():
-                progress.detail(line.strip())
+        try:
+            for line in process.stdout or ():
+                tail = [*tail[-19:], line.rstrip()]
+                if line.strip():
+                    progress.detail(line.strip())
+        except BaseException:
+            _end_group(process)
+            raise
     if process.returncode:
         words = "\n  ".join(tail)
         raise SetupFailed(
             f"{Path(str(command[0])).name} ended with exit code {process.returncode}:\n  {words}\n"
             "Nothing is lost: run the same command again to go on from here."
         )
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDS_WITHIN)
 
 
 def uv(*arguments: str | Path, progress: Progress, venv: Path | None = None) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from livius.installation.progress import SetupFailed
+
 _LOOPBACK: Final = "127.0.0.1"
+_LOOKS_LAST: Final = 0.5
+_LOOK_EVERY: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,7 @@ class Connection:
 
 
 class AlreadyServing(Exception):
-    """Another process holds the gateway's lock on this data folder."""
+    """Another process holds the gateway's lock on this data folder; it is named in the text."""
 
 
 class Home:
@@ -90,7 +96,18 @@ class Home:
         """Make the folders that everything else relies on.
 
         ``passable`` lets other users through to what lies deeper and is theirs, and to no more.
+
+        Raises:
+            SetupFailed: they can't be made or written.
         """
+        try:
+            self._create(passable=passable)
+        except OSError as error:
+            raise _unusable(self.root, error.strerror) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise _unusable(self.root, "not writable")
+
+    def _create(self, *, passable: bool) -> None:
         for folder in (
             self.root,
             self.identity,
@@ -110,41 +127,61 @@ class Home:
         Raises:
             AlreadyServing: there is another.
         """
-        descriptor = os.open(self._lock_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "a") as file:
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "r+") as file:
             os.fchmod(descriptor, 0o600)  # who could open it could take the lock
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise AlreadyServing(str(self.root)) from None
+            deadline = time.monotonic() + _LOOKS_LAST
+            while not _try_lock(descriptor, fcntl.LOCK_EX):
+                # It may be a look of `is_locked`, which is over at once.
+                if time.monotonic() > deadline:
+                    raise AlreadyServing(f"process {_pid_in(file.read()) or 'unknown'}")
+                time.sleep(_LOOK_EVERY)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             yield
 
     def is_locked(self) -> bool:
         """Tell whether a gateway serves, or is about to."""
         try:
-            with self.lock():
-                return False
-        except AlreadyServing:
-            return True
-        except FileNotFoundError:
+            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError as error:
+            raise _unusable(self.root, error.strerror) from error
+        try:
+            return not _try_lock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
 
-    def choose_ports(self, *, https: int, http: int) -> Ports:
+    def holder(self) -> int | None:
+        """Return the process that has the lock; None where none has, or it has yet to say so."""
+        if not self.is_locked():
+            return None
+        return _pid_in(self._lock_file.read_text(encoding="ascii", errors="replace"))
+
+    def choose_ports(self, *, host: str, https: int, http: int) -> Ports:
         """Return the kept ports; the first time, the wanted ones if they are free.
 
-        A kept port that somebody else has taken meanwhile is replaced, and that is kept then.
+        A kept port that somebody else has taken meanwhile is replaced, and that is kept then. Only
+        the process that has the lock may ask: to any other the gateway's own ports look taken.
+
+        Raises:
+            SetupFailed: the host is no address of this machine, or the port needs more rights.
         """
-        kept = _read_json(self._ports_file) or {}
-        first = _free_port(int(kept.get("https", https)))
-        ports = Ports(https=first, http=_free_port(int(kept.get("http", http)), but=first))
-        if asdict(ports) != kept:
+        kept = self.kept_ports() or Ports(https=https, http=http)
+        first = _free_port(host, kept.https)
+        ports = Ports(https=first, http=_free_port(_LOOPBACK, kept.http, but=first))
+        if ports != self.kept_ports():
             _write_private(self._ports_file, asdict(ports))
         return ports
 
     def kept_ports(self) -> Ports | None:
         """Return the ports that an earlier start has kept."""
-        kept = _read_json(self._ports_file)
-        return Ports(https=int(kept["https"]), http=int(kept["http"])) if kept else None
+        kept = _read_json(self._ports_file) or {}
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return Ports(https=int(kept["https"]), http=int(kept["http"]))
+        return None
 
     def write_address(self, url: str) -> None:
         """Tell agents where to dial, as whomever they run: it is no secret."""
@@ -157,23 +194,57 @@ class Home:
     def read_connection(self) -> Connection | None:
         """Return the connection of the gateway that serves; None where none does."""
         found = _read_json(self.connection_file)
-        if found is None or not self.is_locked():
+        # One that was killed has left its own file to the one that starts now.
+        if found is None or self.holder() != found["pid"]:
             return None
         return Connection(**found)
 
 
-def _free_port(wanted: int, *, but: int = -1) -> int:
+def _unusable(folder: Path, why: str | None) -> SetupFailed:
+    return SetupFailed(
+        f"The data folder {folder} can't be used: {why}. Make it yours and writable, or set "
+        "LIVIUS_HOME to another folder."
+    )
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _pid_in(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _free_port(host: str, wanted: int, *, but: int = -1) -> int:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise SetupFailed(
+            f"LIVIUS_HOST is {host}, which has no address: {error.strerror}. Correct it."
+        ) from error
     for port in (wanted, 0, 0):
         if port == but:
             continue
-        with contextlib.suppress(OSError), socket.socket() as probe:
+        with socket.socket(family, kind) as probe:
             # As uvicorn will: a port whose last connections are still closing is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((_LOOPBACK, port))
+            try:
+                probe.bind((address[0], port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise SetupFailed(
+                    f"The server can't listen at {host}, port {port}: {error.strerror}. Correct "
+                    "LIVIUS_HOST, or choose a port above 1023."
+                ) from error
             found = int(probe.getsockname()[1])
             if found != but:
                 return found
-    raise OSError("no port is free on loopback")
+    raise SetupFailed(f"No port is free at {host}. End a program that listens there.")
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -31,18 +31,46 @@ class Prepared:
 
     def launchable(self) -> Runtime:
         """Return the runtime with the Java that runs it."""
-        return Runtime(
-            name=self.runtime.name,
-            python=self.runtime.python,
-            spark_home=self.runtime.spark_home,
-            jars=self.runtime.jars,
-            java=self.java.binary,
-        )
+        return _launchable(self.java, self.runtime)
 
     def class_archive(self) -> ClassArchive:
         """Return the class archive of this runtime and Java, made or not."""
-        folder = self.runtime.folder / "shared-classes"
-        return ClassArchive(self.launchable(), folder, ensure_agent(self.home.root))
+        return _archive(self.home, self.java, self.runtime)
+
+
+def class_archive(settings: Settings) -> ClassArchive:
+    """Return the class archive of the runtime and Java that `prepare` made; it may be missing.
+
+    Raises:
+        SetupFailed: runtime or Java are missing.
+    """
+    return _archive(Home(settings.home), *_found(settings))
+
+
+def _archive(home: Home, java: Java, runtime: InstalledRuntime) -> ClassArchive:
+    folder = runtime.folder / "shared-classes"
+    return ClassArchive(_launchable(java, runtime), folder, ensure_agent(home.root))
+
+
+def _launchable(java: Java, runtime: InstalledRuntime) -> Runtime:
+    return Runtime(
+        name=runtime.name,
+        python=runtime.python,
+        spark_home=runtime.spark_home,
+        jars=runtime.jars,
+        java=java.binary,
+    )
+
+
+def _found(settings: Settings) -> tuple[Java, InstalledRuntime]:
+    java = find_java(settings.java_home, settings.runtimes_folder / "java")
+    runtime = load_runtime(settings.runtimes_folder, settings.default_runtime)
+    if java is None or runtime is None:
+        raise SetupFailed(
+            f"The runtime {settings.default_runtime} is not set up in {settings.runtimes_folder}. "
+            "Set it up with: livius up"
+        )
+    return java, runtime
 
 
 def prepare(settings: Settings, progress: Progress) -> None:
@@ -52,7 +80,13 @@ def prepare(settings: Settings, progress: Progress) -> None:
         SetupFailed: something can't be had; the message says what to do next.
     """
     folder = settings.runtimes_folder
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupFailed(
+            f"The runtimes' folder {folder} can't be made: {error.strerror}. Set LIVIUS_RUNTIMES "
+            "to a folder that is yours."
+        ) from error
     java = ensure_java(settings.java_home, folder / "java", progress)
     ensure_runtime(folder, settings.default_runtime, java, settings.ivy_settings, progress)
     progress.step("Certificates for https on this machine")
@@ -60,20 +94,13 @@ def prepare(settings: Settings, progress: Progress) -> None:
 
 
 def prepared(settings: Settings) -> Prepared:
-    """Return what `prepare` made, quickly.
+    """Return what `prepare` made, quickly, to the process that has the data folder's lock.
 
     Raises:
         SetupFailed: something is missing.
     """
     home = Home(settings.home)
-    home.create(passable=settings.launch_numbers is not None)
-    java = find_java(settings.java_home, settings.runtimes_folder / "java")
-    runtime = load_runtime(settings.runtimes_folder, settings.default_runtime)
-    if java is None or runtime is None:
-        raise SetupFailed(
-            f"The runtime {settings.default_runtime} is not set up in {settings.runtimes_folder}. "
-            "Set it up with: livius up"
-        )
+    java, runtime = _found(settings)
     if settings.launch_numbers is not None:
         # What is made from now on is for nobody else, unless it is given.
         os.umask(0o077)
@@ -82,7 +109,7 @@ def prepared(settings: Settings) -> Prepared:
     return Prepared(
         settings=settings,
         home=home,
-        ports=home.choose_ports(https=settings.port, http=settings.http_port),
+        ports=home.choose_ports(host=settings.host, https=settings.port, http=settings.http_port),
         java=java,
         runtime=runtime,
         certificates=ensure_certificates(home.tls),
