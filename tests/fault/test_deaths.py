@@ -28,6 +28,8 @@ def client() -> Iterator[Client]:
         started = Gateway(Path(folder) / "home", settings={"LIVIUS_DRIVER_MEMORY": "600m"})
         try:
             yield started.start().client()
+            log = (started.home / "test.log").read_text()
+            assert "Traceback" not in log, "a driver's death is nothing that the gateway failed at"
         finally:
             started.clean()
 

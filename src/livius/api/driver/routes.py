@@ -257,5 +257,5 @@ async def _receive(socket: WebSocket) -> tuple[FromAgent, int]:
 async def _close(socket: WebSocket, code: int) -> None:
     try:
         await socket.close(code)
-    except RuntimeError:
-        return  # It was closed already.
+    except (RuntimeError, WebSocketDisconnect):
+        return  # It was closed already, or broke: a driver that died closes nothing.
