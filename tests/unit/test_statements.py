@@ -11,7 +11,7 @@ from livius.domain.lakehouse import Role
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
-from livius.domain.statement import Kind, Phase
+from livius.domain.statement import Ending, Event, Kind, Phase
 from livius.usecases.drivers import (
     SessionLost,
     attach_driver,
@@ -345,6 +345,40 @@ async def test_a_secret_proves_one_driver_while_it_lives(world: World) -> None:
     for driver, wrong in ((session.driver, "x"), (other.driver, secret), ("nobody", secret)):
         with pytest.raises(Unauthenticated):
             await authenticate_driver(world.context, driver, wrong)
+
+
+async def test_what_happens_between_the_welcome_and_the_open_link_reaches_the_driver(
+    world: World,
+) -> None:
+    """A cancel can't be sent then, nor can a claim that another request had begun before."""
+    session = await ready(world)
+    await submit(world, session)
+    await submit(world, session)
+    world.links.close(session.driver)
+    world.links.sent.clear()
+    driver = await world.store.driver(session.driver)
+    assert driver is not None
+    known = LedgerEntry(repl=session.repl, number=0, seq=1, size=0, finished=False)
+    attached = await attach_driver(world.context, driver, hello(session, known, last=0))
+    await cancel_statement(world.context, world.admin, world.path(session.id), "0")
+    assert world.links.sent == []
+    world.links.open.add(session.driver)
+    await resume(world.context, attached)
+    assert world.links.sent == [Cancel(repl=session.repl, number=0)]
+
+    world.links.close(session.driver)
+    world.links.sent.clear()
+    attached = await attach_driver(world.context, driver, hello(session, last=0))
+    stopped = Ending(ok=False)
+    at = world.clock.now()
+    key = (session.repl, StatementNumber(0))
+    await world.store.move_statement(*key, Event.STOPPED, at=at, ending=stopped)
+    assert await world.store.claim_next(session.repl, at=at) is not None
+    world.links.open.add(session.driver)
+    await resume(world.context, attached)
+    [run] = world.links.sent
+    assert isinstance(run, Run)
+    assert run.number == 1
 
 
 async def test_an_agent_of_another_protocol_or_driver_is_refused(world: World) -> None:
