@@ -326,7 +326,10 @@ class Settings(BaseSettings):
     @classmethod
     def _ids(cls, text: str) -> str:
         """Refuse what nobody could be: a name here would quietly trust no one."""
-        return " ".join(str(UUID(one)) for one in text.split())
+        try:
+            return " ".join(str(UUID(one)) for one in text.split())
+        except ValueError:
+            raise ValueError("it is object ids, which are GUIDs, with blanks between") from None
 
     @field_validator("authority_application_audiences")
     @classmethod

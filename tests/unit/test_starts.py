@@ -17,10 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
+from livius.cli.console import ConsoleProgress
 from livius.cli.own_gateway import OwnGateway, interrupts_deferred
 from livius.cli.running import count_ended
 from livius.cli.serving import ALREADY_SERVING, changed_ports
 from livius.installation.home import AlreadyServing, Connection, Home, Ports
+from livius.installation.prepare import class_archive, prepare
 from livius.installation.progress import SetupFailed
 from livius.settings import Settings
 from support.gateway import LIVIUS
@@ -216,6 +218,15 @@ def test_a_folder_that_can_not_be_made_is_said(
     assert "can't be used" in done.stderr
     assert "set LIVIUS_HOME" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_a_runtime_that_there_is_none_of_is_said(home: Home) -> None:
+    del home
+    chosen, words = Settings(default_runtime="1.3"), r"no runtime 1\.3.*this version has 2\.0"
+    with pytest.raises(SetupFailed, match=words):
+        prepare(chosen, ConsoleProgress())
+    with pytest.raises(SetupFailed, match=words):
+        class_archive(chosen)
 
 
 RUN = """

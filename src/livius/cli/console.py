@@ -68,7 +68,11 @@ def settings() -> Settings:
             name = "LIVIUS_" + "_".join(str(part) for part in one["loc"]).upper()
             said = one["msg"].removeprefix("Value error, ")
             # What concerns several settings has no place of its own, and names them itself.
-            fail(f"{name}: {said} (it is {one['input']!r})" if one["loc"] else f"{said}.")
+            if one["loc"]:
+                what = Settings.model_fields[str(one["loc"][0])].description
+                fail(f"{name}: {said} (it is {one['input']!r}). {what}")
+            else:
+                fail(f"{said}.")
         err.print("Correct it, or unset the variable: docs/reference/settings.md has them all.")
         sys.exit(2)
 

@@ -13,7 +13,12 @@ from livius.installation.home import Home, Ports
 from livius.installation.java import Java, ensure_java, find_java
 from livius.installation.launching import check_launch
 from livius.installation.progress import Progress, SetupFailed
-from livius.installation.runtime import InstalledRuntime, ensure_runtime, load_runtime
+from livius.installation.runtime import (
+    InstalledRuntime,
+    check_runtime,
+    ensure_runtime,
+    load_runtime,
+)
 from livius.installation.tls import ensure_certificates
 from livius.settings import Settings
 
@@ -63,6 +68,7 @@ def _launchable(java: Java, runtime: InstalledRuntime) -> Runtime:
 
 
 def _found(settings: Settings) -> tuple[Java, InstalledRuntime]:
+    check_runtime(settings.default_runtime)
     java = find_java(settings.java_home, settings.runtimes_folder / "java")
     runtime = load_runtime(settings.runtimes_folder, settings.default_runtime)
     if java is None or runtime is None:
@@ -79,6 +85,7 @@ def prepare(settings: Settings, progress: Progress) -> None:
     Raises:
         SetupFailed: something can't be had; the message says what to do next.
     """
+    check_runtime(settings.default_runtime)
     folder = settings.runtimes_folder
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,22 @@ def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
     )
 
 
+def check_runtime(name: str) -> None:
+    """Refuse a runtime that this version has no locks for.
+
+    Raises:
+        SetupFailed: there is none of this name.
+    """
+    known = sorted(
+        one.name for one in files("livius").joinpath("runtimes").iterdir() if one.is_dir()
+    )
+    if name not in known:
+        raise SetupFailed(
+            f"There is no runtime {name}. Correct LIVIUS_DEFAULT_RUNTIME: this version has "
+            f"{', '.join(known)}."
+        )
+
+
 def read_manifest(root: Path) -> dict[str, Any] | None:
     """Return what a runtime's folder says of itself; None if it is not complete."""
     try:
