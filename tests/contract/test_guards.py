@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fakes.clock import FakeClock
+from fakes.world import World
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.audit import Action
@@ -29,11 +30,14 @@ from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import FINAL, Ending, Event
 from livius.ports.store import AuditQuery, Occupancy, Outcome, SessionEnd, Store
+from livius.usecases.context import Context
+from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.trail import act
 from support.records import NOW, added, code, make, with_end
 
 AT_ONCE = 16
 LIMIT = 8
+KINDS = [threading.Thread, multiprocessing.get_context("spawn").Process]
 ADMIN = PrincipalId(new_id())
 
 
@@ -62,7 +66,7 @@ async def test_of_sixteen_creates_at_once_one_gets_the_last_place(store: Store) 
     assert len(await store.live_sessions()) == LIMIT
 
 
-@pytest.mark.parametrize("kind", [threading.Thread, multiprocessing.get_context("spawn").Process])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path) -> None:
     database = tmp_path / "livius.db"
     with_store(database, lambda store: fill(store, LIMIT - 1))
@@ -72,6 +76,54 @@ def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path
     for worker in workers:
         worker.join(60)
     assert len(with_store(database, lambda store: store.live_sessions())) == LIMIT
+
+
+async def test_of_sixteen_requests_at_seven_of_eight_one_is_accepted(
+    store: Store, tmp_path: Path
+) -> None:
+    """The same through the use case; whoever is refused learns the numbers, and leaves nothing."""
+    world = await World(store=store).begin()  # type: ignore[arg-type] # either will do
+    world.room.real = MachineCapacity(
+        max_drivers=LIMIT, per_driver=0, reserve=0, disk=tmp_path, disk_reserve=0
+    )
+
+    async def request(context: Context) -> object:
+        wanted = CreateSession(conf={"spark.mine.password": "x"})
+        return await create_session(context, world.admin, *world.place, wanted)
+
+    for _ in range(LIMIT - 1):
+        await request(world.context)
+    done = await asyncio.gather(
+        *(request(world.context) for _ in range(AT_ONCE)), return_exceptions=True
+    )
+    refused = [one for one in done if isinstance(one, Exhausted)]
+    assert len(refused) == AT_ONCE - 1
+    assert {one.message.split(" sessions")[0] for one in refused} == {f"{LIMIT} of {LIMIT}"}
+    assert len(await store.live_sessions()) == LIMIT == len(world.conf_secrets)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_owners_never_get_one_number(kind: Any, tmp_path: Path) -> None:
+    database = tmp_path / "livius.db"
+    with_store(database, lambda store: store.ping())
+    workers = [kind(target=give_numbers, args=(database,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    numbers = with_store(database, numbers_of_all)
+    assert sorted(numbers) == list(range(100, 100 + len(OWNERS)))
+
+
+OWNERS = [f"owner {number}" for number in range(20)]
+
+
+def give_numbers(database: Path) -> None:
+    with_store(database, numbers_of_all)
+
+
+async def numbers_of_all(store: SqlStore) -> list[int]:
+    return [await store.number_of(owner, range(100, 200)) for owner in OWNERS]
 
 
 def create_four(database: Path) -> None:

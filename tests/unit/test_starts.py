@@ -41,15 +41,17 @@ with Home(Path(sys.argv[1])).lock():
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A data folder, which the commands find; there is no runtime."""
+    before = signal.getsignal(signal.SIGTERM)
     for name in [name for name in os.environ if name.startswith("LIVIUS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LIVIUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LIVIUS_RUNTIMES", str(tmp_path / "runtimes"))
     found = Home(tmp_path / "home")
     found.create()
-    return found
+    yield found
+    signal.signal(signal.SIGTERM, before)  # livius up has set its own
 
 
 @contextlib.contextmanager

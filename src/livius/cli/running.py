@@ -96,7 +96,11 @@ def down() -> int:
     locked, pid = home.is_locked(), home.holder()
     if locked:
         if pid is None:
-            return fail(f"A gateway has {home.root} and does not say which process it is.")
+            return fail(
+                f"A gateway has {home.root} and does not say which process it is: it is just "
+                "starting, or older than this command. Try again, or find it with: fuser "
+                f"{home.root}/gateway.lock"
+            )
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _ENDS_WITHIN
