@@ -16,7 +16,7 @@ from fakes.world import World
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.audit import Action
-from livius.domain.errors import Exhausted
+from livius.domain.errors import Conflict, Exhausted
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -30,6 +30,7 @@ from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import FINAL, Ending, Event
 from livius.ports.store import AuditQuery, Occupancy, Outcome, SessionEnd, Store
+from livius.usecases.catalog import create_lakehouse
 from livius.usecases.context import Context
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.trail import act
@@ -100,6 +101,23 @@ async def test_of_sixteen_requests_at_seven_of_eight_one_is_accepted(
     assert len(refused) == AT_ONCE - 1
     assert {one.message.split(" sessions")[0] for one in refused} == {f"{LIMIT} of {LIMIT}"}
     assert len(await store.live_sessions()) == LIMIT == len(world.conf_secrets)
+
+
+async def test_of_lakehouses_of_one_name_one_is_made_and_the_others_leave_nothing(
+    store: Store,
+) -> None:
+    world = await World(store=store).begin()  # type: ignore[arg-type] # either will do
+
+    async def create(name: str) -> Lakehouse:
+        return await create_lakehouse(world.context, world.admin, world.workspace.id, name, "")
+
+    done = await asyncio.gather(*(create("Silver") for _ in range(6)), return_exceptions=True)
+    [made] = [one for one in done if isinstance(one, Lakehouse)]
+    assert sum(isinstance(one, Conflict) for one in done) == 5
+    assert list(world.lakehouses.present) == [made.id]
+    # Names that differ, and would have one database: each gets its own.
+    several = await asyncio.gather(create("gold_1"), create("gold__1"), create("gold___1"))
+    assert len({one.database for one in several}) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
