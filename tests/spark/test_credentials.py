@@ -276,6 +276,12 @@ def test_a_vault_takes_tokens_for_vaults_only(gateway: Gateway) -> None:
             f'Bearer authorization="{facts["authority"]}", resource="https://vault.azure.net"'
         )
         assert "a value" not in answer.text
+    plain = requests.get(
+        address.replace(facts["api"], facts["http"]) + "?api-version=7.4",
+        headers={"Authorization": f"Bearer {good}"},
+        timeout=30,
+    )
+    assert (plain.status_code, "a value" in plain.text) == (403, False)
     assert get(good, "").status_code == 400
     assert get(good, "/none?api-version=7.4").status_code == 404
     api = requests.get(
