@@ -101,8 +101,7 @@ def down() -> int:
                 "starting, or older than this command. Try again, or find it with: fuser "
                 f"{home.root}/gateway.lock"
             )
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+        _terminate(home, pid)
         deadline = time.monotonic() + _ENDS_WITHIN
         while home.is_locked():
             if time.monotonic() > deadline:
@@ -117,6 +116,17 @@ def down() -> int:
     elif not locked:
         out.print(f"No gateway serves {home.root}.")
     return 0
+
+
+def _terminate(home: Home, pid: int) -> None:
+    """Ask exactly the process that has the lock to end, never one that got its id meanwhile."""
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            if home.holder() == pid:
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+        finally:
+            os.close(process)
 
 
 def _named(pid: int | None) -> str:

@@ -47,6 +47,8 @@ def serve(*, keep_drivers: bool) -> int:
         return ALREADY_SERVING
     except (SetupFailed, SchemaMismatch) as error:
         return fail(str(error))
+    except KeyboardInterrupt:  # before there is anything to end in order
+        return 130
     return 0
 
 
