@@ -16,9 +16,7 @@ REDACTED: Final = "*********(redacted)"
 REDACTION_PATTERN: Final = "(?i)secret|password|token|access[.]?key|account[.]key"
 """Spark's default and one more; drivers are started with it."""
 
-_SECRET: Final = re.compile(
-    REDACTION_PATTERN + r"|passwd|credential|keytab|://[^/\s:@]*:[^/\s@]+@|[?&;]sig="
-)
+_SECRET: Final = re.compile(REDACTION_PATTERN + r"|passwd|://[^/\s:@]*:[^/\s@]+@|[?&;]sig=")
 
 
 class SecretsLost(Exception):
