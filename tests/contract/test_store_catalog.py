@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
+from livius.adapters.store import SqlStore, open_store
 from livius.domain.audit import Action, AuditEntry, entry
 from livius.domain.ids import (
     LakehouseId,
@@ -60,6 +62,8 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
             RoleAssignment(workspace=workspace.id, principal=principal, role=role)
         )
     assert await store.places() == []
+    before = await store.places_version()
+    assert await store.places_version() == before
     lakehouses = sorted(LakehouseId(new_id()) for _ in range(2))
     for lakehouse in lakehouses:
         await store.add_lakehouse(
@@ -71,6 +75,7 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
                 created_at=NOW,
             )
         )
+    assert await store.places_version() != before
     assert await store.places() == [
         NamedPlace(
             principal=principal,
@@ -83,6 +88,30 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
         for principal in (admin, guest)
         for lakehouse in lakehouses
     ]
+
+
+async def test_places_that_another_process_changes_are_noticed(tmp_path: Path) -> None:
+    """A command opens the same database."""
+    ours = SqlStore(open_store(tmp_path / "livius.db"))
+    other = SqlStore(open_store(tmp_path / "livius.db"))
+    try:
+        seen = [await ours.places_version()]
+        workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
+        guest = PrincipalId(new_id())
+        contributor = RoleAssignment(workspace=workspace.id, principal=guest, role=Role.CONTRIBUTOR)
+        for change in (
+            other.add_workspace(workspace, PrincipalId(new_id())),
+            other.assign_role(contributor),
+            ours.change_workspace(workspace.id, name="X", description=""),
+            ours.remove_role(workspace.id, guest),
+        ):
+            await change
+            seen.append(await ours.places_version())
+            assert await ours.places_version() == seen[-1]
+        assert len(set(seen)) == len(seen)
+    finally:
+        ours.close()
+        other.close()
 
 
 async def test_a_lakehouses_name_is_its_own_in_whatever_case(store: Store) -> None:

@@ -15,17 +15,18 @@ from livius.domain.ids import (
     new_id,
 )
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
-from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.session import EndCause, Phase
 from livius.domain.session import Event as SessionEvent
-from livius.ports.store import ActivityQuery, Store
+from livius.ports.store import ActivityQuery, FoundActivity, Store
 from support.records import NOW, added, code, make, with_end
 
 
 async def test_activities_are_found_by_every_filter_newest_first(store: Store) -> None:
     """The state of each is the domain's, whatever way led there."""
     workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
-    await store.add_workspace(workspace, PrincipalId(new_id()))
+    admin = PrincipalId(new_id())
+    await store.add_workspace(workspace, admin)
     lakehouse = Lakehouse(
         id=LakehouseId(new_id()), workspace=workspace.id, name="L", database="l", created_at=NOW
     )
@@ -92,12 +93,29 @@ async def test_activities_are_found_by_every_filter_newest_first(store: Store) -
     for index, one in enumerate(newest):
         assert await found(after=Position(one.created_at, one.id)) == every[index + 1 :]
 
-    activity = await store.activity(workspace.id, deleted)
+    found_one = await store.find_activity(workspace.id, deleted, admin)
+    assert found_one.workspace == workspace
+    assert found_one.role is Role.ADMIN
+    activity = found_one.activity
     assert activity is not None
     assert (activity.lakehouse_name, activity.workspace_name) == ("L", "W")
     assert activity.session.submitter_kind is PrincipalKind.APP
-    assert await store.activity(WorkspaceId(new_id()), deleted) is None
-    assert await store.activity(workspace.id, SessionId(new_id())) is None
+
+
+async def test_an_activity_is_found_in_its_workspace_with_the_callers_role(store: Store) -> None:
+    workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
+    admin = PrincipalId(new_id())
+    await store.add_workspace(workspace, admin)
+    session, driver = make()
+    await store.add_session(dataclasses.replace(session, workspace=workspace.id), driver)
+    found = await store.find_activity(workspace.id, session.id, admin)
+    assert (found.workspace, found.role) == (workspace, Role.ADMIN)
+    assert found.activity is not None
+    elsewhere = await store.find_activity(WorkspaceId(new_id()), session.id, admin)
+    assert elsewhere == FoundActivity(workspace=None, role=None, activity=None)
+    for unknown in (SessionId(new_id()), None):
+        other = await store.find_activity(workspace.id, unknown, PrincipalId(new_id()))
+        assert other == FoundActivity(workspace=workspace, role=None, activity=None)
 
 
 async def test_an_activity_keeps_the_name_of_its_deleted_lakehouse(store: Store) -> None:
@@ -113,7 +131,7 @@ async def test_an_activity_keeps_the_name_of_its_deleted_lakehouse(store: Store)
     await store.add_session(session, driver)
     await store.end_session(session.id, at=NOW, end=with_end())
     assert await store.delete_lakehouse(lakehouse.id, at=NOW, by=admin)
-    one = await store.activity(workspace.id, session.id)
+    one = (await store.find_activity(workspace.id, session.id, admin)).activity
     assert one is not None
     assert one.lakehouse_name == "Gone"
 

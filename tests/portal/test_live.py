@@ -1,11 +1,16 @@
 """Streams of a page: what they say, that they resume, and that they end."""
 
+import inspect
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 
+from livius.adapters.changes import LocalChanges
+from livius.domain.ids import SessionId
+from livius.domain.statement import Ending
 from portal.conftest import Visitor, activity
 from support.browsing import Served, principal
 from support.waiting import wait_for
@@ -110,3 +115,67 @@ async def notify(served: Served, session: str) -> None:
 
 async def close(served: Served) -> None:
     served.site.world.changes.close()
+
+
+def looks_into_the_store(served: Served) -> list[str]:
+    """A list that grows by the name of each method of the store that is called."""
+    store, asked = served.site.world.store, list[str]()
+
+    def counted(name: str, method: Any) -> Any:
+        async def count(*args: Any, **more: Any) -> Any:
+            asked.append(name)
+            return await method(*args, **more)
+
+        return count
+
+    for name in dir(type(store)):
+        method = getattr(store, name)
+        if not name.startswith("_") and inspect.iscoroutinefunction(method):
+            setattr(store, name, counted(name, method))
+    return asked
+
+
+def test_a_page_and_a_look_take_few_transactions(served: Served, ada: Visitor) -> None:
+    session = served.site.session()
+    for code in ("1", "2"):
+        served.site.run(session, code, text="printed", ending=Ending(ok=True))
+    ada.get(activity(session))  # signed in
+    asked = looks_into_the_store(served)
+    ada.get(activity(session))
+    assert asked.count("find_activity") == 1
+    assert asked.count("list_statements") == 2
+    assert len(asked) <= 5
+    asked.clear()
+    with listen(ada, f"{activity(session)}/statements/live") as answer:
+        said = events(answer)
+        next(said)
+        first = len(asked)
+        served.site.run(session, "3")
+        assert "list" in next(said)[1]
+        # What was submitted took some too; a look is the visit, the activity and its statements.
+        assert asked[first:].count("find_activity") == 1
+        assert asked[first:].count("list_statements") == 1
+
+
+def test_streams_are_not_counted_among_the_answers_that_are_held(
+    served: Served, ada: Visitor
+) -> None:
+    """Else at the limit of those each stream would look all the time instead of waiting."""
+    session = served.site.session()
+    changes = served.site.world.changes
+    with listen(ada, f"{activity(session)}/live") as answer:
+        said = events(answer)
+        assert next(said)[1] == "none"
+        wait_for(lambda: changes._watches, seconds=10, what="the stream watches")
+        assert changes.watched == 0
+
+
+def test_beyond_the_limit_a_watch_does_not_wait_and_says_so() -> None:
+    changes = LocalChanges(most=1)
+    topic = SessionId("s")
+    with changes.watch(topic) as one, changes.watch(topic) as other:
+        assert (one.is_held, other.is_held) == (True, False)
+        with changes.watch(topic, counted=False) as stream:
+            assert stream.is_held
+            changes.close()
+            assert not stream.is_held

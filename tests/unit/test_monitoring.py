@@ -13,7 +13,7 @@ from livius.domain.errors import Forbidden, NotFound
 from livius.domain.identity import Principal
 from livius.domain.lakehouse import Role
 from livius.domain.session import Event, Session
-from livius.usecases import monitoring, statements
+from livius.usecases import history, monitoring, statements
 from livius.usecases.drivers import SessionLost, report
 from livius.usecases.monitoring import Wanted
 from livius.usecases.sessions import CreateSession, create_session, delete_session
@@ -204,7 +204,7 @@ async def test_statements_of_a_deleted_session_can_be_read_by_whose_they_are(
     activity = await monitoring.own_activity(
         world.context, world.admin, world.workspace.id, session.id
     )
-    [view], total = await monitoring.activity_statements(world.context, activity, skip=0, top=9)
+    [view], total = await history.list_statements(world.context, activity, skip=0, top=9)
     assert (view.text, total) == ("nine\n", 1)
     assert (await monitoring.activity_statement(world.context, activity, "0")).text == "nine\n"
     with pytest.raises(NotFound):

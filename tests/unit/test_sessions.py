@@ -276,6 +276,18 @@ def housekeeping(world: World) -> Housekeeping:
     )
 
 
+async def test_places_are_told_when_they_have_changed(world: World) -> None:
+    keeper = housekeeping(world)
+    await keeper.tell_places()
+    first = world.launcher.places
+    assert [place.lakehouse_name for place in first] == ["Bronze"]
+    await keeper.tell_places()
+    assert world.launcher.places is first  # told once
+    await world.store.change_lakehouse(world.lakehouse.id, name="Silver", description="")
+    await keeper.tell_places()
+    assert [place.lakehouse_name for place in world.launcher.places] == ["Silver"]
+
+
 async def test_reset_timeout_starts_the_idle_time_anew(world: World) -> None:
     session = await ready(world)
     world.clock.advance(timedelta(minutes=19))

@@ -228,18 +228,29 @@ class ActivityQuery:
     limit: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundActivity:
+    """What there is of the things that an activity's path names, and the caller's role."""
+
+    workspace: Workspace | None
+    role: Role | None
+    activity: Activity | None
+
+
 class Activities(Protocol):
     """Sessions as monitoring sees them: deleted ones too."""
+
+    async def find_activity(
+        self, workspace: WorkspaceId, session: SessionId | None, principal: PrincipalId
+    ) -> FoundActivity:
+        """Return the workspace, a principal's role in it, and one of its activities."""
+        ...
 
     async def activities(self, query: ActivityQuery) -> Sequence[Activity]:
         """Return up to ``limit`` activities, by default the newest first.
 
         Stable while others are added: a page begins behind a position, never at a count.
         """
-        ...
-
-    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
-        """Return one activity of a workspace."""
         ...
 
     async def first_started_at(self, session: SessionId) -> datetime | None:
@@ -302,9 +313,12 @@ class Statements(Protocol):
         ...
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int, top: int
+        self, repl: ReplId, *, skip: int | None, top: int
     ) -> tuple[Sequence[Statement], int]:
-        """Return one page of a repl's statements in order, and their number."""
+        """Return one page of a repl's statements in order, and their number.
+
+        Without ``skip``, it is the last ones.
+        """
         ...
 
     async def open_statements(self, driver: DriverId) -> Sequence[Statement]:
@@ -406,6 +420,10 @@ class Outcome(StrEnum):
 
 class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
+
+    async def places_version(self) -> object:
+        """Return a value that is another one after each change of `places`, whoever made it."""
+        ...
 
     async def places(self) -> Sequence[NamedPlace]:
         """Return every lakehouse once for each principal that may run code there, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -42,6 +42,8 @@ class Housekeeping:
     wake: Wake
     settle: Callable[[], Awaitable[None]]
     retention: timedelta
+    told_of: list[object] = field(default_factory=list, init=False)
+    """The version of the places that the launcher knows."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -72,8 +74,15 @@ class Housekeeping:
             self.wake(key)
 
     async def tell_places(self) -> None:
-        """Let running drivers resolve the URLs of lakehouses made, renamed or opened meanwhile."""
-        await self.launcher.tell_places(await self.store.places())
+        """Let running drivers resolve the URLs of lakehouses made, renamed or opened meanwhile.
+
+        A command may have made the change, so nobody tells us. What is looked at all the time is
+        one number; places and files are only where it has changed.
+        """
+        version = await self.store.places_version()
+        if self.told_of != [version]:
+            await self.launcher.tell_places(await self.store.places())
+            self.told_of[:] = [version]
 
     async def end_orphans(self) -> None:
         """End drivers that nobody wants."""

@@ -51,9 +51,8 @@ async def enter_workspace(
     """
     check_scopes(caller, right)
     workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
-    found = await context.store.workspace(workspace_id)
-    role = await context.store.role(workspace_id, PrincipalId(caller.oid)) if found else None
-    return _workspace(caller, workspace_id, found, role, right)
+    found = await context.store.find_activity(workspace_id, None, PrincipalId(caller.oid))
+    return entered(caller, workspace_id, found.workspace, found.role, right)
 
 
 async def enter(
@@ -178,13 +177,19 @@ def _ids(workspace: str, lakehouse: str) -> tuple[WorkspaceId, LakehouseId]:
     )
 
 
-def _workspace(
+def entered(
     caller: Principal,
     workspace_id: WorkspaceId,
     found: Workspace | None,
     role: Role | None,
     right: Right,
 ) -> tuple[Workspace, Role]:
+    """Return a workspace that was found, and the caller's role, if the caller has the right.
+
+    Raises:
+        NotFound: there is no such workspace.
+        Forbidden: the caller has no role in the workspace or too small a one.
+    """
     if found is None:
         raise workspace_not_found(workspace_id)
     if role is None:
@@ -209,7 +214,7 @@ def _place(
     found: Found,
     right: Right,
 ) -> Place:
-    _found, role = _workspace(caller, workspace_id, found.workspace, found.role, right)
+    _found, role = entered(caller, workspace_id, found.workspace, found.role, right)
     if found.lakehouse is None or found.lakehouse.workspace != workspace_id:
         raise lakehouse_not_found(lakehouse_id, workspace_id)
     return Place(found.lakehouse, role)

@@ -19,12 +19,12 @@ from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
-from livius.domain.permissions import MONITOR
+from livius.domain.permissions import MONITOR, check_scopes
 from livius.domain.sentences import Sentence
 from livius.domain.session import FINAL, Session
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
-from livius.usecases.access import enter_workspace
+from livius.usecases.access import enter_workspace, entered
 from livius.usecases.catalog import list_workspaces
 from livius.usecases.context import Context
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
@@ -34,7 +34,6 @@ from livius.usecases.statements import (
     jobs_of_statement,
     no_statement,
     parse_number,
-    with_head,
     with_output,
 )
 
@@ -207,23 +206,50 @@ async def get_activity(
         NotFound: there is no such workspace or activity, or it is not of the lakehouse.
         Forbidden: the caller has no role in the workspace.
     """
-    activity, _role = await _activity(context, caller, workspace, session, lakehouse)
-    return activity
+    opened = await open_activity(context, caller, workspace, session, lakehouse=lakehouse)
+    return opened.activity
 
 
-async def _activity(
-    context: Context, caller: Principal, workspace: str, session: str, lakehouse: str | None
-) -> tuple[Activity, Role]:
-    found, role = await enter_workspace(context, caller, workspace, MONITOR)
-    item = await _lakehouse_of(context, frozenset({found.id}), lakehouse)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenActivity:
+    """An activity, the caller's role in its workspace, and whether the caller may read it whole."""
+
+    activity: Activity
+    role: Role
+    may_read: bool
+
+
+async def open_activity(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    session: str,
+    *,
+    lakehouse: str | None = None,
+) -> OpenActivity:
+    """Return an activity with what the caller may do of it. One look into the store, as a rule.
+
+    Raises:
+        NotFound: there is no such workspace or activity, or it is not of the lakehouse.
+        Forbidden: the caller has no role in the workspace.
+    """
+    check_scopes(caller, MONITOR)
+    workspace_id = WorkspaceId(parse_id(workspace, what="Workspace"))
     try:
         session_id = SessionId(parse_id(session, what="Session"))
     except NotFound:
-        raise _no_session(session) from None
-    activity = await context.store.activity(found.id, session_id)
+        session_id = None
+    found = await context.store.find_activity(workspace_id, session_id, PrincipalId(caller.oid))
+    _found, role = entered(caller, workspace_id, found.workspace, found.role, MONITOR)
+    item = await _lakehouse_of(context, frozenset({workspace_id}), lakehouse)
+    activity = found.activity
     if activity is None or (item is not None and activity.session.lakehouse != item):
         raise _no_session(session)
-    return activity, role
+    return OpenActivity(
+        activity=activity,
+        role=role,
+        may_read=role is Role.ADMIN or activity.session.submitter == caller.oid,
+    )
 
 
 async def own_activity(
@@ -240,8 +266,18 @@ async def own_activity(
         NotFound: as for `get_activity`.
         Forbidden: the caller is neither its submitter nor an Admin of the workspace.
     """
-    activity, role = await _activity(context, caller, workspace, session, lakehouse)
-    if not _is_open_to(caller, role, activity.session):
+    opened = await open_activity(context, caller, workspace, session, lakehouse=lakehouse)
+    check_may_read(opened)
+    return opened.activity
+
+
+def check_may_read(opened: OpenActivity) -> None:
+    """Refuse a caller who may see no more than that the activity is there.
+
+    Raises:
+        Forbidden: the caller is neither its submitter nor an Admin of the workspace.
+    """
+    if not opened.may_read:
         raise Forbidden(
             "InsufficientPrivileges",
             Sentence(
@@ -249,11 +285,6 @@ async def own_activity(
                 "the workspace's Admins."
             ),
         )
-    return activity
-
-
-def _is_open_to(caller: Principal, role: Role, session: Session) -> bool:
-    return role is Role.ADMIN or session.submitter == caller.oid
 
 
 async def steps(context: Context, session: Session) -> Sequence[Step]:
@@ -278,17 +309,17 @@ async def describe(
         NotFound: there is no such workspace or activity, or it is not of the lakehouse.
         Forbidden: the caller has no role in the workspace.
     """
-    activity, role = await _activity(context, caller, workspace, session, lakehouse)
-    found = activity.session
-    is_open = _is_open_to(caller, role, found)
+    opened = await open_activity(context, caller, workspace, session, lakehouse=lakehouse)
+    found = opened.activity.session
     return ActivityDetail(
-        activity=activity,
+        activity=opened.activity,
         steps=await steps(context, found),
-        conf=await _conf(context, found) if is_open else None,
+        conf=await conf_of(context, found) if opened.may_read else None,
     )
 
 
-async def _conf(context: Context, session: Session) -> ConfView:
+async def conf_of(context: Context, session: Session) -> ConfView:
+    """Return the conf of a session that the caller may read."""
     asked = session.request.get("conf")
     ignored, sizes = session.tags.get(WITHOUT_EFFECT_TAG), session.tags.get(SIZES_TAG)
     return ConfView(
@@ -298,15 +329,6 @@ async def _conf(context: Context, session: Session) -> ConfView:
         sizes_asked={name: str(session.request[name]) for name in SIZES if name in session.request},
         sizes_in_effect=dict(pair.split("=", 1) for pair in sizes.split(",")) if sizes else {},
     )
-
-
-async def activity_statements(
-    context: Context, activity: Activity, *, skip: int, top: int
-) -> tuple[Sequence[StatementView], int]:
-    """Return one page of an activity's statements with the heads of their outputs."""
-    repl = activity.session.repl
-    found, total = await context.store.list_statements(repl, skip=skip, top=top)
-    return [await with_head(context, statement) for statement in found], total
 
 
 async def activity_statement(

@@ -7,11 +7,12 @@ from typing import Any
 from fakes.store.records import Records
 from livius.domain.activity import Activity, Order, Position, activity_state, sorted_by
 from livius.domain.ids import (
+    PrincipalId,
     SessionId,
     WorkspaceId,
 )
 from livius.domain.session import Session
-from livius.ports.store import ActivityQuery
+from livius.ports.store import ActivityQuery, FoundActivity
 
 
 class MemoryActivities(Records):
@@ -64,9 +65,16 @@ class MemoryActivities(Records):
         found.sort(key=key, reverse=query.descending)
         return found[: query.limit]
 
-    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
-        found = self._sessions.get(session)
-        return self._activity(found) if found and found.workspace == workspace else None
+    async def find_activity(
+        self, workspace: WorkspaceId, session: SessionId | None, principal: PrincipalId
+    ) -> FoundActivity:
+        found = self._sessions.get(session) if session else None
+        is_here = found is not None and found.workspace == workspace
+        return FoundActivity(
+            workspace=self._workspaces.get(workspace),
+            role=self._roles.get((workspace, principal)),
+            activity=self._activity(found) if found and is_here else None,
+        )
 
     async def first_started_at(self, session: SessionId) -> datetime | None:
         started = [

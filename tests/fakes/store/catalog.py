@@ -174,6 +174,9 @@ class MemoryCatalog(MemorySessions):
             session=self._sessions.get(session) if session is not None else None,
         )
 
+    async def places_version(self) -> object:
+        return tuple(await self.places())
+
     async def places(self) -> Sequence[NamedPlace]:
         return sorted(
             (

@@ -65,10 +65,11 @@ class MemoryStatements(MemorySessions):
         return self._statements.get((repl, number))
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int, top: int
+        self, repl: ReplId, *, skip: int | None, top: int
     ) -> tuple[Sequence[Statement], int]:
         found = self._of_repl(repl)
-        return found[skip : skip + top], len(found)
+        first = max(0, len(found) - top) if skip is None else skip
+        return found[first : first + top], len(found)
 
     async def open_statements(self, driver: DriverId) -> Sequence[Statement]:
         found = [

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from livius.adapters.store.catalog import find_workspace
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import session_from
 from livius.adapters.store.schema import (
@@ -28,8 +29,8 @@ from livius.adapters.store.schema import (
     WORKSPACES,
 )
 from livius.domain.activity import Activity, Order, activity_state
-from livius.domain.ids import SessionId, WorkspaceId
-from livius.ports.store import ActivityQuery
+from livius.domain.ids import PrincipalId, SessionId, WorkspaceId
+from livius.ports.store import ActivityQuery, FoundActivity
 
 _LAKEHOUSE_NAME = func.coalesce(LAKEHOUSES.c.name, DELETED_LAKEHOUSES.c.name, "")
 _WORKSPACE_NAME = func.coalesce(WORKSPACES.c.name, "")
@@ -72,12 +73,20 @@ class SqlActivities:
         rows = _NAMED.where(SESSIONS.c.id.in_(page)).order_by(*_order(query))
         return await self._transactions.run(lambda connection: _all(connection, rows))
 
-    async def activity(self, workspace: WorkspaceId, session: SessionId) -> Activity | None:
+    async def find_activity(
+        self, workspace: WorkspaceId, session: SessionId | None, principal: PrincipalId
+    ) -> FoundActivity:
         """See the port."""
+        where = {"workspace": workspace, "session": session, "principal": principal}
 
-        def work(connection: Connection) -> Activity | None:
-            row = connection.execute(_ONE, {"workspace": workspace, "session": session}).first()
-            return _activity(row._asdict()) if row else None
+        def work(connection: Connection) -> FoundActivity:
+            place, role = find_workspace(connection, workspace, principal)
+            row = connection.execute(_ONE, where).first() if session is not None else None
+            return FoundActivity(
+                workspace=place,
+                role=role,
+                activity=_activity(row._asdict()) if row else None,
+            )
 
         return await self._transactions.run(work)
 

@@ -45,6 +45,16 @@ _ROLE = select(ROLES.c.role).where(
 )
 
 
+def find_workspace(
+    connection: Connection, workspace: WorkspaceId, principal: PrincipalId
+) -> tuple[Workspace | None, Role | None]:
+    """Return a workspace and a principal's role in it, inside of a transaction."""
+    where = {"workspace": workspace, "principal": principal}
+    found = connection.execute(_WORKSPACE, where).first()
+    role = connection.execute(_ROLE, where).first()
+    return workspace_of(found) if found else None, Role(role.role) if role else None
+
+
 def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
     """Tell whether another workspace has the name, in whatever case."""
     query = select(WORKSPACES.c.id).where(
@@ -87,6 +97,7 @@ class SqlCatalog:
 
     _transactions: Transactions
     _keep_audit: timedelta
+    _places_version: Callable[[Connection], object]
 
     async def add_workspace(
         self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
@@ -256,20 +267,23 @@ class SqlCatalog:
         session: SessionId | None = None,
     ) -> Found:
         """See the port."""
-        wanted = {"workspace": workspace, "lakehouse": lakehouse, "principal": principal}
+        wanted = {"lakehouse": lakehouse}
 
         def work(connection: Connection) -> Found:
-            one = connection.execute(_WORKSPACE, wanted).first()
+            place, role = find_workspace(connection, workspace, principal)
             other = connection.execute(_LAKEHOUSE, wanted).first()
-            role = connection.execute(_ROLE, wanted).first()
             return Found(
-                workspace=workspace_of(one) if one else None,
+                workspace=place,
                 lakehouse=lakehouse_of(other) if other else None,
-                role=Role(role.role) if role else None,
+                role=role,
                 session=find_session(connection, session) if session else None,
             )
 
         return await self._transactions.run(work)
+
+    async def places_version(self) -> object:
+        """See the port."""
+        return await self._transactions.run(self._places_version)
 
     async def places(self) -> Sequence[NamedPlace]:
         """See the port."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
 from livius.adapters.store.schema import METADATA
@@ -57,6 +57,24 @@ class Transactions:
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, work, time.perf_counter())
+
+    def changes_of(self, *tables: Table) -> Callable[[Connection], object]:
+        """Return what gives, in a transaction, another value after each change of the tables.
+
+        It counts what is changed here, and sees that another process has changed something.
+        """
+        own = 0
+
+        def note(_connection: Connection, query: Any, *_more: object) -> None:
+            nonlocal own
+            if getattr(query, "is_dml", False) and query.table in tables:
+                own += 1
+
+        event.listen(self._engine, "after_execute", note)
+        return lambda connection: (
+            own,
+            connection.exec_driver_sql("PRAGMA data_version").scalar(),
+        )
 
     async def execute(self, query: Executable) -> None:
         """Run one statement in a transaction of its own."""

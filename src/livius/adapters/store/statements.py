@@ -145,7 +145,7 @@ class SqlStatements:
         return await self._transactions.run(lambda connection: _find(connection, repl, number))
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int, top: int
+        self, repl: ReplId, *, skip: int | None, top: int
     ) -> tuple[Sequence[Statement], int]:
         """See the port."""
         of_repl = STATEMENTS.c.repl == repl
@@ -153,7 +153,8 @@ class SqlStatements:
 
         def work(connection: Connection) -> tuple[Sequence[Statement], int]:
             total = connection.execute(select(func.count()).where(of_repl)).scalar_one()
-            return _all(connection, page.offset(skip).limit(top)), total
+            first = max(0, total - top) if skip is None else skip
+            return _all(connection, page.offset(first).limit(top)), total
 
         return await self._transactions.run(work)
 

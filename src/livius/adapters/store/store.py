@@ -13,6 +13,7 @@ from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
 from livius.adapters.store.numbers import SqlNumbers
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
+from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
 from livius.adapters.store.visits import SqlVisits
@@ -36,6 +37,7 @@ class SqlStore(
     ) -> None:
         self._transactions = transactions
         self._keep_audit = keep_audit
+        self._places_version = transactions.changes_of(WORKSPACES, LAKEHOUSES, ROLES)
 
     async def ping(self) -> None:
         """See the port."""

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.activity import OVER, Activity, activity_state
-from livius.domain.errors import Forbidden
 from livius.domain.lakehouse import MAY_RUN
 from livius.domain.session import Phase, Session
 from livius.domain.statement import ACTIVE
@@ -20,7 +19,7 @@ from livius.portal.desk import ROOT, Call, Crumb, Desk, Live
 from livius.portal.live import Look
 from livius.portal.words import N_, PhaseWords, State
 from livius.ports.changes import Worked
-from livius.usecases import catalog, monitoring, sessions
+from livius.usecases import monitoring, sessions
 from livius.usecases.access import SessionPath
 
 BASE: Final = "/workspaces/{workspace}/activities/{session}"
@@ -103,17 +102,12 @@ async def find(call: Call, *, whole: bool = False) -> View:
     """
     context, caller = call.context, call.caller
     workspace, session = call.path("workspace"), call.path("session")
-    activity = await monitoring.get_activity(context, caller, workspace, session)
-    try:
-        await monitoring.own_activity(context, caller, workspace, session)
-        may_read = True
-    except Forbidden:
-        if whole:
-            raise
-        may_read = False
-    _workspace, role = await catalog.get_workspace(context, caller, workspace)
+    opened = await monitoring.open_activity(context, caller, workspace, session)
+    if whole:
+        monitoring.check_may_read(opened)
+    activity, may_read = opened.activity, opened.may_read
     record = activity.session
-    may_do = may_read and role in MAY_RUN
+    may_do = may_read and opened.role in MAY_RUN
     return View(
         activity=activity,
         path=activity_path(record),
@@ -175,18 +169,13 @@ async def configuration(call: Call) -> Response:
     """Show what was asked, and what became of it."""
     view = await find(call, whole=True)
     record = view.activity.session
-    detail = await monitoring.describe(
-        call.context, call.caller, call.path("workspace"), call.path("session")
-    )
-    if detail.conf is None:
-        raise AssertionError("who may read the activity whole may read its conf")
     return show(
         call,
         "activity_configuration.html",
         view,
         tab="configuration",
         look=look_of(view),
-        conf=detail.conf,
+        conf=await monitoring.conf_of(call.context, record),
         policed=record.conf,
         tags={name: value for name, value in record.tags.items() if name not in _OUR_TAGS},
     )

@@ -79,10 +79,7 @@ async def notebook(call: Call) -> Response:
     view = await find(call)
     if not view.may_read:
         return call.go(f"{view.path}/overview")
-    look = await _look(call)
-    _none, total = await call.context.store.list_statements(
-        view.activity.session.repl, skip=0, top=0
-    )
+    look, total = await _look(call, view)
     pages = max(1, -(-total // _PAGE))
     page = _page(call.asked("page"), pages)
     first = (page - 1) * _PAGE
@@ -216,19 +213,23 @@ async def _whole(call: Call, view: View) -> StatementView:
 
 async def live(call: Call) -> Response:
     """Tell when statements come, print, advance and end."""
-    return call.stream(lambda: _look(call))
+
+    async def looker() -> Look:
+        look, _total = await _look(call, await find(call, whole=True))
+        return look
+
+    return call.stream(looker)
 
 
-async def _look(call: Call) -> Look:
+async def _look(call: Call, view: View) -> tuple[Look, int]:
     """Return a version for the head, for the number of statements, and for each that is open.
+
+    And the number.
 
     One that has just ended needs a version too, so those that were open last are kept in it.
     """
-    view = await find(call, whole=True)
-    base = look_of(view)
-    store, record = call.context.store, view.activity.session
-    _none, total = await store.list_statements(record.repl, skip=0, top=0)
-    recent, _total = await store.list_statements(record.repl, skip=max(0, total - _PAGE), top=_PAGE)
+    base, repl = look_of(view), view.activity.session.repl
+    recent, total = await call.context.store.list_statements(repl, skip=None, top=_PAGE)
     versions = {**base.versions, "list": str(total)}
     topics: list[Topic] = list(base.topics)
     for one in recent:
@@ -237,7 +238,7 @@ async def _look(call: Call) -> Look:
             size = await call.context.outputs.size(one.session, one.repl, one.number)
             versions[f"s{one.number}"] = f"{one.phase} {size} {one.progress:.2f}"
             topics.append(Printed(one.repl, one.number))
-    return Look(versions=versions, topics=tuple(topics))
+    return Look(versions=versions, topics=tuple(topics)), total
 
 
 def _cell(view: View, found: StatementView) -> Cell:
