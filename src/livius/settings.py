@@ -277,6 +277,24 @@ class Settings(BaseSettings):
         description="How long the question for something unfinished is held; 0 for not at all.",
     )
     max_held: int = Field(default=2000, ge=0, description="How many questions are held at once.")
+    max_connections: int = Field(
+        default=3000,
+        ge=16,
+        description="How many connections both ports take together. There may be fewer: a quarter "
+        "of the files that the system lets the gateway open stays for its own needs.",
+    )
+    max_connections_per_address: int = Field(
+        default=2000,
+        ge=1,
+        description="How many of them one address may have; at most three quarters of all. At a "
+        "limit, a new one takes the place of one that waits and on which nobody has signed in.",
+    )
+    request_timeout: Duration = Field(
+        default=timedelta(seconds=20),
+        gt=timedelta(),
+        description="How long a request's head may take to arrive, and its body, but for a second "
+        "more for each 16 KiB of it. What the gateway holds or works on is not counted.",
+    )
     output_limit: _Size = Field(
         default=ByteSize(100 * _MIB),
         description="The most that is kept of one statement's text; the rest is cut, and said.",

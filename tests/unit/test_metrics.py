@@ -24,8 +24,10 @@ def test_what_was_noted_is_shown() -> None:
     metrics.session_ready(timedelta(seconds=3))
     metrics.session_ended("stopped")
     metrics.transaction(0.0, 0.001)
-    metrics.set_present(sessions={"ready": 2}, statements=3, held=4, links=5)
-    metrics.set_present(sessions={"starting": 1}, statements=3, held=4, links=5)
+    metrics.connection_dropped("late")
+    metrics.service_failed("metastore")
+    metrics.set_present(sessions={"ready": 2}, statements=3, held=4, links=5, connections=6)
+    metrics.set_present(sessions={"starting": 1}, statements=3, held=4, links=5, connections=6)
     text = metrics.text().decode()
     for line in (
         'livius_request_seconds_count{method="GET",route="/v1/{workspace}",status="200"} 1.0',
@@ -37,6 +39,9 @@ def test_what_was_noted_is_shown() -> None:
         "livius_statements_open 3.0",
         "livius_requests_held 4.0",
         "livius_links 5.0",
+        "livius_connections 6.0",
+        'livius_connections_dropped_total{reason="late"} 1.0',
+        'livius_service_failures_total{service="metastore"} 1.0',
         "livius_store_transaction_seconds_count 1.0",
     ):
         assert line in text

@@ -196,7 +196,8 @@ async def test_paths_are_read_as_clients_write_them(wire: Wire, spelling: str) -
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"driverCores": "4"}, "driverCores"),
+        ({"driverCores": "four"}, "driverCores"),
+        ({"numExecutors": "2.5"}, "numExecutors"),
         ({"driverCores": True}, "driverCores"),
         ({"driverMemory": 4}, "driverMemory"),
         ({"driverMemory": "huge"}, "driverMemory"),

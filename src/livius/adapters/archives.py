@@ -72,8 +72,8 @@ class ClassArchive:
         try:
             if await self.make():
                 _log.info("class_archive_made", runtime=self._runtime.name)
-        except (ArchiveFailed, OSError) as error:
-            _log.warning("class_archive_failed", runtime=self._runtime.name, error=str(error))
+        except Exception as error:  # noqa: BLE001 - drivers start without it; trying costs minutes
+            _log.exception("class_archive_failed", runtime=self._runtime.name, error=str(error))
 
     async def make(self) -> bool:
         """Make the archive; False if it is there already, or another process makes it.

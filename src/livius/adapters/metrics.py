@@ -81,6 +81,21 @@ class Metrics:
             registry=registry,
         )
         self.held = Gauge("livius_requests_held", "Requests that are held.", registry=registry)
+        self.connections = Gauge(
+            "livius_connections", "Open connections to both ports.", registry=registry
+        )
+        self.connections_dropped = Counter(
+            "livius_connections_dropped",
+            "Connections that were ended (late, displaced) or not taken (refused).",
+            ("reason",),
+            registry=registry,
+        )
+        self.service_failures = Counter(
+            "livius_service_failures",
+            "Errors of the gateway's own services; each is started again.",
+            ("service",),
+            registry=registry,
+        )
         self.links = Gauge("livius_links", "Open links to drivers.", registry=registry)
         self.store_wait = Histogram(
             "livius_store_wait_seconds",
@@ -120,6 +135,14 @@ class Metrics:
         """Note a request. ``route`` is a template, never a path."""
         self.requests.labels(method, route, str(status)).observe(seconds)
 
+    def connection_dropped(self, reason: str) -> None:
+        """Note a connection that was ended or not taken."""
+        self.connections_dropped.labels(reason).inc()
+
+    def service_failed(self, name: str) -> None:
+        """Note an error of a service."""
+        self.service_failures.labels(name).inc()
+
     def transaction(self, waited: float, worked: float) -> None:
         """Note a transaction of the store."""
         self.store_wait.observe(waited)
@@ -141,7 +164,13 @@ class Metrics:
         self.sessions_ended.labels(state).inc()
 
     def set_present(
-        self, *, sessions: Mapping[str, int], statements: int, held: int, links: int
+        self,
+        *,
+        sessions: Mapping[str, int],
+        statements: int,
+        held: int,
+        links: int,
+        connections: int,
     ) -> None:
         """Note how many there are of what comes and goes."""
         self.sessions.clear()
@@ -150,6 +179,7 @@ class Metrics:
         self.statements_open.set(statements)
         self.held.set(held)
         self.links.set(links)
+        self.connections.set(connections)
 
     async def watch_loop(self) -> None:
         """Measure how late the event loop is, until cancelled."""

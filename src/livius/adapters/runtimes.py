@@ -107,6 +107,8 @@ _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.ui.port": "0",
     # Its pages then hide what the gateway's records hide.
     "spark.redaction.regex": REDACTION_PATTERN,
+    # The portal shows these pages and passes on nothing that ends jobs.
+    "spark.ui.killEnabled": "false",
     # How long the Python worker of a cancelled task may go on after Spark has seen the cancel.
     "spark.python.task.killTimeout": "100ms",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,11 +26,13 @@ def create_app(
     observe: Observe = lambda _method, _route, _status, _seconds: None,
     refused: Refused = _nobody,
     mounts: Mapping[str, ASGIApp] | None = None,
+    addresses: Sequence[str] = ("https://localhost",),
 ) -> ASGIApp:
     """Put the routers behind one edge, and applications of their own beside them.
 
     ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
     without. ``observe`` is told of each request, ``refused`` of those that somebody may not make.
+    ``addresses`` are those under which the gateway is known, the one for links first.
     """
     app = FastAPI(
         title="Livius",
@@ -42,6 +44,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.caller = Caller(verifier)
+    app.state.addresses = tuple(addresses)
     for router in (*routers, openapi.router()):
         # Their routes themselves: an included router looks for a request's route twice.
         app.router.routes.extend(router.routes)

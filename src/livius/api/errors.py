@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from livius.api.auth import MISSING
-from livius.api.middleware import MAX_BODY_BYTES, request_id
+from livius.api.middleware import request_id
 from livius.domain.errors import (
     Conflict,
     Exhausted,
@@ -36,14 +36,11 @@ _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Exhausted: 430,  # Fabric's own status for a full capacity
     Unavailable: 503,
 }
+_TOO_LARGE: Final = 413
 _RETRIABLE: Final = (Exhausted, Unavailable)
 _PLAIN: Final[Mapping[int, tuple[str, str]]] = {
     404: ("EndpointNotFound", "There is no such endpoint. Check the path and its ids."),
     405: ("MethodNotAllowed", "This endpoint does not know this method."),
-    413: (
-        "RequestTooLarge",
-        f"The body is larger than {MAX_BODY_BYTES // 2**20} MB. Put data into Files and read it.",
-    ),
 }
 
 _log = structlog.get_logger(__name__)
@@ -137,7 +134,8 @@ def _field(location: tuple[str | int, ...]) -> str:
 async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    code, message = _PLAIN.get(error.status_code, ("InvalidRequest", str(error.detail)))
+    code = "RequestTooLarge" if error.status_code == _TOO_LARGE else "InvalidRequest"
+    code, message = _PLAIN.get(error.status_code, (code, str(error.detail)))
     return envelope(error.status_code, code, message, headers=error.headers)
 
 

@@ -1,10 +1,11 @@
-"""What every request passes through: one path spelling, a size limit, an id, a log line.
+"""What every request passes through: a check of the host, one path spelling, limits, an id, a log.
 
 Pure ASGI, so that streams and cancellation stay what they are.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -15,11 +16,15 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livius.usecases.trail import ORIGIN, Origin
 
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_CODE_BYTES: Final = 16 * 1024 * 1024
+"""For bodies that carry code, once the caller may run it."""
+_LIMIT: Final = "livius.body_limit"
 
 _REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 _SLASHES: Final = re.compile("//+")
@@ -30,6 +35,7 @@ _COLLECTIONS: Final = {
     name.lower(): name for name in ("sessions", "batches", "highConcurrencySessions")
 }
 
+_LOOPBACK: Final = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LOOKING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FAILED: Final = 400
@@ -65,10 +71,47 @@ def plain_path(path: str) -> str:
     )
 
 
+def expect_code(scope: Scope) -> None:
+    """Let a request's body be as large as code may be."""
+    scope[_LIMIT] = MAX_CODE_BYTES
+
+
 def _call_it_json(scope: Scope) -> None:
     """Have the body read as JSON whatever the client calls it: curl's -d calls it a form."""
     others = [header for header in scope["headers"] if header[0] != b"content-type"]
     scope["headers"] = [*others, (b"content-type", b"application/json")]
+
+
+def _note_known(scope: Scope) -> None:
+    """Note on the connection that a request on it has proved whose it is."""
+    connection = scope.get("state", {}).get("connection")
+    if connection is not None and ORIGIN.get().caller is not None:
+        connection.known = True
+
+
+def _is_ours(scope: Scope) -> bool:
+    """Tell whether a request over plain http names this machine as its host.
+
+    A browser that was led here under another name (DNS rebinding) would let that name's pages read
+    our answers. Names of loopback can't be led; over https the certificate proves the name. A
+    browser always names a host, an old probe may not.
+    """
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts:
+        return bool(scope.get("http_version") == "1.0")
+    return len(hosts) == 1 and _LOOPBACK.fullmatch(hosts[0].lower()) is not None
+
+
+async def _misdirected(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request that was meant for another host."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    text = (
+        "This port answers under the names of this machine alone: localhost, 127.0.0.1 and [::1]. "
+        "Use one of them, or the https address.\n"
+    )
+    await PlainTextResponse(text, status_code=421)(scope, receive, send)
 
 
 def _address(scope: Scope) -> str | None:
@@ -84,7 +127,13 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        if scope["scheme"] in ("http", "ws") and not _is_ours(scope):
+            await _misdirected(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
         identity = str(uuid4())
@@ -103,6 +152,9 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["x-ms-request-id"] = headers["RequestId"] = identity
                 headers["X-Content-Type-Options"] = "nosniff"
+                # Answers have code and data in them: what may be kept says so itself.
+                headers.setdefault("Cache-Control", "no-store")
+                _note_known(scope)
             await send(message)
 
         try:
@@ -137,16 +189,22 @@ class Edge:
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body that is too large, whether it says so beforehand or not."""
         declared = Headers(scope=scope).get("content-length", "0")
-        too_large = not declared.isdecimal() or int(declared) > MAX_BODY_BYTES
+        expected = int(declared) if declared.isdecimal() else math.inf
         received = 0
 
         async def counted() -> Message:
             nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if too_large or received > MAX_BODY_BYTES:
-                # Raised where the application reads the body, so it leaves like any error.
-                raise HTTPException(413)
-            return message
+            _note_known(scope)
+            limit = scope.get(_LIMIT, MAX_BODY_BYTES)
+            if expected <= limit:
+                message = await receive()
+                received += len(message.get("body", b""))
+                if received <= limit:
+                    return message
+            # Raised where the application reads the body, so it leaves like any error.
+            raise HTTPException(
+                413,
+                f"The body is larger than {limit // 1024} KiB. Put data into Files and read it.",
+            )
 
         await self._app(scope, counted, send)

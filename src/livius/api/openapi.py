@@ -17,10 +17,10 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from livius.api.fabric import documents as shapes
-from livius.api.fabric.requests import StatementRequest
+from livius.api.fabric import requests
 
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -82,13 +82,20 @@ _WINDOW: Final = [
     }
     for name, what in (("from", "beginning"), ("size", "length"))
 ]
+_BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
+    ("post", _LIVY + "/sessions"): requests.SessionRequest,
+    ("post", _STATEMENTS): requests.StatementRequest,
+    ("post", _WORKSPACES): requests.NewWorkspace,
+    ("patch", _WORKSPACES + "/{workspace}"): requests.ChangedWorkspace,
+    ("post", _ROLES): requests.NewRole,
+    ("patch", _ROLES + "/{principal}"): requests.ChangedRole,
+    ("post", _WORKSPACES + "/{workspace}/items"): requests.NewItem,
+    ("post", _LAKEHOUSES): requests.NewLakehouse,
+    ("patch", _LAKEHOUSES + "/{lakehouse}"): requests.ChangedLakehouse,
+}
+"""The shape of each request's body."""
+_MAY_BE_EMPTY: Final = frozenset({requests.SessionRequest})
 _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-    ("post", _STATEMENTS): {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": StatementRequest.model_json_schema()}},
-        }
-    },
     ("get", _STATEMENTS + "/{number}"): {"parameters": _WINDOW},
 }
 """What handlers read from the request themselves."""
@@ -115,6 +122,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
         (key, "validation", TypeAdapter(shape))
         for key, shape in {**_ANSWERS, _ERROR: shapes.ErrorDocument}.items()
     ]
+    adapters += [
+        ((f"{method} body", path), "validation", TypeAdapter(shape))
+        for (method, path), shape in _BODIES.items()
+    ]
     of_key, definitions = TypeAdapter.json_schemas(adapters, ref_template=_COMPONENT)
     schemas.update(definitions["$defs"])
     error = of_key[_ERROR, "validation"]
@@ -127,6 +138,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for method, operation in operations.items():
             key = (method, path)
             _complete(operation, path, _BY_HAND.get(key, {}), error)
+            if key in _BODIES:
+                operation["requestBody"] = _body(
+                    of_key[(f"{method} body", path), "validation"],
+                    required=_BODIES[key] not in _MAY_BE_EMPTY,
+                )
             if key in _ANSWERS:
                 _answer(operation, of_key[key, "validation"])
     return written
@@ -152,8 +168,11 @@ def _complete(
         if name not in known
     ]
     operation["parameters"] = parameters
-    if "requestBody" in by_hand:
-        operation["requestBody"] = by_hand["requestBody"]
+
+
+def _body(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
+    shape = schema if required else {"anyOf": [schema, {"type": "null"}]}
+    return {"required": required, "content": {"application/json": {"schema": shape}}}
 
 
 def _answer(operation: dict[str, Any], schema: Mapping[str, Any]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
 import httpx
+import structlog
 
 from livius import __version__, portal
 from livius.adapters.capacity import MachineCapacity
@@ -29,6 +30,11 @@ from livius.adapters.identity.sample import (
 from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
+from livius.adapters.listener import (
+    Connections,
+    raise_descriptor_limit,
+    within_descriptors,
+)
 from livius.adapters.logs import FileDriverLogs
 from livius.adapters.metastore import LocalMetastore
 from livius.adapters.metrics import Metrics
@@ -41,9 +47,10 @@ from livius.api import audit, driver, fabric, home
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
 from livius.bootstrap.gateway import Gateway
-from livius.bootstrap.listeners import listener
+from livius.bootstrap.listeners import KEEP_ALIVE, listener
 from livius.bootstrap.sample import Sample, ensure_place, tenant_of
 from livius.bootstrap.trust import trust_ourselves, trust_provider
+from livius.domain.identity import FABRIC
 from livius.domain.ids import (
     DriverId,
     PrincipalId,
@@ -56,6 +63,7 @@ from livius.installation.prepare import Prepared
 from livius.ports.vaults import Vaults
 from livius.reconcile.loops import Housekeeping
 from livius.reconcile.sessions import Patience, Reconciler
+from livius.reconcile.supervisor import Supervisor
 from livius.reconcile.workqueue import WorkQueue
 from livius.settings import Settings
 from livius.usecases.audit import note_refusal
@@ -68,12 +76,16 @@ from livius.usecases.visits import Visits
 _LOOPBACK: Final = "127.0.0.1"
 _BEAT: Final = timedelta(seconds=5)
 
+_log = structlog.get_logger(__name__)
+
 
 async def compose(prepared: Prepared) -> Gateway:
     """Return a gateway that is ready to serve."""
     settings, paths = prepared.settings, prepared.home
     clock = SystemClock()
     metrics = Metrics()
+    supervisor = Supervisor(metrics.service_failed)
+    connections = _connections(settings, metrics)
     transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
     transactions.observe = metrics.transaction
     store = SqlStore(transactions, keep_audit=settings.audit_retention)
@@ -206,7 +218,11 @@ async def compose(prepared: Prepared) -> Gateway:
     async def scrape() -> bytes:
         sessions, statements = await store.count_live()
         metrics.set_present(
-            sessions=sessions, statements=statements, held=changes.watched, links=len(links)
+            sessions=sessions,
+            statements=statements,
+            held=changes.watched,
+            links=len(links),
+            connections=len(connections),
         )
         return metrics.text()
 
@@ -224,7 +240,7 @@ async def compose(prepared: Prepared) -> Gateway:
         (
             fabric.router(context),
             driver.router(context, links),
-            home.router(context, _facts(connection)),
+            home.router(context, _facts(connection), lambda: supervisor.failing),
             metrics_api.router(scrape),
             audit.router(context),
             *trust.routers,
@@ -233,34 +249,59 @@ async def compose(prepared: Prepared) -> Gateway:
         observe=metrics.request_handled,
         refused=partial(note_refusal, context),
         mounts={portal.ROOT: portal.create_portal(desk)},
+        addresses=_addresses(settings, connection),
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
         queue.wake(key)
+    housekeeping = Housekeeping(
+        store=store,
+        outputs=outputs,
+        launcher=launcher,
+        clock=clock,
+        wake=queue.wake,
+        settle=trail.settle,
+        retention=settings.retention,
+    )
     return Gateway(
         prepared=prepared,
         store=store,
         queue=queue,
-        housekeeping=Housekeeping(
-            store=store,
-            outputs=outputs,
-            launcher=launcher,
-            clock=clock,
-            wake=queue.wake,
-            settle=trail.settle,
-            retention=settings.retention,
+        supervisor=supervisor,
+        services=(
+            ("queue", queue.run),
+            *housekeeping.services(),
+            ("metastore", metastore.run),
+            ("loop watch", metrics.watch_loop),
+            ("connections", connections.run),
+            *trust.services,
         ),
         capacity=capacity,
         metastore=metastore,
         archive=archive,
-        https=listener(app, settings.host, prepared.ports.https, prepared.certificates),
-        http=listener(app, _LOOPBACK, prepared.ports.http, None),
+        https=listener(
+            app, settings.host, prepared.ports.https, prepared.certificates, connections
+        ),
+        http=listener(app, _LOOPBACK, prepared.ports.http, None, connections),
         changes=changes,
         trail=trail,
-        metrics=metrics,
         streams=desk.streams,
-        services=trust.services,
         connection=connection,
+    )
+
+
+def _connections(settings: Settings, metrics: Metrics) -> Connections:
+    """Return the limits of both listeners, within what the system lets this process open."""
+    descriptors = raise_descriptor_limit()
+    most = within_descriptors(settings.max_connections, descriptors)
+    if most < settings.max_connections:
+        _log.warning("connections_limited", most=most, descriptors=descriptors)
+    return Connections(
+        most=most,
+        most_of_peer=settings.max_connections_per_address,
+        patience=settings.request_timeout.total_seconds(),
+        keep_alive=KEEP_ALIVE,
+        dropped=metrics.connection_dropped,
     )
 
 
@@ -323,6 +364,12 @@ def _connection(
         ca_file=str(prepared.certificates.ca_file),
         pid=os.getpid(),
     )
+
+
+def _addresses(settings: Settings, connection: Connection) -> Sequence[str]:
+    """Return the addresses that the gateway is known under; the first is for everybody."""
+    ours = (settings.portal_url, connection.api, connection.http, FABRIC)
+    return [one.rstrip("/").lower() for one in ours if one is not None]
 
 
 def _facts(connection: Connection) -> home.Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,18 +14,16 @@ from livius import portal
 from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.changes import LocalChanges
+from livius.adapters.listener import Server
 from livius.adapters.metastore import LocalMetastore
-from livius.adapters.metrics import Metrics
 from livius.adapters.store import SqlStore
-from livius.bootstrap.listeners import Server
-from livius.bootstrap.trust import Services
 from livius.domain.ids import (
     SessionId,
 )
 from livius.domain.session import EndCause
 from livius.installation.home import Connection
 from livius.installation.prepare import Prepared
-from livius.reconcile.loops import Housekeeping
+from livius.reconcile.supervisor import Service, Supervisor
 from livius.reconcile.workqueue import WorkQueue
 from livius.usecases.trail import Trail
 
@@ -41,7 +39,8 @@ class Gateway:
     prepared: Prepared
     store: SqlStore
     queue: WorkQueue[SessionId]
-    housekeeping: Housekeeping
+    supervisor: Supervisor
+    services: Sequence[Service]
     capacity: MachineCapacity
     metastore: LocalMetastore
     archive: ClassArchive
@@ -49,9 +48,7 @@ class Gateway:
     http: Server
     changes: LocalChanges
     trail: Trail
-    metrics: Metrics
     streams: portal.Streams
-    services: Services
     connection: Connection
 
     async def announce(self) -> None:

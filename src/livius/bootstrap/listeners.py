@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
 
 import livius_agent.wire
+from livius.adapters.listener import Connections, GuardedWebSocket, Server
 from livius.api.driver.protocol import LinkProtocol
 from livius.domain.led import is_led
 from livius.installation.certificates import Certificates
 
 _LISTENERS_END_WITHIN: Final = 2
-_IDLE_CONNECTIONS_LIVE: Final = 75
+KEEP_ALIVE: Final = 75
 """Seconds. Clients sleep five, ten or thirty between questions; a connection that is closed just
 when one of them asks again fails its request."""
 
 
-class Server(uvicorn.Server):
-    """A listener whose signals are the gateway's to handle."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
+class _WebSocket(GuardedWebSocket, LinkProtocol):
+    """An agent's link within the listener's limits."""
 
 
-def listener(app: object, host: str, port: int, certificates: Certificates | None) -> Server:
+def listener(
+    app: object, host: str, port: int, certificates: Certificates | None, connections: Connections
+) -> Server:
     """Return a listener; with certificates it speaks https."""
     return Server(
         uvicorn.Config(
@@ -44,13 +41,14 @@ def listener(app: object, host: str, port: int, certificates: Certificates | Non
             server_header=False,
             proxy_headers=False,
             lifespan="off",
-            ws=LinkProtocol,
+            ws=_WebSocket,
             ws_max_size=livius_agent.wire.MAX_FRAME_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=None,  # the agents' own beats tell more
             timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
-            timeout_keep_alive=_IDLE_CONNECTIONS_LIVE,
-        )
+            timeout_keep_alive=KEEP_ALIVE,
+        ),
+        connections,
     )
 
 

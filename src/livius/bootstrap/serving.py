@@ -29,23 +29,17 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         async with asyncio.TaskGroup() as group:
-            for name, service in (
-                ("queue", gateway.queue.run()),
-                ("housekeeping", gateway.housekeeping.run()),
-                ("metastore", gateway.metastore.run()),
-                ("loop watch", gateway.metrics.watch_loop()),
-            ):
-                group.create_task(service, name=name)
+            for service in gateway.services:
+                group.create_task(gateway.supervisor.keep(service), name=service[0])
             listening = [
                 group.create_task(gateway.https.serve(), name="https"),
                 group.create_task(gateway.http.serve(), name="http"),
             ]
-            for name, run in gateway.services:
-                group.create_task(run(), name=name)
             await gateway.announce()
             if prepared.settings.launch_numbers is None:
                 # It runs Spark as ourselves, which is nothing to have beside others' drivers.
-                group.create_task(gateway.archive.run(), name="class archive")
+                archive = ("class archive", gateway.archive.run)
+                group.create_task(gateway.supervisor.keep(archive), name=archive[0])
             await stop.wait()
             await gateway.end(listening, keep_drivers=keep_drivers)
             raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import APIRouter
@@ -45,6 +44,7 @@ from livius.installation.progress import SetupFailed
 from livius.ports.clock import Clock
 from livius.ports.identity import SessionTokens, TokenVerifier
 from livius.ports.people import PeoplesAuthority
+from livius.reconcile.supervisor import Service
 from livius.settings import Settings
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.presence import Presence, Present, anybody
@@ -54,9 +54,6 @@ _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
 _DOMAIN: Final = "livius.localhost"
 
 _log = structlog.get_logger(__name__)
-
-Services = tuple[tuple[str, Callable[[], Coroutine[Any, Any, None]]], ...]
-"""Names, and what runs as long as the gateway does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +71,7 @@ class Trust:
     routers: tuple[APIRouter, ...]
     people: PeoplesAuthority
     present: Present
-    services: Services = ()
+    services: tuple[Service, ...] = ()
 
 
 def trust_provider(settings: Settings, provider: Provider, store: SqlStore, clock: Clock) -> Trust:

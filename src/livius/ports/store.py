@@ -313,7 +313,7 @@ class Statements(Protocol):
         ...
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int | None, top: int
+        self, repl: ReplId, *, skip: int | None, top: int, newest_first: bool = False
     ) -> tuple[Sequence[Statement], int]:
         """Return one page of a repl's statements in order, and their number.
 

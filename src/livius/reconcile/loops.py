@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
-
-import structlog
 
 from livius.domain.session import Session
 from livius.ports.clock import Clock
@@ -17,14 +16,13 @@ from livius.ports.outputs import Outputs
 from livius.ports.store import Store
 from livius.ports.wake import Wake
 from livius.reconcile.sessions import end_orphans
+from livius.reconcile.supervisor import Service
 
 _IDLE_EVERY: Final = 1.0
 _PLACES_EVERY: Final = 2.0
 _ORPHANS_EVERY: Final = 60.0
 _COUNTS_EVERY: Final = 60.0
 _RETENTION_EVERY: Final = 600.0
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +43,19 @@ class Housekeeping:
     told_of: list[object] = field(default_factory=list, init=False)
     """The version of the places that the launcher knows."""
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._loop(self.end_idle, _IDLE_EVERY), name="idle")
-            group.create_task(self._loop(self.end_unwanted, _IDLE_EVERY), name="unwanted")
-            group.create_task(self._loop(self.tell_places, _PLACES_EVERY), name="places")
-            group.create_task(self._loop(self.end_orphans, _ORPHANS_EVERY), name="orphans")
-            group.create_task(self._loop(self.settle, _COUNTS_EVERY), name="counts")
-            group.create_task(self._loop(self.forget, _RETENTION_EVERY), name="retention")
-
-    async def _loop(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-        while True:
-            try:
-                await work()
-            except Exception:  # noqa: BLE001 - the outermost frame of a loop: log, go on
-                _log.exception("housekeeping_failed", work=work.__name__)
-            await asyncio.sleep(seconds)
+    def services(self) -> Sequence[Service]:
+        """Return the loops, each a service of its own."""
+        return tuple(
+            (name, partial(_every, seconds, work))
+            for name, work, seconds in (
+                ("idle sessions", self.end_idle, _IDLE_EVERY),
+                ("unwanted sessions", self.end_unwanted, _IDLE_EVERY),
+                ("lakehouse names", self.tell_places, _PLACES_EVERY),
+                ("orphaned drivers", self.end_orphans, _ORPHANS_EVERY),
+                ("audit counts", self.settle, _COUNTS_EVERY),
+                ("retention", self.forget, _RETENTION_EVERY),
+            )
+        )
 
     async def end_idle(self) -> None:
         """End sessions that idled for too long. A busy one never does."""
@@ -101,3 +95,10 @@ class Housekeeping:
 def _idle_reason(session: Session) -> str:
     minutes = session.idle_timeout.total_seconds() / 60
     return f"The session was idle for {minutes:g} minutes."
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work again and again."""
+    while True:
+        await work()
+        await asyncio.sleep(seconds)

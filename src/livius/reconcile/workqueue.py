@@ -41,7 +41,11 @@ class WorkQueue(Generic[Key]):
         event.set()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled. Started again after an error, it takes up the keys of before."""
+        self._new = asyncio.Queue()
+        for key, event in self._woken.items():
+            event.set()
+            self._new.put_nowait(key)
         async with asyncio.TaskGroup() as group:
             while True:
                 key = await self._new.get()

@@ -39,6 +39,21 @@ from livius.usecases.statements import (
 
 MAX_PAGE: Final = 1000
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_UI_PAGES: Final[Mapping[str, frozenset[str]]] = {
+    "jobs": frozenset({"job"}),
+    "stages": frozenset({"stage", "pool", "taskThreadDump"}),
+    "storage": frozenset({"rdd"}),
+    "environment": frozenset(),
+    "executors": frozenset({"threadDump"}),
+    "SQL": frozenset({"execution"}),
+    "StreamingQuery": frozenset({"statistics"}),
+    "streaming": frozenset({"batch"}),
+    "connect": frozenset({"session"}),
+}
+"""The Spark UI's pages that show things, below their tabs. Others act: a GET of ``kill`` ends jobs
+and stages, and a heap histogram stops the driver for a full collection."""
+_UI_DATA: Final = (("static",), ("api", "v1", "applications"), ("api", "v1", "version"))
+"""What those pages load."""
 _OFFERED: Final = frozenset(
     {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
 )
@@ -412,13 +427,38 @@ async def spark_ui(
 ) -> SparkPage:
     """Return one of the pages that a session's Spark has for people; their links begin with root.
 
-    The activity comes from `own_activity`.
+    The activity comes from `own_activity`. What is asked of Spark is put together of known parts:
+    no spelling of another path, encoded or not, gets through.
 
     Raises:
-        NotFound: its driver has ended, or has no pages.
+        NotFound: its driver has ended, or has no such page that only shows things.
         Unavailable: the driver does not answer.
     """
+    parts = [part for part in path.split("/") if part]
+    if not _is_ui_page(parts):
+        raise NotFound(
+            "SparkPageNotOffered",
+            Sentence(
+                "This page of the Spark UI is not offered here: only those that show things are. "
+                "To stop what runs, cancel its statement."
+            ),
+        )
+    path = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
     return await context.pages.page(_ui_url(activity.session), path, query, root=root)
+
+
+def _is_ui_page(parts: Sequence[str]) -> bool:
+    if any(tuple(parts[: len(known)]) == known for known in _UI_DATA):
+        return all(_PART.fullmatch(part) for part in parts)
+    match parts:
+        case []:
+            return True
+        case [tab]:
+            return tab in _UI_PAGES
+        case [tab, page]:
+            return page in _UI_PAGES.get(tab, ())
+        case _:
+            return False
 
 
 def _ui_url(session: Session) -> str:

@@ -57,6 +57,16 @@ class SessionView:
     busy: bool
 
 
+async def may_create(context: Context, caller: Principal, workspace: str, lakehouse: str) -> None:
+    """Refuse whoever may not create a session in a lakehouse, before the request is read.
+
+    Raises:
+        LiviusError: there is no such lakehouse, or the caller may not.
+    """
+    await enter(context, caller, workspace, lakehouse, RUN)
+    may_run_code(context, caller)
+
+
 async def create_session(
     context: Context, caller: Principal, workspace: str, lakehouse: str, wanted: CreateSession
 ) -> SessionView:

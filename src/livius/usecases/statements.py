@@ -110,16 +110,40 @@ async def submit_statement(
     kind: str | None,
     source_id: str | None,
 ) -> StatementView:
-    """Record a statement, durably, then have it run.
+    """Record a statement in a session that the caller may use: `may_submit` and `submit`."""
+    session = await may_submit(context, caller, path)
+    return await submit(context, caller, session, code=code, kind=kind, source_id=source_id)
+
+
+async def may_submit(context: Context, caller: Principal, path: SessionPath) -> Session:
+    """Return the session that a path names, if the caller may run code in it.
+
+    Raises:
+        NotFound: there is no such session.
+        Forbidden: the caller may not.
+    """
+    session = await own_session(context, caller, path, RUN)
+    may_run_code(context, caller)
+    return session
+
+
+async def submit(
+    context: Context,
+    caller: Principal,
+    session: Session,
+    *,
+    code: str,
+    kind: str | None,
+    source_id: str | None,
+) -> StatementView:
+    """Record a statement, durably, then have it run. The session comes from `may_submit`.
 
     While the session starts it waits.
 
     Raises:
-        NotFound: there is no such session, or it has ended.
+        NotFound: the session has ended.
         Unavailable: the disk is full.
     """
-    session = await own_session(context, caller, path, RUN)
-    may_run_code(context, caller)
     parsed = parse_kind(kind)
     context.capacity.check_disk()
     if session.with_code_of(caller) != session.acts_for:
@@ -228,13 +252,16 @@ async def list_statements(
     *,
     skip: int,
     top: int,
+    newest_first: bool = False,
 ) -> tuple[Sequence[StatementView], int]:
     """Return one page of a session's statements, with the heads of their outputs.
 
     A head is the beginning of the text, and the data where it is small.
     """
     session = await own_session(context, caller, path, READ_SESSION)
-    found, total = await context.store.list_statements(session.repl, skip=skip, top=top)
+    found, total = await context.store.list_statements(
+        session.repl, skip=skip, top=top, newest_first=newest_first
+    )
     return [await with_head(context, statement) for statement in found], total
 
 

@@ -65,10 +65,12 @@ class MemoryStatements(MemorySessions):
         return self._statements.get((repl, number))
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int | None, top: int
+        self, repl: ReplId, *, skip: int | None, top: int, newest_first: bool = False
     ) -> tuple[Sequence[Statement], int]:
         found = self._of_repl(repl)
         first = max(0, len(found) - top) if skip is None else skip
+        if newest_first:
+            found = found[::-1]
         return found[first : first + top], len(found)
 
     async def open_statements(self, driver: DriverId) -> Sequence[Statement]:

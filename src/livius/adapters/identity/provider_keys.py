@@ -211,7 +211,11 @@ async def fetch_provider(
 
 async def _json(http: httpx.AsyncClient, url: str) -> Mapping[str, Any]:
     """Return a JSON object of bounded size. Redirects are not followed."""
-    async with http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+    try:
+        asked = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise FetchFailed(f"{url} can't be asked: {error}.") from None
+    async with http.stream("GET", asked, headers={"Accept": "application/json"}) as answer:
         if answer.status_code != httpx.codes.OK:
             raise FetchFailed(f"{url} answered {answer.status_code}.")
         try:

@@ -145,11 +145,12 @@ class SqlStatements:
         return await self._transactions.run(lambda connection: _find(connection, repl, number))
 
     async def list_statements(
-        self, repl: ReplId, *, skip: int | None, top: int
+        self, repl: ReplId, *, skip: int | None, top: int, newest_first: bool = False
     ) -> tuple[Sequence[Statement], int]:
         """See the port."""
         of_repl = STATEMENTS.c.repl == repl
-        page = select(STATEMENTS).where(of_repl).order_by(STATEMENTS.c.number)
+        number = STATEMENTS.c.number
+        page = select(STATEMENTS).where(of_repl).order_by(number.desc() if newest_first else number)
 
         def work(connection: Connection) -> tuple[Sequence[Statement], int]:
             total = connection.execute(select(func.count()).where(of_repl)).scalar_one()

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from livius.api.addresses import own_url
 from livius.api.auth import CurrentCaller
 from livius.api.fabric.requests import (
     ChangedLakehouse,
@@ -19,11 +20,14 @@ from livius.api.fabric.requests import (
     NewItem,
     NewLakehouse,
     NewWorkspace,
+    read_body,
 )
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Workspace
+from livius.domain.permissions import CHANGE, CREATE_WORKSPACE, MANAGE, check_scopes
 from livius.usecases import catalog
+from livius.usecases.access import enter, enter_workspace
 from livius.usecases.context import Context
 
 ONELAKE: Final = "onelake.dfs.fabric.microsoft.com"
@@ -56,9 +60,13 @@ def _add_workspaces(routes: APIRouter, context: Context) -> None:
         return JSONResponse({"value": [_workspace(one) for one in kept]})
 
     @routes.post("", status_code=201)
-    async def create(request: Request, caller: CurrentCaller, body: NewWorkspace) -> Response:
+    async def create(request: Request, caller: CurrentCaller) -> Response:
         """Create a workspace whose Admin is the caller."""
-        made = await catalog.create_workspace(context, caller, body.displayName, body.description)
+        check_scopes(caller, CREATE_WORKSPACE)
+        body = await read_body(request, NewWorkspace)
+        made = await catalog.create_workspace(
+            context, caller, body.displayName, body.description or ""
+        )
         return _created(request, _workspace(made))
 
     @routes.get("/{workspace}")
@@ -68,8 +76,10 @@ def _add_workspaces(routes: APIRouter, context: Context) -> None:
         return JSONResponse(_workspace(found))
 
     @routes.patch("/{workspace}")
-    async def change(caller: CurrentCaller, workspace: Id, body: ChangedWorkspace) -> Response:
+    async def change(request: Request, caller: CurrentCaller, workspace: Id) -> Response:
         """Change a workspace's display name or description; every address stays."""
+        await enter_workspace(context, caller, workspace, MANAGE)
+        body = await read_body(request, ChangedWorkspace)
         changed = await catalog.change_workspace(
             context, caller, workspace, name=body.displayName, description=body.description
         )
@@ -83,7 +93,15 @@ def _add_workspaces(routes: APIRouter, context: Context) -> None:
 
 
 def _add_lakehouses(routes: APIRouter, context: Context) -> None:
-    async def make(caller: Principal, workspace: str, body: NewLakehouse) -> dict[str, Any]:
+    async def make(
+        request: Request, caller: Principal, workspace: str, kind: type[NewLakehouse]
+    ) -> dict[str, Any]:
+        await enter_workspace(context, caller, workspace, CHANGE)
+        body = await read_body(request, kind)
+        if isinstance(body, NewItem) and body.type != _LAKEHOUSE:
+            raise Invalid(
+                "InvalidItemType", f"Livius has items of the type {_LAKEHOUSE} only.", field="type"
+            )
         if body.creationPayload is not None:
             raise Invalid(
                 "FeatureNotAvailable",
@@ -92,7 +110,7 @@ def _add_lakehouses(routes: APIRouter, context: Context) -> None:
                 field="creationPayload",
             )
         made = await catalog.create_lakehouse(
-            context, caller, workspace, body.displayName, body.description
+            context, caller, workspace, body.displayName, body.description or ""
         )
         return _lakehouse(made)
 
@@ -103,11 +121,9 @@ def _add_lakehouses(routes: APIRouter, context: Context) -> None:
         return JSONResponse({"value": [_lakehouse(one) for one in found]})
 
     @routes.post("/{workspace}/lakehouses", status_code=201)
-    async def create_lakehouse(
-        request: Request, caller: CurrentCaller, workspace: Id, body: NewLakehouse
-    ) -> Response:
+    async def create_lakehouse(request: Request, caller: CurrentCaller, workspace: Id) -> Response:
         """Create a lakehouse. It can be used at once."""
-        return _created(request, await make(caller, workspace, body))
+        return _created(request, await make(request, caller, workspace, NewLakehouse))
 
     @routes.get("/{workspace}/items")
     async def list_items(
@@ -121,15 +137,9 @@ def _add_lakehouses(routes: APIRouter, context: Context) -> None:
         return JSONResponse({"value": [_item(one) for one in wanted]})
 
     @routes.post("/{workspace}/items", status_code=201)
-    async def create_item(
-        request: Request, caller: CurrentCaller, workspace: Id, body: NewItem
-    ) -> Response:
+    async def create_item(request: Request, caller: CurrentCaller, workspace: Id) -> Response:
         """Create an item, which can only be a lakehouse."""
-        if body.type != _LAKEHOUSE:
-            raise Invalid(
-                "InvalidItemType", f"Livius has items of the type {_LAKEHOUSE} only.", field="type"
-            )
-        made = await make(caller, workspace, body)
+        made = await make(request, caller, workspace, NewItem)
         del made["properties"]
         return _created(request, made)
 
@@ -145,9 +155,11 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
 
     @routes.patch(path)
     async def change(
-        caller: CurrentCaller, workspace: Id, lakehouse: Id, body: ChangedLakehouse
+        request: Request, caller: CurrentCaller, workspace: Id, lakehouse: Id
     ) -> Response:
         """Change a lakehouse's display name or description; its tables stay where they are."""
+        await enter(context, caller, workspace, lakehouse, CHANGE)
+        body = await read_body(request, ChangedLakehouse)
         changed = await catalog.change_lakehouse(
             context,
             caller,
@@ -185,8 +197,7 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
         if len(rest) > most:
             token = rest[most - 1].folder
             body["continuationToken"] = token
-            following = request.url.include_query_params(continuationToken=token)
-            body["continuationUri"] = str(following)
+            body["continuationUri"] = own_url(request, continuationToken=token)
         return JSONResponse(body)
 
 

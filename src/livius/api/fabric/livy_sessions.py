@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from livius.api.addresses import own_url
 from livius.api.auth import CurrentCaller
 from livius.api.fabric.paging import LONGEST_TOKEN, decode_token, encode_token
 from livius.domain.activity import Activity, ActivityState
@@ -155,7 +156,7 @@ async def _page(
     following = uri = None
     if page.following is not None:
         following = encode_token(page.following, scope)
-        uri = str(request.url.include_query_params(continuationToken=following))
+        uri = own_url(request, continuationToken=following)
     return JSONResponse(
         {
             "value": [livy_session(one, context) for one in page.activities],

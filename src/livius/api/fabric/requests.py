@@ -1,13 +1,16 @@
 """Request bodies (Fabric contract 1.3, 2.2, 7.2, 7.3).
 
-Unknown fields are accepted, wrong types are not. What the core refuses, in words of its own, is in
-the document all the same (`_rule`), so that programs know it beforehand. The routes that are called
-all the time read their requests with `read_body` and `read_count`: the framework's declarations
-would double what such a request costs.
+Unknown fields are accepted, wrong types are not. A field that is null is one that was left out, and
+so is a body that is null; a number may come as text. What the core refuses, in words of its own, is
+in the document all the same (`_rule`), so that programs know it beforehand.
+
+Handlers read their bodies themselves, with `read_body`, once they know the caller and what the
+caller may do: the framework would read and parse a stranger's body first.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request
@@ -22,6 +25,7 @@ from pydantic import (
     StrictStr,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 
 from livius.domain.errors import Invalid
@@ -44,11 +48,41 @@ def _rule(**schema: Any) -> Any:
     return Field(json_schema_extra=schema)
 
 
+def _without_nulls(value: object) -> object:
+    """Take a field that is null for one that was left out."""
+    if isinstance(value, dict):
+        return {name: one for name, one in value.items() if one is not None}
+    return value
+
+
+def _number(value: object) -> object:
+    """Take text that is a whole number for it, as templates can write nothing else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+class _Body(BaseModel):
+    """What all bodies have in common."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    _nulls = model_validator(mode="before")(_without_nulls)
+
+
+_Digits = Annotated[str, Field(pattern=r"^\s*[+-]?[0-9]{1,18}\s*$")]
+Number = Annotated[StrictInt, BeforeValidator(_number, json_schema_input_type=int | _Digits)]
 Text = Annotated[StrictStr, BeforeValidator(_text)]
-Pairs = dict[StrictStr, Text]
+Pairs = Annotated[
+    dict[StrictStr, Text],
+    BeforeValidator(_without_nulls, json_schema_input_type=dict[str, Text | None]),
+]
 Paths = Annotated[list[StrictStr] | None, _rule(maxItems=0, description="Not available yet.")]
 Memory = Annotated[StrictStr | None, _rule(pattern=r"^\s*[1-9][0-9]{0,5}\s*[mgtMGT][bB]?\s*$")]
-Cores = Annotated[StrictInt | None, _rule(minimum=1, maximum=256)]
+Cores = Annotated[Number | None, _rule(minimum=1, maximum=256)]
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 Description = Annotated[StrictStr, _rule(maxLength=256)]
 WorkspaceName = Annotated[
@@ -57,10 +91,8 @@ WorkspaceName = Annotated[
 LakehouseName = Annotated[StrictStr, _rule(pattern="^[A-Za-z][A-Za-z0-9_]{0,122}$")]
 
 
-class SessionRequest(BaseModel):
+class SessionRequest(_Body):
     """The body of ``POST …/sessions``; every field is optional."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: Annotated[StrictStr | None, _rule(maxLength=256, pattern=_PRINTABLE)] = None
     conf: Pairs | None = None
@@ -69,7 +101,7 @@ class SessionRequest(BaseModel):
     driverCores: Cores = None  # noqa: N815
     executorMemory: Memory = None  # noqa: N815
     executorCores: Cores = None  # noqa: N815
-    numExecutors: Annotated[StrictInt | None, _rule(minimum=1, maximum=10_000)] = None  # noqa: N815
+    numExecutors: Annotated[Number | None, _rule(minimum=1, maximum=10_000)] = None  # noqa: N815
     archives: Paths = None
     jars: Paths = None
     files: Paths = None
@@ -98,65 +130,53 @@ class SessionRequest(BaseModel):
 
 
 class StatementRequest(BaseModel):
-    """The body of ``POST …/statements``."""
+    """The body of ``POST …/statements``. It may be large, so nothing else of it is kept."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="ignore")
 
     code: StrictStr
     kind: Annotated[StrictStr | None, _rule(enum=["pyspark", "spark", "sql", None])] = None
     sourceId: StrictStr | None = None  # noqa: N815 - the wire's name
 
 
-class NewWorkspace(BaseModel):
+class NewWorkspace(_Body):
     """The body of ``POST /v1/workspaces``."""
 
-    model_config = ConfigDict(extra="allow")
-
     displayName: WorkspaceName  # noqa: N815 - the wire's name
-    description: Description = ""
+    description: Description | None = None
 
 
-class RolePrincipal(BaseModel):
+class RolePrincipal(_Body):
     """Whom a role is given to."""
-
-    model_config = ConfigDict(extra="allow")
 
     id: Annotated[StrictStr, _rule(format="uuid")]
     type: Annotated[StrictStr, _rule(enum=["User", "ServicePrincipal"])]
 
 
-class NewRole(BaseModel):
+class NewRole(_Body):
     """The body of ``POST …/roleAssignments``."""
-
-    model_config = ConfigDict(extra="allow")
 
     principal: RolePrincipal
     role: Role
 
 
-class ChangedRole(BaseModel):
+class ChangedRole(_Body):
     """The body of ``PATCH …/roleAssignments/{id}``."""
-
-    model_config = ConfigDict(extra="allow")
 
     role: Role
 
 
-class CreationPayload(BaseModel):
+class CreationPayload(_Body):
     """What is special about a new lakehouse."""
-
-    model_config = ConfigDict(extra="allow")
 
     enableSchemas: StrictBool  # noqa: N815
 
 
-class NewLakehouse(BaseModel):
+class NewLakehouse(_Body):
     """The body of ``POST …/lakehouses``."""
 
-    model_config = ConfigDict(extra="allow")
-
     displayName: LakehouseName  # noqa: N815
-    description: Description = ""
+    description: Description | None = None
     creationPayload: Annotated[  # noqa: N815
         CreationPayload | None,
         WithJsonSchema({"type": "null", "description": "Not available yet."}),
@@ -177,19 +197,19 @@ _SOMETHING: Final[dict[str, Any]] = {
 }
 
 
-class ChangedWorkspace(BaseModel):
+class ChangedWorkspace(_Body):
     """The body of ``PATCH`` of a workspace; one of the two at least."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra=_SOMETHING)
+    model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
     displayName: WorkspaceName | None = None  # noqa: N815
     description: Description | None = None
 
 
-class ChangedLakehouse(BaseModel):
+class ChangedLakehouse(_Body):
     """The body of ``PATCH`` of a lakehouse; one of the two at least."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra=_SOMETHING)
+    model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
     displayName: LakehouseName | None = None  # noqa: N815
     description: Description | None = None
@@ -207,8 +227,22 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     Raises:
         RequestValidationError: it is not JSON, lacks a field, or has one of the wrong type.
     """
+    return _parsed(await request.body(), kind)
+
+
+async def read_body_if_any(request: Request, kind: type[Body]) -> Body:
+    """Return the body, and an empty one where there is none or it is null.
+
+    Raises:
+        RequestValidationError: it is not JSON, or has a field of the wrong type.
+    """
+    body = (await request.body()).strip()
+    return _parsed(b"{}" if body in (b"", b"null") else body, kind)
+
+
+def _parsed(body: bytes, kind: type[Body]) -> Body:
     try:
-        return kind.model_validate_json(await request.body())
+        return kind.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
 

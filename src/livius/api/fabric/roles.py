@@ -8,11 +8,13 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
 from livius.api.auth import CurrentCaller
-from livius.api.fabric.requests import ChangedRole, NewRole
+from livius.api.fabric.requests import ChangedRole, NewRole, read_body
 from livius.domain.errors import Invalid
 from livius.domain.identity import PrincipalKind
 from livius.domain.ids import parse_id
+from livius.domain.permissions import MANAGE
 from livius.usecases import roles
+from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context
 from livius.usecases.roles import Member
 
@@ -35,10 +37,10 @@ def router(context: Context) -> APIRouter:
         return JSONResponse({"value": [_role(one) for one in found]})
 
     @routes.post("", status_code=201)
-    async def add(
-        request: Request, caller: CurrentCaller, workspace: Id, body: NewRole
-    ) -> Response:
+    async def add(request: Request, caller: CurrentCaller, workspace: Id) -> Response:
         """Give a role to a principal that has none."""
+        await enter_workspace(context, caller, workspace, MANAGE)
+        body = await read_body(request, NewRole)
         if body.principal.type not in _KINDS:
             raise Invalid(
                 "PrincipalTypeNotSupported",
@@ -58,9 +60,11 @@ def router(context: Context) -> APIRouter:
 
     @routes.patch("/{principal}")
     async def change(
-        caller: CurrentCaller, workspace: Id, principal: Id, body: ChangedRole
+        request: Request, caller: CurrentCaller, workspace: Id, principal: Id
     ) -> Response:
         """Give a principal another role. A workspace keeps an Admin."""
+        await enter_workspace(context, caller, workspace, MANAGE)
+        body = await read_body(request, ChangedRole)
         changed = await roles.change_role(context, caller, workspace, principal, body.role)
         return JSONResponse(_role(changed))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import BeforeValidator
 
 from livius.api.auth import bearer_token, current
 from livius.api.errors import envelope
@@ -23,9 +24,11 @@ from livius.api.fabric.requests import (
     SessionRequest,
     StatementRequest,
     read_body,
+    read_body_if_any,
     read_count,
 )
 from livius.api.holding import asked_hold, unless_gone
+from livius.api.middleware import expect_code
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
@@ -40,6 +43,7 @@ _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Id = Annotated[str, Path(max_length=100)]
 Top = Annotated[int, Query(alias="$top", ge=0, le=_MAX_PAGE)]
+Count = Annotated[bool, Query(alias="$count")]
 Skip = Annotated[int, Query(alias="$skip", ge=0)]
 
 
@@ -92,10 +96,10 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
     async def create(
         request: Request,
         here: Here,
-        body: SessionRequest | None = None,
     ) -> Response:
         """Create a session. The body is the session; poll it by its id."""
-        wanted = (body or SessionRequest()).command()
+        await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
+        wanted = (await read_body_if_any(request, SessionRequest)).command()
         view = await sessions.create_session(
             context, here.caller, here.workspace, here.lakehouse, wanted
         )
@@ -108,8 +112,10 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         here: Here,
         top: Top = 100,
         skip: Skip = 0,
+        count: Count = False,  # noqa: FBT002 - the wire's
     ) -> Response:
-        """List the lakehouse's sessions, newest first."""
+        """List the lakehouse's sessions, newest first. The count is there with or without it."""
+        del count
         page, total = await sessions.list_sessions(
             context, here.caller, here.workspace, here.lakehouse, skip=skip, top=top
         )
@@ -155,11 +161,14 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
     async def submit(request: Request) -> Response:
         """Submit a statement. It is recorded before this answers."""
         here = await _where(request)
+        path = here.session(request.path_params["session"])
+        session = await statements.may_submit(context, here.caller, path)
+        expect_code(request.scope)
         body = await read_body(request, StatementRequest)
-        view = await statements.submit_statement(
+        view = await statements.submit(
             context,
             here.caller,
-            here.session(request.path_params["session"]),
+            session,
             code=body.code,
             kind=body.kind,
             source_id=body.sourceId,
@@ -173,10 +182,16 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         session: Id,
         top: Annotated[int, Query(alias="size", ge=0, le=_MAX_PAGE)] = _MAX_PAGE,
         skip: Annotated[int, Query(alias="from", ge=0)] = 0,
+        order: Annotated[Literal["asc", "desc"], BeforeValidator(str.lower)] = "asc",
     ) -> Response:
         """List the session's statements in order, with the heads of their outputs."""
         page, total = await statements.list_statements(
-            context, here.caller, here.session(session), skip=skip, top=top
+            context,
+            here.caller,
+            here.session(session),
+            skip=skip,
+            top=top,
+            newest_first=order == "desc",
         )
         return JSONResponse(statements_body(page, total=total))
 

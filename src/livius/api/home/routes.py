@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -19,8 +20,10 @@ class Facts:
     authority: str
 
 
-def router(context: Context, facts: Facts) -> APIRouter:
-    """Return the routes."""
+def router(
+    context: Context, facts: Facts, failing: Callable[[], Sequence[str]] = lambda: ()
+) -> APIRouter:
+    """Return the routes. ``failing`` names the services of the gateway that fail now."""
     routes = APIRouter()
 
     @routes.get("/", include_in_schema=False)
@@ -44,9 +47,9 @@ def router(context: Context, facts: Facts) -> APIRouter:
 
     @routes.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
-        """Answer when the store does."""
+        """Answer when the store does, and name the services that fail."""
         await context.store.ping()
         sessions = len(await context.store.live_sessions())
-        return JSONResponse({"status": "ready", "sessions": sessions})
+        return JSONResponse({"status": "ready", "sessions": sessions, "failing": list(failing())})
 
     return routes
