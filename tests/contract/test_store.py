@@ -183,7 +183,9 @@ async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: 
     assert (ended.phase, ended.end_cause) == (Phase.DIED, EndCause.DRIVER_DIED)
     assert [one.number for one in abandoned] == [0, 1]
     assert await store.open_statements(session.driver) == []
+    newest, _ = await store.list_statements(session.repl, skip=0, top=1, newest_first=True)
     page, total = await store.list_statements(session.repl, skip=0, top=10)
+    assert newest == page[-1:]
     assert total == 2
     assert [(s.phase, s.ending) for s in page] == [(StatementPhase.AVAILABLE, ending)] * 2
     assert await store.add_statement(code(session), claim=True) is None

@@ -264,7 +264,7 @@ class ScriptedPages:
 
     async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
         self.asked.append((ui_url, path, {"query": query, "root": root}))
-        if path == "moved":
+        if path == "environment":
             return SparkPage(status=302, kind="text/plain", body=b"", leads_to="/jobs/")
         return SparkPage(status=200, kind="text/html", body=self.said.get(path, b"<p>Spark</p>"))
 

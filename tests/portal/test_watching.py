@@ -155,11 +155,82 @@ def test_the_spark_ui_is_shown_without_an_origin_and_without_cookies(
     assert "set-cookie" not in answer.headers
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert pages.asked[-1] == (UI, "jobs/", {"query": "id=1", "root": f"/portal{key}"})
-    moved = requests.get(f"{served.url}{key}/moved", allow_redirects=False, timeout=20)
+    moved = requests.get(f"{served.url}{key}/environment", allow_redirects=False, timeout=20)
     assert moved.headers["location"] == f"/portal{key}/jobs/"
     assert requests.post(f"{served.url}{key}/jobs/kill", timeout=20).status_code == 405
     asked = requests.options(f"{served.url}{key}/api/v1/applications", timeout=20)
     assert asked.headers["access-control-allow-headers"] == "X-Requested-With"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "jobs/",
+        "jobs/job/",
+        "stages/stage",
+        "stages/taskThreadDump/",
+        "executors/threadDump/",
+        "SQL/execution/",
+        "StreamingQuery/statistics/",
+        "static/bootstrap.min.js",
+        "api/v1/applications/local-1/executors",
+    ],
+)
+def test_pages_of_the_spark_ui_that_show_things_are_passed_on(
+    served: Served, ada: Visitor, path: str
+) -> None:
+    session = watched(served)
+    pages = served.site.world.pages
+    pages.said[path] = b"shown"
+    assert requests.get(f"{served.url}{key_of(ada, session)}/{path}", timeout=20).text == "shown"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "jobs/job/kill/",
+        "jobs/job/kill",
+        "stages/stage/kill/",
+        "/jobs//job//kill//",
+        "jobs/job/%6bill/",
+        "jobs/job/%256bill/",
+        "jobs/job%2Fkill/",
+        "jobs/job%252Fkill/",
+        "jobs/job/kill;x=1/",
+        "jobs/job;x=1/kill/",
+        "jobs;x/job/",
+        "jobs/job/Kill/",
+        "JOBS/job/kill/",
+        "jobs/job/./kill/",
+        "static/../jobs/job/kill/",
+        "static/%2e%2e/jobs/job/kill/",
+        "api/v1/applications/../../../jobs/job/kill/",
+        "api/v1/applications/%2e%2e/%2e%2e/%2e%2e/jobs/job/kill/",
+        "jobs/job/kill%00",
+        "jobs/job/kill%20",
+        "jobs/job/kill%3Fid=1",
+        "jobs/job/kill%23",
+        "jobs\\job\\kill",
+        "executors/heapHistogram/",
+        "api/v1/submissions/kill/x",
+        "metrics/json",
+        "proxy/http://169.254.169.254/",
+        "nothing/",
+    ],
+)
+def test_no_spelling_of_a_page_that_acts_reaches_spark(
+    served: Served, ada: Visitor, path: str
+) -> None:
+    session = watched(served)
+    key, before = key_of(ada, session), len(served.site.world.pages.asked)
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"):
+        # The path as it is: a client would tidy it up.
+        prepared = requests.Request(method, f"{served.url}/").prepare()
+        prepared.url = f"{served.url}{key}/{path}?id=0&terminate=true"
+        with requests.Session() as http:
+            http.trust_env = False
+            assert http.send(prepared, timeout=20).status_code in (400, 404, 405), method
+    assert len(served.site.world.pages.asked) == before
 
 
 def test_the_spark_ui_closes_with_the_visit_and_the_session(served: Served, ada: Visitor) -> None:

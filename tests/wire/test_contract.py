@@ -342,3 +342,91 @@ async def test_any_content_type_is_read_as_json(wire: Wire) -> None:
             f"{wire.base}/sessions", content=b'{"name":"n"}', headers={"Content-Type": kind}
         )
         assert (answer.status_code, answer.json()["name"]) == (202, "n")
+
+
+@pytest.mark.parametrize("count", ["AAA", "2", "", "null"])
+async def test_a_count_that_is_no_truth_value_is_a_400(wire: Wire, count: str) -> None:
+    answer = await wire.client.get(f"{wire.base}/sessions?$count={count}")
+    assert answer.status_code == 400
+    assert "$count" in answer.json()["message"]
+
+
+async def test_null_means_left_out(wire: Wire) -> None:
+    """For a field, a member of a map, and a whole body that may be left out."""
+    body = {
+        "name": None,
+        "conf": {"spark.sql.shuffle.partitions": "2", "spark.x": None},
+        "tags": {"a": None, "b": "c"},
+        "driverMemory": None,
+        "numExecutors": None,
+        "jars": None,
+        "kind": None,
+    }
+    made = (await wire.client.post(f"{wire.base}/sessions", json=body)).json()
+    assert made["tags"]["b"] == "c"
+    assert "a" not in made["tags"]
+    for content in (b"null", b" null ", b"", b"{}"):
+        answer = await wire.client.post(f"{wire.base}/sessions", content=content)
+        assert answer.status_code == 202, content
+    session = await wire.ready_session()
+    statements = f"{wire.base}/sessions/{session.id}/statements"
+    answer = await wire.client.post(statements, json={"code": "1", "kind": None, "sourceId": None})
+    assert answer.status_code == 200
+    workspace, _ = wire.world.place
+    answer = await wire.client.post(
+        f"/v1/workspaces/{workspace}/lakehouses",
+        json={"displayName": "nulls", "description": None, "creationPayload": None},
+    )
+    assert answer.status_code == 201
+
+
+async def test_null_where_something_is_needed_is_a_400_that_names_it(wire: Wire) -> None:
+    session = await wire.ready_session()
+    workspace, _ = wire.world.place
+    for path, content, named in (
+        (f"{wire.base}/sessions/{session.id}/statements", b'{"code": null}', "code"),
+        (f"{wire.base}/sessions/{session.id}/statements", b"null", "The body"),
+        ("/v1/workspaces", b'{"displayName": null}', "displayName"),
+        ("/v1/workspaces", b"null", "The body"),
+        (f"/v1/workspaces/{workspace}/lakehouses", b"null", "The body"),
+    ):
+        answer = await wire.client.post(path, content=content)
+        assert answer.status_code == 400, path
+        assert named in answer.json()["message"], answer.text
+
+
+async def test_numbers_may_come_as_text(wire: Wire) -> None:
+    body = {"numExecutors": "2", "driverCores": " 4 ", "executorCores": 8.0}
+    made = await wire.client.post(f"{wire.base}/sessions", json=body)
+    assert made.status_code == 202
+    session = await wire.world.store.session(made.json()["id"])
+    assert session is not None
+    assert session.request == {"numExecutors": 2, "driverCores": 4, "executorCores": 8}
+
+
+@pytest.mark.parametrize(
+    "value", ["two", "2.5", "", "0x2", "1e3", "\uff19", 2.5, True, [2], "9" * 30]
+)
+async def test_what_is_no_number_is_a_400_that_names_it(wire: Wire, value: object) -> None:
+    answer = await wire.client.post(f"{wire.base}/sessions", json={"numExecutors": value})
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("numExecutors: ")
+
+
+async def test_the_list_of_statements_has_an_order(wire: Wire) -> None:
+    session = await wire.ready_session()
+    statements = f"{wire.base}/sessions/{session.id}/statements"
+    for code in "abcd":
+        await wire.client.post(statements, json={"code": code})
+
+    async def listed(query: str) -> list[int]:
+        body = (await wire.client.get(f"{statements}?{query}")).json()
+        assert body["total_statements"] == 4
+        return [one["id"] for one in body["statements"]]
+
+    assert await listed("") == await listed("order=asc") == [0, 1, 2, 3]
+    assert await listed("order=desc") == await listed("order=DESC") == [3, 2, 1, 0]
+    assert await listed("order=desc&from=1&size=2") == [2, 1]
+    answer = await wire.client.get(f"{statements}?order=down")
+    assert answer.status_code == 400
+    assert "order" in answer.json()["message"]
