@@ -65,9 +65,14 @@ def test_a_form_that_another_site_sends_is_refused(
 
 
 def test_a_request_under_a_foreign_name_is_led_to_the_portals_own(ada: Visitor) -> None:
-    answer = ada.get("/monitor?q=x", Host="rebound.test")
+    answer = ada.get("/monitor?q=x", Host="localhost:9")
     assert answer.status_code == 307
     assert answer.headers["location"] == f"{ada.served.url}/monitor?q=x"
+
+
+def test_a_name_that_is_not_this_machines_gets_nothing(ada: Visitor) -> None:
+    """It is a foreign page's, which was led here (DNS rebinding)."""
+    assert ada.get("/monitor", Host="rebound.test").status_code == 421
 
 
 def test_every_answer_keeps_foreign_scripts_and_frames_out(served: Served, ada: Visitor) -> None:

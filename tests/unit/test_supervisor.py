@@ -91,7 +91,7 @@ async def test_the_queue_takes_up_its_keys_again(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("service", "part", "method"),
     [
-        ("idle sessions", "store", "idle_sessions"),
+        ("idle sessions", "store", "stop_idle"),
         ("unwanted sessions", "store", "unwanted_sessions"),
         ("lakehouse names", "store", "places"),
         ("orphaned drivers", "launcher", "known"),
