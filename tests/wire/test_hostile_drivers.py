@@ -21,10 +21,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from fakes.world import World
 from livius.adapters.links import LinkTable
+from livius.adapters.listener import Connections
 from livius.api import driver, fabric
 from livius.api.app import create_app
 from livius.api.driver.outbox import Outbox
-from livius.bootstrap.listeners import Server, listener
+from livius.bootstrap.listeners import listener
 from livius.domain.digests import hash_drawn
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases.sessions import CreateSession, create_session
@@ -195,11 +196,12 @@ async def gateway() -> AsyncIterator[Gateway]:
         [fabric.router(world.context), driver.router(world.context, links)],
         version="0",
     )
-    server: Server = listener(app, "127.0.0.1", 0, None)
+    limits = Connections(most=100, most_of_peer=100, patience=20, keep_alive=75)
+    server = listener(app, "127.0.0.1", 0, None, limits)
     serving = asyncio.get_running_loop().create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    made = Gateway(world, links, server.servers[0].sockets[0].getsockname()[1])
+    made = Gateway(world, links, server.ports[0])
     yield made
     for agent in made.agents:
         await agent.gone()

@@ -51,7 +51,10 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         # The application finds the connection in the scope, and notes there that it is known.
         super().__init__(config, server_state, app_state={"connection": connection})
-        self.ws_protocol_class = partial(config.ws_protocol_class, connection, connections)  # type: ignore[assignment, arg-type]
+        web_socket = config.ws_protocol_class
+        if web_socket is None or not issubclass(web_socket, GuardedWebSocket):
+            raise TypeError("a connection that upgrades keeps its place and its deadline")
+        self.ws_protocol_class = partial(web_socket, connection, connections)  # type: ignore[assignment]
         self._connection = connection
         self._connections = connections
         self._upgraded = False
