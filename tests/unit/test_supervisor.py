@@ -93,7 +93,7 @@ async def test_the_queue_takes_up_its_keys_again(monkeypatch: pytest.MonkeyPatch
     [
         ("idle sessions", "store", "stop_idle"),
         ("unwanted sessions", "store", "unwanted_sessions"),
-        ("lakehouse names", "store", "places"),
+        ("lakehouse names", "store", "places_version"),
         ("orphaned drivers", "launcher", "known"),
         ("audit counts", "settle", ""),
         ("retention", "store", "forget_audit"),
