@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from support.listening import Listening, is_closed, listening
 from support.waiting import wait_for
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
+KNOWN = threading.Event()
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -31,11 +33,12 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     path = scope["path"]
-    if path == "/known":
+    if path in ("/known", "/known-read"):
         scope["state"]["connection"].known = True
+        KNOWN.set()
     if path == "/held":
         await asyncio.sleep(2)
-    if path == "/read":
+    if path in ("/read", "/known-read"):
         while (await receive()).get("more_body"):
             pass
     body = b"x" * 30_000_000 if path == "/large" else b""
@@ -216,6 +219,36 @@ def test_who_is_known_and_who_is_answered_keep_their_places(place: Listening) ->
     assert b"200" in held.recv(65536)
     known.sendall(HEAD + b"\r\n")
     assert b"200" in known.recv(65536)
+
+
+def test_a_known_senders_body_is_waited_for_beside_a_crowd(place: Listening) -> None:
+    KNOWN.clear()
+    sender = place.connect_securely()
+    sender.sendall(b"POST /known-read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1234")
+    wait_for(KNOWN.is_set, seconds=5, what="the sender is known")
+    for _ in range(20):
+        place.connect()
+    sender.sendall(b"56789")
+    assert b"200" in sender.recv(65536)
+
+
+def test_a_thousand_held_requests_are_answered() -> None:
+    """With the limits that a gateway has, and a time to hold that is longer than the patience."""
+
+    async def ask(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /held HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def ask_all(port: int) -> list[bytes]:
+        return await asyncio.gather(*(ask(port) for _ in range(1000)))
+
+    with listening(application, most=3000, most_of_peer=2000) as made:
+        answers = asyncio.run(ask_all(made.port))
+        assert all(b" 200 " in one for one in answers)
+        assert not made.dropped
 
 
 def test_where_nobody_gives_way_a_new_one_is_refused(place: Listening) -> None:

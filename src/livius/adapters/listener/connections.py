@@ -105,7 +105,8 @@ class Connections:
     def make_room(self, peer: str | None = None) -> bool:
         """End the stranger that has waited longest, of one peer if it is named; tell whether."""
         for connection in self._waiting:
-            if peer is None or connection.peer == peer:
+            # One may have become known while its body is waited for.
+            if not connection.known and peer in (None, connection.peer):
                 self._end(connection, "displaced")
                 return True
         return False
