@@ -3,7 +3,8 @@
 Each attack runs against a gateway of its own in a temporary folder, on loopback alone, bounded in
 number and time. Meanwhile a bystander asks for `/healthz` over https every 50 ms, with a connection
 of its own each time. Afterwards the table says how long the bystander waited at most, how often it
-was not answered, how much the gateway's memory grew, and whether the gateway lives.
+was not answered, how much the gateway's memory grew, and whether it lives. In place of Java
+stands a program that only waits: nothing of Spark takes part, or takes time.
 
 ``--source`` names another checkout's source folder, to compare. An attack is a function from a
 `Target` to a sentence, or None, in `ATTACKS`: add yours there.
@@ -299,7 +300,13 @@ def watching(port: int) -> Iterator[dict[str, Any]]:
         seen.update(json.loads(answer))
 
 
-class Old(Gateway):
+_WAITS = """#!/bin/sh
+[ "$1" = -version ] && echo 'openjdk version "17.0.1"' >&2 && exit
+exec sleep 600
+"""
+
+
+class Attacked(Gateway):
     """A gateway of another checkout, by its source folder."""
 
     source: Path | None = None
@@ -314,8 +321,16 @@ class Old(Gateway):
 def attack(one: Callable[[Target], str], source: Path | None, files: int) -> dict[str, Any]:
     """Run one attack against a gateway of its own."""
     with tempfile.TemporaryDirectory(prefix="livius-attack-") as folder:
-        gateway = Old(Path(folder) / "home", prefix=("prlimit", f"--nofile={files}:{files}"))
+        gateway = Attacked(
+            Path(folder) / "home",
+            {"LIVIUS_JAVA_HOME": folder},
+            prefix=("prlimit", f"--nofile={files}:{files}"),
+        )
         gateway.source = source
+        java = Path(folder) / "bin" / "java"
+        java.parent.mkdir()
+        java.write_text(_WAITS)
+        java.chmod(0o755)
         try:
             gateway.start()
             facts = gateway.connection
