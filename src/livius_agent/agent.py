@@ -27,7 +27,7 @@ from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Ru
 from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
-_LOOK_AT_STREAMS_EVERY: Final = 5.0
+_LOOK_AT_BACKGROUND_EVERY: Final = 5.0
 _JVM_IS_SEEN_WITHIN: Final = 0.3
 _THREADS: Final = 64
 """Calls into the JVM wait in threads, each for as long as its statement runs; the others in line
@@ -63,8 +63,8 @@ class Agent:
         self._secrets = Secrets(self._work / HANDED_OUT)
         self._waiting: list[Entry] = []
         self._cancels: set[asyncio.Task[None]] = set()
-        self._streaming = False
-        self._link.busy = lambda: self._streaming
+        self._background = False
+        self._link.busy = lambda: self._background
         # Both processes are started before any thread is.
         heap = [o.removeprefix("-Xmx") for o in spec.java_options if o.startswith("-Xmx")]
         self._autopsy = Autopsy(folder, heap[-1] if heap else "of Java's own choice")
@@ -162,7 +162,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(), name="repl")
             group.create_task(asks.run(), name="asks")
-            group.create_task(self._watch_streams(jvm), name="streams")
+            group.create_task(self._watch_background(jvm), name="background")
             raise java.JvmEnded(await java.ended(jvm.process))
 
     async def _start(self) -> java.Jvm:
@@ -178,11 +178,11 @@ class Agent:
             first = next((line for line in lines if "Exception" in line or "Error" in line), "")
             raise StartFailed(f"Spark did not start: {(first or lines[0]).strip(' :')}") from error
 
-    async def _watch_streams(self, jvm: java.Jvm) -> None:
-        """Notice streaming queries: a driver that runs one is busy."""
+    async def _watch_background(self, jvm: java.Jvm) -> None:
+        """Notice streaming queries, and jobs of threads left running: the driver is busy."""
         while True:
-            self._streaming = await asyncio.to_thread(jvm.driver.streaming)
-            await asyncio.sleep(_LOOK_AT_STREAMS_EVERY)
+            self._background = await asyncio.to_thread(jvm.driver.isBusy)
+            await asyncio.sleep(_LOOK_AT_BACKGROUND_EVERY)
 
     def _stops(self, repl: str) -> bool:
         """Have the session end with the statement that runs in a repl; tell whether one does."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from livius_agent import frames, notebook, predefined
+from livius_agent import carried, frames, notebook, predefined, tasks
 from livius_agent.accumulators import let_strangers_be
 from livius_agent.answers import Answer, Exit, cancelled, encode, failed
 from livius_agent.packages import Packages
@@ -82,6 +82,9 @@ class Repl:
         self._process = os.getpid()
         self._handle, self._context, self._spark = _attach(request, packages.python)
         notebook.attach(self._handle)
+        carried.install()
+        client = self._context._gateway._gateway_client  # noqa: SLF001 - there is no other way
+        self._connections = carried.Connections(client, self._handle)
         self._shell = Shell.make(
             {**predefined.names(self._context, self._spark), "exit": Exit(), "quit": Exit()},
             Printer(streams.say, streams.flush),
@@ -98,20 +101,26 @@ class Repl:
         global _running  # noqa: PLW0603 - the signal handler has to see it
         answer: Answer = {"number": statement["number"]}
         self._streams.restore()
-        _started.begin()
+        mine = carried.Statement(statement["group"])
+        _started.begin(mine)
+        before = tasks.unfinished(tasks.ipythons_loop())
         try:
-            answer |= self._run(statement, began)
+            answer |= self._run(statement, mine, began)
         except KeyboardInterrupt:
             _running = False  # it may have come just before the line above
             answer |= cancelled()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the statement's answer
             answer |= failed(error)
         _started.end()
+        if mine.cancelled:
+            tasks.end_new(tasks.ipythons_loop(), before)
         if os.getpid() != self._process:
             self._leave()
         return answer
 
-    def _run(self, statement: Mapping[str, Any], began: Callable[[], None]) -> Answer:
+    def _run(
+        self, statement: Mapping[str, Any], mine: carried.Statement, began: Callable[[], None]
+    ) -> Answer:
         global _running  # noqa: PLW0603 - the signal handler has to see it
         # User code may have put its own handler there, and then nothing would cancel this one.
         signal.signal(signal.SIGINT, _on_interrupt)
@@ -121,13 +130,15 @@ class Repl:
             # Each statement takes the session and the job group anew: an interrupted
             # call leaves its thread in the JVM behind, and another repl may have
             # made its own session the default.
-            self._handle.begin(statement["group"], statement["code"])
+            self._handle.begin(mine.group, statement["code"])
+            self._connections.began(mine)
             if statement["kind"] == "sql":
                 return run_sql(self._spark, statement["code"], self._row_limit, self._streams.say)
             answer: Answer = self._shell.run_statement(statement["code"], statement["number"])
             return answer
         finally:
             _running = False
+            carried.run(None)
 
     def _leave(self) -> None:
         """End a child that user code forked and let run on: the statement is its parent's."""

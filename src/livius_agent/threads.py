@@ -1,8 +1,8 @@
 """Ending the threads that a statement has started, once the statement itself is to end.
 
 A signal interrupts the main thread only. Another thread can be made to raise at its next step of
-Python code; one that waits in C code does so when it comes back. Threads of earlier statements
-are left alone, and so are those that wait for work in a pool, which is kept usable.
+Python code; one that waits in C code does so when it comes back. Threads that work for earlier
+statements are left alone, and so are those that wait for work in a pool, which is kept usable.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import ctypes
 import sys
 import threading
 import time
-from concurrent.futures import thread as pools
-from contextlib import suppress
-from queue import Empty
 from types import FrameType
 from typing import Final
+
+from livius_agent.carried import Statement, of_thread
 
 _LOOK_EVERY: Final = 0.02
 _STILL_FOR: Final = 0.25
@@ -27,19 +26,23 @@ class StartedThreads:
 
     def __init__(self) -> None:
         self._before: frozenset[int] = frozenset()
-        self.interrupted = False
+        self._statement = Statement("")
 
-    def begin(self) -> None:
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether the statement was told to stop."""
+        return self._statement.cancelled
+
+    def begin(self, statement: Statement) -> None:
         """Note whose threads there are before a statement."""
         self._before = frozenset(sys._current_frames())  # noqa: SLF001 - takes no lock
-        self.interrupted = False
+        self._statement = statement
 
     def interrupt(self) -> None:
         """Have each thread of the statement raise. For use in a signal handler: takes no lock."""
-        self.interrupted = True
+        self._statement.cancelled = True
         for identity in self._working():
-            _empty_pool_of(identity)
-            _raise_in(identity)
+            self._raise_in(identity)
 
     def end(self) -> None:
         """Return at the end of a statement; of an interrupted one, when no thread works for it.
@@ -54,7 +57,7 @@ class StartedThreads:
                 at = id(frame), frame.f_lasti
                 if moved.get(identity, (None, 0.0))[0] != at:
                     moved[identity] = at, now
-                    _raise_in(identity)
+                    self._raise_in(identity)
                 busy = busy or now - moved[identity][1] < _STILL_FOR
             if not busy:
                 return
@@ -64,37 +67,22 @@ class StartedThreads:
         return {
             identity: frame
             for identity, frame in sys._current_frames().items()  # noqa: SLF001 - as above
-            if identity not in self._before
-            and identity != threading.main_thread().ident
-            and frame.f_code is not pools._worker.__code__  # noqa: SLF001
-            and not _is_of_py4j(frame)
+            if identity != threading.main_thread().ident and self._is_ours(identity)
         }
 
+    def _is_ours(self, identity: int) -> bool:
+        known, statement = of_thread(identity)
+        return statement is self._statement if known else identity not in self._before
 
-def _is_of_py4j(frame: FrameType) -> bool:
-    """Tell whether a thread serves calls from the JVM, of streaming queries for one."""
-    first, outer = "", frame.f_back
-    while outer is not None:
-        name = str(outer.f_globals.get("__name__"))
-        first, outer = first if name == "threading" else name, outer.f_back
-    return first.startswith("py4j.")
-
-
-def _empty_pool_of(identity: int) -> None:
-    """Cancel what waits in a pool's queue: else the thread would begin the next piece."""
-    thread = threading._active.get(identity)  # type: ignore[attr-defined] # noqa: SLF001 - no lock
-    queue = pools._threads_queues.get(thread) if thread else None  # noqa: SLF001
-    if queue is None:
-        return
-    with suppress(Empty):
-        while (work := queue.get_nowait()) is not None:
-            work.future.cancel()
-        queue.put(None)  # the order to end, for which its threads wait
+    def _raise_in(self, identity: int) -> None:
+        _raise_in(identity, SystemExit)
+        if not self._is_ours(identity):  # its work has just ended; what comes next is not ours
+            _raise_in(identity, None)
 
 
-def _raise_in(identity: int) -> None:
+def _raise_in(identity: int, error: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         # Nobody prints this one, and code that goes on after any `Exception` does not take it.
         ctypes.c_ulong(identity),
-        ctypes.py_object(SystemExit),
+        None if error is None else ctypes.py_object(error),
     )

@@ -31,8 +31,9 @@ _REACHED_SOON: Final = 0.02
 _UNTOLD_PATIENCE: Final = 6
 """How many times the patience we wait for code that can't be interrupted yet."""
 _JVM_ANSWERS_WITHIN: Final = 3.0
-_TASKS_END_WITHIN: Final = {"python": 3.0, "tasks": 2.0}
-"""How long the answer of a cancelled statement waits for tasks of jobs that have ended."""
+_ENDS_WITHIN: Final = {"python": 3.0, "tasks": 2.0, "planned": 1.0}
+"""How long the answer of a cancelled statement waits for tasks of jobs that have ended, and for
+threads of Spark's own, which may work for others."""
 _KILL_TASKS_AFTER: Final = 0.15
 """A task that goes on for so long after its job was not told, which happens; it is told again."""
 _LOST_JVM: Final = re.compile(
@@ -40,6 +41,9 @@ _LOST_JVM: Final = re.compile(
     "|Connection reset|Broken pipe|Answer from Java side is empty|while calling \\S+$"
 )
 """What a Python process says whose JVM may have ended. An error from within the JVM is none."""
+_STILL_RUNS: Final = (
+    " Spark was told to end its jobs too, but some of their tasks have not stopped yet."
+)
 _PROGRESS_AFTER: Final = 0.5
 _PROGRESS_EVERY: Final = 1.0
 _JVM_IS_SEEN_WITHIN: Final = 0.3
@@ -136,8 +140,9 @@ class ReplWorker:
                 self._end_output(entry)
                 self._end_driver(entry)
             answer = await running
+            still_runs = ""
             if entry.run.number in self._cancelled:
-                await self._until_quiet(entry)
+                still_runs = await self._until_quiet(entry)
         finally:
             watching.cancel()
             running.cancel()
@@ -150,6 +155,8 @@ class ReplWorker:
             answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
                 "traceback": answer.get("traceback", [])
             }
+        if still_runs and answer["outcome"] == "cancelled":
+            answer["evalue"] += still_runs
         self._finish(entry, answer)
 
     def _end_output(self, entry: Entry) -> None:
@@ -168,33 +175,30 @@ class ReplWorker:
         self._finish(entry, _cancelled(f"{sentence} Create a new session."))
         raise Unstoppable(f"{sentence} Create a new session.")
 
-    async def _until_quiet(self, entry: Entry) -> None:
-        """Wait until no Spark job or task of a cancelled statement is left, within our patience."""
+    async def _until_quiet(self, entry: Entry) -> str:
+        """Wait until no Spark job or task of a cancelled statement is left, within our patience.
+
+        Return a sentence for people if something is. The JVM ends it also after that.
+        """
         group, loop = group_of(entry), asyncio.get_running_loop()
         began = loop.time()
         kill_at = began + _KILL_TASKS_AFTER
-        is_closed = False
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 while True:
                     left = await asyncio.to_thread(self._jvm.driver.left, group)
                     now = loop.time()
                     if left == "nothing":
-                        if is_closed:
-                            return
-                        # Now nothing can begin a job any more; what was begun last may not have
-                        # been listed yet. So it is stopped as well, and looked for once more.
-                        is_closed = True
-                        await self._stop_in_jvm(group)
-                        continue
-                    if now - began > _TASKS_END_WITHIN.get(left, self._patience):
-                        return
+                        return ""
+                    if now - began > _ENDS_WITHIN.get(left, self._patience):
+                        return "" if left == "planned" else _STILL_RUNS
                     if left == "jobs":
                         await self._stop_in_jvm(group)
-                    elif left == "tasks" and now >= kill_at:
+                    elif left != "planned" and now >= kill_at:
                         await asyncio.to_thread(self._jvm.driver.killTasks, group)
                         kill_at = now + _KILL_TASKS_AFTER
                     await asyncio.sleep(_LOOK_EVERY)
+        return _STILL_RUNS
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)

@@ -2,9 +2,6 @@
 
 import signal
 import subprocess
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -13,7 +10,6 @@ import pytest
 from livius_agent.autopsy import Autopsy
 from livius_agent.memory import OutOfMemoryKills
 from livius_agent.process import kill_family
-from livius_agent.threads import StartedThreads
 from support.waiting import wait_for
 
 NEVER = OutOfMemoryKills(group=2**60, machine=2**60)
@@ -57,55 +53,6 @@ def test_a_kill_for_memory_is_told_from_another(tmp_path: Path) -> None:
 def test_the_log_has_what_explains(tmp_path: Path) -> None:
     assert autopsy(tmp_path, "x" * 5000).log() == ("x" * 2000, "the last words")
     assert Autopsy(tmp_path / "nowhere", "1g").log() == ()
-
-
-# Python itself prints nothing of a thread that ends so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_threads_of_an_interrupted_statement_end_and_earlier_ones_go_on() -> None:
-    over = threading.Event()
-    count = [0, 0]
-
-    def work(index: int) -> None:
-        while not over.is_set():
-            count[index] += 1
-            time.sleep(0.001)
-
-    before = threading.Thread(target=work, args=(0,))
-    before.start()
-    threads = StartedThreads()
-    threads.begin()
-    mine = threading.Thread(target=work, args=(1,))
-    mine.start()
-    blocked = threading.Thread(target=over.wait, daemon=True)
-    blocked.start()
-    pool = ThreadPoolExecutor(1)
-    queued = [pool.submit(work, 1) for _ in range(3)]
-    wait_for(lambda: count[1], seconds=10, what="it works")
-    threads.interrupt()
-    threads.end()
-    try:
-        wait_for(lambda: not mine.is_alive(), seconds=10, what="the statement's thread has ended")
-        assert all(one.done() for one in queued)
-        assert pool.submit(lambda: "usable").result(10) == "usable"
-        seen = count[0]
-        wait_for(lambda: count[0] > seen, seconds=10, what="the earlier thread goes on")
-    finally:
-        over.set()
-        before.join()
-        blocked.join()
-        pool.shutdown()
-
-
-def test_a_statement_that_ends_by_itself_leaves_its_threads() -> None:
-    over = threading.Event()
-    threads = StartedThreads()
-    threads.begin()
-    mine = threading.Thread(target=over.wait)
-    mine.start()
-    threads.end()
-    assert mine.is_alive()
-    over.set()
-    mine.join()
 
 
 def test_a_family_is_killed_in_whichever_session_its_members_are() -> None:

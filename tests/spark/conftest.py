@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.gateway import Client, Gateway, RemoteSession
+from support.shared import SharedSession
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,14 @@ def client(gateway: Gateway) -> Client:
 
 
 @pytest.fixture(scope="session")
-def session(client: Client) -> Iterator[RemoteSession]:
-    with client.session(name="shared") as shared:
-        yield shared
+def shared(client: Client) -> Iterator[SharedSession]:
+    sessions = SharedSession(client)
+    yield sessions
+    sessions.end()
+
+
+@pytest.fixture
+def session(shared: SharedSession) -> Iterator[RemoteSession]:
+    """The session that tests share; one that breaks it fails, and the next test gets a new one."""
+    with shared.used() as session:
+        yield session

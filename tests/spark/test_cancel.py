@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cancels import CASES, PREPARE, one_round, prepare
 from support.gateway import Client, RemoteSession
 from support.waiting import wait_for
 
@@ -348,3 +349,74 @@ def test_each_statement_ends_once_and_its_effects_agree_with_how(
         ended = session.wait(number)
         assert ended["state"] == ("available" if after.exists() else "cancelled"), ended
         assert session.statement(number) == ended
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_of_a_cancelled_statement_goes_on_or_begins_later(
+    session: RemoteSession, case: str, request: pytest.FixtureRequest
+) -> None:
+    """Each way of beginning Spark jobs, cancelled at random moments: see `bench.cancels`."""
+    prepare(session)
+    for seed in range(request.config.getoption("--cancels")):
+        assert list(one_round(session, case, random.Random(f"{case} {seed}"))) == []
+
+
+def test_a_cancel_leaves_the_jobs_of_an_earlier_statements_thread_alone(
+    session: RemoteSession,
+) -> None:
+    session.text(PREPARE + "threading.Thread(target=endless).start()\n0")
+    wait_for(lambda: jobs(session) == "1", seconds=30, what="the thread's job runs")
+    number = session.submit("join(threading.Thread(target=endless))")
+    wait_for(
+        lambda: session.statement(number)["progress"] or session.statement(number)["started"],
+        seconds=30,
+        what="the statement runs",
+    )
+    assert "interrupted" in cancelled(session, number)
+    assert jobs(session) == "1"
+    session.run("sc.cancelAllJobs()")
+    wait_for(lambda: jobs(session) == "0", seconds=30, what="it has ended")
+
+
+STREAM = """
+from pyspark.sql import SparkSession
+import time
+counted = []
+def count(batch, number): counted.append(batch.count())
+source = spark.readStream.format('rate').option('rowsPerSecond', 100).load()
+query = source.writeStream.foreachBatch(count).trigger(processingTime='0.1 seconds').start()
+while len(counted) < 2: time.sleep(0.01)
+open({mark!r}, 'w').write('.')
+while True: time.sleep(0.01)
+"""
+
+
+def test_a_streaming_query_outlives_the_cancel_of_its_statement(
+    session: RemoteSession, beat: Path
+) -> None:
+    number = session.submit(STREAM.format(mark=str(beat)))
+    wait_for(lambda: size(beat), seconds=60, what="the query has counted")
+    assert "interrupted" in cancelled(session, number)
+    session.text("before = len(counted); 0")
+    wait_for(
+        lambda: session.text("query.isActive and len(counted) > before + 1") == "True",
+        seconds=30,
+        what="the query goes on",
+    )
+    assert session.text("query.exception() is None") == "True"
+    session.run("query.stop()")
+
+
+def test_a_statement_says_so_where_tasks_do_not_stop(session: RemoteSession, beat: Path) -> None:
+    """Spark's own code for one long value never looks whether it should stop."""
+    long = "repeat('a', cast(id + 50000 as int))"
+    code = f"beat(); spark.range(1).selectExpr(\"levenshtein({long}, {long} || 'b')\").collect()"
+    number = begin(session, PYTHON + code, "pyspark", beat)
+
+    def computes() -> bool:
+        found = session.client.call("GET", f"{session.path}/statements/{number}/jobs").json()
+        return any(job["numActiveTasks"] for job in found["jobs"])
+
+    wait_for(computes, seconds=60, what="the task runs")
+    assert "have not stopped yet" in cancelled(session, number)
+    wait_for(lambda: session.text(AT_WORK) == "0", seconds=120, what="the task has ended")

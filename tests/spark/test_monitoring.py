@@ -11,6 +11,7 @@ from azure.core.exceptions import HttpResponseError
 
 from livius.domain.ids import new_id
 from support.audit import audit_log
+from support.cancels import prepare
 from support.gateway import Client, RemoteSession
 from support.waiting import wait_for
 
@@ -170,6 +171,34 @@ def test_a_running_statements_progress_and_jobs_are_true_and_kept(client: Client
         assert session.wait(number)["output"]["status"] == "error"
         failed = told(client, session, number)
         assert failed[-1]["status"] == "FAILED"
+
+
+IN_THREADS = {
+    "a thread": ("pyspark", "join(threading.Thread(target=few, args=(0,)))"),
+    "a pool of an earlier statement": ("pyspark", "list(futures.map(few, range(2)))"),
+    "another pool of an earlier statement": ("pyspark", "workers.map(few, range(2))"),
+    "asyncio's threads": ("pyspark", "await asyncio.to_thread(few, 0)"),
+    "Scala's future": ("spark", "Await.result(Future(few()), Duration.Inf)"),
+    "Scala's pool of an earlier statement": ("spark", "handed(few()).get"),
+    "Scala's thread": ("spark", "val t = new Thread(() => few()); t.start(); t.join()"),
+    "Scala's parallel collection": ("spark", "(1 to 2).par.foreach(_ => few())"),
+}
+
+
+@pytest.mark.parametrize(("kind", "code"), IN_THREADS.values(), ids=IN_THREADS)
+def test_jobs_of_threads_are_their_statements(
+    client: Client, session: RemoteSession, kind: str, code: str
+) -> None:
+    prepare(session)
+    number = session.submit(code, kind)
+    assert session.wait(number)["output"]["status"] == "ok"
+    found = wait_for(
+        lambda: told(client, session, number), seconds=10, what="jobs of the statement are listed"
+    )
+    assert {one["status"] for one in found} == {"SUCCEEDED"}
+    after = session.submit("1 + 1")
+    session.wait(after)
+    assert jobs(client, session, after) == {"jobs": [], "total_jobs": 0}
 
 
 def test_what_was_done_is_counted_and_written_down(client: Client) -> None:

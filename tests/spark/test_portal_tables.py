@@ -9,7 +9,8 @@ import pytest
 from livius.adapters.contents import LocalContents
 from livius.domain.contents import TableLook
 from livius.domain.ids import LakehouseId, WorkspaceId
-from support.gateway import Gateway, RemoteSession
+from support.gateway import Gateway
+from support.shared import SharedSession
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -88,12 +89,13 @@ ROWS: Mapping[str, tuple[dict[str, str], list[list[str | None]]]] = {
 
 
 @pytest.fixture(scope="module")
-def written(gateway: Gateway, session: RemoteSession) -> Gateway:
-    for commands in TABLES.values():
-        for command in commands.split(";"):
-            output = session.run(command, "sql")
-            assert output["status"] == "ok", output
-    session.text(MADE)
+def written(gateway: Gateway, shared: SharedSession) -> Gateway:
+    with shared.used() as session:
+        for commands in TABLES.values():
+            for command in commands.split(";"):
+                output = session.run(command, "sql")
+                assert output["status"] == "ok", output
+        session.text(MADE)
     return gateway
 
 

@@ -318,23 +318,43 @@ def test_a_cancelled_endless_print_has_stopped(session: RemoteSession) -> None:
     assert scala(session, "1 + 1").endswith(": Int = 2")
 
 
-def test_a_streaming_query_keeps_its_session_alive(client: Client) -> None:
-    with client.session(conf={"spark.livy.session.idle.timeout": "8s"}) as session:
-        scala(
-            session,
-            """
+IN_THE_BACKGROUND = {
+    "a streaming query": (
+        """
 @volatile var rows = 0L
 val stream = spark.readStream.format("rate").option("rowsPerSecond", 5).load().writeStream
   .foreachBatch((batch: org.apache.spark.sql.DataFrame, _: Long) => rows += batch.count())
   .start()
 """,
-        )
+        "rows > 0",
+        "stream.stop()",
+    ),
+    "a job of a thread": (
+        """
+val job = spark.range(1000000000000L).selectExpr("sum(hash(id))")
+val thread = new Thread(() => try job.collect() catch { case _: Exception => })
+thread.start()
+""",
+        "sc.statusTracker.getActiveJobIds.nonEmpty",
+        "sc.cancelAllJobs()",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("begin", "works", "end"), IN_THE_BACKGROUND.values(), ids=IN_THE_BACKGROUND
+)
+def test_work_in_the_background_keeps_its_session_alive(
+    client: Client, begin: str, works: str, end: str
+) -> None:
+    with client.session(conf={"spark.livy.session.idle.timeout": "8s"}) as session:
+        scala(session, begin)
         # A beat tells of it every five seconds; without, the session would have ended by then.
         since = time.monotonic()
         wait_for(lambda: time.monotonic() - since > 16, seconds=30, what="twice the idle time")
         assert session.get()["state"] in ("idle", "busy")
-        assert int(scala(session, "println(rows)")) > 0
-        scala(session, "stream.stop()")
+        assert scala(session, f"println({works})") == "true"
+        scala(session, end)
         wait_for(
             lambda: session.client.call("GET", session.path).json()["state"] in ENDED,
             seconds=60,

@@ -92,11 +92,13 @@ final class Driver private (
     database: String,
     val files: NotebookFiles
 ) {
-  private val watched     = Jobs.watch(context)
+  private[livius] val work = Jobs.watch(context)
   private val asks        = new Asks
   private val repls       = new ConcurrentHashMap[String, Repl]
   private val opened      = new AtomicInteger
   private val initialConf = base.conf.getAll
+
+  Carried.current = () => work.ofThread.flatMap(name => repls.values.asScala.iterator.flatMap(_.scalaStatement(name)).nextOption()).orNull
 
   val javaSparkContext: JavaSparkContext = new JavaSparkContext(context)
 
@@ -139,14 +141,13 @@ final class Driver private (
     session
   }
 
-
   /** See [[Jobs.describe]]. */
-  def jobs(group: String, most: Int, isLast: Boolean): String = watched.describe(group, most, isLast)
+  def jobs(statement: String, most: Int, isLast: Boolean): String = work.describe(statement, most, isLast)
 
-  /** Completed tasks over all tasks of the group's jobs; -1 if it had none. */
-  def progress(group: String): Double = {
+  /** Completed tasks over all tasks of a statement's jobs; -1 if it had none. */
+  def progress(statement: String): Double = {
     val tracker = context.statusTracker
-    val stages  = tracker.getJobIdsForGroup(group).flatMap(tracker.getJobInfo(_)).flatMap { job =>
+    val stages  = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap { job =>
       val isRunning = job.status == JobExecutionStatus.RUNNING
       // A finished job's skipped stages would hold the figure down for ever.
       job.stageIds.flatMap(tracker.getStageInfo(_)).filter(stage => isRunning || stage.numCompletedTasks > 0)
@@ -155,30 +156,33 @@ final class Driver private (
     if (tasks == 0) -1 else stages.map(_.numCompletedTasks).sum.toDouble / tasks
   }
 
-  /** What of a cancelled group is left: its jobs or calls that may begin some, tasks that run Python, tasks, nothing.
+  /** What of a cancelled statement is left: its jobs or calls that may begin some, pools of Spark's that may do so, tasks that run Python,
+    * tasks, nothing.
     *
     * Tasks end a moment after their job. Those in the JVM only compute until they look whether they should; Python goes on with
     * whatever it does until Spark ends its worker, for which it looks every two seconds. What Spark has yet to take note of is waited for.
     */
-  def left(group: String): String = {
+  def left(statement: String): String = {
+    // Looked at first: what they have begun by now is seen below.
+    val isCalling = repls.values.asScala.exists(_.isCalling(statement))
+    val isPlanned = Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
     Inside.settle(context)
     val tracker = context.statusTracker
-    val jobs    = tracker.getJobIdsForGroup(group)
-    def tasks   = jobs.flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
-    def isPlanned = repls.values.asScala.exists(_.isCalling(group)) || Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
-    if (jobs.exists(tracker.getActiveJobIds().contains) || isPlanned) "jobs"
-    else if (jobs.isEmpty || tasks == 0) "nothing"
+    def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
+    if (isCalling || work.isActive(statement)) "jobs"
+    else if (isPlanned) "planned"
+    else if (tasks == 0) "nothing"
     else if (!context.isLocal || Threads.names.exists(_.startsWith("Worker Monitor for"))) "python"
     else "tasks"
   }
 
-  /** Kills the tasks that still run for a group whose jobs have ended: Spark's own order to end may have missed them. */
-  def killTasks(group: String): Unit =
-    for (task <- Inside.runningTasks(context, context.statusTracker.getJobIdsForGroup(group).toSeq))
+  /** Kills the tasks that still run for a statement whose jobs have ended: Spark's own order to end may have missed them. */
+  def killTasks(statement: String): Unit =
+    for (task <- Inside.runningTasks(context, work.of(statement)))
       context.killTaskAttempt(task, interruptThread = true, "the statement was cancelled")
 
-  /** Whether any streaming query runs, in whichever session. */
-  def streaming: Boolean = Inside.hasStreams(base)
+  /** Whether anything works that no statement waits for: a streaming query, in whichever session, or jobs of a thread left running. */
+  def isBusy: Boolean = Inside.hasStreams(base) || work.inBackground
 
   def stop(): Unit = {
     repls.values.forEach(repl => try repl.close() catch { case NonFatal(_) => })

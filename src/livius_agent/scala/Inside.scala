@@ -8,6 +8,7 @@ import scala.util.Try
 import com.fasterxml.jackson.databind.ObjectMapper
 
 import org.apache.spark.{SparkConf, SparkContext}
+import org.apache.spark.scheduler.SparkListenerInterface
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.classic
 import org.apache.spark.util.{EventLoop, Utils}
@@ -20,6 +21,9 @@ object Inside {
 
   /** The calling thread's own properties, not a copy. */
   def localProperties(context: SparkContext): java.util.Properties = context.localProperties.get
+
+  /** Adds a listener that has a queue of its own: what others do at an event does not delay it. */
+  def listen(context: SparkContext, listener: SparkListenerInterface): Unit = context.listenerBus.addToQueue(listener, "livius")
 
   /** The ids of the tasks that run for these jobs. */
   def runningTasks(context: SparkContext, jobs: Seq[Int]): Seq[Long] =

@@ -13,8 +13,8 @@ final class Interruptible(override val global: Global) extends Plugin {
   import global._
 
   val name        = "livius"
-  val description = "makes loops interruptible and keeps the shared Spark context open"
-  val components  = List[PluginComponent](new Checks, new Keeps)
+  val description = "makes loops interruptible, keeps the shared Spark context open, and has work of other threads carry its statement"
+  val components  = List[PluginComponent](new Checks, new Keeps, new Carries)
 
   /** Puts a check at the head of all that can run more than once: loops, functions and methods.
     *
@@ -71,5 +71,50 @@ final class Interruptible(override val global: Global) extends Plugin {
         }
       }.transformUnit(unit)
     }
+  }
+
+  /** Puts the calls of [[Carried]] around work that is handed to other threads: by futures, pools, threads and parallel collections. */
+  private final class Carries extends PluginComponent with TypingTransformers {
+    val global: Interruptible.this.global.type = Interruptible.this.global
+    val phaseName          = "livius-carries"
+    val runsAfter          = List("livius-keeps")
+    override val runsBefore = List("patmat")
+
+    def newPhase(previous: Phase): Phase = new StdPhase(previous) {
+      private lazy val carried = rootMirror.getRequiredModule("livius.Carried").info
+
+      def apply(unit: CompilationUnit): Unit = new TypingTransformer(unit) {
+        override def transform(tree: Tree): Tree = super.transform(tree) match {
+          case call @ Apply(function, arguments) if function.symbol != null && function.tpe != null && handsOver(function.symbol) =>
+            val formals = function.tpe.params.map(_.tpe.typeSymbol.fullName)
+            treeCopy.Apply(call, function, arguments.zipAll(formals.take(arguments.size), EmptyTree, "").map { case (argument, formal) =>
+              Carries.Wraps.get(formal).filter(_ => formal != Carries.Function || isParallel(function.symbol)).fold(argument) { name =>
+                localTyper.typedPos(argument.pos)(gen.mkMethodCall(carried.member(TermName(name)), List(argument)))
+              }
+            })
+          case other => other
+        }
+      }.transformUnit(unit)
+
+      private def isParallel(method: Symbol) = method.owner.fullName.startsWith("scala.collection.parallel.")
+
+      private def handsOver(method: Symbol) = method.isMethod && method.name.toString != "remove" && {
+        val owner = method.owner.fullName
+        Carries.Owners.exists(name => owner == name || owner.startsWith(s"$name."))
+      }
+    }
+  }
+
+  private object Carries {
+    val Function = "scala.Function1"
+    val Owners   = List("java.lang.Thread", "java.util.concurrent", "scala.concurrent", "scala.collection.parallel")
+    val Wraps    = Map(
+      "java.lang.Runnable"                -> "runnable",
+      "java.util.concurrent.Callable"     -> "callable",
+      "java.util.concurrent.Executor"     -> "executor",
+      "java.util.function.Supplier"       -> "supplier",
+      "scala.concurrent.ExecutionContext" -> "context",
+      Function                            -> "function"
+    )
   }
 }

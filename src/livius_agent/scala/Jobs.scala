@@ -1,42 +1,165 @@
 package livius
 
-import java.util.concurrent.ConcurrentHashMap
+import java.util.{BitSet, Properties}
 
-import org.apache.spark.SparkContext
-import org.apache.spark.scheduler.{SparkListener, SparkListenerJobStart}
+import org.apache.spark.{SparkContext, TaskContext}
+import org.apache.spark.scheduler._
 import org.apache.spark.sql.livius.Inside
 
-/** Which Spark jobs belong to which statement, known from the moment that Spark tells of a job.
+import scala.collection.mutable
+
+/** Which Spark jobs belong to which statement, known from the moment that Spark announces a job, and the end of those of cancelled ones.
   *
-  * Spark's own index looks through all the jobs of a driver for each question. A statement's numbers are forgotten once its end has
-  * been told; until then they are as many as its jobs.
+  * A job belongs to the statement that its thread works for. That stands in a local property of Spark's, which new threads inherit and
+  * which Spark hands to its own pools; `Repl`, `Carried` and the Python process see to it for threads that outlive a statement. A job
+  * without it belongs to the statement that runs, if only one does. Jobs of streaming queries belong to none.
   */
 final class Jobs private (context: SparkContext) extends SparkListener {
-  private val ofGroup = new ConcurrentHashMap[String, Vector[Int]]
+  import Jobs._
 
-  override def onJobStart(start: SparkListenerJobStart): Unit =
-    for {
-      properties <- Option(start.properties)
-      group      <- Option(properties.getProperty("spark.jobGroup.id")) if group.startsWith(Jobs.Ours)
-    } ofGroup.merge(group, Vector(start.jobId), (known, more) => known ++ more)
+  /** The numbers of each statement's jobs, until its end has been reported. */
+  private val known = mutable.Map.empty[String, Vector[Int]]
 
-  /** What there is to tell of a group's jobs, as JSON: their number and the last `most` of them. Empty if there are none.
+  /** The statement that each repl runs. */
+  private val running = mutable.Map.empty[String, String]
+
+  /** The jobs that run. */
+  private val active = mutable.Map.empty[Int, Job]
+
+  /** One bit for each statement of a repl, for as long as the driver lives: a million cancels take 125 KB. */
+  private val cancelled = mutable.Map.empty[String, BitSet]
+
+  /** The stages of cancelled jobs, of which a task may yet start. */
+  private val doomed = mutable.LinkedHashSet.empty[Int]
+
+  /** A statement begins in a repl. */
+  def begin(repl: String, statement: String): Unit = synchronized {
+    running(repl) = statement
+    known.getOrElseUpdate(statement, Vector.empty)
+  }
+
+  /** Marks a statement as cancelled and ends its jobs. Those that it begins later are ended as they begin. */
+  def cancel(statement: String): Unit = {
+    val ours = synchronized {
+      val (repl, number) = parts(statement)
+      cancelled.getOrElseUpdate(repl, new BitSet).set(number)
+      active.values.filter(_.owner.contains(statement)).toSeq
+    }
+    // Spark itself refuses further jobs of the group, before their first task. It keeps the last thousand in mind.
+    context.cancelJobGroupAndFutureJobs(statement, Reason)
+    ours.foreach(end)
+  }
+
+  private def isCancelled(statement: String): Boolean = {
+    val (repl, number) = parts(statement)
+    cancelled.get(repl).exists(_.get(number))
+  }
+
+  private def end(job: Job): Unit = {
+    synchronized {
+      doomed ++= job.stages
+      while (doomed.size > MostDoomed) doomed -= doomed.head
+    }
+    context.cancelJob(job.id, Reason)
+  }
+
+  override def onJobStart(start: SparkListenerJobStart): Unit = {
+    val job = synchronized {
+      val job = Job(start.jobId, ownerOf(start.properties), start.stageIds)
+      active(job.id) = job
+      for (statement <- job.owner; before <- known.get(statement)) known(statement) = before :+ job.id
+      job
+    }
+    if (job.owner.exists(statement => synchronized(isCancelled(statement)))) end(job)
+  }
+
+  override def onJobEnd(ended: SparkListenerJobEnd): Unit = synchronized(active -= ended.jobId)
+
+  override def onTaskStart(start: SparkListenerTaskStart): Unit =
+    if (synchronized(doomed(start.stageId))) context.killTaskAttempt(start.taskInfo.taskId, interruptThread = true, Reason)
+
+  private def ownerOf(properties: Properties): Option[String] =
+    if (properties == null || properties.getProperty(Stream) != null) None
+    else
+      Option(properties.getProperty(Statement)).orElse(running.values.toSeq match {
+        case Seq(only) => Some(only)
+        case _         => None
+      })
+
+  /** The numbers of a statement's jobs. */
+  def of(statement: String): Seq[Int] = synchronized {
+    (known.getOrElse(statement, Vector.empty) ++ active.values.filter(_.owner.contains(statement)).map(_.id)).distinct
+  }
+
+  /** Whether any job of a statement runs. */
+  def isActive(statement: String): Boolean = synchronized(active.values.exists(_.owner.contains(statement)))
+
+  /** Whether jobs run that no running statement owns. */
+  def inBackground: Boolean = synchronized(active.values.exists(!_.owner.exists(running.values.toSet)))
+
+  /** A statement's jobs as JSON: their number and the last `most` of them. Empty if there are none.
     *
-    * @param isLast after a statement's end: waits a little for what Spark has yet to take note of, then forgets the group
+    * @param isLast after a statement's end: waits a little for what Spark has yet to take note of, then forgets the statement
     */
-  def describe(group: String, most: Int, isLast: Boolean): String = {
+  def describe(statement: String, most: Int, isLast: Boolean): String = {
     if (isLast) Inside.settle(context)
-    val known = if (isLast) ofGroup.remove(group) else ofGroup.get(group)
-    if (known == null) "" else s"""{"total":${known.size},"jobs":[${known.takeRight(most).flatMap(Inside.job(context, _)).mkString(",")}]}"""
+    val found = synchronized {
+      if (isLast) {
+        running.filterInPlace((_, one) => one != statement)
+        known.remove(statement)
+      } else known.get(statement)
+    }.getOrElse(Vector.empty)
+    if (found.isEmpty) "" else s"""{"total":${found.size},"jobs":[${found.takeRight(most).flatMap(Inside.job(context, _)).mkString(",")}]}"""
+  }
+
+  /** The statement that the calling thread works for; none in a task or a streaming query. */
+  def ofThread: Option[String] = {
+    val properties = Inside.localProperties(context)
+    if (TaskContext.get != null || properties.getProperty(Stream) != null) None else Option(properties.getProperty(Statement))
+  }
+
+  /** Makes the calling thread work for a statement, under its job group unless user code has chosen another one. */
+  def attach(statement: String, description: String): Unit = {
+    val properties = Inside.localProperties(context)
+    properties.setProperty(Statement, statement)
+    val group = properties.getProperty(Group)
+    if (group == null || group.startsWith(Ours)) context.setJobGroup(statement, description.take(Described), interruptOnCancel = true)
+  }
+
+  /** Copies what says for which statement the calling thread works. */
+  def share(to: Properties): Unit = {
+    val properties = Inside.localProperties(context)
+    for (key <- Attached; value <- Option(properties.get(key))) to.put(key, value)
+  }
+
+  /** Makes the calling thread work for no statement. */
+  def detach(): Unit = {
+    Inside.localProperties(context).remove(Statement)
+    context.clearJobGroup()
   }
 }
 
 object Jobs {
-  private val Ours = "livius-"
+  private final case class Job(id: Int, owner: Option[String], stages: Seq[Int])
+
+  private val Ours       = "livius-"
+  private val Statement  = "livius.statement"
+  private val Group      = "spark.jobGroup.id"
+  private val Attached   = Seq(Statement, Group, "spark.job.description", "spark.job.interruptOnCancel")
+  private val Stream     = "sql.streaming.queryId"
+  private val Reason     = "The statement was cancelled."
+  private val Described  = 200
+  private val MostDoomed = 10000
 
   def watch(context: SparkContext): Jobs = {
     val jobs = new Jobs(context)
-    context.addSparkListener(jobs)
+    Inside.listen(context, jobs)
     jobs
+  }
+
+  /** The repl and the number that a statement's name is made of. */
+  private def parts(statement: String): (String, Int) = {
+    val at = statement.lastIndexOf('-')
+    (statement.take(at), statement.drop(at + 1).toInt)
   }
 }

@@ -5,7 +5,7 @@ import java.net.InetAddress
 import java.nio.charset.StandardCharsets.UTF_8
 import java.security.SecureRandom
 import java.util.{HexFormat, Properties}
-import java.util.concurrent.{ExecutionException, Executors}
+import java.util.concurrent.{ConcurrentHashMap, ExecutionException, Executors}
 
 import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
 import org.apache.spark.sql.livius.{Frames, Inside}
@@ -43,13 +43,16 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     thread
   }
 
-  /** What new threads of the Python process find as their local properties in Spark. */
+  /** What a thread of the Python process finds as its local properties in Spark that says for no statement that it works for it. */
   @volatile private var inherited = new Properties
 
   /** The threads that work for Python: one for each of its threads that has called. */
   private val served = new ThreadGroup(s"gateway-$id")
 
-  /** The Python statement that runs: its group, the thread that Python's main thread calls from, and those that others had already. */
+  /** The statement that each of them works for, as Python says. */
+  private val serves = new ConcurrentHashMap[Thread, String]
+
+  /** The Python statement that runs, how its code begins, and the threads that worked for Python before. */
   private val callers                           = new Object
   @volatile private var calling: Option[Calling] = None
 
@@ -102,58 +105,72 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   }
 
   /** Begins a Python statement. The thread that calls may be a new one: an interrupted call leaves its thread behind. */
-  def begin(group: String, code: String): Unit = callers.synchronized {
-    Thread.interrupted() // whoever was to be stopped has ended
+  def begin(statement: String, code: String): Unit = callers.synchronized {
+    Thread.interrupted() // what was to be stopped has ended
     activate()
-    inherited.setProperty("spark.jobGroup.id", group)
-    describe(group, code)
-    calling = Some(new Calling(group, Thread.currentThread, threads))
+    serves.keySet.removeIf(!_.isAlive)
+    driver.work.begin(id, statement)
+    calling = Some(new Calling(statement, code, threads))
+    driver.work.detach()
+    carry(statement)
+    driver.work.share(inherited)
   }
 
-  /** Puts the Spark jobs of this thread into a statement's group, called by how its code begins. */
-  private def describe(group: String, code: String): Unit =
-    session.sparkContext.setJobGroup(group, code.take(Described), interruptOnCancel = true)
+  /** Makes the calling thread work for a statement. Python calls this before a thread's first call, and when its work changes. */
+  def carry(statement: String): Unit = {
+    callers.synchronized {
+      Thread.interrupted() // meant for what it worked for before
+      serves.put(Thread.currentThread, statement)
+    }
+    driver.work.attach(statement, calling.filter(_.statement == statement).fold("")(_.code))
+  }
 
   /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
-  private[livius] def isCalling(group: String): Boolean = calling.exists(one => one.group == group && one.busy.nonEmpty)
+  private[livius] def isCalling(statement: String): Boolean = calling.exists(one => one.statement == statement && one.busy.nonEmpty)
 
   private def threads: Set[Thread] = {
     val found = new Array[Thread](served.activeCount * 2 + 16)
     found.take(served.enumerate(found)).toSet
   }
 
-  /** A thread of Python's that calls for the first time gets one here, whose jobs are in the group of the statement that runs then. */
-  private final class Calling(val group: String, main: Thread, before: Set[Thread]) {
+  private final class Calling(val statement: String, val code: String, before: Set[Thread]) {
 
-    /** Those that are in a call now. */
-    def busy: Set[Thread] =
-      (threads -- before + main).filter(_.getStackTrace.exists(_.getClassName.startsWith("py4j.commands.")))
+    /** The threads that are in a call for the statement now. */
+    def busy: Set[Thread] = threads.filter { thread =>
+      val isOurs = Option(serves.get(thread)).fold(!before(thread))(_ == statement)
+      isOurs && thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands."))
+    }
   }
 
   /** Stops what the JVM does for a statement: its Spark jobs, those it would begin yet, and its Scala code or what Python has called.
     *
     * @return whether Scala code of the statement has been interrupted; it can't be while it is compiled
     */
-  def cancel(group: String): Boolean = {
+  def cancel(statement: String): Boolean = {
     val isScala = statements.synchronized {
-      val scala = statements.filter(_.group == group)
+      val scala = statements.filter(_.name == statement)
       scala.foreach(_.isUnwanted = true)
       scala.nonEmpty
     }
-    if (isScala || calling.exists(_.group == group)) session.sparkContext.cancelJobGroupAndFutureJobs(group)
-    callers.synchronized(calling.filter(_.group == group).foreach(_.busy.foreach(_.interrupt())))
-    statements.synchronized(statements.filter(_.group == group).map(_.interrupt()).contains(true))
+    if (isScala || calling.exists(_.statement == statement)) driver.work.cancel(statement)
+    callers.synchronized(calling.filter(_.statement == statement).foreach(_.busy.foreach(_.interrupt())))
+    statements.synchronized(statements.filter(_.name == statement).map(_.interrupt()).contains(true))
   }
+
+  /** The Scala statement of this name, if it runs. */
+  private[livius] def scalaStatement(statement: String): Option[Carried.Statement] =
+    statements.synchronized(statements.find(_.name == statement))
 
   /** Makes the interpreter in the background: it takes seconds. */
   def warmScala(): Unit = worker.execute(() => Streams.redirected(out)(interpreter))
 
   /** Runs code to its end; it returns once all output is in the pipe. */
-  def runScala(code: String, group: String): ScalaResult = {
-    val statement = new Statement(group)
+  def runScala(code: String, name: String): ScalaResult = {
+    driver.work.begin(id, name)
+    val statement = new Statement(name, code)
     // From here on it can be interrupted, also while it waits for the interpreter to be made.
     statements.synchronized(statements += statement)
-    try worker.submit(() => statement.run(code)).get()
+    try worker.submit(() => statement.run()).get()
     catch { case failure: ExecutionException => throw failure.getCause }
     finally statements.synchronized(statements -= statement)
   }
@@ -170,29 +187,29 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
 
   private val statements = mutable.Set.empty[Statement]
   private val LookEvery  = 20L
-  private val Described  = 200
 
   /** One run of the interpreter. The lock makes sure that an interrupt never hits the compiler, whose open files it would close, nor
-    * the statement after.
+    * what a thread does after its work for the statement.
     */
-  private final class Statement(val group: String) extends Interpreter.Guard {
+  private final class Statement(val name: String, text: String) extends Interpreter.Guard with Carried.Statement {
     private var thread: Thread = _
     @volatile var isUnwanted   = false
     @volatile private var code = Set.empty[String]
+    private val helpers        = mutable.Set.empty[Thread]
 
-    def run(text: String): ScalaResult = Streams.redirected(out) {
+    def run(): ScalaResult = Streams.redirected(out) {
       activate()
       Asks.repl.set(id)
-      describe(group, text)
+      driver.work.attach(name, text)
       try {
         val result = interpreter.run(text, this)
         while (isUnwanted && others.nonEmpty) {
-          others.foreach(_.interrupt())
+          statements.synchronized(others.foreach(_.interrupt()))
           Thread.sleep(LookEvery)
         }
         if (isUnwanted && result.status == "error") ScalaResult.Interrupted else result
       } finally {
-        session.sparkContext.clearJobGroup()
+        driver.work.detach()
         out.flush()
       }
     }
@@ -210,6 +227,30 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       }
     }
 
+    def does[A](work: => A): A = {
+      val helper = Thread.currentThread
+      val isNew  = statements.synchronized {
+        val isNew = helper != thread && helpers.add(helper)
+        if (isNew && isUnwanted) helper.interrupt()
+        isNew
+      }
+      if (!isNew) work
+      else
+        try Streams.redirected(out) {
+          activate()
+          driver.work.attach(name, text)
+          work
+        } finally {
+          driver.work.detach()
+          statements.synchronized {
+            helpers -= helper
+            if (isUnwanted) Thread.interrupted()
+          }
+        }
+    }
+
+    def join(): Unit = if (!driver.work.ofThread.contains(name)) driver.work.attach(name, text)
+
     def interrupt(): Boolean = {
       isUnwanted = true
       if (thread != null) thread.interrupt()
@@ -217,8 +258,10 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       thread != null
     }
 
-    /** The other threads that run code of this statement: its own, those of pools, of tasks. Only their stacks tell. */
-    private def others: Seq[Thread] =
+    /** The other threads that work for this statement: those that were handed work, and those that run its code, as their stacks tell. */
+    private def others: Set[Thread] = statements.synchronized(helpers.toSet) ++ running
+
+    private def running: Seq[Thread] =
       if (code.isEmpty) Nil
       else
         Thread.getAllStackTraces.asScala.toSeq.collect {

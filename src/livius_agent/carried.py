@@ -1,0 +1,243 @@
+"""Which statement each thread of a repl works for, so that its Spark jobs are that statement's.
+
+A thread carries the statement that started it. The threads of a pool carry nothing, and each piece
+of work the statement that handed it over: pools outlive statements. A thread of the JVM, in which
+Spark looks, works for each of our threads: it is told before the thread's first call, and when the
+thread's work has changed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+from concurrent.futures import thread as futures
+from contextvars import Context, ContextVar
+from multiprocessing import pool as pools
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+_ATTRIBUTE: Final = "_livius_statement"
+_SETS_PROPERTIES: Final = "\nsetLocalProperties\n"
+_CANCELLED: Final = "The statement that this work belongs to was cancelled."
+_OF_POOLS: Final = ("concurrent.futures.thread", "multiprocessing.pool")
+"""The threads of these modules carry what their work does; those of py4j serve the JVM."""
+
+
+class Statement:
+    """A statement of this repl. ``cancelled``: its code was told to stop."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.cancelled = False
+
+
+class WorkCancelled(Exception):
+    """The statement that handed this work to a pool was cancelled before the work began."""
+
+
+_running: Statement | None = None
+_of_bare_thread: ContextVar[Statement] = ContextVar("statement")
+_handed: WeakValueDictionary[int, Any] = WeakValueDictionary()
+"""The results that wait for work of `multiprocessing`'s pools, by the number of the work."""
+
+
+def of_thread(identity: int) -> tuple[bool, Statement | None]:
+    """Return whether it is known what a thread carries, and that. For signal handlers: no lock."""
+    thread = threading._active.get(identity)  # type: ignore[attr-defined] # noqa: SLF001
+    known = hasattr(thread, _ATTRIBUTE)
+    return known, getattr(thread, _ATTRIBUTE, None)
+
+
+def current() -> Statement | None:
+    """Return the statement that the calling thread works for."""
+    identity = threading.get_ident()
+    if identity == threading.main_thread().ident:
+        return _running
+    known, statement = of_thread(identity)
+    return statement if known else _of_bare_thread.get(None)
+
+
+def run(statement: Statement | None) -> None:
+    """Have the main thread work for a statement from now on."""
+    global _running  # noqa: PLW0603 - the one thing that a process has once
+    _running = statement
+
+
+def install() -> None:
+    """Have threads and the work of pools carry their statement from now on. Called once."""
+    _patch_threads()
+    _patch_futures()
+    _patch_multiprocessing()
+
+
+def _carry(statement: Statement | None) -> None:
+    setattr(threading.current_thread(), _ATTRIBUTE, statement)
+
+
+def _patch_threads() -> None:
+    start_thread, start_bare = threading.Thread.start, _thread.start_new_thread
+
+    def start(self: threading.Thread) -> None:
+        module = str(getattr(getattr(self, "_target", None), "__module__", ""))
+        belongs = not module.startswith("py4j.") and module not in _OF_POOLS
+        setattr(self, _ATTRIBUTE, current() if belongs else None)
+        start_thread(self)
+
+    def start_new_thread(
+        function: Callable[..., object], args: tuple[Any, ...], *kwargs: dict[str, Any]
+    ) -> int:
+        statement = current()
+        if statement is None:
+            return start_bare(function, args, *kwargs)
+        context = Context()
+        context.run(_of_bare_thread.set, statement)
+        return start_bare(context.run, (function, *args), *kwargs)
+
+    threading.Thread.start = start  # type: ignore[method-assign]
+    _thread.start_new_thread = _thread.start_new = start_new_thread
+
+
+def _patch_futures() -> None:
+    item: Any = futures._WorkItem  # noqa: SLF001 - what a piece of work is; nothing public sees it
+    make, run_item = item.__init__, item.run
+
+    def make_ours(self: Any, future: Any, *rest: Any) -> None:
+        make(self, future, *rest)
+        self.statement = current()
+
+    def run_ours(self: Any, *rest: Any) -> None:
+        statement = self.statement
+        _carry(statement)
+        if statement is not None and statement.cancelled:
+            self.future.cancel()
+        try:
+            run_item(self, *rest)
+            _carry(None)
+        except SystemExit:  # meant for the work, which has just ended: it catches all of its own
+            if statement is None or not statement.cancelled:
+                raise
+            _carry(None)
+
+    item.__init__, item.run = make_ours, run_ours
+
+
+def _patch_multiprocessing() -> None:
+    worker: Any = pools.worker  # type: ignore[attr-defined]
+    for result in (pools.ApplyResult, pools.IMapIterator):
+        _note_statement(result)
+
+    def work(inqueue: Any, outqueue: Any, *rest: Any) -> None:
+        if hasattr(inqueue, "_writer"):  # of a pool of processes
+            worker(inqueue, outqueue, *rest)
+            return
+        tasks = _Tasks(inqueue)
+        while True:
+            try:
+                worker(tasks, outqueue, *rest)
+            except SystemExit:
+                if not tasks.cancelled():
+                    raise
+                outqueue.put((*tasks.task[:2], (False, WorkCancelled(_CANCELLED))))
+                rest = (None, (), *rest[2:])  # its initializer has run
+            else:
+                return
+
+    work.__module__, work.__name__, work.__qualname__ = pools.__name__, "worker", "worker"
+    pools.worker = work  # type: ignore[attr-defined]
+
+
+class _Tasks:
+    """What a thread of a pool takes its work from."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self._statement: Statement | None = None
+        self.task: Any = None
+
+    def cancelled(self) -> bool:
+        """Tell whether the statement of the work at hand was cancelled."""
+        return self._statement is not None and self._statement.cancelled
+
+    def get(self) -> Any:
+        """Take the next piece of work, and carry its statement."""
+        _carry(None)
+        self.task = self._queue.get()
+        waiting = _handed.get(self.task[0]) if self.task else None
+        self._statement = getattr(waiting, _ATTRIBUTE, None)
+        if self.cancelled():
+            return (*self.task[:2], _refuse, (), {})
+        _carry(self._statement)
+        return self.task
+
+
+def _note_statement(result: Any) -> None:
+    make = result.__init__
+
+    def make_ours(self: Any, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        setattr(self, _ATTRIBUTE, current())
+        _handed[self._job] = self
+
+    result.__init__ = make_ours
+
+
+def _refuse() -> None:
+    raise WorkCancelled(_CANCELLED)
+
+
+class Connections:
+    """Tells the JVM whose thread calls, on the connection that the thread has to itself."""
+
+    def __init__(self, client: Any, handle: Any) -> None:
+        self._client = client
+        self._header = handle.carry.command_header
+        self._get = client._get_connection  # noqa: SLF001 - each call goes through it
+        self._send = client.send_command
+        client._get_connection = self._get_connection  # noqa: SLF001
+        client.send_command = self._send_command
+
+    def began(self, statement: Statement) -> None:
+        """The JVM knows what the main thread works for; `livius.Repl.begin` was called."""
+        run(statement)
+        setattr(self._client.get_thread_connection(), _ATTRIBUTE, statement)
+
+    def _send_command(self, command: str, *arguments: Any, **named: Any) -> Any:
+        try:
+            answer = self._send(command, *arguments, **named)
+        except (KeyboardInterrupt, SystemExit):
+            # The answer is yet to come; the thread's next call would take it for its own.
+            if (connection := self._client.get_thread_connection()) is not None:
+                connection.close()
+            raise
+        if _SETS_PROPERTIES in command:  # such as PySpark captured in an earlier statement
+            setattr(self._client.get_thread_connection(), _ATTRIBUTE, None)
+        return answer
+
+    def _get_connection(self) -> Any:
+        from py4j.protocol import Py4JNetworkError
+
+        connection, statement = self._get(), current()
+        # What the JVM calls answers on the JVM's thread, which may be a streaming query's.
+        if (
+            statement is None
+            or not connection.initiated_from_client
+            or getattr(connection, _ATTRIBUTE, None) is statement
+        ):
+            return connection
+        try:
+            self._carry(connection, statement)
+        except Py4JNetworkError:  # closed by the JVM since it was used; a call is tried again too
+            connection.close()
+            connection = self._get()
+            self._carry(connection, statement)
+        return connection
+
+    def _carry(self, connection: Any, statement: Statement) -> None:
+        from py4j import protocol
+
+        argument = protocol.get_command_part(statement.group)
+        connection.send_command(
+            protocol.CALL_COMMAND_NAME + self._header + argument + protocol.END_COMMAND_PART
+        )
+        setattr(connection, _ATTRIBUTE, statement)
