@@ -1,12 +1,15 @@
 """What the conf policy passes reaches Spark, and what it takes for granted is so."""
 
+import contextlib
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
 from livius.domain.conf_rules import SET_HERE
 from support.gateway import Client
+from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -64,11 +67,18 @@ def test_a_secret_of_the_conf_is_the_sessions_alone(client: Client) -> None:
         assert found.split() == [digest, digest]
         assert secret not in json.dumps(session.get())
         home = client.gateway.home
-        files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-        holding = {path for path in files if secret.encode() in path.read_bytes()}
+        holding = files_with(home, secret)
         assert holding, "the driver has it in its folder"
         for path in holding:
             assert path.is_relative_to(home / "drivers"), path
             assert path.stat().st_mode & 0o007 == 0
-    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert not [path for path in files if secret.encode() in path.read_bytes()]
+    wait_for(lambda: not files_with(home, secret), seconds=30, what="the driver's folder is empty")
+
+
+def files_with(folder: Path, text: str) -> set[Path]:
+    found = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a driver's files come and go
+            if path.is_file() and not path.is_symlink() and text.encode() in path.read_bytes():
+                found.add(path)
+    return found
