@@ -367,18 +367,19 @@ async def test_of_many_equal_assertions_at_once_one_counts(
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 7
 
 
-async def test_msals_one_assertion_serves_each_resource_once(
+async def test_msals_one_assertion_serves_each_audience_once(
     client: httpx.AsyncClient, world: World
 ) -> None:
     signed = assertion(world)
-    for scope in (FABRIC, "https://storage.azure.com/.default"):
+    power_bi, storage = "https://analysis.windows.net/powerbi/api", "https://storage.azure.com"
+    for scope in (FABRIC, f"{power_bi}/.default", f"{storage}/.default"):
         answer = await client.post(POST_TO, data=with_assertion(world, signed, scope=scope))
         assert answer.status_code == 200, answer.text
+        again = await client.post(POST_TO, data=with_assertion(world, signed, scope=scope))
+        assert error_of(again) == (401, "invalid_client", 50013)
 
 
 SPELLINGS: tuple[tuple[str, dict[str, Any]], ...] = (
-    (POST_TO, {"scope": "https://analysis.windows.net/powerbi/api/.default"}),
-    (POST_TO, {"scope": "00000009-0000-0000-c000-000000000000/.default"}),
     (POST_TO, {"scope": "HTTPS://API.FABRIC.Microsoft.com/.default"}),
     (POST_TO, {"scope": "https://api.fabric.microsoft.com//.default"}),
     (POST_TO, {"scope": "pbi/.default"}),
@@ -397,7 +398,7 @@ SPELLINGS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 @pytest.mark.parametrize(("url", "changes"), SPELLINGS)
-async def test_an_assertion_is_good_once_for_a_resource_however_that_is_spelled(
+async def test_an_assertion_is_good_once_for_an_audience_however_that_is_spelled(
     client: httpx.AsyncClient, world: World, url: str, changes: dict[str, Any]
 ) -> None:
     signed = assertion(world)
@@ -438,7 +439,7 @@ async def test_an_assertion_starts_one_device_and_a_second_one_needs_another(
     url = f"{ORIGIN}/{TENANT}/oauth2/v2.0/devicecode"
     started = await client.post(url, data=with_assertion(world, signed))
     assert started.status_code == 200, started.text
-    for scope in (FABRIC, "https://analysis.windows.net/powerbi/api/.default"):
+    for scope in (FABRIC, FABRIC.upper().replace(".DEFAULT", ".default"), "pbi/.default"):
         again = await client.post(url, data=with_assertion(world, signed, scope=scope))
         assert error_of(again) == (401, "invalid_client", 50013)
     poll = with_assertion(

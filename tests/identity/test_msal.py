@@ -39,7 +39,8 @@ def test_msal_signs_in_with_a_thumbprint_as_the_document_does(served: Served) ->
     app = served.app(credential)
     claims = bearer(served, app.acquire_token_for_client([POWER_BI]))
     assert (claims["azpacr"], claims["aud"]) == ("2", "https://analysis.windows.net/powerbi/api")
-    # One application object sends one assertion for nine minutes: for each resource it counts once.
+    # One application object sends one assertion for nine minutes: for each audience it counts once.
+    bearer(served, app.acquire_token_for_client([FABRIC]))
     assert "access_token" in app.acquire_token_for_client(["https://storage.azure.com/.default"])
 
 

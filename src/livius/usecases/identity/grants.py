@@ -38,7 +38,7 @@ from livius.usecases.identity.proof import (
     prove_or_public,
     spend,
 )
-from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, one_name, read_scope
+from livius.usecases.identity.scopes import Wanted, allowed_scopes, find, read_scope
 from livius.usecases.trail import act
 
 REFRESH_LIFETIME: Final = timedelta(days=90)
@@ -73,7 +73,7 @@ async def issue_for_client(
             "https://api.fabric.microsoft.com/.default.",
         )
     resource, audience = await find(authority, spelling)
-    proven = await prove(authority, proof, use=one_name(resource, audience))
+    proven = await prove(authority, proof, use=audience)
     if resource.name != "pbi" and not allowed_scopes(proven.application, resource):
         raise TokenRefused(
             650057,
@@ -190,7 +190,7 @@ async def on_behalf_of(
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
     # By the token's own id: the text of a signed token can be spelled in several ways.
-    await spend(authority, proven, use=f"on behalf of {claims.get('uti')} {wanted.one_name}")
+    await spend(authority, proven, use=f"on behalf of {claims.get('uti')} {wanted.audience}")
     wanted = await _consented(authority, proven.application, user, wanted)
     return await _tokens(authority, issue, user, wanted, "on_behalf_of", family=None, nonce="")
 

@@ -45,11 +45,6 @@ class Wanted:
     permissions: Permissions
 
     @property
-    def one_name(self) -> str:
-        """Return the one name of what tokens are made out to, however the request spelled it."""
-        return one_name(self.resource, self.audience)
-
-    @property
     def granted(self) -> str:
         """Return what a token's reply says was granted: names as the request wrote them."""
         return self._spell([*sorted(self.scopes), *([DEFAULT] if self.by_default else [])])
@@ -120,14 +115,6 @@ def _asked_for(
     """Return the permissions of a consent page, those of the request's own resource first."""
     others = permissions_of(application) if by_default else ()
     return ((resource, scopes), *(one for one in others if one[0].name != resource.name))
-
-
-def one_name(resource: Resource, audience: str) -> str:
-    """Return the one name of what an audience means: a resource has several spellings of one.
-
-    Only where each audience is a resource of its own, as a Kusto cluster is, it is the audience.
-    """
-    return resource.name if audience in resource.audiences else audience
 
 
 async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:

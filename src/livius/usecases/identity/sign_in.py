@@ -384,7 +384,7 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
     """
     proven = await prove_or_public(authority, proof, use=None)
     wanted = await read_scope(authority, proven.application, scope)
-    await spend(authority, proven, use=f"start device {wanted.one_name}")
+    await spend(authority, proven, use=f"start device {wanted.audience}")
     now = authority.clock.now()
     for _ in range(_TRIES):
         until = await authority.store.devices_full_until(
