@@ -8,28 +8,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from livius_agent.answers import ANSWER_LIMIT
 from livius_agent.notebook import repl
 
+_ENOUGH: Final = 2 * ANSWER_LIMIT
+"""Bytes, after which no further rows are read: an answer has no room for so many, and says so."""
+
+
+_MOST: Final = 2**31 - 2
+"""Spark counts rows in four bytes, and is asked for one more than these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The first rows. ``headers`` are those of classic Livy's table."""
+    """The first rows, and whether there are more."""
 
-    headers: list[dict[str, str]]
     rows: list[list[Any]]
     more: bool
-    cut: bool
+    _pieces: Any
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        """Names and types as in classic Livy's table."""
+        made: list[dict[str, str]] = json.loads(self._pieces.headers())
+        return made
 
     @property
     def note(self) -> str | None:
-        """What is left out, as a line of text; None if nothing is."""
-        first = f"The first {len(self.rows)} rows are given"
-        if self.cut:
-            return f"{first}: more would have over {ANSWER_LIMIT} bytes.\n"
-        return f"{first}; there are more.\n" if self.more else None
+        """A line of text that says that there are more; None if there are not."""
+        count = len(self.rows)
+        return f"The first {count} rows are given; there are more.\n" if self.more else None
 
 
 def is_frame(value: Any) -> bool:
@@ -39,7 +49,16 @@ def is_frame(value: Any) -> bool:
 
 def rows_of(frame: Any, most: int) -> Rows:
     """Run a DataFrame and return its first rows as JSON can hold them."""
-    return Rows(**json.loads(repl().rows(frame._jdf, most, ANSWER_LIMIT)))  # noqa: SLF001 - its JVM side
+    pieces = repl().rows(frame._jdf, min(most, _MOST))  # noqa: SLF001 - its JVM side
+    rows: list[list[Any]] = []
+    length = 0
+    while True:
+        text = pieces.next()
+        piece = json.loads(text)
+        rows += piece["rows"]
+        length += len(text.encode())
+        if piece["last"] or length > _ENOUGH:
+            return Rows(rows, piece["more"], pieces)
 
 
 def table_of(frame: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from livius_agent.answers import ANSWER_LIMIT, Answer, message_of
+from livius_agent.answers import Answer, message_of
 from livius_agent.frames import Rows, rows_of
 
 _EMPTY: Final = {"schema": {"type": "struct", "fields": []}, "data": []}
@@ -31,9 +31,7 @@ def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> An
         body = _EMPTY
         if found is not None:
             body = {"schema": schema.jsonValue(), "data": found.rows}
-            if found.cut:
-                body |= {"truncated": True, "byte_limit": ANSWER_LIMIT}
-            elif found.more:
+            if found.more:
                 body |= {"truncated": True, "row_limit": limit}
     if found is not None and found.note:
         say(found.note)

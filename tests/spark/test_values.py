@@ -233,25 +233,33 @@ def test_collected_values(session: RemoteSession, kind: str) -> None:
     query = (
         'select parse_json(\'{"n": 1.5, "m": 12345678901234567890.123456789}\') as v, '
         "cast(double('NaN') as variant) as n, cast(timestamp'2024-01-01 10:00' as variant) as t, "
-        "cast(0 as decimal(20, 18)) as d, float(0.1) as f, x'ff00' as b, true as o, null as z"
+        "cast(0 as decimal(20, 18)) as d, float(0.1) as f, x'ff00' as b, true as o, null as z, "
+        "timestamp'2024-01-01 10:00:00.5' as m, array(date'2024-01-01') as s"
     )
     session.text("spark.conf.set('spark.sql.session.timeZone', 'Asia/Tokyo')")
     quoted = f'"""{query}"""'
     made = data(session, f"%json spark.sql({quoted}).collect()", kind)["application/json"]
     frame = data(session, f"%json spark.sql({quoted})", kind)["application/json"]
     session.text("spark.conf.unset('spark.sql.session.timeZone')")
-    [row] = made
-    assert row.pop("f") == pytest.approx(0.1)  # Python has doubles only
-    assert row == {
+    row = {
         "v": {"n": 1.5, "m": "12345678901234567890.123456789"},
         "n": "NaN",
         "t": "2024-01-01 10:00:00+09:00",
         "d": "0.000000000000000000",
+        "f": 0.1,
         "b": "/wA=",
         "o": True,
         "z": None,
+        "m": "2024-01-01 10:00:00.5",
+        "s": ["2024-01-01"],
     }
-    assert frame == [row | {"f": 0.1}]
+    assert frame == [row]
+    if kind == "pyspark":  # Python has doubles only, and moments without a zone in its own
+        [collected] = made
+        assert collected.pop("f") == pytest.approx(row.pop("f"))
+        assert collected.pop("m").endswith(":00:00.5")
+        assert row.pop("m")
+    assert made == [row]
 
 
 def test_values_of_scala(session: RemoteSession) -> None:

@@ -3,7 +3,7 @@ package livius
 import java.math.BigInteger
 
 import com.fasterxml.jackson.databind.JsonNode
-import com.fasterxml.jackson.databind.node.{JsonNodeFactory, ObjectNode}
+import com.fasterxml.jackson.databind.node.{ArrayNode, JsonNodeFactory, ObjectNode}
 
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{Dataset, Row}
@@ -12,6 +12,7 @@ import org.apache.spark.sql.livius.Frames
 import org.apache.spark.sql.types.Decimal
 import org.apache.spark.unsafe.types.VariantVal
 
+import scala.annotation.tailrec
 import scala.jdk.CollectionConverters._
 
 /** What Scala code shows beside its text: Fabric's display functions, and what classic Livy's `%json` and `%table` become. */
@@ -61,9 +62,9 @@ object Display {
     "application/json",
     value match {
       case data: Dataset[_] =>
-        val found = rowsOf(data)
-        val names = Frames.unique(found.get("headers").asScala.toSeq.map(_.get("name").asText))
-        items(found.get("rows").asScala.map(row => named(names.zip(row.asScala))))
+        val (headers, rows) = rowsOf(data)
+        val names           = Frames.unique(headers.asScala.toSeq.map(_.get("name").asText))
+        items(rows.asScala.map(row => named(names.zip(row.asScala))))
       case other => asJson(firstOf(other))
     }
   )
@@ -73,9 +74,9 @@ object Display {
     val body = make.objectNode
     value match {
       case data: Dataset[_] =>
-        val found = rowsOf(data)
-        body.set[JsonNode]("headers", found.get("headers"))
-        body.set[JsonNode]("data", found.get("rows"))
+        val (headers, rows) = rowsOf(data)
+        body.set[JsonNode]("headers", headers)
+        body.set[JsonNode]("data", rows)
       case other => fill(body, other)
     }
     show("application/vnd.livy.table.v1+json", body)
@@ -86,28 +87,41 @@ object Display {
       case many: Iterable[_] if !many.isInstanceOf[scala.collection.Map[_, _]] => many.toSeq
       case many: Array[_]                                                      => many.toSeq
       case one                                                                 => Seq(one)
-    }).map(row => numbered(cellsOf(row)))
-    val columns = rows.flatMap(_.map(_._1)).distinct
+    }).map(row => numbered(cellsOf(row)).zip(plainOf(row)))
+    val columns = rows.flatMap(_.map(_._1._1)).distinct
     val heads   = body.putArray("headers")
     for (column @ (name, _) <- columns) {
-      val all = rows.flatMap(_.collect { case (`column`, cell) => typeOf(cell) }).filter(_ != Missing).distinct
+      val all = rows.flatMap(_.collect { case ((`column`, cell), _) => typeOf(cell) }).filter(_ != Missing).distinct
       require(all.size < 2, s"The column $name holds both ${all.mkString(" and ")}.")
       heads.addObject().put("name", name).put("type", all.headOption.getOrElse(Missing))
     }
     val data = body.putArray("data")
-    for (row <- rows; cells = row.toMap; line = data.addArray(); column <- columns) line.add(asJson(cells.getOrElse(column, null)))
+    for (row <- rows) {
+      val plain = row.map { case ((column, _), cell) => column -> cell }.toMap
+      val line  = data.addArray()
+      columns.foreach(column => line.add(plain.getOrElse(column, make.nullNode)))
+    }
   }
 
   /** A row's cells, each with the name of its column and how often the row had that name before. */
   private def numbered(cells: Seq[(String, Any)]): Seq[((String, Int), Any)] =
     cells.zipWithIndex.map { case ((name, cell), at) => (name, cells.take(at).count(_._1 == name)) -> cell }
 
-  private def rowsOf(data: Dataset[_]): JsonNode = {
-    val found = Frames.mapper.readTree(Frames.rows(data, MostRows, Longest))
-    val given = found.get("rows").size
-    if (found.get("cut").asBoolean) println(s"The first $given rows are given: more would have over $Longest characters.")
-    else if (found.get("more").asBoolean) println(s"The first $given rows are given; there are more.")
-    found
+  /** The first rows with their headers; it prints what is left out. */
+  private def rowsOf(data: Dataset[_]): (JsonNode, ArrayNode) = {
+    val pieces = Frames.rows(data, MostRows)
+    val rows   = make.arrayNode
+    @tailrec def read(length: Int): Unit = {
+      val text  = pieces.next()
+      val piece = Frames.mapper.readTree(text)
+      rows.addAll(piece.get("rows").asInstanceOf[ArrayNode])
+      if (piece.get("last").asBoolean) {
+        if (piece.get("more").asBoolean) println(s"The first ${rows.size} rows are given; there are more.")
+      } else if (length + text.length > Longest) println(s"The first ${rows.size} rows are given: more would have over $Longest characters.")
+      else read(length + text.length)
+    }
+    read(0)
+    (Frames.mapper.readTree(pieces.headers), rows)
   }
 
   private def firstOf(value: Any): Any = value match {
@@ -128,6 +142,12 @@ object Display {
     case Some(inner)                                               => cellsOf(inner)
     case product: Product if product.productArity > 0              => product.productElementNames.toSeq.zip(product.productIterator.toSeq)
     case other                                                     => Seq("0" -> other)
+  }
+
+  /** The cells of `cellsOf` as JSON. */
+  private def plainOf(row: Any): Seq[JsonNode] = row match {
+    case row: Row if row.schema != null => asJson(row).asScala.toSeq
+    case other                          => cellsOf(other).map { case (_, cell) => asJson(cell) }
   }
 
   private def typeOf(cell: Any): String = cell match {
@@ -168,7 +188,7 @@ object Display {
       Frames.mapper.readTree(Frames.variant(value.getValue, value.getMetadata, SQLConf.get.sessionLocalTimeZone))
     case _: Iterable[_] | _: Array[_] | _: java.lang.Iterable[_] | _: java.util.Map[_, _] | _: Row | _: Product if depth > Frames.Deepest =>
       make.textNode(Frames.TooDeep)
-    case row: Row if row.schema != null               => fields(row, depth)
+    case row: Row if row.schema != null               => Frames.mapper.readTree(Frames.row(row))
     case row: Row                                     => items(row.toSeq.map(asJson(_, depth + 1)))
     case map: scala.collection.Map[_, _]              => fields(map, depth)
     case map: java.util.Map[_, _]                     => fields(map, depth)

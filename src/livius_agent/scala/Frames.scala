@@ -13,10 +13,11 @@ import com.fasterxml.jackson.core.{JsonFactory, JsonFactoryBuilder, JsonGenerato
 import com.fasterxml.jackson.databind.ObjectMapper
 
 import org.apache.spark.sql.{classic, functions, Column, DataFrame, Dataset, Row}
-import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.catalyst.{CatalystTypeConverters, InternalRow}
 import org.apache.spark.sql.catalyst.expressions.{BoundReference, GenericInternalRow, RowOrdering, SpecializedGetters, ToPrettyString}
 import org.apache.spark.sql.catalyst.util.{ArrayData, MapData, STUtils}
 import org.apache.spark.sql.execution.SQLExecution
+import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types._
 import org.apache.spark.types.variant.Variant
 import org.apache.spark.types.variant.VariantUtil.Type
@@ -33,6 +34,7 @@ object Frames {
   private val HtmlCell = 1000
   private val TextRows = 20
   private val TextCell = 20
+  private val Piece    = 1024 * 1024
   private val factory  = new JsonFactory
 
   /** Reads what this object writes, however long it is. */
@@ -41,38 +43,58 @@ object Frames {
     new ObjectMapper(new JsonFactoryBuilder().streamReadConstraints(limits.build).build)
   }
 
-  /** The first rows as JSON: `headers` has names and types as in classic Livy's table, and `rows` has arrays of values. `more` tells
-    * whether there are more than so many, and `cut` whether some of them are left out because the text would be longer than `longest`.
-    */
-  def rows(data: Dataset[_], most: Int, longest: Int): String = {
+  /** Runs a DataFrame and gives its first rows as JSON. */
+  def rows(data: Dataset[_], most: Int): Pieces = {
     val frame   = classicFrame(data)
     val limited = frame.limit(most + 1).queryExecution
     val found   = SQLExecution.withNewExecutionId(limited, Some("take"))(limited.executedPlan.executeCollect())
-    val write   = new Values(zone(frame)).array(frame.schema)
-    val text    = new StringWriter
-    val json    = factory.createGenerator(text)
-    json.writeStartObject()
-    json.writeArrayFieldStart("headers")
-    for (field <- frame.schema) {
+    new Pieces(frame.schema, found, most, new Values(zone(frame)))
+  }
+
+  /** Rows as pieces of JSON, so that the whole text is never in memory. */
+  final class Pieces private[Frames] (schema: StructType, found: Array[InternalRow], most: Int, values: Values) {
+    private val write = values.array(schema)
+    private val count = found.length.min(most)
+    private var given = 0
+
+    /** The `headers` of classic Livy's table, as JSON. */
+    def headers: String = written { json =>
+      json.writeStartArray()
+      for (field <- schema) {
+        json.writeStartObject()
+        json.writeStringField("name", field.name)
+        json.writeStringField("type", livyType(field.dataType))
+        json.writeEndObject()
+      }
+      json.writeEndArray()
+    }
+
+    /** An object with the next `rows`, as arrays of values. `last` tells whether no row is left, `more` whether there are more than were
+      * asked for.
+      */
+    def next(): String = {
+      val text = new StringWriter
+      val json = factory.createGenerator(text)
       json.writeStartObject()
-      json.writeStringField("name", field.name)
-      json.writeStringField("type", livyType(field.dataType))
+      json.writeArrayFieldStart("rows")
+      while (given < count && text.getBuffer.length < Piece) {
+        write(json, found(given))
+        json.flush()
+        given += 1
+      }
+      json.writeEndArray()
+      json.writeBooleanField("last", given == count)
+      json.writeBooleanField("more", found.length > most)
       json.writeEndObject()
+      json.close()
+      text.toString
     }
-    json.writeEndArray()
-    json.writeArrayFieldStart("rows")
-    var given = 0
-    while (given < found.length.min(most) && text.getBuffer.length < longest) {
-      write(json, found(given))
-      json.flush()
-      given += 1
-    }
-    json.writeEndArray()
-    json.writeBooleanField("more", found.length > most)
-    json.writeBooleanField("cut", given < found.length.min(most))
-    json.writeEndObject()
-    json.close()
-    text.toString
+  }
+
+  /** A row with a schema as an object of JSON: values look as in `rows`, whatever classes Spark has collected them as. */
+  def row(row: Row): String = {
+    val values = CatalystTypeConverters.createToCatalystConverter(row.schema)(row)
+    written(new Values(SQLConf.get.sessionLocalTimeZone).of(row.schema, 1)(_, values))
   }
 
   /** A variant as JSON, as it is in `rows`. */
@@ -154,7 +176,7 @@ object Frames {
   private type Write = (JsonGenerator, Any) => Unit
 
   /** Writes values of Spark's types. The texts of moments, intervals and the like are those that `show()` prints. */
-  private final class Values(zone: String) {
+  private[Frames] final class Values(zone: String) {
     private val zoneId = ZoneId.of(zone)
 
     /** A row as an array: names may be there twice. */
@@ -168,7 +190,7 @@ object Frames {
       }
     }
 
-    private def of(kind: DataType, depth: Int): Write = kind match {
+    def of(kind: DataType, depth: Int): Write = kind match {
       case _ if depth > Deepest                         => (json, _) => json.writeString(TooDeep)
       case BooleanType                                  => (json, value) => json.writeBoolean(value.asInstanceOf[Boolean])
       case ByteType | ShortType | IntegerType | LongType => (json, value) => json.writeNumber(value.asInstanceOf[Number].longValue)

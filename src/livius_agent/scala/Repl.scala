@@ -85,7 +85,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   }
 
   /** What Python gives of DataFrames and variants. */
-  def rows(data: Dataset[_], most: Int, longest: Int): String      = Frames.rows(data, most, longest)
+  def rows(data: Dataset[_], most: Int): Frames.Pieces             = Frames.rows(data, most)
   def table(data: Dataset[_]): Array[String]                       = Frames.table(data)
   def summary(data: Dataset[_]): DataFrame                         = Frames.summary(data)
   def variant(value: Array[Byte], metadata: Array[Byte]): String   =
