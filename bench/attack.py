@@ -94,6 +94,13 @@ def _stranger() -> ssl.SSLContext:
 # The attacks. None has a token.
 
 
+def nothing(target: Target) -> str:
+    """No attack: what the bystander has of the machine itself."""
+    del target
+    time.sleep(3)
+    return "no attack"
+
+
 def idle_connections(target: Target) -> str:
     """1,200 connections that say nothing."""
     return _many(target, 1200, b"")
@@ -186,6 +193,7 @@ def foreign_host(target: Target) -> str:
 
 
 ATTACKS: list[Callable[[Target], str]] = [
+    nothing,
     idle_connections,
     idle_connections_over_tls,
     half_heads,
