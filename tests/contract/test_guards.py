@@ -29,7 +29,8 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import FINAL, Ending, Event
-from livius.ports.store import AuditQuery, Occupancy, Outcome, SessionEnd, Store
+from livius.ports.catalog import Outcome
+from livius.ports.store import AuditQuery, Occupancy, SessionEnd, Store
 from livius.usecases.catalog import create_lakehouse
 from livius.usecases.context import Context
 from livius.usecases.sessions import CreateSession, create_session

@@ -19,7 +19,8 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.personal_token import PersonalToken
 from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Event as SessionEvent
-from livius.ports.store import AuditQuery, Found, NamedPlace, Store
+from livius.ports.catalog import Found, NamedPlace
+from livius.ports.store import AuditQuery, Store
 from support.records import NOW, make
 
 

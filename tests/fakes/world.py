@@ -28,10 +28,10 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.capacity import Capacity
+from livius.ports.catalog import NamedPlace
 from livius.ports.launcher import LaunchSpec, Observation, Vital
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.outputs import Stream
-from livius.ports.store import NamedPlace
 from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context, Rules

@@ -6,7 +6,7 @@ from pathlib import Path
 from livius.adapters.names import callers_file, names_file, write_names
 from livius.adapters.users import User
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
-from livius.ports.store import NamedPlace
+from livius.ports.catalog import NamedPlace
 
 
 def place(principal: str, lakehouse: str, name: str = "Bronze") -> NamedPlace:

@@ -19,8 +19,8 @@ from livius.adapters.users import User, Users, give, share
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
+from livius.ports.catalog import NamedPlace
 from livius.ports.launcher import LaunchSpec, Observation, Vital
-from livius.ports.store import NamedPlace
 from livius_agent.spec import (
     DRIVER_SPEC,
     KEEPER_SPEC,

@@ -19,7 +19,7 @@ from typing import Final
 
 from livius.adapters.users import User, share
 from livius.domain.ids import PrincipalId
-from livius.ports.store import NamedPlace
+from livius.ports.catalog import NamedPlace
 
 _ALL: Final = "all"
 _CALLERS: Final = "callers.tsv"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from livius.domain.driver import DriverEnd
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId
-from livius.ports.store import NamedPlace
+from livius.ports.catalog import NamedPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

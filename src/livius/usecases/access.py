@@ -18,8 +18,8 @@ from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.permissions import Right, check_role, check_scopes
 from livius.domain.sentences import Sentence
 from livius.domain.session import Session
+from livius.ports.catalog import Found
 from livius.ports.identity import Directory
-from livius.ports.store import Found
 from livius.usecases.context import Context
 
 

@@ -35,8 +35,8 @@ from livius.domain.permissions import (
 )
 from livius.domain.sentences import Sentence
 from livius.domain.session import Session
+from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
-from livius.ports.store import Catalog, Outcome
 from livius.usecases.access import (
     enter,
     enter_workspace,

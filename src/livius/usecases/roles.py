@@ -16,8 +16,8 @@ from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.permissions import MANAGE, SEE_ROLES
 from livius.domain.sentences import Sentence
+from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
-from livius.ports.store import Catalog, Outcome
 from livius.usecases.access import enter_workspace, workspace_not_found
 from livius.usecases.context import Context
 from livius.usecases.identity.principals import Known, Principals

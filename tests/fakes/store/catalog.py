@@ -14,7 +14,7 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.store import Found, NamedPlace, Outcome
+from livius.ports.catalog import Found, NamedPlace, Outcome
 
 
 class MemoryCatalog(MemorySessions):

@@ -35,7 +35,7 @@ from livius.domain.audit import AuditEntry
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.store import Found, NamedPlace, Outcome
+from livius.ports.catalog import Found, NamedPlace, Outcome
 
 # Every request runs these: made once, they cost a third of what they would cost made each time.
 _WORKSPACE = select(WORKSPACES).where(WORKSPACES.c.id == bindparam("workspace"))
