@@ -93,7 +93,7 @@ class Repl:
         builtins.input = getpass.getpass = _refuse_input
 
     def _sql_bundle(self, code: str) -> dict[str, Any] | None:
-        frame = last_frame(self._spark, code)
+        frame = last_frame(self._spark, code, self._row_limit)
         return None if frame is None else frames.table_of(frame)
 
     def run(self, statement: Mapping[str, Any], began: Callable[[], None]) -> Answer:

@@ -16,83 +16,63 @@ _EMPTY: Final = {"schema": {"type": "struct", "fields": []}, "data": []}
 
 def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> Answer:
     """Run SQL and return the last statement's rows; at most ``limit``, and it says so."""
-    body: dict[str, Any] = _EMPTY
+    script = Script(spark, code)
+    body: dict[str, Any] = dict(_EMPTY)
     found: Rows | None = None
-    pieces = split(spark, code)
-    for at, piece in enumerate(pieces):
-        try:
-            frame = spark.sql(piece)
-            schema = frame.schema
-            found = rows_of(frame, limit) if schema.fields else None
-        except KeyboardInterrupt:
-            raise
-        except Exception as error:  # noqa: BLE001 - the user's SQL may raise anything
-            return _error(message_of(error), at, len(pieces))
-        body = _EMPTY
-        if found is not None:
+    try:
+        frame = script.run(limit)
+        if frame is not None and (schema := frame.schema).fields:
+            found = rows_of(frame, limit)
             body = {"schema": schema.jsonValue(), "data": found.rows}
-            if found.more:
-                body |= {"truncated": True, "row_limit": limit}
-    if found is not None and found.note:
-        say(found.note)
-    return {"outcome": "ok", "with_text": False, "data": {"application/json": dict(body)}}
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's SQL may raise anything
+        return _error(message_of(error), script.where())
+    if found is not None:
+        if found.more:
+            body |= {"truncated": True, "row_limit": limit}
+        if found.note:
+            say(found.note)
+    return {"outcome": "ok", "with_text": False, "data": {"application/json": body}}
 
 
-def last_frame(spark: Any, code: str) -> Any:
+def last_frame(spark: Any, code: str, limit: int) -> Any:
     """Run SQL and return the last statement's DataFrame; None if it gives no rows."""
-    frame = None
-    for piece in split(spark, code):
-        frame = spark.sql(piece)
+    frame = Script(spark, code).run(limit)
     return frame if frame is not None and frame.schema.fields else None
 
 
-def _error(message: str, at: int, count: int) -> Answer:
-    where = [f"In statement {at + 1} of {count}:\n"] if count > 1 else []
-    lines = [f"{line}\n" for line in message.splitlines()]
-    return {"outcome": "error", "ename": "Error", "evalue": message, "traceback": where + lines}
+def _error(message: str, where: str) -> Answer:
+    lines = [f"{line}\n" for line in (where + message).splitlines()]
+    return {"outcome": "error", "ename": "Error", "evalue": message, "traceback": lines}
 
 
-def split(spark: Any, code: str) -> list[str]:
-    """Return the statements that semicolons separate, by the rules of Spark's own SQL shell."""
-    text = code.strip().rstrip(";").strip()
-    if ";" in text and not _is_script(text):
-        jvm = spark._jvm  # noqa: SLF001 - PySpark has no other way in
-        util = jvm.org.apache.spark.sql.catalyst.util.StringUtils
-        parts = jvm.scala.jdk.javaapi.CollectionConverters.asJava(
-            util.splitSemiColonWithIndex(text, False)  # noqa: FBT003 - its only name is its place
+class Script:
+    """The statements of a text. The JVM cuts each off when the one before it has run."""
+
+    def __init__(self, spark: Any, code: str) -> None:
+        self._spark = spark
+        self._cutter = spark._jvm.org.apache.spark.sql.catalyst.parser.livius.Statements  # noqa: SLF001 - PySpark has no other way in
+        self._rest = self._cutter.of(spark._jsparkSession, code)  # noqa: SLF001
+        self._number, self._line = 0, 1
+
+    def run(self, rows: int) -> Any:
+        """Run all and return the last one's DataFrame, whose rows are yet to be computed.
+
+        Of a query before it, the first ``rows`` are computed: it may fail, and nobody sees them.
+        """
+        frame = None
+        while self._rest.hasNext():
+            if frame is not None:
+                self._cutter.finish(frame._jdf, rows)  # noqa: SLF001
+            statement = next(self._rest)
+            self._number, self._line = self._number + 1, statement.line()
+            frame = self._spark.sql(statement.text())
+        return frame
+
+    def where(self) -> str:
+        """Return which of several statements was the last to run; nothing if it is alone."""
+        count = self._number + sum(1 for _ in self._rest)
+        return (
+            f"In statement {self._number} of {count}, at line {self._line}:\n" if count > 1 else ""
         )
-        pieces = [str(part).strip() for part in parts]
-    else:
-        pieces = [text]
-    return [piece for piece in pieces if _without_comments(piece)]
-
-
-def _is_script(text: str) -> bool:
-    """Tell whether it is one of Spark's scripts, whose own semicolons are inside."""
-    return _without_comments(text)[:6].upper().rstrip("\t\r\n ;") == "BEGIN"
-
-
-def _without_comments(text: str) -> str:
-    """Return the text from the first thing on that is no comment; hints are no comments."""
-    while text := text.lstrip():
-        if text.startswith("--"):
-            text = text.partition("\n")[2]
-        elif text.startswith("/*") and not text.startswith("/*+"):
-            text = _after_comment(text)
-        else:
-            break
-    return text
-
-
-def _after_comment(text: str) -> str:
-    depth, at = 0, 0
-    while at < len(text):
-        pair = text[at : at + 2]
-        if pair in ("/*", "*/"):
-            depth += 1 if pair == "/*" else -1
-            at += 2
-            if depth == 0:
-                return text[at:]
-        else:
-            at += 1
-    return text  # It does not end: Spark has the words for it.

@@ -68,3 +68,25 @@ def test_optimize_with_vorder_optimizes_and_says_what_it_left_out(session: Remot
 def test_parameters_still_work_beside_the_dialect(session: RemoteSession) -> None:
     asked = "spark.sql('select :n + 1 as n', args={'n': 1}).first()[0]"
     assert session.text(asked) == "2"
+
+
+@pytest.mark.parametrize(
+    ("statement", "has_note"),
+    [
+        ("optimize vorder", False),
+        ("optimize vorder vorder ; ;", True),
+        ("optimize vorder where vorder = 1", False),
+        ("optimize vorder where 1 = vorder", False),
+        ("optimize vorder where vorder = 1 /* ; */ vorder -- end", True),
+        ("optimize vorder where 1 = vorder vorder", True),
+    ],
+)
+def test_vorder_is_also_a_name(session: RemoteSession, statement: str, *, has_note: bool) -> None:
+    made = (
+        "create table if not exists vorder (vorder int, a int) using delta partitioned by (vorder)"
+    )
+    session.run(made, "sql")
+    output = session.run(statement, "sql")
+    assert output["status"] == "ok", output
+    names = [field["name"] for field in output["data"]["application/json"]["schema"]["fields"]]
+    assert ("note" in names) is has_note

@@ -109,7 +109,7 @@ def test_several_statements_give_the_last_result(session: RemoteSession) -> None
     assert body(session, "select 1; use sample") == EMPTY
     output = session.run("select 1; select * from nowhere_at_all; select 3", "sql")
     assert output["evalue"].startswith("[TABLE_OR_VIEW_NOT_FOUND]")
-    assert output["traceback"][0] == "In statement 2 of 3:\n"
+    assert output["traceback"][0] == "In statement 2 of 3, at line 1:\n"
     assert body(session, "begin declare x int = 1; set x = x + 1; select x; end")["data"] == [[2]]
 
 

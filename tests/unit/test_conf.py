@@ -1,6 +1,7 @@
 """The conf policy: what is refused says why, what passes passes."""
 
 import re
+import time
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -124,6 +125,15 @@ def test_durations_are_read_as_people_write_them(text: str, seconds: int) -> Non
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         parse_duration(text, field="f")
+
+
+@pytest.mark.parametrize("text", ["1" + " " * 200_000 + "x", " " * 200_000 + "x", "1" * 200_000])
+def test_a_long_duration_is_refused_at_once(text: str) -> None:
+    """Blanks that two parts of a pattern could take were tried in each way: minutes."""
+    begun = time.process_time()
+    with pytest.raises(Invalid):
+        parse_duration(text, field="f")
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ _TAKEN: Final = frozenset(
 )
 _SET_HERE: Final = {key.lower(): value for key, value in SET_HERE.items()}
 _KEY: Final = re.compile(r"[A-Za-z0-9_.$-]+", re.ASCII)
-_DURATION: Final = re.compile(r"\s*(\d{1,9})\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE | re.ASCII)
+_DURATION: Final = re.compile(r"(\d{1,9})\s*(ms|s|m|min|h|d)?", re.IGNORECASE | re.ASCII)
 _UNITS: Final[Mapping[str, timedelta]] = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -244,7 +244,7 @@ def parse_duration(text: str, *, field: str) -> timedelta:
     Raises:
         Invalid: not a duration, less than a second, or more than 14 days.
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text.strip())
     duration = int(match[1]) * _UNITS[(match[2] or "s").lower()] if match else timedelta()
     if not SHORTEST_IDLE <= duration <= LONGEST_IDLE:
         raise Invalid(

@@ -145,9 +145,14 @@ def _sources() -> Sequence[Any]:
     )
 
 
+def _resources() -> Sequence[Any]:
+    """What the driver jar has beside classes."""
+    return [_scala() / name for name in ("package-derby.orm", "scalac-plugin.xml")]
+
+
 def _sources_digest() -> str:
     digest = hashlib.sha256()
-    for source in (*_sources(), _scala() / "scalac-plugin.xml"):
+    for source in (*_sources(), *_resources()):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
@@ -278,7 +283,8 @@ def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
         progress,
     )
     with zipfile.ZipFile(jar, "a") as archive:
-        archive.writestr("scalac-plugin.xml", (_scala() / "scalac-plugin.xml").read_bytes())
+        for resource in _resources():
+            archive.writestr(resource.name, resource.read_bytes())
     # Drivers that run have the old file open, and go on with it.
     jar.replace(root / "jars" / DRIVER_JAR)
     shutil.rmtree(work)

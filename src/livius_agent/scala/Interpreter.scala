@@ -38,11 +38,22 @@ object Interpreter {
   // Java limits a class to 64 KiB of code and as many names; long before that the compiler takes minutes, and the driver's memory.
   private val LongestCell         = 1024 * 1024
   private val MostPieces          = 1000
-  private val Shown               = """(?s)(.*\n)?[ \t]*%(json|table)[ \t]+([^\n]+?)\s*""".r
+  private val LastLine            = """[ \t]*%(json|table)[ \t]+(.+)""".r
   private val Magic               = """(?s)\s*(%%?[A-Za-z]\w*).*""".r
   private val Command             = """(?s)\s*(:[A-Za-z?]+)(?:\s.*)?""".r
   private val Kinds               = Map("pyspark" -> "pyspark", "python" -> "pyspark", "sql" -> "sql", "sparkr" -> "sparkr", "r" -> "sparkr")
   private val Brackets            = """[\s)}]*[)}]""".r
+
+  /** What is before the last line, `json` or `table`, and what is to be shown. One expression for all of it would take an hour for a
+    * line with many blanks.
+    */
+  private object Shown {
+    def unapply(code: String): Option[(String, String, String)] = {
+      val text            = code.stripTrailing
+      val (before, last) = text.splitAt(text.lastIndexOf('\n') + 1)
+      LastLine.unapplySeq(last).map { case List(how, what) => (before, how, what) }
+    }
+  }
 
   private def ourJar: String = new File(getClass.getProtectionDomain.getCodeSource.getLocation.toURI).getPath
 }
@@ -89,7 +100,7 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
     case _ if code.length > LongestCell =>
       ScalaResult.error(s"The cell has ${code.length} characters; Scala takes at most $LongestCell. Read large data from a file.")
     case _ if code.contains('\u0000') => ScalaResult.error("The code contains a NUL character. Remove it.")
-    case Shown(before, how, what)      => runCell(s"${Option(before).getOrElse("")}_root_.livius.Display.$how($what)", guard)
+    case Shown(before, how, what)      => runCell(s"${before}_root_.livius.Display.$how($what)", guard)
     case Magic(name)                   => ScalaResult.error(unknown(name))
     case Command(name) =>
       ScalaResult.error(s"$name is a command of spark-shell and has no meaning in a session. A statement may have any number of lines.")

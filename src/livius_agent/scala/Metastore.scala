@@ -46,6 +46,7 @@ object Metastore {
     // What it complains of is told to the client too: a table that exists already, a name that is unknown.
     Configurator.setLevel("org.apache.hadoop.hive.metastore.RetryingHMSHandler", Level.OFF)
 
+    MetastoreColumns.widen(data.resolve("db"), s"jdbc:derby:;databaseName=${data.resolve("db")}")
     val conf    = configuration(data)
     val address = new InetSocketAddress(InetAddress.getLoopbackAddress, options("--port").toInt)
     // Tables may lie at OneLake URLs: it makes their folders.
@@ -87,6 +88,8 @@ object Metastore {
     val conf = new HiveConf
     Map(
       "javax.jdo.option.ConnectionURL"       -> s"jdbc:derby:;databaseName=${data.resolve("db")};create=true",
+      // Names package-derby.orm, which overrides columns of Hive's mapping.
+      "javax.jdo.option.Mapping"             -> "derby",
       "hive.metastore.warehouse.dir"         -> data.resolve("warehouse").toUri.toString,
       "datanucleus.schema.autoCreateAll"     -> "true",
       "hive.metastore.schema.verification"   -> "false",

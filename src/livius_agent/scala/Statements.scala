@@ -1,0 +1,104 @@
+// The package is Spark's, because its lexer's stream and what sets its parser up are visible only from within it.
+package org.apache.spark.sql.catalyst.parser.livius
+
+import java.util.{Iterator => JavaIterator}
+
+import org.antlr.v4.runtime.{CharStreams, CommonTokenStream, Token}
+import org.antlr.v4.runtime.misc.Interval
+import org.apache.spark.sql.{Dataset, SparkSession, classic}
+import org.apache.spark.sql.catalyst.parser.{AbstractParser, ParseException, SqlBaseLexer, SqlBaseParser, UpperCaseCharStream}
+import org.apache.spark.sql.catalyst.plans.logical.CommandResult
+import org.apache.spark.sql.internal.{SQLConf, VariableSubstitution}
+
+import scala.annotation.tailrec
+import scala.jdk.CollectionConverters._
+
+/** A statement, and the line of the whole text on which its first word stands. */
+final class Statement(val text: String, val line: Int)
+
+/** Cuts text into SQL statements, by Spark's own lexer and parser.
+  *
+  * Outside of a script, each semicolon that the lexer sees ends a statement. Where a script ends is for the parser to say; if it can't,
+  * the rest of the text is one statement, and running it gives Spark's error.
+  */
+object Statements {
+  import SqlBaseLexer.{BEGIN, COLON, SEMICOLON}
+
+  /** The statements one after the other. Each is cut when it is asked for, with the settings that those before it have made. */
+  def of(session: SparkSession, text: String): JavaIterator[Statement] = {
+    val cutter = new Cutter(text)
+    Iterator.continually(session.asInstanceOf[classic.SparkSession].withActive(cutter.next())).takeWhile(_.nonEmpty).flatten.asJava
+  }
+
+  /** Computes the first rows of a query that nobody will see. What is no query has been done when its frame was made. */
+  def finish(frame: Dataset[_], rows: Int): Unit = frame.asInstanceOf[classic.Dataset[_]].queryExecution.commandExecuted match {
+    case _: CommandResult => ()
+    case _                => frame.take(rows): Unit
+  }
+
+  /** The tokens of a text, without blanks and comments. */
+  def tokens(text: String): Seq[Token] = {
+    val tokens = new CommonTokenStream(lexer(stream(text)))
+    tokens.fill()
+    tokens.getTokens.asScala.filter(token => token.getChannel == Token.DEFAULT_CHANNEL && token.getType != Token.EOF).toSeq
+  }
+
+  private def stream(text: String) = new UpperCaseCharStream(CharStreams.fromString(text))
+
+  private def lexer(chars: UpperCaseCharStream) = {
+    val lexer = new SqlBaseLexer(chars)
+    lexer.removeErrorListeners()
+    lexer
+  }
+
+  /** Where the script ends with which a text begins; None if Spark's parser finds no whole one. */
+  private def endOfScript(text: String): Option[Int] = {
+    val tokens = new CommonTokenStream(lexer(stream(text)))
+    val parser = new SqlBaseParser(tokens)
+    try {
+      AbstractParser.configureParser(parser, text, tokens, SQLConf.get)
+      AbstractParser.executeWithTwoStageStrategy(parser, tokens, (parser: SqlBaseParser) => parser.beginEndCompoundBlock())
+      Some(tokens.LT(-1).getStopIndex + 1)
+    } catch { case _: ParseException | _: StackOverflowError => None }
+  }
+
+  /** All positions are Spark's: they count characters, for some of which Java has two. */
+  private final class Cutter(text: String) {
+    private val chars = stream(text)
+    private var from  = 0
+    private var line  = 1
+
+    /** The next statement; None at the end. Blanks and comments alone are no statement, but a comment that does not end is an error. */
+    @tailrec def next(): Option[Statement] =
+      if (from >= chars.size) None
+      else {
+        // Each statement has a lexer of its own, as when Spark parses it: the lexer counts the brackets of types.
+        chars.seek(from)
+        val lexed  = lexer(chars)
+        lexed.setLine(line)
+        val tokens = new CommonTokenStream(lexed)
+        val first  = tokens.LT(1)
+        if (first.getType == BEGIN || tokens.LA(2) == COLON && tokens.LA(3) == BEGIN) passScript(tokens)
+        while (!Set(SEMICOLON, Token.EOF).contains(tokens.LA(1))) tokens.consume()
+        val last  = tokens.LT(1)
+        val piece = between(from, last.getStartIndex)
+        val text  = if (from == 0) piece else piece.stripLeading
+        from = last.getStartIndex + 1
+        line = last.getLine
+        if (first != last || lexed.has_unclosed_bracketed_comment) Some(new Statement(text, first.getLine)) else next()
+      }
+
+    private def passScript(tokens: CommonTokenStream): Unit = {
+      val variables          = new VariableSubstitution
+      val rest               = between(from, chars.size)
+      val meant              = variables.substitute(rest)
+      val end                = endOfScript(meant).getOrElse(Int.MaxValue)
+      def place(token: Token) =
+        if (meant == rest) token.getStartIndex - from
+        else { val before = variables.substitute(between(from, token.getStartIndex)); before.codePointCount(0, before.length) }
+      while (tokens.LA(1) != Token.EOF && (tokens.LA(1) != SEMICOLON || place(tokens.LT(1)) < end)) tokens.consume()
+    }
+
+    private def between(from: Int, to: Int) = if (from == to) "" else chars.getText(Interval.of(from, to - 1))
+  }
+}
