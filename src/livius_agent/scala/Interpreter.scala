@@ -1,9 +1,10 @@
 package livius
 
 import java.io.{File, PrintStream, PrintWriter, StringWriter}
-import java.lang.reflect.{InvocationTargetException, UndeclaredThrowableException}
 import java.net.URI
+import java.util.concurrent.{Callable, ExecutionException, ExecutorService}
 
+import com.google.common.util.concurrent.Uninterruptibles
 import org.apache.spark.sql.SparkSession
 
 import scala.annotation.tailrec
@@ -11,7 +12,6 @@ import scala.reflect.internal.util.{CodeAction, Position}
 import scala.tools.nsc.Settings
 import scala.tools.nsc.interpreter.{IMain, Naming, Results}
 import scala.tools.nsc.interpreter.shell.ReplReporterImpl
-import scala.util.Try
 import scala.util.matching.Regex
 
 object Interpreter {
@@ -55,17 +55,47 @@ object Interpreter {
     }
   }
 
+  /** Compiled code: the object whose method runs it, and the names that it defines once it has run. */
+  private final case class Compiled(packageName: String, path: String, method: String, define: () => List[String])
+
   private def ourJar: String = new File(getClass.getProtectionDomain.getCodeSource.getLocation.toURI).getPath
 }
 
-/** A Scala interpreter on a session. Not for several threads at once. */
-final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: String, number: Int, out: PrintStream) {
+/** A Scala interpreter on a session. Not for several threads at once.
+  *
+  * User code runs on the caller's thread, with `loader` alone; the compiler works on a thread of its own. So neither can harm the other:
+  * the loader that IMain has looks names up in the compiler's symbol table, which only one thread may touch, and an interrupt would
+  * close the compiler's files.
+  *
+  * @param compiler has one thread
+  */
+final class Interpreter(
+    session: SparkSession,
+    loader: ClassLoader,
+    classDir: String,
+    number: Int,
+    out: PrintStream,
+    compiler: ExecutorService
+) {
   import Interpreter._
 
   private val messages = new StringWriter
   private var cell     = Array.empty[String]
 
-  private val repl: IMain = {
+  private val repl: IMain = compiling {
+    val repl = made()
+    repl.initializeCompiler()
+    for (_ <- 1 to number * LinesPerInterpreter) repl.naming.freshLineId()
+    repl.reporter.withoutPrintingResults {
+      repl.bind("spark", "_root_.org.apache.spark.sql.SparkSession", session, List("@transient"))
+      repl.bind("sc", "_root_.org.apache.spark.SparkContext", session.sparkContext, List("@transient"))
+      repl.bind("sqlContext", "_root_.org.apache.spark.sql.SQLContext", session.sqlContext, List("@transient"))
+      Hidden.foreach(repl.interpret(_))
+    }
+    repl
+  }
+
+  private def made() = {
     val settings = new Settings
     val userJars = session.sparkContext.jars.map(new URI(_))
       .filter(uri => uri.getScheme == null || uri.getScheme == "file").map(_.getPath)
@@ -87,13 +117,11 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
     })
   }
 
-  repl.initializeCompiler()
-  for (_ <- 1 to number * LinesPerInterpreter) repl.naming.freshLineId()
-  repl.reporter.withoutPrintingResults {
-    repl.bind("spark", "_root_.org.apache.spark.sql.SparkSession", session, List("@transient"))
-    repl.bind("sc", "_root_.org.apache.spark.SparkContext", session.sparkContext, List("@transient"))
-    repl.bind("sqlContext", "_root_.org.apache.spark.sql.SQLContext", session.sqlContext, List("@transient"))
-    Hidden.foreach(repl.interpret(_))
+  /** Does a piece of the compiler's work on its thread. An interrupt of the caller waits for the end of it. */
+  private def compiling[A](body: => A): A = {
+    val work: Callable[A] = () => body
+    try Uninterruptibles.getUninterruptibly(compiler.submit(work))
+    catch { case failure: ExecutionException => throw failure.getCause }
   }
 
   def run(code: String, guard: Guard): ScalaResult = code match {
@@ -118,18 +146,22 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
     case (failed, _)            => failed
   }
 
-  private def runShown(code: String, guard: Guard): ScalaResult = {
+  private def runShown(code: String, guard: Guard): ScalaResult =
+    try compiling(parsed(code)).fold(identity, runAll(_, guard))
+    catch {
+      case _: InterruptedException => ScalaResult.Interrupted
+      case failure: Throwable      => ScalaResult.error(s"the compiler failed: ${new Failure(failure).named}")
+    }
+
+  private def parsed(code: String): Either[ScalaResult, List[String]] = {
     messages.getBuffer.setLength(0)
     cell = code.split("\n", -1)
     // Else the parser takes the errors of the cell before for its own.
     repl.reporter.reset()
-    try repl.parse(code) match {
-      case Left(Results.Incomplete) => ScalaResult.error("incomplete statement")
-      case Left(_)                  => compilerSays()
-      case Right((trees, _, _))     => runAll(pieces(code, trees.asInstanceOf[List[repl.global.Tree]]), guard)
-    } catch {
-      case _: InterruptedException => ScalaResult.Interrupted
-      case failure: Throwable      => ScalaResult.error(s"the compiler failed: ${told(failure)}")
+    repl.parse(code) match {
+      case Left(Results.Incomplete) => Left(ScalaResult.error("incomplete statement"))
+      case Left(_)                  => Left(compilerSays())
+      case Right((trees, _, _))     => Right(pieces(code, trees.asInstanceOf[List[repl.global.Tree]]))
     }
   }
 
@@ -142,24 +174,33 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
       }
   }
 
-  private def runPiece(piece: String, guard: Guard): ScalaResult = repl.compile(piece, synthetic = false) match {
-    case Left(Results.Success)    => ScalaResult.Ok
-    case Left(Results.Incomplete) => ScalaResult.error("incomplete statement")
-    case Left(Results.Error)      => compilerSays()
+  private def compiled(piece: String): Either[ScalaResult, Compiled] = repl.compile(piece, synthetic = false) match {
+    case Left(Results.Success)    => Left(ScalaResult.Ok)
+    case Left(Results.Incomplete) => Left(ScalaResult.error("incomplete statement"))
+    case Left(Results.Error)      => Left(compilerSays())
     case Right(request) =>
       val line = request.lineRep
-      guard.user(line.packageName)(repl.classLoader.asContext(line.callEither(line.printName))) match {
-        case Right(result) =>
-          repl.recordRequest(request)
-          out.print(display(s"$result", request.termNames.map(_.decoded)))
-          ScalaResult.Ok
-        case Left(failure) =>
-          val cause = unwrapped(failure)
-          if (cause.isInstanceOf[InterruptedException]) ScalaResult.Interrupted
-          else if (cause.isInstanceOf[Stopped]) ScalaResult.Stopped
-          else ScalaResult.error(told(cause), traceback(cause, line.packageName))
-      }
+      Right(Compiled(line.packageName, line.evalPath, line.printName, { () =>
+        repl.recordRequest(request)
+        request.termNames.map(_.decoded)
+      }))
   }
+
+  private def runPiece(piece: String, guard: Guard): ScalaResult = compiling(compiled(piece)).fold(
+    identity,
+    code =>
+      guard.user(code.packageName)(result(code)) match {
+        case Right(result) =>
+          out.print(display(s"$result", compiling(code.define())))
+          ScalaResult.Ok
+        case Left(failure) if failure.thrown.isInstanceOf[Stopped] => ScalaResult.Stopped
+        case Left(failure)                                         => ScalaResult.error(failure.named, traceback(failure, code.packageName))
+      }
+  )
+
+  private def result(code: Compiled): Either[Failure, AnyRef] =
+    try Right(Class.forName(code.path, true, loader).getMethod(code.method).invoke(null))
+    catch { case failure: Throwable => Left(new Failure(failure)) }
 
   private def compilerSays() =
     ScalaResult.error(if (messages.getBuffer.isEmpty) "the compiler gave no reason" else messages.toString.stripTrailing)
@@ -209,28 +250,8 @@ final class Interpreter(session: SparkSession, loader: ClassLoader, classDir: St
   }
 
   /** The frames of user code and of what it called; below them are only the interpreter's. */
-  private def traceback(failure: Throwable, line: String): Seq[String] = {
+  private def traceback(failure: Failure, line: String): Seq[String] = {
     val own = Set(s"$line.$$eval$$", s"$line.$$read$$", s"$line.$$read")
-    def frames(cause: Throwable) = {
-      val all = cause.getStackTrace.toSeq.takeWhile(frame => !own(frame.getClassName))
-        .map(frame => s"  at ${Naming.unmangle(frame.toString)}")
-      // User code stands at the end, the reason at the beginning.
-      if (all.size <= LongestTraceback) all
-      else (all.take(LongestTraceback / 2) :+ "  ...") ++ all.takeRight(LongestTraceback / 2)
-    }
-    val causes = Iterator.iterate(failure.getCause)(_.getCause).takeWhile(_ != null).take(10)
-    frames(failure) ++ causes.flatMap(cause => s"Caused by: ${told(cause)}" +: frames(cause))
-  }
-
-  /** A user's own exception may fail to say what it is. */
-  private def told(failure: Throwable): String = Try(failure.toString).getOrElse {
-    val named = Iterator.iterate[Class[_]](failure.getClass)(_.getSuperclass).find(!_.isAnonymousClass)
-    s"${Naming.unmangle(named.fold("An exception")(_.getName))} (it has no message: getMessage failed)"
-  }
-
-  @tailrec private def unwrapped(failure: Throwable): Throwable = failure match {
-    case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException if failure.getCause != null =>
-      unwrapped(failure.getCause)
-    case _ => failure
+    failure.stack(LongestTraceback, frame => !own(frame.getClassName))
   }
 }

@@ -4,7 +4,7 @@ package livius
 object Interrupt {
 
   /** Gives a loop that never blocks a point where `Thread.interrupt` ends it. */
-  def check(): Unit = if (Thread.interrupted()) throw new InterruptedException("the statement was interrupted")
+  def check(): Unit = if (Thread.interrupted()) throw new InterruptedException("the thread was interrupted")
 
   /** Stands in for `stop()` and `close()` of what all repls of a driver share. */
   def keep(shared: Any): Unit = println(

@@ -36,8 +36,11 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private val out    = new PrintStream(output, true, UTF_8)
 
   /** All Scala of a repl runs on one thread, so that statements and warming up never meet. */
-  private val worker = Executors.newSingleThreadExecutor { task =>
-    val thread = new Thread(task, s"scala-$id")
+  private val worker   = oneThread(s"scala-$id")
+  private val compiler = oneThread(s"compiler-$id")
+
+  private def oneThread(name: String) = Executors.newSingleThreadExecutor { task =>
+    val thread = new Thread(task, name)
     thread.setDaemon(true)
     thread.setContextClassLoader(driver.loader)
     thread
@@ -56,7 +59,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private val callers                           = new Object
   @volatile private var calling: Option[Calling] = None
 
-  private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out)
+  private lazy val interpreter = new Interpreter(session, driver.loader, driver.classDir, number, out, compiler)
 
   val pythonToken: String = {
     val bytes = new Array[Byte](32)
@@ -94,6 +97,9 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   /** What Python's notebookutils calls. */
   def files: NotebookFiles                             = driver.files
   def ask(what: String, arguments: String): String = driver.ask(id, what, arguments)
+
+  /** What Python is to say of an exception. */
+  def failure(given: Throwable): Failure = new Failure(given)
 
   def pythonPort: Int = gateway.getJavaServer.getListeningPort
 
@@ -181,6 +187,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     session.streams.active.foreach(_.stop())
     gateway.shutdown()
     worker.shutdown()
+    compiler.shutdown()
     out.close()
     if (SparkSession.getDefaultSession.contains(session)) SparkSession.setDefaultSession(driver.base)
   }
