@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from livius_agent import java_errors
 from livius_agent.values import to_json
 
 ANSWER_LIMIT: Final = 48 * 1024 * 1024
@@ -15,6 +17,9 @@ ANSWER_LIMIT: Final = 48 * 1024 * 1024
 
 _TEXT_LIMIT: Final = 100_000
 _LINES_LIMIT: Final = 1000
+_OURS: Final = f"{Path(__file__).parent}/"
+_ENGINE: Final = "/IPython/core/interactiveshell.py"
+_IPYTHON: Final = "/IPython/"
 _NO_EXIT: Final = "exit() does nothing here. Delete the session to end it."
 _NO_DEBUGGER: Final = "The debugger needs somebody who types; it is not available in a session."
 
@@ -23,6 +28,14 @@ Answer = dict[str, Any]
 
 class ExitRefused(Exception):
     """What ``exit()`` and ``sys.exit()`` become."""
+
+    __module__ = "builtins"  # as a traceback shows it
+
+    @classmethod
+    def of(cls, code: object) -> ExitRefused:
+        """Return the error of a given exit code, which may be a text for people."""
+        said = [] if code is None or isinstance(code, int) else [str(code)]
+        return cls("\n".join((*said, _NO_EXIT)))
 
 
 class Exit:
@@ -33,28 +46,21 @@ class Exit:
 
     def __call__(self, code: object = None) -> None:
         """Raise instead of leaving."""
-        del code
-        raise ExitRefused(_NO_EXIT)
-
-
-def cancelled() -> Answer:
-    """Return the answer of a statement whose code was interrupted."""
-    return {
-        "outcome": "cancelled",
-        "ename": "Cancelled",
-        "evalue": "The statement was cancelled: its code was interrupted.",
-    }
+        raise ExitRefused.of(code)
 
 
 def failed(error: BaseException) -> Answer:
-    """Return the answer of a statement that raised."""
+    """Return the answer of a statement that raised.
+
+    An interrupt is no exception: whether it was a cancel is known to who asked for one.
+    """
     if isinstance(error, SystemExit):
-        error = ExitRefused(_NO_EXIT)
+        error = ExitRefused.of(error.code).with_traceback(error.__traceback__)
     return {
         "outcome": "error",
         "ename": type(error).__name__,
         "evalue": message_of(error),
-        "traceback": [_cut(line) for line in _lines(error)],
+        "traceback": [cut(line) for line in (*_lines(error), *java_stack(error))],
     }
 
 
@@ -62,15 +68,30 @@ def message_of(error: BaseException) -> str:
     """Return an error's text; of Spark's own errors, the text with the bracketed class."""
     if type(error).__name__ == "BdbQuit":
         return _NO_DEBUGGER
+    if (java := java_errors.describe(error)) is not None:
+        return cut(java.text)
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's own __str__
         return "(the error has no text: its __str__ fails)"
-    # PySpark's errors carry the plan or the Java stack after the message's first part.
-    return _cut(text.partition("\n\nJVM stacktrace:")[0].strip())
+    return cut(text.strip())
 
 
-def _cut(text: str) -> str:
+def java_stack(error: BaseException) -> list[str]:
+    """Return the lines of the Java stack behind an error, or the first one that led to it."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if (java := java_errors.describe(cause)) is not None:
+            lines = ["Java stack:", *java.stack.splitlines()] if java.stack else []
+            return [f"{line}\n" for line in lines]
+        seen.add(id(cause))
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return []
+
+
+def cut(text: str) -> str:
+    """Return a text that is not too long; it says by how much it was cut."""
     more = len(text) - _TEXT_LIMIT
     return text if more <= 0 else f"{text[:_TEXT_LIMIT]}\n[{more} more characters]\n"
 
@@ -81,15 +102,42 @@ def _lines(error: BaseException) -> Iterator[str]:
         formatted = traceback.TracebackException(
             type(error), error, _from_cell(error.__traceback__), limit=-_LINES_LIMIT
         )
+        _clean(formatted, error)
         yield from formatted.format()
     except Exception:  # noqa: BLE001 - the user's own __str__, or what it is made of
         yield f"{type(error).__name__}\n"
 
 
 def _from_cell(frames: TracebackType | None) -> TracebackType | None:
-    while frames is not None and not frames.tb_frame.f_code.co_filename.startswith("<cell"):
-        frames = frames.tb_next
-    return frames
+    """Return the frames from the cell's own on; without any, those behind IPython's and ours."""
+    behind, frame = frames, frames
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if name.startswith("<cell"):
+            return frame
+        frame = frame.tb_next
+        if name.startswith(_OURS) or _IPYTHON in name:
+            behind = frame
+    return behind
+
+
+def _clean(formatted: traceback.TracebackException, error: BaseException) -> None:
+    """Leave out our frames, and give the JVM's errors their text, in a whole chain of errors."""
+    chain: list[tuple[traceback.TracebackException | None, BaseException | None]]
+    chain = [(formatted, error)]
+    for node, source in chain:
+        if node is None or source is None:
+            continue
+        node.stack[:] = [frame for frame in node.stack if not _is_ours(frame.filename)]
+        if (java := java_errors.describe(source)) is not None:
+            node._str = java.text  # type: ignore[attr-defined] # noqa: SLF001 - no other way in
+        chain += [(node.__cause__, source.__cause__), (node.__context__, source.__context__)]
+        parts = getattr(source, "exceptions", ())
+        chain += zip(node.exceptions or (), parts, strict=False)  # the longest groups are cut
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_OURS) or file.endswith(_ENGINE)
 
 
 def encode(answer: Answer, say: Callable[[str], None]) -> bytes:

@@ -76,6 +76,8 @@ class PythonProcess:
         """
         if self.began != [number] or self.ended.done():
             return False
+        # It tells this SIGINT from those that are the user's own.
+        self.writer.write(json.dumps({"cancel": number}).encode() + b"\n")
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGINT)
         return True

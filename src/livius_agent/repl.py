@@ -4,7 +4,8 @@ Forked from the zygote. Descriptors 1 and 2 are the repl's output pipe, so that 
 child processes print is caught too. Statements come over a control socket as JSON lines
 ``{"number", "kind", "code", "group"}`` and are answered by ``{"began": number}``, from when on a
 SIGINT reaches their code, and by ``{"number", "outcome", …}`` once everything they printed is in
-the pipe.
+the pipe. A line ``{"cancel": number}`` comes before each SIGINT that cancels: any other SIGINT is
+the user's own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,25 +25,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from livius_agent import carried, frames, notebook, predefined, tasks
+from livius_agent import carried, frames, java_errors, notebook, predefined, tasks
 from livius_agent.accumulators import let_strangers_be
-from livius_agent.answers import Answer, Exit, cancelled, encode, failed
+from livius_agent.answers import Answer, Exit, encode, failed
 from livius_agent.packages import Packages
 from livius_agent.sql import last_frame, run_sql
 from livius_agent.streams import Streams
 from livius_agent.threads import StartedThreads
 
 _NO_INPUT: Final = "input() is not available in a session: nobody is there to type."
+_LOOK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 _NO_STOP: Final = "spark.stop() does nothing here: the session's driver ends with the session.\n"
 
 _running = False
 """Whether a statement's code runs: a SIGINT at any other moment is late, and means nothing."""
 
 _started = StartedThreads()
+_control: socket.socket | None = None
 
 
 def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
     """Run statements until the control socket ends. ``request`` says where the JVM listens."""
+    global _control  # noqa: PLW0603 - the signal handler has to see it
+    _control = socket.socket(fileno=os.dup(control))
     os.setsid()  # signals for this repl reach its children and nobody else
     streams = Streams(pipe)
     packages = Packages(Path(request["packages"]))
@@ -52,6 +58,8 @@ def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
         reader = io.BufferedReader(raw, 1024 * 1024)
         for line in reader:
             statement = json.loads(line)
+            if "cancel" in statement:  # the statement has ended
+                continue
             began = json.dumps({"began": statement["number"]}).encode() + b"\n"
             answer = encode(repl.run(statement, partial(_write_all, raw, began)), streams.say)
             streams.flush()
@@ -66,8 +74,17 @@ def _write_all(raw: io.RawIOBase, data: bytes) -> None:
 
 def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
     if _running:
-        _started.interrupt()
+        if _is_cancel():
+            _started.interrupt()
         raise KeyboardInterrupt
+
+
+def _is_cancel() -> bool:
+    """Tell whether the agent has said so. While a statement runs, it sends nothing else."""
+    try:
+        return _control is not None and bool(_control.recv(1, _LOOK))
+    except BlockingIOError:
+        return False
 
 
 class Repl:
@@ -82,6 +99,7 @@ class Repl:
         self._process = os.getpid()
         self._handle, self._context, self._spark = _attach(request, packages.python)
         notebook.attach(self._handle)
+        java_errors.attach(self._handle)
         carried.install()
         client = self._context._gateway._gateway_client  # noqa: SLF001 - there is no other way
         self._connections = carried.Connections(client, self._handle)
@@ -106,9 +124,9 @@ class Repl:
         before = tasks.unfinished(tasks.ipythons_loop())
         try:
             answer |= self._run(statement, mine, began)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             _running = False  # it may have come just before the line above
-            answer |= cancelled()
+            answer |= failed(error)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the statement's answer
             answer |= failed(error)
         _started.end()
@@ -153,6 +171,7 @@ def _refuse_input(prompt: object = "", stream: object = None) -> str:
 
 def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     """Join the driver's JVM through this repl's own py4j server."""
+    from py4j import java_gateway
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
     from pyspark.logger import PySparkLogger
@@ -182,6 +201,10 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     SparkContext.stop = SparkSession.stop = no_stop
     # It tells of each connection that it closes, to whoever configures logging.
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    # Of a call that is interrupted or fails it tells the root logger, which would then print for
+    # ever. Whoever called gets the error anyway.
+    java_gateway.logging = logging.getLogger("py4j.calls")
+    java_gateway.logging.disabled = True
     # They print each Spark error a second time, as a line of JSON in the statement's output.
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True

@@ -10,6 +10,7 @@ import linecache
 import os
 import subprocess
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +24,7 @@ from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
 from livius_agent import frames
-from livius_agent.answers import Answer, cancelled, failed
+from livius_agent.answers import Answer, failed
 from livius_agent.notebook import SessionStopped
 from livius_agent.outputs import LIMIT, Outputs
 
@@ -148,6 +149,8 @@ class Shell(InteractiveShell):  # type: ignore[misc]
             display_pub_class=_Publisher,
             compiler_class=_Compiler,
         )
+        # IPython's advice on sys.exit(), which our error has already.
+        warnings.filterwarnings("ignore", "To exit: use", UserWarning)
         shell._printer, shell._given = printer, given
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # %who tells of the user's own
@@ -225,8 +228,6 @@ class Shell(InteractiveShell):  # type: ignore[misc]
             return {"outcome": "ok", "data": self.outputs.merged()}
         if isinstance(error, SessionStopped):
             return {"outcome": "ok", "data": self.outputs.merged()}
-        if isinstance(error, KeyboardInterrupt):
-            return cancelled()
         return failed(error)
 
     def should_run_async(self, raw_cell: str, **more: Any) -> bool:
@@ -291,9 +292,9 @@ class Shell(InteractiveShell):  # type: ignore[misc]
         done = subprocess.run(expanded, shell=True, executable="/bin/bash", check=False)  # noqa: S602 - that is what ! is
         self.user_ns["_exit_code"] = done.returncode
 
-    def showtraceback(self, *_: Any, **__: Any) -> None:
+    def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
         """Keep an error that IPython only prints: a figure that can't be drawn, for example."""
-        self._late = sys.exception()
+        self._late = exc_tuple[1] if exc_tuple else sys.exception()
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Print nothing: the answer has it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from livius_agent.answers import Answer, message_of
+from livius_agent.answers import Answer, java_stack, message_of
 from livius_agent.frames import Rows, rows_of
 
 _EMPTY: Final = {"schema": {"type": "struct", "fields": []}, "data": []}
@@ -27,7 +27,7 @@ def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> An
     except KeyboardInterrupt:
         raise
     except Exception as error:  # noqa: BLE001 - the user's SQL may raise anything
-        return _error(message_of(error), script.where())
+        return _error(error, script.where())
     if found is not None:
         if found.more:
             body |= {"truncated": True, "row_limit": limit}
@@ -42,8 +42,10 @@ def last_frame(spark: Any, code: str, limit: int) -> Any:
     return frame if frame is not None and frame.schema.fields else None
 
 
-def _error(message: str, where: str) -> Answer:
-    lines = [f"{line}\n" for line in (where + message).splitlines()]
+def _error(error: Exception, where: str) -> Answer:
+    message = message_of(error)
+    text = [f"{line}\n" for line in (where + message).splitlines()]
+    lines = [*text, *java_stack(error)]
     return {"outcome": "error", "ename": "Error", "evalue": message, "traceback": lines}
 
 

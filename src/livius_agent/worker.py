@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from livius_agent.answers import cut
 from livius_agent.capture import Tap
+from livius_agent.cells import NO_CONFIGURE, is_configure, without_mark
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
@@ -151,10 +153,8 @@ class ReplWorker:
                 self._force.set_result(None)
         self._end_output(entry)
         if entry.run.number in self._cancelled and answer["outcome"] == "error":
-            # A cancelled Spark job surfaces as an error of its own; the code has stopped.
-            answer = _cancelled("The statement was cancelled: its code was interrupted.") | {
-                "traceback": answer.get("traceback", [])
-            }
+            # The interrupt, or what became of it: a cancelled Spark job is an error of its own.
+            answer = _cancelled("The statement was cancelled: its code was interrupted.")
         if still_runs and answer["outcome"] == "cancelled":
             answer["evalue"] += still_runs
         self._finish(entry, answer)
@@ -225,9 +225,12 @@ class ReplWorker:
         telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
-        group = group_of(entry)
+        group, code = group_of(entry), without_mark(entry.run.code)
+        if is_configure(code):
+            name = "UsageError" if entry.run.kind == "pyspark" else "Error"
+            return {"outcome": "error", "ename": name, "evalue": NO_CONFIGURE}
         if entry.run.kind == "spark":
-            return await asyncio.to_thread(self._run_scala, entry.run.code, group)
+            return await asyncio.to_thread(self._run_scala, code, group)
         python = None
         try:
             python = await self._ensure_python()
@@ -235,7 +238,7 @@ class ReplWorker:
                 {
                     "number": entry.run.number,
                     "kind": entry.run.kind,
-                    "code": entry.run.code,
+                    "code": code,
                     "group": group,
                 }
             )
@@ -280,8 +283,8 @@ class ReplWorker:
         return {
             "outcome": "error",
             "ename": result.ename(),
-            "evalue": result.evalue(),
-            "traceback": list(result.traceback()),
+            "evalue": cut(result.evalue()),
+            "traceback": [cut(line) for line in result.traceback()],
         }
 
     async def _ensure_python(self) -> PythonProcess:

@@ -18,6 +18,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
+from livius_agent.answers import message_of
 from livius_agent.process import die_with_parent
 
 _LINE: Final = 64 * 1024
@@ -101,6 +102,10 @@ def _fork(agent: socket.socket, request: dict[str, Any], descriptors: list[int])
 
         serve(request, *descriptors)
         status = 0
+    except Exception as error:  # noqa: BLE001 - it ends this process, and the reason must be seen
+        # Into the statement that waits for it, once its streams are there; else into our log.
+        reason = f"{type(error).__name__}: {message_of(error)}"
+        sys.stderr.write(f"The Python process of this session failed: {reason}\n")
     finally:
         # Never back into the loop of the parent, whatever happened.
         sys.stderr.flush()

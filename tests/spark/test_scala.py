@@ -277,7 +277,7 @@ def test_a_cell_without_code_does_nothing(session: RemoteSession, code: str) -> 
         ("print(1)\0", "NUL"),
         ("%%pyspark\nprint(1)", "send this code with the kind pyspark"),
         ("%sql select 1", "send this code with the kind sql"),
-        ("%%configure\n{}", "%%configure has no meaning in Scala"),
+        ("%%configure\n{}", "request that creates a session"),
         (":paste", ":paste is a command of spark-shell"),
         (":help", "spark-shell"),
         ("scala.io.StdIn.readLine()", "nobody is there to type"),
