@@ -201,6 +201,26 @@ def test_jobs_of_threads_are_their_statements(
     assert jobs(client, session, after) == {"jobs": [], "total_jobs": 0}
 
 
+def test_the_jobs_of_a_cancelled_statement_are_cancelled(
+    client: Client, session: RemoteSession
+) -> None:
+    def end_as(number: int, status: str) -> None:
+        wait_for(
+            lambda: {one["status"] for one in told(client, session, number)} == {status},
+            seconds=10,
+            what=f"the jobs are {status}",
+        )
+
+    number = session.submit("spark.range(10**12).selectExpr('sum(hash(id))').collect()")
+    wait_for(lambda: jobs(client, session, number)["jobs"], seconds=60, what="the job is known")
+    session.cancel(number)
+    assert session.wait(number)["state"] == "cancelled"
+    end_as(number, "CANCELLED")
+    failing = session.submit("spark.sql('select 1 / id from range(1)').collect()")
+    session.wait(failing)
+    end_as(failing, "FAILED")
+
+
 def test_what_was_done_is_counted_and_written_down(client: Client) -> None:
     facts = client.gateway.connection
     with client.session(name="audited") as session:

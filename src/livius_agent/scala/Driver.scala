@@ -9,7 +9,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.{JobExecutionStatus, SparkConf, SparkContext}
 import org.apache.spark.api.java.JavaSparkContext
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.livius.Inside
+import org.apache.spark.sql.livius.{CancelledJobs, Inside}
 
 import scala.jdk.CollectionConverters._
 import scala.util.Try
@@ -40,6 +40,7 @@ object Driver {
       .setIfMissing("spark.serializer.objectStreamReset", "100")
       .setIfMissing("spark.app.name", "Livius")
     val context = new SparkContext(conf)
+    context.addSparkListener(CancelledJobs)
     try {
       val root = new Path(lakehouse)
       // Hadoop keeps one file system object per scheme: from now on it resolves relative paths here, for everybody.

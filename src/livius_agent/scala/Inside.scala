@@ -55,14 +55,14 @@ object Inside {
   def job(context: SparkContext, id: Int): Option[String] = Try(context.statusStore.job(id)).toOption.map { job =>
     val json   = mapper.createObjectNode
     val stages = json.putArray("stages")
-    json.put("id", id).put("name", job.name.take(LongestName)).put("status", job.status.toString)
+    json.put("id", id).put("name", job.name.take(LongestName)).put("status", CancelledJobs.word(id, job.status.toString))
     job.submissionTime.foreach(at => json.put("started", at.getTime / 1000.0))
     job.completionTime.foreach(at => json.put("ended", at.getTime / 1000.0))
     json.put("tasks", job.numTasks).put("done", job.numCompletedTasks).put("active", job.numActiveTasks)
     json.put("failed", job.numFailedTasks).put("skipped", job.numSkippedTasks)
     for (stage <- job.stageIds.sorted.takeRight(MostStages).flatMap(id => Try(context.statusStore.lastStageAttempt(id)).toOption))
       stages.addObject.put("id", stage.stageId).put("attempt", stage.attemptId).put("name", stage.name.take(LongestName))
-        .put("status", stage.status.toString).put("tasks", stage.numTasks).put("done", stage.numCompleteTasks)
+        .put("status", CancelledJobs.word(job.jobId, stage.status.toString)).put("tasks", stage.numTasks).put("done", stage.numCompleteTasks)
         .put("active", stage.numActiveTasks).put("failed", stage.numFailedTasks)
     json.toString
   }

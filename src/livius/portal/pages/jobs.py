@@ -33,6 +33,7 @@ _STATES: Final[Mapping[str, State]] = {
     "SUCCEEDED": State(N_("Succeeded"), "good", "good"),
     "COMPLETE": State(N_("Succeeded"), "good", "good"),
     "FAILED": State(N_("Failed"), "bad", "bad"),
+    "CANCELLED": State(N_("Cancelled"), "still", "off"),
     "PENDING": State(N_("Waiting"), "wait", "wait"),
     "SKIPPED": State(N_("Skipped"), "still", "off"),
 }
