@@ -16,19 +16,25 @@ MOST_LINES = 150
 """Of Java, in a traceback: a chain of causes, each cut."""
 
 SETUP = """
-create table err_checked (id int, v string);
+create or replace table err_checked (id int, v string);
 alter table err_checked add constraint positive check (id > 0);
-create table err_target (id int not null, v string);
+create or replace table err_target (id int not null, v string);
 insert into err_target values (1, 'a')
 """
 CLEANUP = "drop table err_checked; drop table err_target"
+WITH_TABLES = ("query", "begins")
+"""Of tests with these arguments some need the tables."""
 
 MERGE = "merge into err_target t using {source} s on {on} when matched then update set v = s.v"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tables(session: RemoteSession) -> Iterator[None]:
-    session.run(SETUP, "sql")
+@pytest.fixture(autouse=True)
+def tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not set(WITH_TABLES) & set(request.fixturenames):
+        yield
+        return
+    session: RemoteSession = request.getfixturevalue("session")
+    assert session.run(SETUP, "sql")["status"] == "ok"
     yield
     session.run(CLEANUP, "sql")
 
@@ -150,11 +156,11 @@ def test_python_code_catches_it_by_its_class(session: RemoteSession, query: Quer
     assert f"[{query.bracketed}]" in caught
 
 
-def test_deltas_errors_say_what_they_are(session: RemoteSession) -> None:
-    text = QUERIES["a MERGE with an unknown column"].text
+@pytest.mark.parametrize("query", [QUERIES["a MERGE with an unknown column"]])
+def test_deltas_errors_say_what_they_are(session: RemoteSession, query: Query) -> None:
     said = session.text(
         "from pyspark.errors import AnalysisException\n"
-        f"try: spark.sql({text!r})\n"
+        f"try: spark.sql({query.text!r})\n"
         "except AnalysisException as error:\n"
         "    print(error.getCondition(), error.getSqlState(), error.getMessage())"
     )
