@@ -22,6 +22,8 @@ _OS_ERRORS: Final = {
 class NotebookUtilsError(RuntimeError):
     """What was asked of the gateway was refused, or could not be had. ``code`` is for programs."""
 
+    __module__ = "builtins"  # as a traceback shows it
+
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
@@ -29,6 +31,8 @@ class NotebookUtilsError(RuntimeError):
 
 class NotAvailable(NotImplementedError):
     """Fabric has it, Livius has not."""
+
+    __module__ = "builtins"  # as a traceback shows it
 
 
 class SessionStopped(BaseException):

@@ -27,6 +27,8 @@ _NOT_HERE: Final = "%pip installs for this session only: leave {option} out."
 class PipFailed(Exception):
     """pip ended badly; what it printed says why."""
 
+    __module__ = "builtins"  # as a traceback shows it
+
 
 @dataclass(frozen=True, slots=True)
 class Packages:
