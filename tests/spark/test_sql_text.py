@@ -13,7 +13,7 @@ SCRIPTS = (
     "begin end",
     "BEGIN SELECT 1; SELECT 2; END",
     "begin\n  declare x int default 1;\n  while x < 3 do set x = x + 1; end while;\nend",
-    "a: begin if 1 = 1 then select 1; else select case when true then 2 end; end if; end a",
+    "begin a: begin if 1 = 1 then select case when true then 2 end; end if; end a; end",
     "-- a; b\n/* begin; /* c; */ */ begin begin select ';'; end; select 8 >> 1; end",
     "begin declare exit handler for sqlexception begin select 'caught'; end; select 1; end",
     "begin case when 1 = 1 then select 1; else select 2; end case; end",
