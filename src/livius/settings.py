@@ -293,7 +293,9 @@ class Settings(BaseSettings):
         default=timedelta(seconds=20),
         gt=timedelta(),
         description="How long a request's head may take to arrive, and its body, but for a second "
-        "more for each 16 KiB of it. What the gateway holds or works on is not counted.",
+        "more for each 16 KiB of it. What the gateway holds or works on is not counted. A client "
+        "that stops reading an answer has three times as long, and a second more for each 16 KiB "
+        "that wait, until its connection is closed.",
     )
     output_limit: _Size = Field(
         default=ByteSize(100 * _MIB),

@@ -1,10 +1,14 @@
 """What keeps strangers out of the portal: visits, forms, names, headers."""
 
+import logging
+import socket
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from structlog.testing import capture_logs
 
 from fakes.world import principal
 from livius.domain.errors import Unauthenticated, Unavailable
@@ -13,6 +17,7 @@ from livius.usecases.identity.presence import anybody
 from livius.usecases.visits import Visits
 from portal.conftest import Visitor, activity
 from support.browsing import Served
+from support.waiting import wait_for
 
 PAGES = ["", "/monitor", "/workspaces/x/activities/y", "/workspaces/x/activities/y/overview"]
 
@@ -45,6 +50,30 @@ def test_a_form_without_the_visits_token_changes_nothing(
     found = served.site.do(served.site.world.store.session(session.id))
     assert found is not None
     assert found.deleted_at is None
+
+
+def test_who_leaves_in_the_middle_of_a_form_is_no_error(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, value = served.cookie()
+    address = urlsplit(served.url)
+    path = f"/portal{activity(served.site.session('mine'))}/stop"
+    with capture_logs() as ours:
+        with socket.create_connection((str(address.hostname), int(address.port or 0))) as made:
+            made.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {name}={value}\r\n"
+                "Content-Type: application/x-www-form-urlencoded\r\n"
+                "Content-Length: 100\r\n\r\ncsrf=".encode()
+            )
+        wait_for(
+            lambda: any(one["event"] == "request_handled" for one in ours),
+            seconds=5,
+            what="the request has ended",
+        )
+    [handled] = [one for one in ours if one["event"] == "request_handled"]
+    assert (handled["status"], handled["log_level"]) == (499, "debug")
+    assert not [one for one in (*ours, *caplog.records) if "failed" in str(one)]
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(

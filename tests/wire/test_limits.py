@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from livius.adapters.listener import protocols
 from livius.adapters.listener.connections import Connections, within_descriptors
 from livius.adapters.listener.protocols import LARGEST_HEAD, MOST_HEADERS
 from livius.bootstrap.listeners import KEEP_ALIVE
@@ -23,6 +24,7 @@ from support.waiting import wait_for
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 KNOWN = threading.Event()
+LARGE = 60_000_000
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -34,14 +36,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         return
     path = scope["path"]
     if path in ("/known", "/known-read"):
-        scope["state"]["connection"].known = True
+        scope["state"]["note_known"]()
         KNOWN.set()
     if path == "/held":
         await asyncio.sleep(2)
     if path in ("/read", "/known-read"):
         while (await receive()).get("more_body"):
             pass
-    body = b"x" * 30_000_000 if path == "/large" else b""
+    body = b"x" * LARGE if path == "/large" else b""
     await send({**START, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
@@ -122,6 +124,28 @@ def test_a_held_request_has_no_deadline(place: Listening) -> None:
     assert b"200" in place.ask(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
+HALF = b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1234"
+
+
+def test_a_request_behind_a_held_one_has_its_time_once_it_is_read(place: Listening) -> None:
+    with place.connect_securely() as made:
+        made.sendall(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF)
+        assert b"200" in made.recv(65536)
+        made.sendall(b"56789" + HEAD)
+        assert b"200" in made.recv(65536)
+        made.sendall(b"\r\n")
+        assert b"200" in made.recv(65536)
+
+
+def test_a_request_behind_a_held_one_is_not_waited_for_longer(place: Listening) -> None:
+    slow = place.connect_securely()
+    slow.sendall(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF)
+    assert b"200" in slow.recv(65536)
+    began = time.monotonic()
+    assert is_closed(slow)
+    assert 0.5 < time.monotonic() - began < 5
+
+
 def test_a_connection_stays_between_requests(place: Listening) -> None:
     with place.connect_securely() as made:
         for _ in range(2):
@@ -131,13 +155,29 @@ def test_a_connection_stays_between_requests(place: Listening) -> None:
         assert not place.dropped
 
 
-def test_an_answer_that_nobody_reads_is_not_kept(place: Listening) -> None:
+def test_an_answer_that_nobody_reads_is_not_kept(
+    place: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "_SLOWEST_PEER", 30_000_000)
     place.connections.keep_alive = 1  # Under TLS what is not read looks as if it were.
     deaf = place.connect_securely()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: place.dropped["late"], seconds=10, what="it is ended")
     assert len(place.connections) == 0
+
+
+def test_a_large_answer_that_is_read_slowly_arrives() -> None:
+    """Half of it is read after the patience with a small one is over."""
+    with listening(application) as place, place.connect() as made:
+        made.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        read, began = 0, time.monotonic()
+        while piece := made.recv(1_000_000):
+            read += len(piece)
+            if time.monotonic() - began < 5:
+                time.sleep(0.25)
+        assert read > LARGE
+        assert not place.dropped
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from livius.api.auth import MISSING
-from livius.api.middleware import request_id
+from livius.api.middleware import CLIENT_GONE, request_id
 from livius.domain.errors import (
     Conflict,
     Exhausted,
@@ -86,6 +87,7 @@ def add_error_handlers(app: FastAPI, refused: Refused) -> None:
     app.add_exception_handler(LiviusError, on_livius_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_type)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_client_gone)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -137,6 +139,11 @@ async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     code = "RequestTooLarge" if error.status_code == _TOO_LARGE else "InvalidRequest"
     code, message = _PLAIN.get(error.status_code, (code, str(error.detail)))
     return envelope(error.status_code, code, message, headers=error.headers)
+
+
+async def _on_client_gone(_request: Request, _error: Exception) -> Response:
+    """End what nobody waits for any longer."""
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

@@ -39,6 +39,8 @@ _LOOPBACK: Final = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LOOKING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FAILED: Final = 400
+CLIENT_GONE: Final = 499
+"""The status, of nginx, for a request whose sender left before it was read. It reaches nobody."""
 _NO_ROUTE: Final = "none"
 _LONGEST_PATH: Final = 300
 
@@ -84,9 +86,9 @@ def _call_it_json(scope: Scope) -> None:
 
 def _note_known(scope: Scope) -> None:
     """Note on the connection that a request on it has proved whose it is."""
-    connection = scope.get("state", {}).get("connection")
-    if connection is not None and ORIGIN.get().caller is not None:
-        connection.known = True
+    note = scope.get("state", {}).get("note_known")
+    if note is not None and ORIGIN.get().caller is not None:
+        note()
 
 
 def _is_ours(scope: Scope) -> bool:
@@ -166,12 +168,13 @@ class Edge:
         """Count the request and log it: who, what, with which result, how long.
 
         What changes something or fails is worth a line always, the questions of those who poll
-        only where somebody asks for that.
+        only where somebody asks for that. Strangers who come and leave must not fill the log.
         """
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._observe(method, route, status, seconds)
-        tell = _log.debug if method in _LOOKING and status < _FAILED else _log.info
+        is_quiet = status == CLIENT_GONE or (method in _LOOKING and status < _FAILED)
+        tell = _log.debug if is_quiet else _log.info
         caller = ORIGIN.get().caller
         tell(
             "request_handled",

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -62,6 +62,8 @@ PAGES: Final[tuple[Page, ...]] = (
     files.routes,
 )
 
+_CLIENT_GONE: Final = 499
+
 _log = structlog.get_logger(__name__)
 
 
@@ -81,6 +83,9 @@ def create_portal(desk: Desk) -> Starlette:
             visit=await desk.visits.find(request.cookies.get(desk.cookie), touch=False),
         )
 
+    async def on_client_gone(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=_CLIENT_GONE)
+
     async def on_bug(request: Request, error: Exception) -> Response:
         _log.error("page_failed", path=request.url.path, exc_info=error)
         return desk.problem(
@@ -91,5 +96,10 @@ def create_portal(desk: Desk) -> Starlette:
         )
 
     return Starlette(
-        routes=routes, exception_handlers={HTTPException: on_http_error, Exception: on_bug}
+        routes=routes,
+        exception_handlers={
+            HTTPException: on_http_error,
+            ClientDisconnect: on_client_gone,
+            Exception: on_bug,
+        },
     )

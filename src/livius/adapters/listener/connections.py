@@ -105,18 +105,20 @@ class Connections:
     def make_room(self, peer: str | None = None) -> bool:
         """End the stranger that has waited longest, of one peer if it is named; tell whether."""
         for connection in self._waiting:
-            # One may have become known while its body is waited for.
-            if not connection.known and peer in (None, connection.peer):
+            if peer in (None, connection.peer):
                 self._end(connection, "displaced")
                 return True
         return False
 
+    def note_known(self, connection: Connection) -> None:
+        """Note that a request on it has proved whose it is. It keeps its place from now on."""
+        connection.known = True
+        self._waiting.pop(connection, None)
+
     def waits(self, connection: Connection, until: float) -> None:
         """Note that a connection waits for its peer."""
         connection.deadline = until
-        if connection.known:
-            self._waiting.pop(connection, None)
-        elif connection in self._open:
+        if connection in self._open and not connection.known:
             self._waiting.setdefault(connection)
 
     def works(self, connection: Connection) -> None:
@@ -140,7 +142,7 @@ class Connections:
             self._end(connection, "late")
 
     async def run(self) -> None:
-        """Do so until cancelled."""
+        """Sweep again and again until cancelled."""
         while True:
             self.sweep()
             await asyncio.sleep(_SWEEP_EVERY)

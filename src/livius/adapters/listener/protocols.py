@@ -25,8 +25,8 @@ _HEAD_TOO_LARGE: Final = (
     f"The head of the request has more than {LARGEST_HEAD // 1024} KiB or {MOST_HEADERS} headers. "
     "Send fewer or shorter headers."
 )
-_SLOWEST_BODY: Final = 16 * 1024
-"""Bytes a second. A body that is slower than this has to be there within the patience."""
+_SLOWEST_PEER: Final = 16 * 1024
+"""Bytes a second: each of a body that came, and of an answer that waits, adds to the patience."""
 _MOST_UNREAD: Final = 16 * 1024 * 1024
 """How much of a body is read although it was answered, so that the answer arrives."""
 _FAREWELL: Final = 1.0
@@ -39,6 +39,12 @@ class _HeadTooLarge(Exception):
     """A request's head, or what stands around its body, is beyond the limits."""
 
 
+def _read_until(transport: asyncio.Transport, patience: float) -> float:
+    """Return until when a peer has to have read what waits for it."""
+    waiting = transport.get_write_buffer_size()
+    return time.monotonic() + patience * 3 + waiting / _SLOWEST_PEER
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection that speaks HTTP."""
 
@@ -49,8 +55,12 @@ class HttpProtocol(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
     ) -> None:
-        # The application finds the connection in the scope, and notes there that it is known.
-        super().__init__(config, server_state, app_state={"connection": connection})
+        # The application finds it in the scope, and calls it once the caller is known.
+        super().__init__(
+            config,
+            server_state,
+            app_state={"note_known": partial(connections.note_known, connection)},
+        )
         web_socket = config.ws_protocol_class
         if web_socket is None or not issubclass(web_socket, GuardedWebSocket):
             raise TypeError("a connection that upgrades keeps its place and its deadline")
@@ -167,15 +177,23 @@ class HttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, or for the rest of one that has begun."""
+        was_queued = bool(self.pipeline)
         super().on_response_complete()
-        self._idle_until = time.monotonic() + self._connections.keep_alive + _GRACE
+        now = time.monotonic()
+        self._idle_until = now + self._connections.keep_alive + _GRACE
+        if was_queued and not self.pipeline:
+            # Nothing was read since that request was queued: its peer's time begins again.
+            if self._body_began is not None:
+                self._body_began = now
+            if self._head_until is not None:
+                self._head_until = now + self._connections.patience
         self._note_turn()
 
     def pause_writing(self) -> None:
         """Wait for the peer to read."""
         super().pause_writing()
-        self._writable_until = time.monotonic() + self._connections.patience * 3
+        self._writable_until = _read_until(self.transport, self._connections.patience)
         self._note_turn()
 
     def resume_writing(self) -> None:
@@ -199,8 +217,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _waits_until(self) -> float | None:
         if self._writable_until is not None:
             return self._writable_until
+        if self.pipeline:
+            return None  # An earlier request is answered, and uvicorn doesn't read meanwhile.
         if self._body_began is not None:
-            allowed = self._connections.patience + self._body_size / _SLOWEST_BODY
+            allowed = self._connections.patience + self._body_size / _SLOWEST_PEER
             return self._body_began + allowed
         if self._is_answering():
             return None
