@@ -19,11 +19,13 @@ from identity.flows import (
     SCOPE,
     TOKEN,
     claims_of,
+    get_code,
     get_tokens,
     number,
+    redemption,
     request,
 )
-from identity.test_authority import assertion
+from identity.test_authority import assertion, with_assertion
 from livius.adapters.identity.keys import KeyRing
 from livius.domain.accounts import Consent
 from livius.domain.errors import Forbidden, Invalid, Unauthenticated
@@ -231,6 +233,70 @@ async def test_an_assertion_goes_on_behalf_of_a_user_once_for_an_audience(
     assert number(again)[1] == 50013
 
 
+async def test_a_refused_redemption_uses_up_no_assertion(person: Person, world: World) -> None:
+    sent = with_assertion(
+        world, assertion(world), **redemption(world, await get_code(person, world))
+    )
+    refused = await person.client.post(TOKEN, data={**sent, "code_verifier": "w" * 50})
+    assert number(refused) == ("invalid_grant", 501481)
+    assert (await person.client.post(TOKEN, data=sent)).status_code == 200
+
+
+async def test_a_refresh_token_is_renewed_by_one_assertion_once_for_an_audience(
+    person: Person, world: World
+) -> None:
+    """MSAL keeps one assertion for nine minutes: a missing consent must not use it up."""
+    body = await get_tokens(person, world)
+    sent = with_assertion(
+        world, assertion(world), grant_type="refresh_token", refresh_token=body["refresh_token"]
+    )
+    fabric, storage = f"{FABRIC}/.default", "https://storage.azure.com/.default"
+
+    async def renew(scope: str) -> httpx.Response:
+        return await person.client.post(TOKEN, data={**sent, "scope": scope})
+
+    assert number(await renew(storage)) == ("invalid_grant", 65001)
+    assert (await renew(fabric)).status_code == 200
+    assert number(await renew(fabric)) == ("invalid_client", 50013)
+    await get_tokens(person, world, scope=storage)  # the user consents
+    assert (await renew(storage)).status_code == 200
+    assert number(await renew(storage)) == ("invalid_client", 50013)
+
+
+async def test_an_assertion_outlasts_what_the_application_was_not_yet_allowed(
+    person: Person, world: World
+) -> None:
+    sent = with_assertion(world, assertion(world), scope="https://vault.azure.net/.default")
+
+    async def allow(*scopes: Scope) -> None:
+        await world.store.change_application(
+            world.sample.client_id, lambda known: replace(known, scopes=frozenset(scopes))
+        )
+
+    await allow(Scope.LAKEHOUSE_READ)
+    refused = await person.client.post(TOKEN, data=sent)
+    assert number(refused) == ("invalid_resource", 650057)
+    await allow(Scope.LAKEHOUSE_READ, Scope.CODE_KEY_VAULT)
+    assert (await person.client.post(TOKEN, data=sent)).status_code == 200
+
+
+async def test_on_behalf_of_without_consent_uses_up_no_assertion(
+    person: Person, world: World
+) -> None:
+    called = await get_tokens(person, world, scope=f"api://{world.sample.client_id}/access_as_user")
+    sent = with_assertion(
+        world,
+        assertion(world),
+        grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer",
+        requested_token_use="on_behalf_of",
+        assertion=called["access_token"],
+        scope=f"{FABRIC}/.default",
+    )
+    assert number(await person.client.post(TOKEN, data=sent)) == ("invalid_grant", 65001)
+    await get_tokens(person, world, scope=f"{FABRIC}/.default")
+    assert (await person.client.post(TOKEN, data=sent)).status_code == 200
+
+
 async def test_on_behalf_of_is_for_users(person: Person, world: World) -> None:
     middle, secret = await middle_tier(world)
     own = {
@@ -421,6 +487,17 @@ async def test_few_device_codes_wait_at_a_time_whoever_asks(person: Person, worl
     assert (await person.client.post(DEVICE_CODE, data=form)).status_code == 429
     world.clock.move(timedelta(minutes=10, seconds=1))
     await start_device(person, world)
+
+
+async def test_a_device_that_had_to_wait_starts_with_the_same_assertion(
+    person: Person, world: World
+) -> None:
+    started = [await start_device(person, world) for _ in range(50)]
+    sent = with_assertion(world, assertion(world), scope=SCOPE)
+    full = await person.client.post(DEVICE_CODE, data=sent)
+    assert full.status_code == 429
+    await approve(person, world, started[0]["user_code"])
+    assert (await person.client.post(DEVICE_CODE, data=sent)).status_code == 200
 
 
 async def test_of_many_devices_that_ask_at_once_no_more_wait_than_may(world: World) -> None:

@@ -12,6 +12,7 @@ import httpx
 from identity.browser import Person
 from identity.conftest import World
 from identity.flows import AUTHORIZE, TOKEN, number, request
+from identity.test_authority import assertion, with_assertion
 from livius.domain.accounts import ClientApplication
 from livius.domain.digests import is_drawn
 from livius.domain.identity import FABRIC, hash_secret
@@ -98,6 +99,15 @@ async def test_a_right_secret_waits_for_nobody_and_for_no_wrong_one(
         answers = [await person.client.post(TOKEN, data=wrong) for _ in range(12)]
         assert [one.status_code for one in answers] == [401] * 10 + [429] * 2
         assert (await person.client.post(TOKEN, data=right)).status_code == 200
+
+
+async def test_wrong_assertions_keep_no_right_one_out(person: Person, world: World) -> None:
+    wrong = with_assertion(world, f"{assertion(world)[:-4]}AAAA")
+    answers = [await person.client.post(TOKEN, data=wrong) for _ in range(12)]
+    assert [one.status_code for one in answers] == [401] * 10 + [429] * 2
+    right = with_assertion(world, assertion(world))
+    assert (await person.client.post(TOKEN, data=right)).status_code == 200
+    assert (await person.client.post(TOKEN, data=wrong)).status_code == 429
 
 
 async def test_a_secret_of_an_earlier_version_is_checked_slowly_once(

@@ -73,7 +73,7 @@ async def issue_for_client(
             "https://api.fabric.microsoft.com/.default.",
         )
     resource, audience = await find(authority, spelling)
-    proven = await prove(authority, proof, use=audience)
+    proven = await prove(authority, proof)
     if resource.name != "pbi" and not allowed_scopes(proven.application, resource):
         raise TokenRefused(
             650057,
@@ -82,6 +82,7 @@ async def issue_for_client(
             f"it is allowed {resource.opened_by}. Allow it: livius identity app allow "
             f"{proven.application.client_id} {resource.opened_by}.",
         )
+    await spend(authority, proven, use=audience)
     await authority.trail.note(
         act(
             authority.clock,
@@ -111,7 +112,7 @@ async def redeem_code(
     Raises:
         TokenRefused: the code, or what proves that it was given to the caller, is not good.
     """
-    proven = await prove_or_public(authority, proof, use=f"code {hash_drawn(code)}")
+    proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.CODE, code)
     if grant.redirect_uri != redirect_uri:
         raise TokenRefused(
@@ -121,6 +122,7 @@ async def redeem_code(
             "authorization code. 'redirect_uri' must be the same in both requests.",
         )
     _check_verifier(grant, verifier, public=proven.by == "0")
+    await spend(authority, proven, use=f"code {grant.key}")
     if grant.spent_at is not None or not await _spend(authority, grant):
         await authority.store.end_family(grant.family)
         raise TokenRefused(
@@ -129,7 +131,9 @@ async def redeem_code(
             "The authorization code was already redeemed. Sign in again; what was issued for it "
             "can't be renewed any more.",
         )
-    return await _redeem(authority, _issue(proof, proven, version), grant, scope or grant.scope)
+    issue = _issue(proof, proven, version)
+    user, wanted = await _wanted_of(authority, issue, grant, scope or grant.scope)
+    return await _redeem(authority, issue, grant, user, wanted)
 
 
 async def refresh(
@@ -142,9 +146,13 @@ async def refresh(
     Raises:
         TokenRefused: it is not good, or the user has not consented to what is asked for.
     """
-    proven = await prove_or_public(authority, proof, use=f"refresh {hash_drawn(refresh_token)}")
+    proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.REFRESH, refresh_token)
-    return await _redeem(authority, _issue(proof, proven, version), grant, scope or grant.scope)
+    issue = _issue(proof, proven, version)
+    user, wanted = await _wanted_of(authority, issue, grant, scope or grant.scope)
+    await spend(authority, proven, use=f"refresh {grant.key} {wanted.audience}")
+    # What is renewed stays renewable; MSAL asks for it each time, others do not.
+    return await _redeem(authority, issue, grant, user, wanted.with_openid("offline_access"))
 
 
 async def poll_device(
@@ -156,7 +164,7 @@ async def poll_device(
         TokenRefused: not yet (``authorization_pending``), or not at all.
     """
     # Polls that yield nothing leave the assertion as it is: clients send it again and again.
-    proven = await prove_or_public(authority, proof, use=None)
+    proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.DEVICE, device_code)
     match grant.decision:
         case Decision.PENDING:
@@ -173,7 +181,9 @@ async def poll_device(
             await spend(authority, proven, use=f"device {grant.key}")
     if grant.spent_at is not None or not await _spend(authority, grant):
         raise _unknown(GrantKind.DEVICE)
-    return await _redeem(authority, _issue(proof, proven, version), grant, grant.scope)
+    issue = _issue(proof, proven, version)
+    user, wanted = await _wanted_of(authority, issue, grant, grant.scope)
+    return await _redeem(authority, issue, grant, user, wanted)
 
 
 async def on_behalf_of(
@@ -185,13 +195,13 @@ async def on_behalf_of(
         TokenRefused: the user's token is not good or not made out to the application, or the user
             has not consented to what the application wants.
     """
-    proven = await prove(authority, proof, use=None)
+    proven = await prove(authority, proof)
     claims, user = await _caller_of(authority, proven.application, assertion)
     issue = _issue(proof, proven, version)
     wanted = await read_scope(authority, proven.application, scope)
+    wanted = await _consented(authority, proven.application, user, wanted)
     # By the token's own id: the text of a signed token can be spelled in several ways.
     await spend(authority, proven, use=f"on behalf of {claims.get('uti')} {wanted.audience}")
-    wanted = await _consented(authority, proven.application, user, wanted)
     return await _tokens(authority, issue, user, wanted, "on_behalf_of", family=None, nonce="")
 
 
@@ -299,15 +309,20 @@ async def _spend(authority: Authority, grant: Grant) -> bool:
     return await authority.store.spend_grant(grant.key, at=authority.clock.now())
 
 
-async def _redeem(authority: Authority, issue: Issue, grant: Grant, scope: str) -> Tokens:
+async def _wanted_of(
+    authority: Authority, issue: Issue, grant: Grant, scope: str
+) -> tuple[User, Wanted]:
+    """Return whose grant it is, and what is asked for as far as that user has consented."""
     user = await authority.store.user(grant.user) if grant.user is not None else None
     if user is None:
         raise _unknown(grant.kind)
     wanted = await read_scope(authority, issue.application, scope)
-    wanted = await _consented(authority, issue.application, user, wanted)
-    if grant.kind is GrantKind.REFRESH:
-        # What is renewed stays renewable; MSAL asks for it each time, others do not.
-        wanted = wanted.with_openid("offline_access")
+    return user, await _consented(authority, issue.application, user, wanted)
+
+
+async def _redeem(
+    authority: Authority, issue: Issue, grant: Grant, user: User, wanted: Wanted
+) -> Tokens:
     return await _tokens(
         authority, issue, user, wanted, grant.kind, family=grant.family, nonce=grant.nonce
     )

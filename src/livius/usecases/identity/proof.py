@@ -83,32 +83,22 @@ async def find_application(authority: Authority, client_id: str) -> ClientApplic
     return found
 
 
-async def prove(authority: Authority, proof: Proof, *, use: str | None) -> Proven:
+async def prove(authority: Authority, proof: Proof) -> Proven:
     """Return the application if its credential is good.
 
-    ``use`` names what the proof is for: an assertion is good once for each use. Where it is None,
-    the caller spends the assertion, with `spend`, before it gives anything for it.
+    The caller spends it, with `spend`, once nothing else refuses the request: clients send one
+    assertion again and again, and what is refused must not use it up.
 
     Raises:
         TokenRefused: it is not, or there were too many that were not.
     """
     application = await find_application(authority, proof.client_id)
-    proven = await _prove(authority, application, proof)
-    if use is not None:
-        await spend(authority, proven, use=use)
-    return proven
-
-
-async def _prove(authority: Authority, application: ClientApplication, proof: Proof) -> Proven:
-    if proof.assertion is None and _has_secret(application, proof.secret or ""):
-        # Nobody guesses what we drew, so a right one is believed whoever else was wrong.
-        return Proven(application, "1")
     who, failures = (application.client_id, proof.caller), authority.guard.failures
-    failures.check(who, at=authority.clock.monotonic())
     try:
         return await _check(authority, application, proof)
     except TokenRefused as refused:
         if refused.error == "invalid_client":
+            failures.check(who, at=authority.clock.monotonic())
             failures.count(who, at=authority.clock.monotonic())
         raise
 
@@ -117,7 +107,7 @@ def _has_secret(application: ClientApplication, secret: str) -> bool:
     return any(is_drawn(secret, kept.hash) for kept in application.secrets)
 
 
-async def prove_or_public(authority: Authority, proof: Proof, *, use: str | None) -> Proven:
+async def prove_or_public(authority: Authority, proof: Proof) -> Proven:
     """Return the application if its credential is good, or if it is public and sent none.
 
     Raises:
@@ -133,13 +123,17 @@ async def prove_or_public(authority: Authority, proof: Proof, *, use: str | None
             "The request body must contain the following parameter: 'client_assertion' or "
             f"'client_secret'. The application {application.client_id} is not a public client.",
         )
-    return await prove(authority, proof, use=use)
+    return await prove(authority, proof)
 
 
 async def _check(authority: Authority, application: ClientApplication, proof: Proof) -> Proven:
+    # Nobody guesses a signature, or a secret that we drew, and both are checked quickly. So a right
+    # one is believed whoever else was wrong; what is slow to check waits first.
     if proof.assertion is not None:
         return _check_assertion(authority, application, proof)
     if proof.secret is not None:
+        if _has_secret(application, proof.secret):
+            return Proven(application, "1")
         await _check_older_secrets(authority, application, proof)
         return Proven(application, "1")
     raise TokenRefused(
@@ -155,6 +149,7 @@ async def _check_older_secrets(
 ) -> None:
     """Check those that were hashed slowly, as all once were. A right one is hashed anew."""
     who, secret = (application.client_id, proof.caller), proof.secret or ""
+    authority.guard.failures.check(who, at=authority.clock.monotonic())
     older = [kept for kept in application.secrets if is_slow(kept.hash)]
     if older:
         async with authority.guard.checks.turn():

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -382,17 +382,12 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
         TokenRefused: no such application, nothing that it may ask for, or too many wait; then with
             the time after which there is room again.
     """
-    proven = await prove_or_public(authority, proof, use=None)
+    proven = await prove_or_public(authority, proof)
     wanted = await read_scope(authority, proven.application, scope)
-    await spend(authority, proven, use=f"start device {wanted.audience}")
     now = authority.clock.now()
+    await _check_room(authority, proof.caller, now)
+    await spend(authority, proven, use=f"start device {wanted.audience}")
     for _ in range(_TRIES):
-        until = await authority.store.devices_full_until(
-            proof.caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
-        )
-        if until is not None:
-            what = "Too many device codes wait to be entered. Enter one, or let it end"
-            raise too_many(what, wait=until - now)
         device_code = secrets.token_urlsafe(48)
         user_code = "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
         grant = Grant(
@@ -410,7 +405,23 @@ async def start_device(authority: Authority, proof: Proof, *, scope: str) -> Sta
         )
         if await authority.store.add_device(grant, of_caller=_WAITING_OF_CALLER, of_all=_WAITING):
             return StartedDevice(device_code=device_code, user_code=user_code)
+        # The user code is taken, or others took the last places meanwhile.
+        await _check_room(authority, proof.caller, now)
     raise _removed()  # so many user codes are not taken by chance
+
+
+async def _check_room(authority: Authority, caller: str, now: datetime) -> None:
+    """Refuse a further device code where as many wait as may.
+
+    Raises:
+        TokenRefused: with the time after which there is room again.
+    """
+    until = await authority.store.devices_full_until(
+        caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
+    )
+    if until is not None:
+        what = "Too many device codes wait to be entered. Enter one, or let it end"
+        raise too_many(what, wait=until - now)
 
 
 async def asking_device(authority: Authority, user_code: str, *, caller: str) -> AskingDevice:
