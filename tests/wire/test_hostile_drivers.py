@@ -5,9 +5,12 @@ come from a user.
 """
 
 import asyncio
+import fcntl
 import json
 import socket as sockets
+import termios
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from fakes.world import World
 from livius.adapters.links import LinkTable
-from livius.adapters.listener import Connections
+from livius.adapters.listener import Connections, protocols
 from livius.api import driver, fabric
 from livius.api.app import create_app
 from livius.api.driver.outbox import Outbox
@@ -39,6 +42,7 @@ from livius_agent.wire import (
     PROTOCOL,
     Ack,
     Beat,
+    Failing,
     Finished,
     Hello,
     LedgerEntry,
@@ -46,6 +50,7 @@ from livius_agent.wire import (
     Progress,
     Ready,
     Run,
+    Welcome,
     decode_gateway,
     encode,
 )
@@ -104,6 +109,7 @@ class Gateway:
     world: World
     links: LinkTable
     port: int
+    connections: Connections
     agents: list[Agent] = field(default_factory=list)
 
     async def session(self) -> Session:
@@ -122,6 +128,7 @@ class Gateway:
                     f"ws://127.0.0.1:{self.port}/driver/v1/attach",
                     additional_headers={"Authorization": f"Bearer {session.driver}.{SECRET}"},
                     compression=None,
+                    close_timeout=1,
                     proxy=None,
                 )
             )
@@ -198,15 +205,17 @@ async def gateway() -> AsyncIterator[Gateway]:
     )
     limits = Connections(most=100, most_of_peer=100, patience=20, keep_alive=75)
     server = listener(app, "127.0.0.1", 0, None, limits)
-    serving = asyncio.get_running_loop().create_task(server.serve())
+    loop = asyncio.get_running_loop()
+    serving, sweeping = loop.create_task(server.serve()), loop.create_task(limits.run())
     while not server.started:
         await asyncio.sleep(0.01)
-    made = Gateway(world, links, server.ports[0])
+    made = Gateway(world, links, server.ports[0], limits)
     yield made
     for agent in made.agents:
         await agent.gone()
     server.should_exit = True
     await serving
+    sweeping.cancel()
 
 
 Attack = Callable[[Agent], Awaitable[None]]
@@ -379,6 +388,77 @@ async def test_a_flood_is_slowed_down_and_starves_nobody(gateway: Gateway, flood
     assert reason is None or "sends and does not read" in reason
 
 
+async def stuck_link(gateway: Gateway) -> Agent:
+    """A link whose peer doesn't read, so that the gateway can send nothing more on it."""
+    agent = await gateway.agent()
+    run = Run(repl=agent.repl, number=0, kind="sql", code="x" * 1_000_000)
+    for _ in range(60):
+        gateway.links.send(agent.session.driver, run)
+
+    def wait() -> None:
+        unread, since = b"", time.monotonic()
+        while time.monotonic() - since < 0.5:
+            now = fcntl.ioctl(agent.socket.socket, termios.FIONREAD, bytes(4))
+            if now != unread or not any(now):
+                unread, since = now, time.monotonic()
+            time.sleep(0.02)
+
+    await asyncio.to_thread(wait)
+    return agent
+
+
+@pytest.mark.parametrize("ending", ["the gateway closes it", "it breaks a rule", "time"])
+async def test_a_link_whose_peer_does_not_read_ends(
+    gateway: Gateway, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.connections.patience = 0.5 if ending == "time" else 600
+    monkeypatch.setattr(protocols, "_SLOWEST_PEER", 10_000_000)
+    agent = await stuck_link(gateway)
+    assert len(gateway.connections) == 1
+    if ending == "the gateway closes it":
+        gateway.links.close(agent.session.driver)
+        await asyncio.sleep(0)
+        with suppress(ConnectionClosed):
+            await agent.send(encode(Failing(reason="said after the close")))
+    elif ending == "it breaks a rule":
+        await agent.send("{")
+    async with asyncio.timeout(8):
+        while len(gateway.connections):
+            await asyncio.sleep(0.01)
+    while gateway.links.is_open(agent.session.driver):
+        await asyncio.sleep(0.01)
+    found = await gateway.record(agent.session)
+    assert (found.end_cause is not None) == (ending == "it breaks a rule")
+    assert "said after" not in (found.end_reason or "")
+
+
+@pytest.mark.parametrize("code", [1002, 1007, 1008, 1009])
+async def test_the_code_with_which_an_agent_closes_breaks_no_rule(
+    gateway: Gateway, code: int
+) -> None:
+    agent = await gateway.agent()
+    await asyncio.to_thread(agent.socket.close, code)
+    while gateway.links.is_open(agent.session.driver):
+        await asyncio.sleep(0.01)
+    again = await gateway.dial(agent.session)
+    assert isinstance(await again.next(), Welcome)
+    assert (await gateway.record(agent.session)).end_cause is None
+
+
+@pytest.mark.parametrize("data", ['"' + "x" * MAX_FRAME_BYTES + '"', '{"a":NaN}'])
+async def test_a_driver_from_before_is_not_blamed_for_its_results(
+    gateway: Gateway, data: str
+) -> None:
+    session = await gateway.session()
+    old = await gateway.dial(session, Hello(protocol=2, driver=session.driver, agent="1", last={}))
+    await old.next()
+    await old.send('{"type":"finished","data":' + data)
+    reason = (await gateway.ended(session)).end_reason or ""
+    assert "was started by an older version of Livius" in reason
+    assert "Results over 1 MiB" in reason
+    assert "Code that speaks" not in reason
+
+
 async def test_a_driver_that_dials_all_the_time_is_sent_away_for_a_while(gateway: Gateway) -> None:
     session = (await gateway.agent()).session
     codes = []
@@ -515,5 +595,3 @@ async def test_an_agent_that_sends_and_never_reads_is_noticed() -> None:
     outbox.send(ack)
     assert outbox.overflowed.is_set()
     assert await outbox.next() == ack
-    outbox.close()
-    assert await outbox.next() is None

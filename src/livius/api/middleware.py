@@ -84,11 +84,16 @@ def _call_it_json(scope: Scope) -> None:
     scope["headers"] = [*others, (b"content-type", b"application/json")]
 
 
-def _note_known(scope: Scope) -> None:
+def note_known(scope: Scope) -> None:
     """Note on the connection that a request on it has proved whose it is."""
     note = scope.get("state", {}).get("note_known")
-    if note is not None and ORIGIN.get().caller is not None:
+    if note is not None:
         note()
+
+
+def _note_caller(scope: Scope) -> None:
+    if ORIGIN.get().caller is not None:
+        note_known(scope)
 
 
 def _is_ours(scope: Scope) -> bool:
@@ -156,7 +161,7 @@ class Edge:
                 headers["X-Content-Type-Options"] = "nosniff"
                 # Answers have code and data in them: what may be kept says so itself.
                 headers.setdefault("Cache-Control", "no-store")
-                _note_known(scope)
+                _note_caller(scope)
             await send(message)
 
         try:
@@ -197,7 +202,7 @@ class Edge:
 
         async def counted() -> Message:
             nonlocal received
-            _note_known(scope)
+            _note_caller(scope)
             limit = scope.get(_LIMIT, MAX_BODY_BYTES)
             if expected <= limit:
                 message = await receive()

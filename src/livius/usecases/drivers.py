@@ -72,11 +72,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A proven link: whose it is, what to answer, and the statements that the agent has."""
+    """A proven link: whose it is, what to answer, and the statements that the agent has.
+
+    ``protocol`` is the one that the agent says it speaks.
+    """
 
     session: Session
     welcome: Welcome
     known: frozenset[tuple[str, int]]
+    protocol: int
 
 
 class SessionLost(Exception):
@@ -88,6 +92,20 @@ def rule_broken(rule: str) -> SessionLost:
     return SessionLost(
         "The session's Spark driver broke a rule of its link to the gateway, so it was ended: "
         f"{rule}. Code that speaks in the driver's name is one cause. Create a new session."
+    )
+
+
+def frame_refused(rule: str, protocol: int) -> SessionLost:
+    """Return what ends the session of a driver whose frame is not taken.
+
+    One of an older protocol may have sent it in good faith.
+    """
+    if protocol == PROTOCOL:
+        return rule_broken(rule)
+    return SessionLost(
+        "The session's Spark driver was started by an older version of Livius and sent what this "
+        f"version does not take: {rule}. Results over 1 MiB and NaN or Infinity in a result are "
+        "causes. Create a new session."
     )
 
 
@@ -145,7 +163,7 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
                 Durable(repl=statement.repl, number=statement.number, offset=size, data=data)
             )
     welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
-    return Attached(session=session, welcome=welcome, known=known)
+    return Attached(session=session, welcome=welcome, known=known, protocol=hello.protocol)
 
 
 async def resume(context: Context, attached: Attached) -> None:

@@ -30,7 +30,7 @@ _SLOWEST_PEER: Final = 16 * 1024
 _MOST_UNREAD: Final = 16 * 1024 * 1024
 """How much of a body is read although it was answered, so that the answer arrives."""
 _FAREWELL: Final = 1.0
-"""Seconds for a refusal to be read by whoever may still be sending."""
+"""Seconds for a refusal, or the close of a WebSocket, to be read by a peer that may be sending."""
 _GRACE: Final = 5.0
 """Seconds in which uvicorn closes an idle connection in order, before it is ended."""
 
@@ -236,11 +236,31 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._connection = connection
         self._connections = connections
+        self._has_ended = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the connection's place."""
         self._connections.lost(self._connection)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the peer to read."""
+        super().pause_writing()
+        if not self._has_ended:
+            until = _read_until(self.transport, self._connections.patience)
+            self._connections.waits(self._connection, until)
+
+    def resume_writing(self) -> None:
+        """Go on, as the peer has read."""
+        super().resume_writing()
+        if not self._has_ended:
+            self._connections.works(self._connection)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Let the peer read the last words, and answer the close; then end the connection."""
+        super().on_task_complete(task)
+        self._has_ended = True
+        self._connections.waits(self._connection, time.monotonic() + _FAREWELL)
 
     def handle_connect(self, event: Request) -> None:
         """Have the application decide first; it asks for what comes once it has accepted."""

@@ -13,13 +13,17 @@ _MOST: Final = 1000
 
 
 class Outbox:
-    """A bounded queue. `overflowed` is set by a message for which there was no room."""
+    """A bounded queue.
+
+    ``overflowed`` is set by a message for which there was no room, ``closed`` by the order to close
+    the link. Whoever sends may be stuck then, as the peer doesn't read: others wait for these.
+    """
 
     def __init__(self) -> None:
         self._messages: deque[FromGateway] = deque()
         self._news = asyncio.Event()
-        self._closed = False
         self.overflowed = asyncio.Event()
+        self.closed = asyncio.Event()
 
     def send(self, message: FromGateway) -> None:
         """Queue a message; never blocks."""
@@ -31,12 +35,11 @@ class Outbox:
 
     def close(self) -> None:
         """Have the link closed, whatever still waits: the other side makes up for that."""
-        self._closed = True
-        self._news.set()
+        self.closed.set()
 
-    async def next(self) -> FromGateway | None:
-        """Return the next message; None is the order to close."""
-        while not self._messages and not self._closed:
+    async def next(self) -> FromGateway:
+        """Return the next message."""
+        while not self._messages:
             self._news.clear()
             await self._news.wait()
-        return None if self._closed else self._messages.popleft()
+        return self._messages.popleft()

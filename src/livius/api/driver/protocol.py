@@ -43,6 +43,9 @@ class LinkProtocol(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:
         """Return the next event; what waits is parsed once all of the last piece were taken."""
         event = await self.queue.get()
+        if event["type"] == "websocket.disconnect" and self.conn.close_rcvd_then_sent:
+            # Of the codes that say which rule was broken only our own are to be believed.
+            event = {**event, "code": CloseCode.NORMAL_CLOSURE}
         if self.read_paused and self.queue.empty():
             self.read_paused = False
             self._parse()

@@ -8,6 +8,7 @@ bounded, and large frames are parsed in a thread. A driver that breaks a rule lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final, Protocol
 
 import structlog
@@ -15,16 +16,17 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from livius.api.driver.outbox import Outbox
+from livius.api.middleware import note_known
 from livius.domain.driver import Driver
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
 from livius.domain.ids import DriverId
 from livius.domain.pace import Pace
-from livius.domain.session import Session
 from livius.usecases import drivers, inside
 from livius.usecases.context import Context
-from livius.usecases.drivers import SessionLost, rule_broken
+from livius.usecases.drivers import Attached, SessionLost, frame_refused, rule_broken
 from livius_agent.wire import (
     MAX_FRAME_BYTES,
+    PROTOCOL,
     Ask,
     Beat,
     Finished,
@@ -39,6 +41,7 @@ from livius_agent.wire import (
 )
 
 _HELLO_WITHIN: Final = 10.0
+_CLOSE_WITHIN: Final = 1.0
 _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
@@ -116,6 +119,7 @@ def router(context: Context, links: LinkRegister) -> APIRouter:
             # Before the upgrade is accepted: the agent sees a plain 403 and gives up.
             await socket.close(_POLICY)
             return
+        note_known(socket.scope)
         await socket.accept()
         if not links.admits(driver.id):
             await _close(socket, _TRY_AGAIN)
@@ -157,7 +161,7 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
     token = links.add(driver.id, outbox.send, outbox.close)
     try:
         async with asyncio.timeout(_HELLO_WITHIN):
-            hello, _ = await _receive(socket)
+            hello, _ = await _receive(socket, PROTOCOL)
         if not isinstance(hello, Hello):
             raise rule_broken("its link did not begin with hello")
         attached = await drivers.attach_driver(context, driver, hello)
@@ -168,10 +172,11 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
         async with asyncio.TaskGroup() as group:
             tasks = (
                 group.create_task(_send_all(socket, outbox)),
-                group.create_task(_watch(outbox)),
+                group.create_task(_watch_overflow(outbox)),
+                group.create_task(_watch_close(outbox)),
             )
             try:
-                await _receive_all(context, links, socket, attached.session, group)
+                await _receive_all(context, links, socket, attached, group)
             finally:
                 for task in tasks:
                     task.cancel()
@@ -182,7 +187,8 @@ async def _serve(context: Context, links: LinkRegister, socket: WebSocket, drive
 
 
 async def _send_all(socket: WebSocket, outbox: Outbox) -> None:
-    while (message := await outbox.next()) is not None:
+    while True:
+        message = await outbox.next()
         is_large = isinstance(message, Run) and len(message.code) > _SMALL
         frame = await asyncio.to_thread(encode, message) if is_large else encode(message)
         try:
@@ -190,29 +196,33 @@ async def _send_all(socket: WebSocket, outbox: Outbox) -> None:
         except WebSocketDisconnect:
             # What it said last, why it ends for one, is still to be read.
             return
-    await _close(socket, _GOING_AWAY)
-    raise WebSocketDisconnect(_GOING_AWAY)
 
 
-async def _watch(outbox: Outbox) -> None:
+async def _watch_overflow(outbox: Outbox) -> None:
     await outbox.overflowed.wait()
     raise rule_broken("it sends and does not read")
+
+
+async def _watch_close(outbox: Outbox) -> None:
+    await outbox.closed.wait()
+    raise WebSocketDisconnect(_GOING_AWAY)
 
 
 async def _receive_all(
     context: Context,
     links: LinkRegister,
     socket: WebSocket,
-    session: Session,
+    attached: Attached,
     group: asyncio.TaskGroup,
 ) -> None:
+    session = attached.session
     asks: set[asyncio.Task[None]] = set()
     running: set[int] = set()
     pace, loop = Pace(rate=_PACE, burst=_AT_ONCE), asyncio.get_running_loop()
     silence = context.rules.beat.total_seconds() * _SILENT_BEATS
     while True:
         async with asyncio.timeout(silence):
-            message, size = await _receive(socket)
+            message, size = await _receive(socket, attached.protocol)
         links.heard(session.driver)
         # Not read on, its driver has to wait, and nobody else.
         if pause := pace.spend(_cost(message, size), now=loop.time()):
@@ -237,13 +247,13 @@ def _cost(message: FromAgent, size: int) -> float:
     return _OF_RECORDS + size / _BYTES_OF_RECORDS
 
 
-async def _receive(socket: WebSocket) -> tuple[FromAgent, int]:
+async def _receive(socket: WebSocket, protocol: int) -> tuple[FromAgent, int]:
     """Return the next message, and the size of its frame."""
     # Not `receive_bytes`: that refuses once a send has failed, and what came before is lost.
     event = await socket.receive()
     if event["type"] == "websocket.disconnect":
         if (rule := _BROKEN.get(event["code"])) is not None:
-            raise rule_broken(rule)
+            raise frame_refused(rule, protocol)
         raise WebSocketDisconnect(event["code"])
     frame: str | bytes = event.get("bytes") or event.get("text") or b""
     try:
@@ -251,11 +261,12 @@ async def _receive(socket: WebSocket) -> tuple[FromAgent, int]:
             return await asyncio.to_thread(decode_agent, frame), len(frame)
         return decode_agent(frame), len(frame)
     except WireError as error:
-        raise rule_broken(f"it sent what is no message ({error})") from error
+        raise frame_refused(f"it sent what is no message ({error})", protocol) from error
 
 
 async def _close(socket: WebSocket, code: int) -> None:
-    try:
-        await socket.close(code)
-    except (RuntimeError, WebSocketDisconnect):
-        return  # It was closed already, or broke: a driver that died closes nothing.
+    # It may be closed already, or broken: a driver that died closes nothing. One that doesn't read
+    # is not waited for; the listener ends its connection soon after the route has ended.
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+        async with asyncio.timeout(_CLOSE_WITHIN):
+            await socket.close(code)
