@@ -25,7 +25,7 @@ _COUNTS_EVERY: Final = 60.0
 _RETENTION_EVERY: Final = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Housekeeping:
     """The loops.
 
@@ -40,8 +40,8 @@ class Housekeeping:
     wake: Wake
     settle: Callable[[], Awaitable[None]]
     retention: timedelta
-    told_of: list[object] = field(default_factory=list, init=False)
-    """The version of the places that the launcher knows."""
+    _sent_places: object = field(default=None, init=False)
+    """The version of the places that the launcher has; None before the first."""
 
     def services(self) -> Sequence[Service]:
         """Return the loops, each a service of its own."""
@@ -74,9 +74,9 @@ class Housekeeping:
         one number; places and files are only where it has changed.
         """
         version = await self.store.places_version()
-        if self.told_of != [version]:
+        if self._sent_places != version:
             await self.launcher.tell_places(await self.store.places())
-            self.told_of[:] = [version]
+            self._sent_places = version
 
     async def end_orphans(self) -> None:
         """End drivers that nobody wants."""

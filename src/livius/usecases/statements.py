@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from livius_agent.wire import Cancel, Run
 DEFAULT_KIND: Final = Kind.PYSPARK
 _ALIASES: Final = {"scala": Kind.SPARK, "python": Kind.PYSPARK, "r": Kind.SPARKR}
 _INT32_MAX: Final = 2**31 - 1
+_SMALL: Final = 64 * 1024
+"""Bytes of text that are decoded on the event loop; of more a thread takes care."""
+_PIECE: Final = 256 * 1024
 _log = structlog.get_logger(__name__)
 
 _UTF8_MASK: Final = 0b1100_0000
@@ -283,7 +287,11 @@ async def with_output(context: Context, found: Statement, window: Window | None)
     data = None
     if found.ending is not None and found.ending.data_elsewhere:
         data = await context.outputs.read_data(found.session, found.repl, found.number) or None
-    return StatementView(found, whole_characters(raw), whole=window is None, data=data)
+    if len(raw) <= _SMALL:
+        text = whole_characters(raw)
+    else:
+        text = await asyncio.to_thread(whole_characters, raw)
+    return StatementView(found, text, whole=window is None, data=data)
 
 
 async def with_parsed_data(view: StatementView) -> StatementView:
@@ -318,11 +326,15 @@ async def text_of(
 
 
 def whole_characters(raw: bytes) -> str:
-    """Decode a slice, leaving out the parts of characters that the cut left at its two ends."""
+    """Decode a slice, leaving out the parts of characters that the cut left at its two ends.
+
+    Piece by piece, so that a thread that does it lets others work in between.
+    """
     start = 0
     while start < len(raw) and raw[start] & _UTF8_MASK == _UTF8_CONTINUATION:
         start += 1
-    return raw[start:].decode("utf-8", errors="ignore")
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+    return "".join(decoder.decode(raw[at : at + _PIECE]) for at in range(start, len(raw), _PIECE))
 
 
 async def statement_jobs(

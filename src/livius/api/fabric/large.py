@@ -1,7 +1,7 @@
-"""Statements whose output is large: their answer is put together piece by piece.
+"""Statements, and lists of them, whose code or output is large: they are rendered in pieces.
 
-To render fifty megabytes at once would hold up everybody for as long as it takes. The data is JSON
-already and is passed on as it is; the text is escaped in pieces.
+To render fifty megabytes at once would hold up everybody for as long as it takes, in a thread too.
+The data is JSON already and is passed on as it is; code and text are escaped in pieces.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import dataclasses
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from livius.api.fabric.bodies import shown_text, statement_body
+from livius.api.fabric.bodies import shown_text, statement_body, statements_body
 from livius.usecases.statements import StatementView
 from livius_agent.text import json_bytes
 
@@ -25,26 +25,53 @@ _PIECE: Final = 256 * 1024
 
 
 def statement_response(view: StatementView) -> Response:
-    """Return the answer to who asks for one statement."""
-    if view.data is None and len(view.text) <= _SMALL:
+    """Return one statement's response."""
+    if _is_small((view,)):
         return JSONResponse(statement_body(view))
     return StreamingResponse(_pieces(view), media_type="application/json")
 
 
+def statements_response(views: Sequence[StatementView], *, total: int) -> Response:
+    """Return the response of a page of a session's statements."""
+    if _is_small(views):
+        return JSONResponse(statements_body(views, total=total))
+    return StreamingResponse(_page(views, total), media_type="application/json")
+
+
+def _is_small(views: Sequence[StatementView]) -> bool:
+    return (
+        all(view.data is None for view in views)
+        and sum(len(view.statement.code) + len(view.text) for view in views) <= _SMALL
+    )
+
+
+async def _page(views: Sequence[StatementView], total: int) -> AsyncIterator[bytes]:
+    before, after = json.dumps(statements_body((), total=total)).split("[]")
+    yield f"{before}[".encode()
+    for number, view in enumerate(views):
+        if number:
+            yield b","
+        async for piece in _pieces(view):
+            yield piece
+    yield f"]{after}".encode()
+
+
 async def _pieces(view: StatementView) -> AsyncIterator[bytes]:
-    # What stands for text and data in the rest of the answer, and for nothing else.
+    # What stands for code, text and data in the rest of the answer, and for nothing else.
     token = secrets.token_hex(16)
-    text, statement, ending = shown_text(view), view.statement, view.statement.ending
+    text, ending = shown_text(view), view.statement.ending
     if ending is not None and view.data is not None:
         ending = dataclasses.replace(ending, data={f"data-{token}": 0})
-        statement = dataclasses.replace(statement, ending=ending)
-    mark = f"text-{token}" if text else ""
-    rest = statement_body(dataclasses.replace(view, statement=statement, text=mark))
+    statement = dataclasses.replace(view.statement, code=f"code-{token}", ending=ending)
+    rest = statement_body(
+        dataclasses.replace(view, statement=statement, text=f"text-{token}" if text else "")
+    )
+    long = {f'"code-{token}"': view.statement.code, f'"text-{token}"': text}
     for part in re.split(
-        f'("(?:text|data)-{token}"(?:: 0)?)', json.dumps(rest, ensure_ascii=False)
+        f'("(?:code|text|data)-{token}"(?:: 0)?)', json.dumps(rest, ensure_ascii=False)
     ):
-        if part == f'"{mark}"':
-            for piece in _text(text):
+        if part in long:
+            for piece in _text(long[part]):
                 yield piece
                 await asyncio.sleep(0)
         elif part == f'"data-{token}": 0':

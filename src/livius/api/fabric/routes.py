@@ -16,10 +16,8 @@ from livius.api.fabric.bodies import (
     activities_body,
     jobs_body,
     session_body,
-    statement_body,
-    statements_body,
 )
-from livius.api.fabric.large import statement_response
+from livius.api.fabric.large import statement_response, statements_response
 from livius.api.fabric.requests import (
     SessionRequest,
     StatementRequest,
@@ -174,7 +172,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             source_id=body.sourceId,
         )
         _bring(context, here, request, view.statement.session)
-        return JSONResponse(statement_body(view))
+        return statement_response(view)
 
     @routes.get(base)
     async def list_all(
@@ -193,7 +191,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             top=top,
             newest_first=order == "desc",
         )
-        return JSONResponse(statements_body(page, total=total))
+        return statements_response(page, total=total)
 
     @routes.get(base + "/{number}")
     async def get(request: Request) -> Response:
