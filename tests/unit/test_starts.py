@@ -39,6 +39,14 @@ with Home(Path(sys.argv[1])).lock():
     time.sleep(60)
 """
 
+OLDER_HOLDER = """
+import fcntl, sys, time
+file = open(sys.argv[1] + "/gateway.lock", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+time.sleep(60)
+"""
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
@@ -55,10 +63,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 @contextlib.contextmanager
-def another(home: Home) -> Iterator[subprocess.Popen[str]]:
+def another(home: Home, program: str = HOLDER) -> Iterator[subprocess.Popen[str]]:
     """A process that has the lock, as a gateway has that is still starting."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, home.root], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, home.root], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
@@ -99,6 +107,19 @@ def test_status_and_down_go_by_the_lock(home: Home) -> None:
         assert gateway.wait(5) == -15
     assert "No gateway serves" in livius("status").stdout
     assert livius("down").stdout == f"No gateway serves {home.root}.\n"
+
+
+def test_a_gateway_of_a_version_that_wrote_no_process_id_is_found_and_stopped(home: Home) -> None:
+    with another(home, OLDER_HOLDER) as gateway:
+        home.connection_file.write_text(json.dumps({"pid": os.getpid()}))
+        assert home.holder() is None, "a process that has not opened the lock is no gateway"
+        home.write_connection(connection(gateway.pid))
+        assert home.read_connection() == connection(gateway.pid)
+        home.connection_file.write_text(json.dumps({"pid": gateway.pid, "api": "of before"}))
+        status = livius("status")
+        assert (status.returncode, f"(process {gateway.pid})" in status.stdout) == (4, True)
+        assert livius("down").stdout == "Stopped: the gateway.\n"
+        assert gateway.wait(5) == -15
 
 
 def test_up_waits_for_a_gateway_that_starts_and_does_not_start_another(

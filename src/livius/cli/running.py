@@ -98,8 +98,8 @@ def down() -> int:
         if pid is None:
             return fail(
                 f"A gateway has {home.root} and does not say which process it is: it is just "
-                "starting, or older than this command. Try again, or find it with: fuser "
-                f"{home.root}/gateway.lock"
+                "starting, or older than this command and not this user's. Try again, or find it "
+                f"with: fuser {home.root}/gateway.lock"
             )
         _terminate(home, pid)
         deadline = time.monotonic() + _ENDS_WITHIN
@@ -119,7 +119,12 @@ def down() -> int:
 
 
 def _terminate(home: Home, pid: int) -> None:
-    """Ask exactly the process that has the lock to end, never one that got its id meanwhile."""
+    """Ask the process that has the lock to end.
+
+    Whoever has the process id is held before the lock is looked at again. So the signal never
+    reaches a process that got the id after the gateway had ended, unless yet another gateway takes
+    the lock in this instant and has still to write its own id.
+    """
     with suppress(ProcessLookupError):
         process = os.pidfd_open(pid)
         try:

@@ -158,7 +158,14 @@ class Home:
         """Return the process that has the lock; None where none has, or it has yet to say so."""
         if not self.is_locked():
             return None
-        return _pid_in(self._lock_file.read_text(encoding="ascii", errors="replace"))
+        text = self._lock_file.read_text(encoding="ascii", errors="replace")
+        return _pid_in(text) or self._holder_of_before()
+
+    def _holder_of_before(self) -> int | None:
+        """Return the gateway of an older version: its process id is in connection.json alone."""
+        pid = (_read_json(self.connection_file) or {}).get("pid")
+        # One that was killed has left the file, and its process id may be another's by now.
+        return pid if isinstance(pid, int) and _has_open(pid, self._lock_file) else None
 
     def choose_ports(self, *, host: str, https: int, http: int) -> Ports:
         """Return the kept ports; the first time, the wanted ones if they are free.
@@ -195,9 +202,12 @@ class Home:
         """Return the connection of the gateway that serves; None where none does."""
         found = _read_json(self.connection_file)
         # One that was killed has left its own file to the one that starts now.
-        if found is None or self.holder() != found["pid"]:
+        if found is None or self.holder() != found.get("pid"):
             return None
-        return Connection(**found)
+        # Other versions may say more or less.
+        return (
+            Connection(**found) if found.keys() == Connection.__dataclass_fields__.keys() else None
+        )
 
 
 def _unusable(folder: Path, why: str | None) -> SetupFailed:
@@ -217,6 +227,16 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 def _pid_in(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Tell whether a process has a file open; False where we may not know."""
+    with contextlib.suppress(OSError):
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile, or nothing with a path
+                if one.samefile(path):
+                    return True
+    return False
 
 
 def _free_port(host: str, wanted: int, *, but: int = -1) -> int:

@@ -12,7 +12,7 @@ from livius.domain.audit import Action
 from livius.domain.conf import Policed, check_sizes, is_size, police, sizes_as_conf
 from livius.domain.conf_secrets import hide, secrets_of
 from livius.domain.driver import Driver
-from livius.domain.errors import Conflict, Invalid, LiviusError
+from livius.domain.errors import Conflict, Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
@@ -88,8 +88,8 @@ async def create_session(
     context.conf_secrets[driver.id] = secrets
     try:
         await context.store.add_session(session, driver, admit=admit, audit=created)
-    except LiviusError:
-        del context.conf_secrets[driver.id]
+    except BaseException:  # whatever it is: a driver that never starts leaves no secrets
+        context.conf_secrets.pop(driver.id, None)
         raise
     context.changes.notify(session.id)
     context.wake(session.id)

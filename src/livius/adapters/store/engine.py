@@ -59,7 +59,7 @@ class Transactions:
         return await loop.run_in_executor(self._thread, self._run, work, time.perf_counter())
 
     def changes_of(self, *tables: Table) -> Callable[[Connection], object]:
-        """Return what gives, in a transaction, another value after each change of the tables.
+        """Return a function whose value differs after each change of these tables.
 
         It counts what is changed here, and sees that another process has changed something.
         """
