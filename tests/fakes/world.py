@@ -36,6 +36,7 @@ from livius.reconcile.sessions import Patience, Reconciler
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context, Rules
 from livius.usecases.livy_log import LivyLogs
+from livius.usecases.statements import StatementView, may_submit, submit
 from livius.usecases.trail import Trail
 from livius_agent.wire import FromGateway
 
@@ -414,3 +415,17 @@ def with_rules(world: World, **changes: object) -> Context:
         world.context,
         rules=dataclasses.replace(world.context.rules, **changes),  # type: ignore[arg-type]
     )
+
+
+async def submit_statement(
+    context: Context,
+    caller: Principal,
+    path: SessionPath,
+    *,
+    code: str,
+    kind: str | None,
+    source_id: str | None,
+) -> StatementView:
+    """What the API does with a statement that came whole."""
+    session = await may_submit(context, caller, path)
+    return await submit(context, caller, session, code=code, kind=kind, source_id=source_id)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from livius import limits
 from livius.domain.ids import StatementNumber
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
@@ -318,6 +319,19 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
 
 async def told(served: Served, session: Session) -> None:
     served.site.world.changes.notify(session.id)
+
+
+def test_a_cell_that_is_too_large_stays_where_it_was_typed(
+    page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CODE_BYTES", 1000)  # a browser is slow with megabytes
+    session, typed = served.site.session(), "x" * 1000
+    page.goto(served.url + activity(session))
+    code = page.locator(".composer textarea")
+    code.fill(typed)
+    code.press("Control+Enter")
+    expect(page.locator("#notes")).to_contain_text("Put data into Files")
+    expect(code).to_have_value(typed)
 
 
 def test_statements_of_another_client_appear_and_run(page: Page, served: Served) -> None:

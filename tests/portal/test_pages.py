@@ -199,6 +199,19 @@ def test_the_console_runs_code(served: Served, ada: Visitor) -> None:
     assert [one.code for one in found[0]] == ["print(1)\n"]
 
 
+def test_the_console_takes_code_as_large_as_the_api_does(served: Served, ada: Visitor) -> None:
+    session, code = served.site.session(), "x = 1\n" * 100_000
+    answer = ada.post(f"{activity(session)}/statements", code=code)
+    assert answer.status_code == 303
+    found = served.site.do(served.site.world.store.list_statements(session.repl, skip=0, top=5))
+    assert [one.code for one in found[0]] == [code]
+    refused = ada.post("/workspaces", name=code)
+    assert refused.status_code == 413
+    assert "Put data into Files" in refused.text
+    stranger = Visitor(served, None)
+    assert stranger.post(f"{activity(session)}/statements", code=code).status_code == 401
+
+
 @pytest.mark.parametrize("form", [{"code": "  "}, {"code": "1", "kind": "cobol"}, {}])
 def test_the_console_says_what_is_wrong(served: Served, ada: Visitor, form: dict[str, str]) -> None:
     session = served.site.session()

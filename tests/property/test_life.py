@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from fakes.world import World
+from fakes.world import World, submit_statement
 from livius.api.fabric.states import session_state
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import LiviusError
@@ -22,7 +22,7 @@ from livius.domain.statement import ACTIVE, OPEN, Statement
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.usecases.drivers import attach_driver, report, resume
 from livius.usecases.sessions import CreateSession, create_session, delete_session
-from livius.usecases.statements import cancel_statement, submit_statement
+from livius.usecases.statements import cancel_statement
 from livius_agent.wire import PROTOCOL, Finished, Hello, LedgerEntry, Ready, Run
 
 WIRE_ORDER = ("not_started", "starting", "idle", "shutting_down", "killed", "dead")

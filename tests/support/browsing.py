@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import uvicorn
 from playwright.sync_api import BrowserContext
 
-from fakes.world import World, principal
+from fakes.world import World, principal, submit_statement
 from livius import portal
 from livius.adapters.identity.certificates import read_certificate
 from livius.api.app import create_app
@@ -25,7 +25,6 @@ from livius.ports.changes import Printed, Worked
 from livius.ports.people import SignedIn
 from livius.usecases.identity.presence import anybody
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import submit_statement
 from livius.usecases.visits import Visits
 from support.records import with_end
 from support.waiting import wait_for

@@ -1,5 +1,7 @@
 """Which conf values are secrets, and that no record has one."""
 
+import asyncio
+
 import pytest
 
 from fakes.world import World
@@ -76,6 +78,19 @@ async def test_a_session_whose_secrets_are_gone_fails_and_says_why(world: World)
     assert (session.phase, session.end_cause) == (Phase.FAILED, EndCause.START_FAILED)
     assert "Create the session again" in (session.end_reason or "")
     assert world.launcher.launches == 0
+
+
+@pytest.mark.parametrize("error", [OSError, asyncio.CancelledError])
+async def test_a_session_that_could_not_be_recorded_leaves_no_secret_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(world.store, "add_session", fail)
+    with pytest.raises(error):
+        await create_session(world.context, world.admin, *world.place, wanted())
+    assert world.conf_secrets == {}
 
 
 async def test_a_session_that_was_refused_leaves_no_secret_behind(world: World) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from fakes.world import World
+from fakes.world import World, submit_statement
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import ClientId, LakehouseId, new_id
 from livius.domain.lakehouse import Role
@@ -13,7 +13,6 @@ from livius.ports.store import AuditQuery
 from livius.usecases.drivers import attach_driver, report
 from livius.usecases.inside import answer
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import submit_statement
 from livius_agent.wire import LONGEST_ASK, PROTOCOL, Answer, Ask, Finished, Hello, Ready, Run
 
 

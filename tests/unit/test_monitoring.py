@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fakes.world import World
+from fakes.world import World, submit_statement
 from livius.domain.activity import ActivityState
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.identity import Principal
@@ -47,7 +47,7 @@ async def started(world: World, caller: Principal, **wanted: Any) -> Session:
 
 
 async def ran(world: World, session: Session, caller: Principal, *messages: Any) -> None:
-    await statements.submit_statement(
+    await submit_statement(
         world.context,
         caller,
         world.path(session.id),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.world import World, principal, with_rules
+from fakes.world import World, principal, submit_statement, with_rules
 from livius.domain.driver import DriverEnd, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from livius.domain.ids import SessionId, new_id
@@ -22,7 +22,6 @@ from livius.usecases.sessions import (
     list_sessions,
     reset_timeout,
 )
-from livius.usecases.statements import submit_statement
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw
 
-from fakes.world import World, with_rules
+from fakes.world import World, submit_statement, with_rules
 from livius.domain.digests import hash_drawn
 from livius.domain.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from livius.domain.ids import StatementNumber
@@ -27,7 +27,6 @@ from livius.usecases.statements import (
     get_statement,
     list_statements,
     parse_kind,
-    submit_statement,
     with_parsed_data,
 )
 from livius_agent.text import json_bytes

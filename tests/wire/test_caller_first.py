@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from fakes.world import principal
-from livius.api.middleware import MAX_BODY_BYTES, MAX_CODE_BYTES
 from livius.domain.lakehouse import Role
+from livius.limits import MAX_BODY_BYTES, MAX_CODE_BYTES
 from wire.conftest import DOCUMENT, Wire
 
 

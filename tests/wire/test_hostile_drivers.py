@@ -22,7 +22,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from fakes.world import World
+from fakes.world import World, submit_statement
 from livius.adapters.links import LinkTable
 from livius.adapters.listener import Connections, protocols
 from livius.api import driver, fabric
@@ -32,7 +32,6 @@ from livius.bootstrap.listeners import listener
 from livius.domain.digests import hash_drawn
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import submit_statement
 from livius_agent.ledger import WINDOW, Entry
 from livius_agent.text import json_bytes
 from livius_agent.wire import (

@@ -19,12 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from livius.limits import body_limit
 from livius.usecases.trail import ORIGIN, Origin
-
-MAX_BODY_BYTES: Final = 256 * 1024
-MAX_CODE_BYTES: Final = 16 * 1024 * 1024
-"""For bodies that carry code, once the caller may run it."""
-_LIMIT: Final = "livius.body_limit"
 
 _REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 _SLASHES: Final = re.compile("//+")
@@ -71,11 +67,6 @@ def plain_path(path: str) -> str:
         ),
         path,
     )
-
-
-def expect_code(scope: Scope) -> None:
-    """Let a request's body be as large as code may be."""
-    scope[_LIMIT] = MAX_CODE_BYTES
 
 
 def _call_it_json(scope: Scope) -> None:
@@ -203,7 +194,7 @@ class Edge:
         async def counted() -> Message:
             nonlocal received
             _note_caller(scope)
-            limit = scope.get(_LIMIT, MAX_BODY_BYTES)
+            limit = body_limit(scope)
             if expected <= limit:
                 message = await receive()
                 received += len(message.get("body", b""))

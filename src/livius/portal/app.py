@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -63,6 +64,10 @@ PAGES: Final[tuple[Page, ...]] = (
 )
 
 _CLIENT_GONE: Final = 499
+_TOO_LARGE: Final = Sentence(
+    "What was sent is larger than the server takes, and nothing was done. Put data into Files and "
+    "read it from there."
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -79,7 +84,7 @@ def create_portal(desk: Desk) -> Starlette:
             request,
             status=error.status_code,
             code=f"Http{error.status_code}",
-            message="",
+            message=_TOO_LARGE if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "",
             visit=await desk.visits.find(request.cookies.get(desk.cookie), touch=False),
         )
 

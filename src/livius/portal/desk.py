@@ -44,6 +44,7 @@ from livius.domain.identity import Principal
 from livius.domain.sentences import Sentence
 from livius.domain.visit import LONGEST, Visit, form_token
 from livius.language import LANGUAGES, Language, language_of, said, templates, translations
+from livius.limits import expect_code
 from livius.portal import words
 from livius.portal.assets import Assets
 from livius.portal.live import Look, Looker, Streams
@@ -289,10 +290,11 @@ class Desk:
         what = f"GET {ROOT}{path}"
         return Route(ROOT + path, self._guarded(handler, what, touch=not passive), methods=["GET"])
 
-    def post(self, path: str, handler: Handler) -> Route:
-        """Return the route of a form."""
+    def post(self, path: str, handler: Handler, *, code: bool = False) -> Route:
+        """Return the route of a form. ``code``: it is as large as code may be."""
         what = f"POST {ROOT}{path}"
-        return Route(ROOT + path, self._guarded(handler, what, touch=True), methods=["POST"])
+        guarded = self._guarded(handler, what, touch=True, code=code)
+        return Route(ROOT + path, guarded, methods=["POST"])
 
     def public(self, path: str, handler: PublicHandler) -> Route:
         """Return a route that is open to people who have not signed in; GET only."""
@@ -308,7 +310,9 @@ class Desk:
 
         return Route(ROOT + path, endpoint, methods=["GET"])
 
-    def _guarded(self, handler: Handler, what: str, *, touch: bool) -> PublicHandler:
+    def _guarded(
+        self, handler: Handler, what: str, *, touch: bool, code: bool = False
+    ) -> PublicHandler:
         async def endpoint(request: Request) -> Response:
             elsewhere = self._elsewhere(request)
             if elsewhere is not None:
@@ -322,6 +326,8 @@ class Desk:
                 ORIGIN.set(replace(ORIGIN.get(), caller=visit.caller))
                 if request.method != "POST":
                     return await handler(call)
+                if code:
+                    expect_code(request.scope)
                 async with request.form(max_files=1, max_fields=100) as call.form:
                     _check_form(call)
                     return await handler(call)

@@ -105,20 +105,6 @@ def parse_kind(kind: str | None) -> Kind:
     return found
 
 
-async def submit_statement(
-    context: Context,
-    caller: Principal,
-    path: SessionPath,
-    *,
-    code: str,
-    kind: str | None,
-    source_id: str | None,
-) -> StatementView:
-    """Record a statement in a session that the caller may use: `may_submit` and `submit`."""
-    session = await may_submit(context, caller, path)
-    return await submit(context, caller, session, code=code, kind=kind, source_id=source_id)
-
-
 async def may_submit(context: Context, caller: Principal, path: SessionPath) -> Session:
     """Return the session that a path names, if the caller may run code in it.
 

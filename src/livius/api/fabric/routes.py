@@ -26,10 +26,10 @@ from livius.api.fabric.requests import (
     read_count,
 )
 from livius.api.holding import asked_hold, unless_gone
-from livius.api.middleware import expect_code
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
+from livius.limits import expect_code
 from livius.usecases import sessions, statements
 from livius.usecases.access import SessionPath
 from livius.usecases.context import Context

@@ -64,7 +64,7 @@ def routes(desk: Desk) -> Sequence[Route]:
     return [
         desk.get(BASE, notebook),
         desk.get(f"{BASE}/statements", further, passive=True),
-        desk.post(f"{BASE}/statements", run),
+        desk.post(f"{BASE}/statements", run, code=True),
         desk.get(f"{BASE}/statements/live", live, passive=True),
         desk.get(one, cell, passive=True),
         desk.post(f"{one}/cancel", cancel),
@@ -123,10 +123,11 @@ async def run(call: Call) -> Response:
     code = call.sent("code").replace("\r\n", "\n")
     if not code.strip():
         raise Invalid("InvalidInput", Sentence("Write some code first."))
-    await statements.submit_statement(
+    session = await statements.may_submit(call.context, call.caller, view.session)
+    await statements.submit(
         call.context,
         call.caller,
-        view.session,
+        session,
         code=code,
         kind=call.sent("kind") or None,
         source_id=None,
