@@ -120,7 +120,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   live();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful && event.detail.elt.matches("form.composer")) {
+  // An error that is shown counts as successful here: what was typed stays then.
+  const done = event.detail.successful && event.detail.xhr.status < 400;
+  if (done && event.detail.elt.matches("form.composer")) {
     const code = event.detail.elt.querySelector("textarea");
     code.value = "";
     code.focus();
