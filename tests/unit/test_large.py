@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from fakes.world import World
+from fakes.world import World, submit_statement
 from livius.api.fabric.bodies import statement_body, statements_body
 from livius.api.fabric.large import statement_response, statements_response
 from livius.usecases import statements
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import StatementView, Window, submit_statement, whole_characters
+from livius.usecases.statements import StatementView, Window, whole_characters
 
 CODE = 'print("台北 \\ud83d")\n' * 200_000
 MIB = 1024 * 1024
