@@ -268,6 +268,7 @@ def test_a_known_senders_body_is_waited_for_beside_a_crowd(place: Listening) -> 
     wait_for(KNOWN.is_set, seconds=5, what="the sender is known")
     for _ in range(20):
         place.connect()
+    wait_for(lambda: place.dropped["displaced"] >= 14, seconds=5, what="the crowd has come")
     sender.sendall(b"56789")
     assert b"200" in sender.recv(65536)
 
