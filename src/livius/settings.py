@@ -400,7 +400,7 @@ class Settings(BaseSettings):
                     f"{', '.join(f'LIVIUS_{name.upper()}' for name in about_it)}: these need "
                     "LIVIUS_AUTHORITY_TENANT or LIVIUS_AUTHORITY_ISSUER"
                 )
-            if not self._on_loopback and not self.embedded_authority_beyond_loopback:
+            if not self.on_loopback and not self.embedded_authority_beyond_loopback:
                 raise ValueError(
                     "LIVIUS_HOST is beyond loopback, where the embedded authority is not to be "
                     "reached. Name an authority with LIVIUS_AUTHORITY_TENANT or "
@@ -459,7 +459,8 @@ class Settings(BaseSettings):
         return tuple(name for name, value in found.items() if value is None)
 
     @property
-    def _on_loopback(self) -> bool:
+    def on_loopback(self) -> bool:
+        """Tell whether programs of this machine alone reach the https port."""
         if self.host == "localhost":
             return True
         try:

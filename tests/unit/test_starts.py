@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from livius.bootstrap.compose import link_address
 from livius.cli.console import ConsoleProgress
 from livius.cli.own_gateway import OwnGateway, interrupts_deferred
 from livius.cli.running import count_ended
@@ -39,6 +40,7 @@ with Home(Path(sys.argv[1])).lock():
     time.sleep(60)
 """
 
+PAIR = ("127.0.0.1", "127.0.0.2")
 OLDER_HOLDER = """
 import fcntl, sys, time
 file = open(sys.argv[1] + "/gateway.lock", "w")
@@ -221,6 +223,25 @@ def test_a_taken_port_is_said_and_the_one_in_its_place_kept(home: Home) -> None:
     assert list(changed_ports(Settings(http_port=0), ports, ports)) == []
 
 
+def test_a_port_counts_as_free_only_at_all_addresses_of_a_name(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(*_: object, **__: object) -> list[Any]:
+        """What a name of two addresses resolves to, such as localhost with ::1."""
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 0)) for ip in PAIR]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with socket.socket() as taken:
+        taken.bind((PAIR[1], 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = home.choose_ports(host="two.addresses", https=port, http=0)
+        assert ports.https != port
+    for ip in PAIR:
+        with socket.create_server((ip, ports.https)):
+            pass
+
+
 @pytest.mark.parametrize(
     ("host", "port", "words"),
     [("no.such.host.invalid", 0, "LIVIUS_HOST"), ("192.0.2.77", 0, "Correct LIVIUS_HOST")],
@@ -295,3 +316,21 @@ def test_an_interrupt_during_the_start_waits_until_the_process_is_known() -> Non
     with pytest.raises(KeyboardInterrupt):
         start()
     assert reached
+
+
+@pytest.mark.parametrize(
+    ("chosen", "address"),
+    [
+        ({}, "https://localhost:8443"),
+        ({"host": "127.0.0.1"}, "https://localhost:8443"),
+        ({"host": "0.0.0.0"}, None),
+        ({"host": "0.0.0.0", "portal_url": "https://Data.test"}, "https://data.test"),
+    ],
+)
+def test_links_lead_beyond_loopback_only_to_an_address_that_was_given(
+    home: Home, chosen: dict[str, Any], address: str | None
+) -> None:
+    del home
+    found = replace(connection(1), api="https://localhost:8443")
+    chosen = {"embedded_authority_beyond_loopback": True, **chosen}
+    assert link_address(Settings(**chosen), found) == address

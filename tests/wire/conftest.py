@@ -80,7 +80,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Wire]:
+async def served(**given: Any) -> AsyncIterator[Wire]:
     world = await World().begin()
     tokens = NamedTokens({"ada": world.admin})
     facts = home.Facts(version="0", api="https://localhost:1", authority="https://localhost:1/t")
@@ -93,6 +93,7 @@ async def served() -> AsyncIterator[Wire]:
         ],
         version="0",
         refused=partial(note_refusal, world.context),
+        **given,
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from wire.conftest import Wire
+from livius.domain.lakehouse import LakehouseTable
+from wire.conftest import Wire, served
 
 FOREIGN = (
     "evil.example",
@@ -83,3 +84,23 @@ async def test_the_way_to_the_next_page_never_leads_to_a_strangers_host(
     assert link.startswith(f"https://localhost/v1/workspaces/{workspace}/spark/livySessions?")
     assert "maxResults=1" in link
     assert len(json.loads((await wire.client.get(link)).text)["value"]) == 1
+
+
+async def test_where_no_address_is_right_for_everybody_the_token_alone_leads_on() -> None:
+    async with served(addresses=("https://localhost:8443",), link_address=None) as wire:
+        for _ in range(2):
+            await wire.client.post(f"{wire.base}/sessions", json={})
+        workspace, lakehouse = wire.world.place
+        wire.world.lakehouses.present[wire.world.lakehouse.id] = [
+            LakehouseTable(folder=name, format="delta") for name in "ab"
+        ]
+        sessions = f"/v1/workspaces/{workspace}/spark/livySessions?maxResults=1"
+        tables = f"/v1/workspaces/{workspace}/lakehouses/{lakehouse}/tables?maxResults=1"
+        for path in (sessions, tables):
+            page = (await wire.client.get(path)).json()
+            assert page.get("continuationUri") is None
+            following = f"{path}&continuationToken={page['continuationToken']}"
+            rest = (await wire.client.get(following)).json()
+            assert len(rest.get("value") or rest["data"]) == 1
+            ours = await wire.client.get(path, headers={"Host": "localhost:8443"})
+            assert ours.json()["continuationUri"].startswith("https://localhost:8443/v1/")

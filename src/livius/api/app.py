@@ -27,12 +27,14 @@ def create_app(
     refused: Refused = _nobody,
     mounts: Mapping[str, ASGIApp] | None = None,
     addresses: Sequence[str] = ("https://localhost",),
+    link_address: str | None = "https://localhost",
 ) -> ASGIApp:
     """Put the routers behind one edge, and applications of their own beside them.
 
     ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
     without. ``observe`` is told of each request, ``refused`` of those that somebody may not make.
-    ``addresses`` are those under which the gateway is known, the one for links first.
+    ``addresses`` are those under which the gateway is known; ``link_address`` is the one for links
+    to callers who came under none of them, None where no address is right for everybody.
     """
     app = FastAPI(
         title="Livius",
@@ -45,6 +47,7 @@ def create_app(
     )
     app.state.caller = Caller(verifier)
     app.state.addresses = tuple(addresses)
+    app.state.link_address = link_address
     for router in (*routers, openapi.router()):
         # Their routes themselves: an included router looks for a request's route twice.
         app.router.routes.extend(router.routes)

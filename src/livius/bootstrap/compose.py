@@ -250,6 +250,7 @@ async def compose(prepared: Prepared) -> Gateway:
         refused=partial(note_refusal, context),
         mounts={portal.ROOT: portal.create_portal(desk)},
         addresses=_addresses(settings, connection),
+        link_address=link_address(settings, connection),
     )
     paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
     for key in await store.live_sessions():
@@ -367,9 +368,16 @@ def _connection(
 
 
 def _addresses(settings: Settings, connection: Connection) -> Sequence[str]:
-    """Return the addresses that the gateway is known under; the first is for everybody."""
+    """Return the addresses that the gateway is known under."""
     ours = (settings.portal_url, connection.api, connection.http, FABRIC)
     return [one.rstrip("/").lower() for one in ours if one is not None]
+
+
+def link_address(settings: Settings, connection: Connection) -> str | None:
+    """Return the address for links to anybody; beyond loopback, localhost is another machine."""
+    if settings.portal_url is not None:
+        return settings.portal_url.lower()
+    return connection.api if settings.on_loopback else None
 
 
 def _facts(connection: Connection) -> home.Facts:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,8 @@ from typing import Any, Final
 from livius.installation.progress import SetupFailed
 
 _LOOPBACK: Final = "127.0.0.1"
+_ANY: Final = (0,) * 4
+"""Ports that the system chooses. At a further address, another may have taken one."""
 _LOOKS_LAST: Final = 0.5
 _LOOK_EVERY: Final = 0.01
 
@@ -240,31 +242,43 @@ def _has_open(pid: int, path: Path) -> bool:
 
 
 def _free_port(host: str, wanted: int, *, but: int = -1) -> int:
+    """Return a port that is free at every address of the host: the listener takes them all."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise SetupFailed(
             f"LIVIUS_HOST is {host}, which has no address: {error.strerror}. Correct it."
         ) from error
-    for port in (wanted, 0, 0):
+    addresses = list(dict.fromkeys((family, address) for family, *_, address in found))
+    for port in (wanted, *_ANY):
         if port == but:
             continue
-        with socket.socket(family, kind) as probe:
-            # As uvicorn will: a port whose last connections are still closing is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address[0], port))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    continue
-                raise SetupFailed(
-                    f"The server can't listen at {host}, port {port}: {error.strerror}. Correct "
-                    "LIVIUS_HOST, or choose a port above 1023."
-                ) from error
-            found = int(probe.getsockname()[1])
-            if found != but:
-                return found
+        try:
+            free = _probe(addresses, port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise SetupFailed(
+                f"The server can't listen at {host}, port {port}: {error.strerror}. Correct "
+                "LIVIUS_HOST, or choose a port above 1023."
+            ) from error
+        if free != but:
+            return free
     raise SetupFailed(f"No port is free at {host}. End a program that listens there.")
+
+
+def _probe(addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int) -> int:
+    """Bind a port at all addresses for a moment, for 0 any one, and return it."""
+    with contextlib.ExitStack() as stack:
+        for family, (name, _port, *more) in addresses:
+            probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            # As the listener will: a port whose last connections are still closing is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((name, port, *more))
+            port = int(probe.getsockname()[1])
+    return port
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -136,9 +136,7 @@ def _listen(host: str, port: int) -> Sequence[socket.socket]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listening: list[socket.socket] = []
     try:
-        for family, address in dict.fromkeys(
-            (family, address[:2]) for family, *_, address in found
-        ):
+        for family, address in dict.fromkeys((family, address) for family, *_, address in found):
             one = socket.create_server(address, family=family, backlog=_BACKLOG)
             one.settimeout(0)
             listening.append(one)

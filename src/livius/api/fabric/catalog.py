@@ -197,7 +197,9 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
         if len(rest) > most:
             token = rest[most - 1].folder
             body["continuationToken"] = token
-            body["continuationUri"] = own_url(request, continuationToken=token)
+            uri = own_url(request, continuationToken=token)
+            if uri is not None:
+                body["continuationUri"] = uri
         return JSONResponse(body)
 
 
