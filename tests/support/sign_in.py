@@ -17,12 +17,20 @@ _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 _BACK = "http://localhost:1/"
 
 
-def user_token(gateway: Gateway, scopes: Iterable[str], resource: str = FABRIC) -> str:
-    """An access token of the first user, for these scopes of Fabric's, or of what has the same."""
+def user_token(
+    gateway: Gateway,
+    scopes: Iterable[str],
+    resource: str = FABRIC,
+    kept: requests.Session | None = None,
+) -> str:
+    """An access token of the first user, for these scopes of Fabric's, or of what has the same.
+
+    In ``kept``, where there is one, the user stays signed in.
+    """
     facts = gateway.connection
     verifier = secrets.token_urlsafe(40)
     digest = hashlib.sha256(verifier.encode()).digest()
-    with requests.Session() as browser:
+    with kept or requests.Session() as browser:
         browser.trust_env = False
         browser.verify = facts["ca_file"]
         answer = browser.get(
