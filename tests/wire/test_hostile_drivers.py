@@ -379,7 +379,8 @@ async def test_a_flood_is_slowed_down_and_starves_nobody(gateway: Gateway, flood
         waits.append(loop.time() - before)
     stop.set()
     # Sockets are shut, so that the thread ends wherever it waits.
-    hostile.socket.socket.shutdown(sockets.SHUT_RDWR)
+    with suppress(OSError):  # The gateway may have ended it already.
+        hostile.socket.socket.shutdown(sockets.SHUT_RDWR)
     await asyncio.to_thread(sending.join)
     assert max(waits) < 5  # seconds, on a machine that does other things too
     # Of what it is answered it reads nothing, which is another rule.
