@@ -13,11 +13,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import thread as futures
 from contextvars import Context, ContextVar
+from functools import partial
 from multiprocessing import pool as pools
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 _ATTRIBUTE: Final = "_livius_statement"
+_STARTER: Final = "_livius_starter"
+"""The statement that started a thread; the initializer of a pool's thread is part of it."""
+_UNKNOWN: Final = object()
+"""What a connection carries of which the JVM has yet to be notified."""
 _SETS_PROPERTIES: Final = "\nsetLocalProperties\n"
 _CANCELLED: Final = "The statement that this work belongs to was cancelled."
 _OF_POOLS: Final = ("concurrent.futures.thread", "multiprocessing.pool")
@@ -58,6 +63,11 @@ def current() -> Statement | None:
     return statement if known else _of_bare_thread.get(None)
 
 
+def _is_between_statements() -> bool:
+    """Tell whether the main thread calls, and what it works for is yet to begin in the JVM."""
+    return _running is None and threading.get_ident() == threading.main_thread().ident
+
+
 def run(statement: Statement | None) -> None:
     """Have the main thread work for a statement from now on."""
     global _running  # noqa: PLW0603 - the one thing that a process has once
@@ -81,7 +91,9 @@ def _patch_threads() -> None:
     def start(self: threading.Thread) -> None:
         module = str(getattr(getattr(self, "_target", None), "__module__", ""))
         belongs = not module.startswith("py4j.") and module not in _OF_POOLS
-        setattr(self, _ATTRIBUTE, current() if belongs else None)
+        statement = current()
+        setattr(self, _ATTRIBUTE, statement if belongs else None)
+        setattr(self, _STARTER, statement)
         start_thread(self)
 
     def start_new_thread(
@@ -119,7 +131,27 @@ def _patch_futures() -> None:
                 raise
             _carry(None)
 
+    def initialized(self: Any, *arguments: Any, **named: Any) -> None:
+        make_pool(self, *arguments, **named)
+        if self._initializer is not None:
+            self._initializer = partial(_initialize, self._initializer)
+
     item.__init__, item.run = make_ours, run_ours
+    pool: Any = futures.ThreadPoolExecutor
+    make_pool = pool.__init__
+    pool.__init__ = initialized
+
+
+def _starter() -> Statement | None:
+    return getattr(threading.current_thread(), _STARTER, None)
+
+
+def _initialize(initializer: Callable[..., object], *arguments: object) -> None:
+    _carry(_starter())
+    try:
+        initializer(*arguments)
+    finally:
+        _carry(None)
 
 
 def _patch_multiprocessing() -> None:
@@ -131,14 +163,15 @@ def _patch_multiprocessing() -> None:
         if hasattr(inqueue, "_writer"):  # of a pool of processes
             worker(inqueue, outqueue, *rest)
             return
-        tasks = _Tasks(inqueue)
+        tasks = _Tasks(inqueue, _starter())
         while True:
             try:
                 worker(tasks, outqueue, *rest)
             except SystemExit:
                 if not tasks.cancelled():
                     raise
-                outqueue.put((*tasks.task[:2], (False, WorkCancelled(_CANCELLED))))
+                if tasks.task is not None:
+                    outqueue.put((*tasks.task[:2], (False, WorkCancelled(_CANCELLED))))
                 rest = (None, (), *rest[2:])  # its initializer has run
             else:
                 return
@@ -150,9 +183,10 @@ def _patch_multiprocessing() -> None:
 class _Tasks:
     """What a thread of a pool takes its work from."""
 
-    def __init__(self, queue: Any) -> None:
+    def __init__(self, queue: Any, starter: Statement | None) -> None:
         self._queue = queue
-        self._statement: Statement | None = None
+        self._statement = starter  # of the initializer, which runs first
+        _carry(starter)
         self.task: Any = None
 
     def cancelled(self) -> bool:
@@ -211,7 +245,7 @@ class Connections:
                 connection.close()
             raise
         if _SETS_PROPERTIES in command:  # such as PySpark captured in an earlier statement
-            setattr(self._client.get_thread_connection(), _ATTRIBUTE, None)
+            setattr(self._client.get_thread_connection(), _ATTRIBUTE, _UNKNOWN)
         return answer
 
     def _get_connection(self) -> Any:
@@ -220,9 +254,9 @@ class Connections:
         connection, statement = self._get(), current()
         # What the JVM calls answers on the JVM's thread, which may be a streaming query's.
         if (
-            statement is None
-            or not connection.initiated_from_client
-            or getattr(connection, _ATTRIBUTE, None) is statement
+            not connection.initiated_from_client
+            or getattr(connection, _ATTRIBUTE, _UNKNOWN) is statement
+            or _is_between_statements()
         ):
             return connection
         try:
@@ -233,10 +267,11 @@ class Connections:
             self._carry(connection, statement)
         return connection
 
-    def _carry(self, connection: Any, statement: Statement) -> None:
+    def _carry(self, connection: Any, statement: Statement | None) -> None:
         from py4j import protocol
 
-        argument = protocol.get_command_part(statement.group)
+        # A thread that works for no statement says so: its twin inherits the last one's.
+        argument = protocol.get_command_part("" if statement is None else statement.group)
         connection.send_command(
             protocol.CALL_COMMAND_NAME + self._header + argument + protocol.END_COMMAND_PART
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,7 @@ from livius_agent.text import json_bytes
 from livius_agent.values import to_json
 from livius_agent.wire import MOST_JOBS, Finished
 
+_log = logging.getLogger(__name__)
 INTERRUPT_EVERY: Final = 1.0
 _REACHED_SOON: Final = 0.02
 _UNTOLD_PATIENCE: Final = 6
@@ -317,8 +319,12 @@ class ReplWorker:
             )
         except Exception:  # noqa: BLE001 - of a JVM that has ended; that is told elsewhere
             return
-        if found:
+        if not found:
+            return
+        try:
             self._has_jobs(entry, found)
+        except Exception:  # noqa: BLE001 - logged; the next look must come all the same
+            _log.exception("The jobs of a statement can't be described")
 
     async def cancel(self, entry: Entry) -> None:
         """Stop a statement, and insist. Returns when it has stopped, or its end is certain.

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
@@ -169,6 +170,38 @@ def test_threads_of_an_interrupted_statement_end_and_earlier_ones_go_on(
         blocked.join()
         pool.shutdown()
         old.shutdown()
+        workers.terminate()
+
+
+# Python itself prints nothing of a thread that ends so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_prepares_the_threads_of_a_pool_ends_with_its_statement(
+    statement: Callable[[str], carried.Statement],
+) -> None:
+    over = threading.Event()
+    found: list[str | None] = []
+
+    def prepare() -> None:
+        found.append(current())
+        while not over.is_set():
+            time.sleep(0.001)
+
+    threads = StartedThreads()
+    threads.begin(statement("first"))
+    pool, workers = ThreadPoolExecutor(1, initializer=prepare), ThreadPool(1, prepare)
+    future = pool.submit(current)
+    try:
+        wait_for(lambda: found == ["first"] * 2, seconds=10, what="both prepare")
+        threads.interrupt()
+        threads.end()
+        with pytest.raises(BrokenThreadPool):
+            future.result(10)
+        statement("second")
+        assert workers.apply_async(current).get(10) == "second"
+        assert found == ["first"] * 2
+    finally:
+        over.set()
+        pool.shutdown()
         workers.terminate()
 
 

@@ -407,6 +407,138 @@ def test_a_streaming_query_outlives_the_cancel_of_its_statement(
     session.run("query.stop()")
 
 
+POOLS_OF_NOBODY = """
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+import threading, time
+helpers, workers, go = ThreadPoolExecutor(2), ThreadPool(1), threading.Event()
+counted, called = [], []
+def few(_): return spark.range(3).count()
+def count(batch, number):
+    go.wait()
+    counted.append(list(helpers.map(few, range(2))))
+def call(): return workers.apply_async(int, callback=lambda _: called.append(few(0)))
+rate = spark.readStream.format('rate').load()
+query = rate.writeStream.foreachBatch(count).trigger(processingTime='0.1 seconds').start()
+0
+"""
+
+
+def test_a_pool_that_works_for_no_statement_goes_on_after_a_cancel(
+    session: RemoteSession, beat: Path
+) -> None:
+    """A streaming query's pool and the callbacks of one, which begin during the statement."""
+    assert session.run(POOLS_OF_NOBODY)["status"] == "ok"
+    code = "go.set(); call()\nwhile not (counted and called): time.sleep(0.01)\nbeats()"
+    number = begin(session, PYTHON + code, "pyspark", beat)
+    assert "interrupted" in cancelled(session, number)
+    session.text("before = len(counted); call(); 0")
+    wait_for(
+        lambda: session.text("len(called) > 1, len(counted) > before + 1") == "(True, True)",
+        seconds=30,
+        what="both go on",
+    )
+    assert session.text("query.isActive and query.exception() is None") == "True"
+    session.run("query.stop(); helpers.shutdown(); workers.terminate()")
+
+
+SHARED_STAGE = """
+import threading, time
+def slow(number):
+    import time
+    time.sleep(0.3)
+    return number % 2, number
+grouped = sc.parallelize(range(24), 24).map(slow).groupByKey(2)
+found = []
+thread = threading.Thread(target=lambda: found.append(grouped.count()))
+thread.start()
+0
+"""
+
+
+def test_a_cancel_leaves_a_stage_alone_that_another_job_needs(
+    session: RemoteSession, beat: Path
+) -> None:
+    assert session.run(SHARED_STAGE)["status"] == "ok"
+    wait_for(lambda: jobs(session) == "1", seconds=30, what="the thread's job runs")
+    code = "threading.Thread(target=grouped.count).start()\n"
+    code += "while len(sc.statusTracker().getActiveJobsIds()) < 2: time.sleep(0.01)\nbeats()"
+    said = cancelled(session, begin(session, PYTHON + code, "pyspark", beat))
+    assert "not stopped yet" not in said
+    wait_for(lambda: session.text("found") == "[2]", seconds=60, what="the other job ends well")
+
+
+AS_GIVEN = """
+import java.util.concurrent._, java.util.concurrent.atomic._
+val one: Runnable = () => (); val other: Runnable = () => ()
+val reference = new AtomicReference[Runnable](one)
+println(reference.compareAndSet(one, other) && (reference.get eq other))
+val map = new ConcurrentHashMap[Runnable, Integer]; map.put(one, 1)
+println(map.get(one))
+val queue = new LinkedBlockingQueue[Runnable]; queue.put(one)
+println(queue.contains(one) && (queue.take eq one))
+val done = new LinkedBlockingQueue[Int]; val go = new CountDownLatch(1)
+class Task(val rank: Int) extends Runnable with Comparable[Task] {
+  def run() = done.put(rank)
+  def compareTo(other: Task) = rank.compareTo(other.rank)
+}
+val ranked = new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, new PriorityBlockingQueue[Runnable])
+ranked.execute(new Task(0) { override def run() = go.await() })
+for (rank <- Seq(3, 1, 2)) ranked.execute(new Task(rank))
+go.countDown()
+println((1 to 3).map(_ => done.take).mkString)
+ranked.shutdown()
+"""
+
+
+def test_objects_that_are_not_handed_to_threads_stay_what_they_are(session: RemoteSession) -> None:
+    printed = session.text(AS_GIVEN, "spark").split()
+    assert [line for line in printed if line in ("true", "false", "1", "null", "123")] == [
+        "true",
+        "1",
+        "true",
+        "123",
+    ]
+
+
+FRESH = """
+import java.util.concurrent._, scala.jdk.CollectionConverters._
+import scala.collection.parallel.CollectionConverters._
+def few() = spark.range(3).count()
+def calls[A](work: => A) = Seq.fill(2)(new Callable[A] { def call() = work }).asJava
+"""
+HANDED = {
+    "invokeAll": ("val fresh = Executors.newFixedThreadPool(2)", "fresh.invokeAll(calls({}))"),
+    "a completed future": (
+        "val fresh = Executors.newFixedThreadPool(2)",
+        "CompletableFuture.completedFuture(1).thenApplyAsync[Long]((_: Int) => {}, fresh).get",
+    ),
+    "a parallel stream": ("", "(1 to 8).asJava.parallelStream.mapToLong(_ => {}).sum"),
+    "a parallel collection": ("", "(1 to 8).par.map(_ => {}).sum"),
+}
+
+
+@pytest.mark.parametrize("case", HANDED)
+def test_threads_that_a_cancelled_statement_has_started_work_for_the_next_one(
+    session: RemoteSession, beat: Path, case: str
+) -> None:
+    """The next one hands over in a way that the compiler plugin does not know."""
+    before, handing = HANDED[case]
+    session.run(FRESH + before, "spark")
+    endless = 'beat(); spark.range(1000000000000L).selectExpr("sum(hash(id))").collect(); few()'
+    code = SCALA + handing.replace("{}", f"{{{{ {endless} }}}}")
+    number = begin(session, code, "spark", beat)
+    assert "interrupted" in cancelled(session, number)
+    assert_still(beat, session)
+    assert session.run(handing.replace("{}", "few()"), "spark")["status"] == "ok"
+    unseen = """
+import java.util.concurrent.RecursiveTask
+class Count extends RecursiveTask[Long] { def compute() = few() }
+println((1 to 8).map(_ => ForkJoinPool.commonPool.submit(new Count)).map(_.get).sum)
+"""
+    assert session.text(unseen, "spark").endswith("24")
+
+
 def test_a_statement_says_so_where_tasks_do_not_stop(session: RemoteSession, beat: Path) -> None:
     """Spark's own code for one long value never looks whether it should stop."""
     long = "repeat('a', cast(id + 50000 as int))"

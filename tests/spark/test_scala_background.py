@@ -127,3 +127,13 @@ def test_a_cancel_while_something_is_compiled_leaves_the_compiler_as_it_was(
         session.cancel(number)
         session.wait(number)
         assert session.text("1 + 1", "spark").endswith(": Int = 2")
+
+
+def test_what_work_of_an_old_pool_shows_is_shown_by_its_statement(session: RemoteSession) -> None:
+    session.run(
+        "import java.util.concurrent._\nval shows = Executors.newFixedThreadPool(1)", "spark"
+    )
+    for text in ("first", "second"):
+        code = f'shows.submit((() => displayHTML("{text}")): Runnable).get'
+        assert session.run(code, "spark")["data"].get("text/html") == text
+    session.run("shows.shutdown()", "spark")

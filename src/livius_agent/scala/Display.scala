@@ -23,6 +23,18 @@ object Display {
   private val make     = JsonNodeFactory.instance
   private val shown    = new InheritableThreadLocal[ObjectNode]
 
+  private[livius] type Bundle = ObjectNode
+
+  /** Where what the calling thread shows goes, or null. */
+  private[livius] def current: Bundle = shown.get
+
+  /** Does work of another thread whose part of the statement's output goes to the bundle. What the thread inherited is of an earlier one. */
+  private[livius] def into[A](bundle: Bundle)(body: => A): A = {
+    shown.set(bundle)
+    try body
+    finally shown.remove()
+  }
+
   /** Runs the body and returns what it showed, as JSON: MIME types with their values. */
   private[livius] def collected[A](body: => A): (A, String) = {
     val bundle = make.objectNode

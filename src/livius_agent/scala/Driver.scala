@@ -169,7 +169,8 @@ final class Driver private (
     val isPlanned = Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
     Inside.settle(context)
     val tracker = context.statusTracker
-    def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds).flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
+    def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds.filterNot(work.isWanted))
+      .flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
     if (isCalling || work.isActive(statement)) "jobs"
     else if (isPlanned) "planned"
     else if (tasks == 0) "nothing"
@@ -179,7 +180,7 @@ final class Driver private (
 
   /** Kills the tasks that still run for a statement whose jobs have ended: Spark's own order to end may have missed them. */
   def killTasks(statement: String): Unit =
-    for (task <- Inside.runningTasks(context, work.of(statement)))
+    for (task <- Inside.runningTasks(context, work.of(statement), !work.isWanted(_)))
       context.killTaskAttempt(task, interruptThread = true, "the statement was cancelled")
 
   /** Whether anything works that no statement waits for: a streaming query, in whichever session, or jobs of a thread left running. */

@@ -25,11 +25,11 @@ object Inside {
   /** Adds a listener that has a queue of its own: what others do at an event does not delay it. */
   def listen(context: SparkContext, listener: SparkListenerInterface): Unit = context.listenerBus.addToQueue(listener, "livius")
 
-  /** The ids of the tasks that run for these jobs. */
-  def runningTasks(context: SparkContext, jobs: Seq[Int]): Seq[Long] =
+  /** The ids of the tasks that run for these jobs, in the stages that the filter passes. */
+  def runningTasks(context: SparkContext, jobs: Seq[Int], stages: Int => Boolean): Seq[Long] =
     for {
       job   <- jobs.flatMap(context.statusTracker.getJobInfo(_))
-      stage <- job.stageIds.toSeq.flatMap(context.statusTracker.getStageInfo(_)) if stage.numActiveTasks > 0
+      stage <- job.stageIds.toSeq.filter(stages).flatMap(context.statusTracker.getStageInfo(_)) if stage.numActiveTasks > 0
       task  <- context.statusStore.taskList(stage.stageId, stage.currentAttemptId, Int.MaxValue) if task.status == "RUNNING"
     } yield task.taskId
 

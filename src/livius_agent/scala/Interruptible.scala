@@ -85,36 +85,47 @@ final class Interruptible(override val global: Global) extends Plugin {
 
       def apply(unit: CompilationUnit): Unit = new TypingTransformer(unit) {
         override def transform(tree: Tree): Tree = super.transform(tree) match {
-          case call @ Apply(function, arguments) if function.symbol != null && function.tpe != null && handsOver(function.symbol) =>
-            val formals = function.tpe.params.map(_.tpe.typeSymbol.fullName)
-            treeCopy.Apply(call, function, arguments.zipAll(formals.take(arguments.size), EmptyTree, "").map { case (argument, formal) =>
-              Carries.Wraps.get(formal).filter(_ => formal != Carries.Function || isParallel(function.symbol)).fold(argument) { name =>
-                localTyper.typedPos(argument.pos)(gen.mkMethodCall(carried.member(TermName(name)), List(argument)))
+          case call @ Apply(function, arguments) if function.symbol != null && function.symbol.isMethod && function.tpe != null =>
+            val formals = function.tpe.params.map(_.tpe)
+            treeCopy.Apply(call, function, arguments.zipAll(formals.take(arguments.size), EmptyTree, NoType).map { case (argument, formal) =>
+              wrapOf(function.symbol, formal.typeSymbol.fullName).fold(argument) { name =>
+                val types = if (Carries.Generic(name)) List(formal) else Nil
+                localTyper.typedPos(argument.pos)(gen.mkMethodCall(carried.member(TermName(name)), types, List(argument)))
               }
             })
           case other => other
         }
       }.transformUnit(unit)
 
-      private def isParallel(method: Symbol) = method.owner.fullName.startsWith("scala.collection.parallel.")
+      private lazy val pools   = List("Executor", "CompletionService").map(name => rootMirror.getRequiredClass(s"java.util.concurrent.$name"))
+      private lazy val futures = rootMirror.getRequiredClass("java.util.concurrent.CompletionStage")
 
-      private def handsOver(method: Symbol) = method.isMethod && method.name.toString != "remove" && {
-        val owner = method.owner.fullName
-        Carries.Owners.exists(name => owner == name || owner.startsWith(s"$name."))
+      /** The call that belongs around an argument of a method that hands work over. Data structures keep what they are given as it is. */
+      private def wrapOf(method: Symbol, formal: String): Option[String] = {
+        val owner               = method.owner
+        def isIn(name: String) = owner.fullName.startsWith(s"$name.")
+        val isFunctional        = formal.startsWith("java.util.function.")
+        if (owner.fullName == "java.lang.Thread" || isIn("java.lang.Thread") || isIn("scala.concurrent")) Carries.Wraps.get(formal)
+        else if (owner.isNonBottomSubClass(futures)) if (isFunctional) Some("functional") else Carries.Wraps.get(formal)
+        else if (pools.exists(owner.isNonBottomSubClass)) {
+          if (!Carries.HandOver(method.name.toString)) None
+          else if (formal == "java.util.Collection") Some("callables")
+          else Carries.Wraps.get(formal)
+        } else if (isIn("java.util.stream") && isFunctional) Some("element")
+        else if (isIn("scala.collection.parallel") && formal == "scala.Function1") Some("function")
+        else None
       }
     }
   }
 
   private object Carries {
-    val Function = "scala.Function1"
-    val Owners   = List("java.lang.Thread", "java.util.concurrent", "scala.concurrent", "scala.collection.parallel")
+    val HandOver = Set("execute", "submit", "schedule", "scheduleAtFixedRate", "scheduleWithFixedDelay", "invokeAll", "invokeAny")
+    val Generic  = Set("functional", "element")
     val Wraps    = Map(
       "java.lang.Runnable"                -> "runnable",
       "java.util.concurrent.Callable"     -> "callable",
       "java.util.concurrent.Executor"     -> "executor",
-      "java.util.function.Supplier"       -> "supplier",
-      "scala.concurrent.ExecutionContext" -> "context",
-      Function                            -> "function"
+      "scala.concurrent.ExecutionContext" -> "context"
     )
   }
 }

@@ -12,7 +12,8 @@ import scala.collection.mutable
   *
   * A job belongs to the statement that its thread works for. That stands in a local property of Spark's, which new threads inherit and
   * which Spark hands to its own pools; `Repl`, `Carried` and the Python process see to it for threads that outlive a statement. A job
-  * without it belongs to the statement that runs, if only one does. Jobs of streaming queries belong to none.
+  * without it belongs to the statement that runs, if only one does. An empty one says that the thread works for none. Jobs of streaming
+  * queries belong to none.
   */
 final class Jobs private (context: SparkContext) extends SparkListener {
   import Jobs._
@@ -76,7 +77,15 @@ final class Jobs private (context: SparkContext) extends SparkListener {
   override def onJobEnd(ended: SparkListenerJobEnd): Unit = synchronized(active -= ended.jobId)
 
   override def onTaskStart(start: SparkListenerTaskStart): Unit =
-    if (synchronized(doomed(start.stageId))) context.killTaskAttempt(start.taskInfo.taskId, interruptThread = true, Reason)
+    if (synchronized(doomed(start.stageId) && !isWanted(start.stageId))) context.killTaskAttempt(start.taskInfo.taskId, interruptThread = true, Reason)
+
+  /** A stage that has failed stays: one of its last tasks may be yet to start. */
+  override def onStageCompleted(completed: SparkListenerStageCompleted): Unit =
+    if (completed.stageInfo.failureReason.isEmpty) synchronized(doomed -= completed.stageInfo.stageId)
+
+  /** Whether a job that goes on needs a stage: jobs share the stages of a shuffle. */
+  def isWanted(stage: Int): Boolean =
+    synchronized(active.values.exists(job => job.stages.contains(stage) && !job.owner.exists(isCancelled)))
 
   private def ownerOf(properties: Properties): Option[String] =
     if (properties == null || properties.getProperty(Stream) != null) None
@@ -84,7 +93,7 @@ final class Jobs private (context: SparkContext) extends SparkListener {
       Option(properties.getProperty(Statement)).orElse(running.values.toSeq match {
         case Seq(only) => Some(only)
         case _         => None
-      })
+      }).filter(_ != Nobody)
 
   /** The numbers of a statement's jobs. */
   def of(statement: String): Seq[Int] = synchronized {
@@ -115,7 +124,8 @@ final class Jobs private (context: SparkContext) extends SparkListener {
   /** The statement that the calling thread works for; none in a task or a streaming query. */
   def ofThread: Option[String] = {
     val properties = Inside.localProperties(context)
-    if (TaskContext.get != null || properties.getProperty(Stream) != null) None else Option(properties.getProperty(Statement))
+    if (TaskContext.get != null || properties.getProperty(Stream) != null) None
+    else Option(properties.getProperty(Statement)).filter(_ != Nobody)
   }
 
   /** Makes the calling thread work for a statement, under its job group unless user code has chosen another one. */
@@ -132,10 +142,33 @@ final class Jobs private (context: SparkContext) extends SparkListener {
     for (key <- Attached; value <- Option(properties.get(key))) to.put(key, value)
   }
 
+  /** Does work on the calling thread for a statement. Then the thread works for what it worked for before, where that is another piece
+    * of work that it is in the midst of, else for none: what a pool's thread has inherited is no longer true.
+    */
+  def within[A](statement: String, description: String)(work: => A): A = {
+    val isInside = inside.get
+    val before   = if (isInside) Attached.map(Inside.localProperties(context).get(_)) else Attached.map(_ => null)
+    inside.set(true)
+    attach(statement, description)
+    try work
+    finally {
+      val properties = Inside.localProperties(context)
+      for ((key, value) <- Attached.zip(before)) if (value == null) properties.remove(key) else properties.put(key, value)
+      if (!isInside) inside.remove()
+    }
+  }
+
+  /** Whether the calling thread is in the midst of work for a statement. New threads don't inherit it. */
+  private val inside = ThreadLocal.withInitial[Boolean](() => false)
+
   /** Makes the calling thread work for no statement. */
-  def detach(): Unit = {
-    Inside.localProperties(context).remove(Statement)
-    context.clearJobGroup()
+  def detach(): Unit = Attached.foreach(Inside.localProperties(context).remove(_))
+
+  /** The same, and its jobs are not taken for those of the only statement that runs. */
+  def exempt(): Unit = {
+    val properties = Inside.localProperties(context)
+    if (Option(properties.getProperty(Group)).exists(_.startsWith(Ours))) detach()
+    properties.setProperty(Statement, Nobody): Unit
   }
 }
 
@@ -143,6 +176,7 @@ object Jobs {
   private final case class Job(id: Int, owner: Option[String], stages: Seq[Int])
 
   private val Ours       = "livius-"
+  private val Nobody     = ""
   private val Statement  = "livius.statement"
   private val Group      = "spark.jobGroup.id"
   private val Attached   = Seq(Statement, Group, "spark.job.description", "spark.job.interruptOnCancel")

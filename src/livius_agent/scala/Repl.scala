@@ -122,13 +122,16 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     driver.work.share(inherited)
   }
 
-  /** Makes the calling thread work for a statement. Python calls this before a thread's first call, and when its work changes. */
+  /** Makes the calling thread work for a statement, or for none if the name is empty. Python calls this before a thread's first call, and
+    * when its work changes.
+    */
   def carry(statement: String): Unit = {
     callers.synchronized {
       Thread.interrupted() // meant for what it worked for before
       serves.put(Thread.currentThread, statement)
     }
-    driver.work.attach(statement, calling.filter(_.statement == statement).fold("")(_.code))
+    if (statement.isEmpty) driver.work.exempt()
+    else driver.work.attach(statement, calling.filter(_.statement == statement).fold("")(_.code))
   }
 
   /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
@@ -204,27 +207,27 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     @volatile private var code = Set.empty[String]
     private val helpers        = mutable.Set.empty[Thread]
 
+    /** What the statement shows, wherever its work is done. */
+    @volatile private var shown: Display.Bundle = _
+
     def run(): ScalaResult = Streams.redirected(out) {
       activate()
       Asks.repl.set(id)
-      driver.work.attach(name, text)
-      try {
+      try driver.work.within(name, text) {
         val result = interpreter.run(text, this)
         while (isUnwanted && others.nonEmpty) {
           statements.synchronized(others.foreach(_.interrupt()))
           Thread.sleep(LookEvery)
         }
         if (isUnwanted && result.status == "error") ScalaResult.Interrupted else result
-      } finally {
-        driver.work.detach()
-        out.flush()
-      }
+      } finally out.flush()
     }
 
     def user[A](codePackage: String)(body: => A): A = {
       statements.synchronized {
         if (isUnwanted) throw new InterruptedException
         code += s"$codePackage."
+        shown = Display.current
         thread = Thread.currentThread
       }
       try body
@@ -245,10 +248,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       else
         try Streams.redirected(out) {
           activate()
-          driver.work.attach(name, text)
-          work
+          Display.into(shown)(driver.work.within(name, text)(work))
         } finally {
-          driver.work.detach()
           statements.synchronized {
             helpers -= helper
             if (isUnwanted) Thread.interrupted()
@@ -256,7 +257,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
         }
     }
 
-    def join(): Unit = if (!driver.work.ofThread.contains(name)) driver.work.attach(name, text)
+    def calls[A](work: => A): A = if (driver.work.ofThread.contains(name)) work else driver.work.within(name, text)(work)
 
     def interrupt(): Boolean = {
       isUnwanted = true
