@@ -102,7 +102,8 @@ final class Interruptible(override val global: Global) extends Plugin {
 
       /** The call that belongs around an argument of a method that hands work over. Data structures keep what they are given as it is. */
       private def wrapOf(method: Symbol, formal: String): Option[String] = {
-        val owner               = method.owner
+        // What is static in Java belongs to an object beside the class.
+        val owner               = if (method.owner.isModuleClass) method.owner.companionClass.orElse(method.owner) else method.owner
         def isIn(name: String) = owner.fullName.startsWith(s"$name.")
         val isFunctional        = formal.startsWith("java.util.function.")
         if (owner.fullName == "java.lang.Thread" || isIn("java.lang.Thread") || isIn("scala.concurrent")) Carries.Wraps.get(formal)
