@@ -121,7 +121,7 @@ def keys(session: RemoteSession, values: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module", params=["Asia/Taipei", "America/St_Johns"])
+@pytest.fixture(params=["Asia/Taipei", "America/St_Johns"])
 def expected(session: RemoteSession, request: pytest.FixtureRequest) -> Any:
     """The columns of the view ``matrix`` with what is expected of each, in one time zone."""
     settings = {"spark.sql.session.timeZone": request.param, "spark.sql.timeType.enabled": "true"}
@@ -469,3 +469,17 @@ def test_the_names_of_spark_shell(session: RemoteSession) -> None:
         "one + two + 8 * jarOfObject(sc).size + SPARK_LOG_SCHEMA.length * 0"
     )
     assert session.text(code, "spark").endswith("Int = 15")
+
+
+@pytest.mark.parametrize("zone", ["PST", "+8:00"])
+def test_a_time_zone_may_have_any_name_that_spark_takes(session: RemoteSession, zone: str) -> None:
+    session.text(f"spark.conf.set('spark.sql.session.timeZone', {zone!r})")
+    try:
+        moment = "cast(timestamp_seconds(0) as string)"
+        [[shown, variant, text]] = session.rows(
+            f"select timestamp_seconds(0), to_variant_object(array(timestamp_seconds(0))), {moment}"
+        )
+        assert shown == text
+        assert variant[0].startswith(text)
+    finally:
+        session.text("spark.conf.unset('spark.sql.session.timeZone')")

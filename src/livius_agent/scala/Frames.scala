@@ -3,7 +3,6 @@ package org.apache.spark.sql.livius
 
 import java.io.StringWriter
 import java.math.{BigDecimal => JavaDecimal}
-import java.time.ZoneId
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
@@ -15,7 +14,7 @@ import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.sql.{classic, functions, Column, DataFrame, Dataset, Row}
 import org.apache.spark.sql.catalyst.{CatalystTypeConverters, InternalRow}
 import org.apache.spark.sql.catalyst.expressions.{BoundReference, GenericInternalRow, RowOrdering, SpecializedGetters, ToPrettyString}
-import org.apache.spark.sql.catalyst.util.{ArrayData, MapData, STUtils}
+import org.apache.spark.sql.catalyst.util.{ArrayData, DateTimeUtils, MapData, STUtils}
 import org.apache.spark.sql.execution.SQLExecution
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types._
@@ -79,7 +78,6 @@ object Frames {
       json.writeArrayFieldStart("rows")
       while (given < count && text.getBuffer.length < Piece) {
         write(json, found(given))
-        json.flush()
         given += 1
       }
       json.writeEndArray()
@@ -177,7 +175,7 @@ object Frames {
 
   /** Writes values of Spark's types. The texts of moments, intervals and the like are those that `show()` prints. */
   private[Frames] final class Values(zone: String) {
-    private val zoneId = ZoneId.of(zone)
+    private val zoneId = DateTimeUtils.getZoneId(zone) // Spark takes names that Java does not: PST, +8:00
 
     /** A row as an array: names may be there twice. */
     def array(row: StructType): Write = {
@@ -244,12 +242,14 @@ object Frames {
       if (kind == NullType || from.isNullAt(at)) json.writeNull() else write(json, from.get(at, kind))
 
     /** What stands for a map's key: a text as it is, anything else as JSON. */
-    private def key(kind: DataType, depth: Int): Any => String = {
-      val write = of(kind, depth)
-      value => {
-        val text = written(write(_, value))
-        if (text.startsWith("\"")) mapper.readTree(text).asText else text
-      }
+    private def key(kind: DataType, depth: Int): Any => String = kind match {
+      case _: StringType if depth <= Deepest => _.toString
+      case _ =>
+        val write = of(kind, depth)
+        value => {
+          val text = written(write(_, value))
+          if (text.startsWith("\"")) mapper.readTree(text).asText else text
+        }
     }
 
     private def shown(kind: DataType): Any => String = {
