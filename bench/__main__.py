@@ -58,10 +58,13 @@ def main() -> int:
     install_connect()
     results = Results()
     with tempfile.TemporaryDirectory(prefix="livius-bench-") as folder:
-        gateway = Gateway(Path(folder) / "home").start()
+        gateway = Gateway(
+            Path(folder) / "home", settings={"LIVIUS_SQL_ROW_LIMIT": "100000"}
+        ).start()
         sections: dict[str, Callable[[], None]] = {
             "starts": lambda: measures.starts(gateway, asked.starts, results),
             "latency": lambda: measures.latency(gateway, asked.n, results),
+            "large results": lambda: measures.large_results(gateway, 10, results),
             "cancelling": lambda: measures.cancelling(gateway, 10, results),
             "first byte": lambda: measures.first_byte(gateway, 30, results),
             "notebook": lambda: measures.notebook(gateway, asked.starts, results),

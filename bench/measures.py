@@ -76,6 +76,31 @@ def latency(gateway: Gateway, n: int, results: Results) -> None:
             floor.end()
 
 
+LARGE = (
+    "select id, id * 2 as a, cast(id as string) as b, id / 3 as c, id % 2 = 0 as d "
+    "from range(100000)"
+)
+
+
+def large_results(gateway: Gateway, n: int, results: Results) -> None:
+    """A large result, until the client has its rows; what it costs the agent; and plain PySpark.
+
+    The floor is `collect()`, which makes Python rows of it in the same process.
+    """
+    with gateway.client().session() as session:
+        floor = Floor(json.loads(driver_spec(gateway).read_text()))
+        agent = next(one for one in gateway.processes() if part_of(one.cmdline()) == "agent")
+        warming = Results()
+        for round_ in range(n + 1):
+            into = results if round_ else warming
+            before = sum(agent.cpu_times()[:2])
+            into.time("sql 100,000 rows", partial(session.run, LARGE, "sql"))
+            cpu = sum(agent.cpu_times()[:2]) - before
+            into.add("sql 100,000 rows: the agent's CPU", cpu * 1000)
+            into.add("floor: plain PySpark, collect() of 100,000 rows", floor.run("rows", LARGE))
+        floor.end()
+
+
 def healthz(client: Client) -> None:
     """The cheapest request there is."""
     client.http.get(client.base.partition("/v1/")[0] + "/healthz", timeout=10)

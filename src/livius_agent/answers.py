@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
 from livius_agent import java_errors
+from livius_agent.text import cut, json_bytes
 from livius_agent.values import to_json
 
 ANSWER_LIMIT: Final = 48 * 1024 * 1024
 """The most bytes of an answer; a frame of the link has room for it."""
 
-_TEXT_LIMIT: Final = 100_000
+TEXT_LIMIT: Final = 60_000
+"""Bytes of an error's text and of each item of its traceback as JSON, at most."""
+
 _LINES_LIMIT: Final = 1000
 _OURS: Final = f"{Path(__file__).parent}/"
 _ENGINE: Final = "/IPython/core/interactiveshell.py"
@@ -60,7 +64,7 @@ def failed(error: BaseException) -> Answer:
         "outcome": "error",
         "ename": type(error).__name__,
         "evalue": message_of(error),
-        "traceback": [cut(line) for line in (*_lines(error), *java_stack(error))],
+        "traceback": [cut(line, TEXT_LIMIT) for line in (*_lines(error), *java_stack(error))],
     }
 
 
@@ -69,12 +73,12 @@ def message_of(error: BaseException) -> str:
     if type(error).__name__ == "BdbQuit":
         return _NO_DEBUGGER
     if (java := java_errors.describe(error)) is not None:
-        return cut(java.text)
+        return cut(java.text, TEXT_LIMIT)
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's own __str__
         return "(the error has no text: its __str__ fails)"
-    return cut(text.strip())
+    return cut(text.strip(), TEXT_LIMIT)
 
 
 def java_stack(error: BaseException) -> list[str]:
@@ -88,12 +92,6 @@ def java_stack(error: BaseException) -> list[str]:
         seen.add(id(cause))
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return []
-
-
-def cut(text: str) -> str:
-    """Return a text that is not too long; it says by how much it was cut."""
-    more = len(text) - _TEXT_LIMIT
-    return text if more <= 0 else f"{text[:_TEXT_LIMIT]}\n[{more} more characters]\n"
 
 
 def _lines(error: BaseException) -> Iterator[str]:
@@ -163,10 +161,20 @@ def encode(answer: Answer, say: Callable[[str], None]) -> bytes:
     return line
 
 
-def _encode(answer: Answer) -> bytes:
+def rows_body(schema: dict[str, Any], rows: list[msgspec.Raw]) -> dict[str, Any]:
+    """Return what SQL gives. It goes out without being parsed: `encode` knows it by its schema."""
+    return {"schema": msgspec.Raw(strict_json(schema)), "data": rows}
+
+
+def strict_json(value: Any) -> bytes:
+    """Return any value as JSON that every program reads."""
     try:
-        text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+        return json_bytes(value)
     except (TypeError, ValueError):
-        text = json.dumps(to_json(answer), ensure_ascii=False)
-    # A lone half of a character is text for Python, but for no other program.
-    return text.encode("utf-8", errors="replace") + b"\n"
+        return json_bytes(to_json(value))
+
+
+def _encode(answer: Answer) -> bytes:
+    body: Any = (answer.get("data") or {}).get("application/json")
+    is_raw = isinstance(body, dict) and isinstance(body.get("schema"), msgspec.Raw)
+    return (msgspec.json.encode(answer) if is_raw else strict_json(answer)) + b"\n"

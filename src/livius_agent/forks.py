@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from livius_agent.memory import OutOfMemoryKills
 from livius_agent.process import kill_family
 
@@ -54,7 +56,7 @@ class PythonProcess:
     kills: OutOfMemoryKills = field(default_factory=OutOfMemoryKills)
 
     async def run(self, statement: dict[str, Any]) -> dict[str, Any]:
-        """Have it run a statement and return its answer.
+        """Have it run a statement and return its answer. Its ``data`` is not parsed, but `Raw`.
 
         Raises:
             ReplEnded: the process ended before it answered.
@@ -63,10 +65,13 @@ class PythonProcess:
             self.writer.write(json.dumps(statement).encode() + b"\n")
             await self.writer.drain()
             while (line := await self.reader.readline()).endswith(b"\n"):
-                answer: dict[str, Any] = json.loads(line)
-                if "began" not in answer:
-                    return answer
-                self.began[:] = [answer["began"]]
+                said = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                if "began" not in said:
+                    return {
+                        name: raw if name == "data" else msgspec.json.decode(raw)
+                        for name, raw in said.items()
+                    }
+                self.began[:] = [msgspec.json.decode(said["began"])]
         raise ReplEnded(self._describe(await self.ended))
 
     def interrupt(self, number: int) -> bool:

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from livius_agent.answers import ANSWER_LIMIT
 from livius_agent.notebook import repl
 
@@ -23,9 +25,9 @@ _MOST: Final = 2**31 - 2
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The first rows, and whether there are more."""
+    """The first rows, each as JSON, and whether there are more."""
 
-    rows: list[list[Any]]
+    rows: list[msgspec.Raw]
     more: bool
     _pieces: Any
 
@@ -34,6 +36,11 @@ class Rows:
         """Names and types as in classic Livy's table."""
         made: list[dict[str, str]] = json.loads(self._pieces.headers())
         return made
+
+    @property
+    def values(self) -> list[list[Any]]:
+        """The rows' values."""
+        return [json.loads(bytes(row)) for row in self.rows]
 
     @property
     def note(self) -> str | None:
@@ -47,18 +54,24 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "_jdf") and hasattr(value, "isStreaming")
 
 
+class _Piece(msgspec.Struct):
+    rows: list[msgspec.Raw]
+    last: bool
+    more: bool
+
+
 def rows_of(frame: Any, most: int) -> Rows:
-    """Run a DataFrame and return its first rows as JSON can hold them."""
+    """Run a DataFrame and return its first rows. Values are not parsed: there may be millions."""
     pieces = repl().rows(frame._jdf, min(most, _MOST))  # noqa: SLF001 - its JVM side
-    rows: list[list[Any]] = []
+    rows: list[msgspec.Raw] = []
     length = 0
     while True:
-        text = pieces.next()
-        piece = json.loads(text)
-        rows += piece["rows"]
-        length += len(text.encode())
-        if piece["last"] or length > _ENOUGH:
-            return Rows(rows, piece["more"], pieces)
+        data = pieces.next().encode()
+        piece = msgspec.json.decode(data, type=_Piece)
+        rows += piece.rows
+        length += len(data)
+        if piece.last or length > _ENOUGH:
+            return Rows(rows, piece.more, pieces)
 
 
 def table_of(frame: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from livius_agent.files import open_regular, read_regular
+from livius_agent.text import json_bytes
 
 REDACTED: Final = "[REDACTED]"
 
@@ -115,6 +116,10 @@ class Secrets:
         if isinstance(value, dict):
             return {self.text(key): self.value(item) for key, item in value.items()}
         return value
+
+    def json(self, raw: bytes) -> bytes:
+        """Return JSON without them. It is parsed, which takes a while where it is large."""
+        return json_bytes(self.value(json.loads(bytes(raw))))
 
     def unfinished(self, text: str) -> int:
         """Return how many characters at the end may be the beginning of a secret."""

@@ -8,22 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from livius_agent.answers import Answer, java_stack, message_of
+from livius_agent.answers import Answer, java_stack, message_of, rows_body
 from livius_agent.frames import Rows, rows_of
+from livius_agent.notebook import repl
 
-_EMPTY: Final = {"schema": {"type": "struct", "fields": []}, "data": []}
+_EMPTY: Final = {"type": "struct", "fields": []}
 
 
 def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> Answer:
     """Run SQL and return the last statement's rows; at most ``limit``, and it says so."""
     script = Script(spark, code)
-    body: dict[str, Any] = dict(_EMPTY)
+    body = rows_body(_EMPTY, [])
     found: Rows | None = None
     try:
         frame = script.run(limit)
         if frame is not None and (schema := frame.schema).fields:
             found = rows_of(frame, limit)
-            body = {"schema": schema.jsonValue(), "data": found.rows}
+            body = rows_body(schema.jsonValue(), found.rows)
     except KeyboardInterrupt:
         raise
     except Exception as error:  # noqa: BLE001 - the user's SQL may raise anything
@@ -54,8 +55,7 @@ class Script:
 
     def __init__(self, spark: Any, code: str) -> None:
         self._spark = spark
-        self._cutter = spark._jvm.org.apache.spark.sql.catalyst.parser.livius.Statements  # noqa: SLF001 - PySpark has no other way in
-        self._rest = self._cutter.of(spark._jsparkSession, code)  # noqa: SLF001
+        self._rest = repl().script(code)
         self._number, self._line = 0, 1
 
     def run(self, rows: int) -> Any:
@@ -64,17 +64,17 @@ class Script:
         Of a query before it, the first ``rows`` are computed: it may fail, and nobody sees them.
         """
         frame = None
-        while self._rest.hasNext():
+        while (statement := self._rest.next()) is not None:
             if frame is not None:
-                self._cutter.finish(frame._jdf, rows)  # noqa: SLF001
-            statement = next(self._rest)
-            self._number, self._line = self._number + 1, statement.line()
-            frame = self._spark.sql(statement.text())
+                self._rest.finish(frame._jdf, rows)  # noqa: SLF001 - its JVM side
+            line, _, text = statement.partition("\n")
+            self._number, self._line = self._number + 1, int(line)
+            frame = self._spark.sql(text)
         return frame
 
     def where(self) -> str:
         """Return which of several statements was the last to run; nothing if it is alone."""
-        count = self._number + sum(1 for _ in self._rest)
+        count = self._number + sum(1 for _ in iter(self._rest.next, None))
         return (
             f"In statement {self._number} of {count}, at line {self._line}:\n" if count > 1 else ""
         )

@@ -46,7 +46,7 @@ def json_of(value: Any) -> tuple[Any, str | None]:
     if frames.is_frame(value):
         found = frames.rows_of(value, MOST_ROWS)
         names = unique(header["name"] for header in found.headers)
-        return [dict(zip(names, row, strict=True)) for row in found.rows], found.note
+        return [dict(zip(names, row, strict=True)) for row in found.values], found.note
     if _is_of_pandas(value, "DataFrame"):
         names = [str(name) for name in value.columns]
         return [to_object(names, row) for row in _rows_of_pandas(value)], None
@@ -65,7 +65,7 @@ def table_of(value: Any) -> tuple[dict[str, Any], str | None]:
     value = _as_frame(value)
     if frames.is_frame(value):
         found = frames.rows_of(value, MOST_ROWS)
-        return {"headers": found.headers, "data": found.rows}, found.note
+        return {"headers": found.headers, "data": found.values}, found.note
     rows, note = _first(value)
     lines = [dict(_numbered(row)) for row in _as_pairs(rows)]
     columns = list(dict.fromkeys(column for line in lines for column in line))

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from livius_agent.answers import cut
+from livius_agent.answers import TEXT_LIMIT, strict_json
 from livius_agent.capture import Tap
 from livius_agent.cells import NO_CONFIGURE, is_configure, without_mark
 from livius_agent.forks import PythonProcess, ReplEnded, Zygote
@@ -25,8 +25,7 @@ from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
 from livius_agent.redact import Redactor, Secrets
-from livius_agent.text import json_bytes
-from livius_agent.values import to_json
+from livius_agent.text import cut
 from livius_agent.wire import MOST_JOBS, Finished
 
 _log = logging.getLogger(__name__)
@@ -144,6 +143,8 @@ class ReplWorker:
                 self._end_output(entry)
                 self._end_driver(entry)
             answer = await running
+            if self._secrets and "data" in answer:  # the whole of it is searched
+                answer["data"] = await asyncio.to_thread(self._secrets.json, answer["data"])
             still_runs = ""
             if entry.run.number in self._cancelled:
                 still_runs = await self._until_quiet(entry)
@@ -218,7 +219,7 @@ class ReplWorker:
                 traceback=tuple(answer.get("traceback", ())),
                 stop=self._stopping,
             ),
-            _data(answer),
+            bytes(answer.get("data", b"")),
         )
         self._changed()
         # After the end has been told, which does not wait for it.
@@ -279,14 +280,14 @@ class ReplWorker:
         result = self._handle.runScala(code, group)
         status = result.status()
         if status == "ok":
-            return {"outcome": "ok", "data": json.loads(result.data())}
+            return {"outcome": "ok", "data": strict_json(json.loads(result.data()))}
         if status == "interrupted":
             return _cancelled("The statement was cancelled: its code was interrupted.")
         return {
             "outcome": "error",
             "ename": result.ename(),
-            "evalue": cut(result.evalue()),
-            "traceback": [cut(line) for line in result.traceback()],
+            "evalue": cut(result.evalue(), TEXT_LIMIT),
+            "traceback": [cut(line, TEXT_LIMIT) for line in result.traceback()],
         }
 
     async def _ensure_python(self) -> PythonProcess:
@@ -386,14 +387,3 @@ def group_of(entry: Entry) -> str:
 
 def _cancelled(sentence: str) -> dict[str, Any]:
     return {"outcome": "cancelled", "ename": "Cancelled", "evalue": sentence}
-
-
-def _data(answer: dict[str, Any]) -> bytes:
-    """Return an answer's data as JSON."""
-    data = answer.get("data")
-    if data is None:
-        return b""
-    try:
-        return json_bytes(data)
-    except ValueError:  # NaN, which Python reads and writes
-        return json_bytes(to_json(data))

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,18 @@ def test_rows_are_left_out_until_the_answer_fits(monkeypatch: pytest.MonkeyPatch
     assert said == [
         f"The first {len(sent['data'])} rows are given: more would have over 1000 bytes.\n"
     ]
+
+
+def test_rows_of_sql_go_out_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [msgspec.Raw(b'[1.10,"\\u00e4"]')] * 100
+    answer = {"number": 1, "data": {"application/json": answers.rows_body({"type": "a"}, rows)}}
+    whole = b'{"schema":{"type":"a"},"data":[[1.10,"\\u00e4"]' + b',[1.10,"\\u00e4"]' * 99 + b"]}"
+    assert whole in answers.encode(answer, pytest.fail)
+    monkeypatch.setattr(answers, "ANSWER_LIMIT", 1000)
+    line = answers.encode(answer, lambda _: None)
+    sent = json.loads(line)["data"]["application/json"]
+    assert 0 < len(sent["data"]) < 100
+    assert sent["truncated"]
 
 
 def test_what_can_not_be_cut_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,11 @@ def test_values_with_all_that_they_hold() -> None:
     }
 
 
+def test_data_that_is_json_already() -> None:
+    raw = b'{"data":[["x hunter22 y",1.5,null]]}'
+    assert knowing("hunter22").json(raw) == raw.replace(b"hunter22", REDACTED.encode())
+
+
 def test_of_two_secrets_the_longer_one_goes_first() -> None:
     assert knowing("pass", "password1").text("password1 pass") == f"{REDACTED} {REDACTED}"
 

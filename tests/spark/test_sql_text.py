@@ -129,6 +129,14 @@ def test_queries_before_the_last_are_run(session: RemoteSession) -> None:
     assert magic["status"] == "error"
 
 
+def test_a_comment_before_a_statement_does_not_move_the_line_of_its_error(
+    session: RemoteSession,
+) -> None:
+    output = session.run("select 1;\n\n-- one\n-- two\nselec 2", "sql")
+    assert output["traceback"][0] == "In statement 2 of 2, at line 3:\n"
+    assert "(line 3, pos 0)" in output["evalue"]
+
+
 def test_of_commands_before_the_last_no_rows_are_fetched(session: RemoteSession) -> None:
     """Fetching took five times as long as the commands."""
     many = "; ".join(f"set livius.test.n{number} = {number}" for number in range(20))

@@ -8,6 +8,7 @@ import java.util.{HexFormat, Properties}
 import java.util.concurrent.{ConcurrentHashMap, ExecutionException, Executors}
 
 import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
+import org.apache.spark.sql.catalyst.parser.livius.Statements
 import org.apache.spark.sql.livius.{Frames, Inside}
 
 import py4j.{ClientServer, DefaultGatewayServerListener}
@@ -93,6 +94,9 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   def summary(data: Dataset[_]): DataFrame                         = Frames.summary(data)
   def variant(value: Array[Byte], metadata: Array[Byte]): String   =
     Frames.variant(value, metadata, session.conf.get("spark.sql.session.timeZone"))
+
+  /** The SQL statements of a text, which Python runs. */
+  def script(text: String): Statements.Script = new Statements.Script(session, text)
 
   /** What Python's notebookutils calls. */
   def files: NotebookFiles                             = driver.files

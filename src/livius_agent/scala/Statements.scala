@@ -1,8 +1,6 @@
 // The package is Spark's, because its lexer's stream and what sets its parser up are visible only from within it.
 package org.apache.spark.sql.catalyst.parser.livius
 
-import java.util.{Iterator => JavaIterator}
-
 import org.antlr.v4.runtime.{CharStreams, CommonTokenStream, Token}
 import org.antlr.v4.runtime.misc.Interval
 import org.apache.spark.sql.{Dataset, SparkSession, classic}
@@ -13,7 +11,7 @@ import org.apache.spark.sql.internal.{SQLConf, VariableSubstitution}
 import scala.annotation.tailrec
 import scala.jdk.CollectionConverters._
 
-/** A statement, and the line of the whole text on which its first word stands. */
+/** A statement, and the line of the whole text on which its text begins, from which Spark counts the lines of its errors. */
 final class Statement(val text: String, val line: Int)
 
 /** Cuts text into SQL statements, by Spark's own lexer and parser.
@@ -24,16 +22,19 @@ final class Statement(val text: String, val line: Int)
 object Statements {
   import SqlBaseLexer.{BEGIN, COLON, SEMICOLON}
 
-  /** The statements one after the other. Each is cut when it is asked for, with the settings that those before it have made. */
-  def of(session: SparkSession, text: String): JavaIterator[Statement] = {
-    val cutter = new Cutter(text)
-    Iterator.continually(session.asInstanceOf[classic.SparkSession].withActive(cutter.next())).takeWhile(_.nonEmpty).flatten.asJava
-  }
+  /** The statements of a text for Python, to which each call costs a round trip. */
+  final class Script(session: SparkSession, text: String) {
+    private val cutter = new Cutter(text)
 
-  /** Computes the first rows of a query that nobody will see. What is no query has been done when its frame was made. */
-  def finish(frame: Dataset[_], rows: Int): Unit = frame.asInstanceOf[classic.Dataset[_]].queryExecution.commandExecuted match {
-    case _: CommandResult => ()
-    case _                => frame.take(rows): Unit
+    /** The line of the next statement, a line break, and its text; null at the end. It is cut with the settings of those before it. */
+    def next(): String =
+      session.asInstanceOf[classic.SparkSession].withActive(cutter.next()).fold(null: String)(found => s"${found.line}\n${found.text}")
+
+    /** Computes the first rows of a query that nobody will see. What is no query has been done when its frame was made. */
+    def finish(frame: Dataset[_], rows: Int): Unit = frame.asInstanceOf[classic.Dataset[_]].queryExecution.commandExecuted match {
+      case _: CommandResult => ()
+      case _                => frame.take(rows): Unit
+    }
   }
 
   /** The tokens of a text, without blanks and comments. */
@@ -83,9 +84,10 @@ object Statements {
         val last  = tokens.LT(1)
         val piece = between(from, last.getStartIndex)
         val text  = if (from == 0) piece else piece.stripLeading
+        val begin = line + piece.dropRight(text.length).count(_ == '\n')
         from = last.getStartIndex + 1
         line = last.getLine
-        if (first != last || lexed.has_unclosed_bracketed_comment) Some(new Statement(text, first.getLine)) else next()
+        if (first != last || lexed.has_unclosed_bracketed_comment) Some(new Statement(text, begin)) else next()
       }
 
     private def passScript(tokens: CommonTokenStream): Unit = {
