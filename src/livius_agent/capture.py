@@ -30,14 +30,17 @@ class Tap:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._sink: Callable[[str], None] | None = None
         self._held = ""
+        self._dropped = 0
         asyncio.get_running_loop().add_reader(self._descriptor, self._read)
 
     def begin(self, sink: Callable[[str], None]) -> None:
         """Hand text to this statement from now on, what was held first."""
         self._sink = sink
+        if self._dropped:
+            sink(f"[{self._dropped} characters, printed before this statement, are left out]\n")
         if self._held:
             sink(self._held)
-            self._held = ""
+        self._held, self._dropped = "", 0
 
     def end(self) -> None:
         """Take what is in the pipe, then stop handing it to the statement.
@@ -62,7 +65,9 @@ class Tap:
             self._sink(text)
         else:
             # A thread that outlived its statement: bounded, the newest is kept.
-            self._held = (self._held + text)[-_READ:]
+            held = self._held + text
+            self._held = held[-_READ:]
+            self._dropped += len(held) - len(self._held)
 
     def close(self) -> None:
         """Stop reading."""

@@ -19,6 +19,7 @@ _REASON: Final = 5000
 _LOG_LINES: Final = 100
 _LOG: Final = 128 * 1024
 _CONF: Final = 512 * 1024
+_LEFT_OUT: Final = "livius.conf.leftOut"
 _VALUE: Final = 10_000
 _JOBS: Final = 512 * 1024
 _STAGE: Final = 300
@@ -46,7 +47,7 @@ def failing(message: Failing) -> Failing:
 
 
 def ready(message: Ready) -> Ready:
-    """Cut the conf: no value is long, and the last keys go first."""
+    """Cut the conf: no value is long, and the last keys go first. A key of ours says how many."""
     return replace(message, conf=_pairs(message.conf))
 
 
@@ -58,7 +59,10 @@ def jobs(message: Jobs) -> Jobs:
         room -= sum(_size(stage.name) + _STAGE for stage in stages)
         if room < 0:
             stages = ()
-        kept.append(replace(job, name=cut(job.name, _NAME), stages=stages))
+        name = cut(job.name, _NAME)
+        if left := len(job.stages) - len(stages):
+            name = f"{name} [{left} stages left out]"
+        kept.append(replace(job, name=name, stages=stages))
     return replace(message, jobs=tuple(reversed(kept)))
 
 
@@ -68,6 +72,7 @@ def _pairs(conf: Mapping[str, str]) -> dict[str, str]:
         shown = cut(value, _VALUE)
         room -= _size(key) + _size(shown)
         if room < 0:
+            kept[_LEFT_OUT] = f"{len(conf) - len(kept)} keys are left out: the conf is too large."
             break
         kept[key] = shown
     return kept

@@ -1,7 +1,8 @@
 """Errors of the JVM, as a Python statement raises and shows them.
 
-Which class an error has is for PySpark to say: a program that catches it here must catch it
-elsewhere too. What is mended is what keeps PySpark from saying it. The text comes from
+Which class an error has is for PySpark and Delta to say. Delta's part is always on here, as it is
+elsewhere only after `import delta.exceptions.captured`; code that catches Delta's classes needs
+that import there. What is mended is what keeps PySpark from saying the class. The text comes from
 `livius.Failure`, as that of Scala's errors does.
 """
 
@@ -12,6 +13,9 @@ from typing import Any, Final
 
 _MOST_FRAMES: Final = 12
 """Of each Java exception of a chain, which has ten at most."""
+
+_KEPT: Final = "_livius_described"
+"""The attribute of an error that keeps what is said of it."""
 
 _TRACE: Final = " Trace:\n"
 _repl: Any = None
@@ -55,9 +59,20 @@ def attach(repl: Any) -> None:
 
 
 def describe(error: BaseException) -> JavaError | None:
-    """Return what to say of an error that comes from the JVM; None for any other."""
+    """Return what to say of an error that comes from the JVM; None for any other.
+
+    It is asked for several times for each error, and to ask the JVM takes round trips.
+    """
     if _repl is None:
         return None
+    if (known := getattr(error, _KEPT, None)) is not None:
+        return known  # type: ignore[no-any-return] # ours
+    if (found := _describe(error)) is not None:
+        setattr(error, _KEPT, found)
+    return found
+
+
+def _describe(error: BaseException) -> JavaError | None:
     from py4j.protocol import Py4JError, Py4JJavaError
     from pyspark.errors.exceptions.captured import CapturedException
 

@@ -84,3 +84,18 @@ async def test_a_writer_that_never_stops_does_not_keep_a_statement_open(tap: Tap
     stop = True
     await flooding
     os.close(writer)
+
+
+async def test_it_is_said_how_much_of_what_came_between_statements_is_left_out(tap: Tap) -> None:
+    written, heard = 300 * 1024, list[str]()
+    with tap.path.open("wb", buffering=0) as writer:
+        await asyncio.to_thread(writer.write, b"x" * written)
+    tap.end()
+    tap.begin(heard.append)
+    tap.end()
+    said, _, kept = "".join(heard).partition("\n")
+    assert said.startswith(f"[{written - len(kept)} characters")
+    assert set(kept) == {"x"}
+    heard.clear()
+    tap.begin(heard.append)
+    assert heard == []

@@ -296,6 +296,12 @@ def test_whatever_an_agent_has_to_say_is_cut_to_what_a_gateway_takes(text: str) 
     assert cut.evalue.endswith("more characters]\n")
     assert len(jobs.jobs) == MOST_JOBS
     assert jobs.jobs[-1].stages
+    assert jobs.jobs[0].name.endswith(f"[{len(job.stages)} stages left out]")
+    *kept, note = ready.conf.items()
+    assert note == (
+        "livius.conf.leftOut",
+        f"{99 - len(kept)} keys are left out: the conf is too large.",
+    )
 
 
 def test_what_is_short_is_not_cut() -> None:

@@ -302,6 +302,40 @@ def test_texts_that_are_very_long_are_cut(session: RemoteSession) -> None:
     assert "more characters" in value
 
 
+COUNT = """
+from livius_agent import java_errors as _errors
+class _Counting:
+    calls = 0
+    inner = _errors._repl
+    def failure(self, origin):
+        _Counting.calls += 1
+        return self.inner.failure(origin)
+_errors._repl = _Counting()
+"""
+
+
+def test_the_jvm_is_asked_once_about_an_error(session: RemoteSession) -> None:
+    session.text(COUNT)
+    try:
+        session.run("spark.sql('selec')")
+        assert session.text("_Counting.calls") == "1"
+    finally:
+        session.text("_errors._repl = _Counting.inner")
+
+
+@pytest.mark.parametrize(("causes", "is_cut"), [(9, False), (15, True)])
+def test_a_stack_says_that_causes_are_left_out(
+    session: RemoteSession, causes: int, is_cut: bool
+) -> None:
+    code = (
+        f"throw (1 to {causes}).foldLeft(new RuntimeException("
+        '"cause 0"))((cause, at) => new RuntimeException("cause " + at, cause))'
+    )
+    traceback = "".join(session.run(code, "spark")["traceback"])
+    assert traceback.count("Caused by: ") == 9
+    assert ("further causes are left out" in traceback) == is_cut
+
+
 CONFLICT = """
 import pathlib, tempfile, threading, time
 from delta.exceptions import ConcurrentAppendException, ConcurrentDeleteReadException

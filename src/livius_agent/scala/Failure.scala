@@ -35,7 +35,8 @@ final class Failure(given: Throwable) {
       if (all.size <= most) all
       else (all.take(most / 2) :+ s"  ... (${all.size - most} more lines)") ++ all.takeRight(most - most / 2)
     }
-    frames(thrown) ++ causes(thrown).drop(1).flatMap(cause => s"Caused by: ${cut(withClass(cause))}" +: frames(cause))
+    val more = if (chain(thrown).drop(MostCauses).hasNext) Seq("... (further causes are left out)") else Nil
+    frames(thrown) ++ causes(thrown).drop(1).flatMap(cause => s"Caused by: ${cut(withClass(cause))}" +: frames(cause)) ++ more
   }
 }
 
@@ -50,8 +51,11 @@ object Failure {
   private val Ours       = "livius."
   private val Reflection = Seq("jdk.internal.reflect.", "java.lang.reflect.")
 
-  private def causes(failure: Throwable): Seq[Throwable] =
-    Iterator.iterate(failure)(_.getCause).takeWhile(_ != null).take(MostCauses).distinct.toSeq
+  /** An exception and its causes, each once: a chain may lead back into itself. */
+  private def chain(failure: Throwable): Iterator[Throwable] =
+    Iterator.iterate(failure)(_.getCause).takeWhile(_ != null).take(2 * MostCauses).distinct
+
+  private def causes(failure: Throwable): Seq[Throwable] = chain(failure).take(MostCauses).toSeq
 
   @tailrec private def thrownBy(failure: Throwable): Throwable = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException if failure.getCause != null =>
