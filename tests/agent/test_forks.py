@@ -1,0 +1,23 @@
+"""What the agent and a repl say to one another."""
+
+import asyncio
+import socket
+
+import msgspec
+
+from livius_agent.forks import PythonProcess
+
+
+async def test_the_data_of_an_answer_is_passed_on_as_it_came() -> None:
+    """Parsing a large result would hold up whatever else the agent does."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    with theirs:
+        ended = asyncio.get_running_loop().create_future()
+        process = PythonProcess(0, ended, reader, writer)
+        theirs.sendall(b'{"began":3}\n{"number":3,"outcome":"ok","data":{"a": [1.10]}}\n')
+        answer = await process.run({"number": 3})
+        assert process.began == [3]
+        assert answer.pop("data") == msgspec.Raw(b'{"a": [1.10]}')
+        assert answer == {"number": 3, "outcome": "ok"}
+        process.close()
