@@ -129,7 +129,9 @@ def _clean(formatted: traceback.TracebackException, error: BaseException) -> Non
         node.stack[:] = [frame for frame in node.stack if not _is_ours(frame.filename)]
         if (java := java_errors.describe(source)) is not None:
             node._str = java.text  # type: ignore[attr-defined] # noqa: SLF001 - no other way in
-        chain += [(node.__cause__, source.__cause__), (node.__context__, source.__context__)]
+        chain.append((node.__cause__, source.__cause__))
+        if not source.__suppress_context__:
+            chain.append((node.__context__, source.__context__))
         parts = getattr(source, "exceptions", ())
         chain += zip(node.exceptions or (), parts, strict=False)  # the longest groups are cut
 

@@ -56,7 +56,7 @@ class Script:
     def __init__(self, spark: Any, code: str) -> None:
         self._spark = spark
         self._rest = repl().script(code)
-        self._number, self._line = 0, 1
+        self._cut, self._number, self._line = 0, 0, 1
 
     def run(self, rows: int) -> Any:
         """Run all and return the last one's DataFrame, whose rows are yet to be computed.
@@ -65,16 +65,17 @@ class Script:
         """
         frame = None
         while (statement := self._rest.next()) is not None:
+            self._cut += 1
             if frame is not None:
                 self._rest.finish(frame._jdf, rows)  # noqa: SLF001 - its JVM side
             line, _, text = statement.partition("\n")
-            self._number, self._line = self._number + 1, int(line)
+            self._number, self._line = self._cut, int(line)
             frame = self._spark.sql(text)
         return frame
 
     def where(self) -> str:
         """Return which of several statements was the last to run; nothing if it is alone."""
-        count = self._number + sum(1 for _ in iter(self._rest.next, None))
+        count = self._cut + sum(1 for _ in iter(self._rest.next, None))
         return (
             f"In statement {self._number} of {count}, at line {self._line}:\n" if count > 1 else ""
         )

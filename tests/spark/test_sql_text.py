@@ -35,9 +35,9 @@ SINGLE = (
 )
 CUT = """
 import json
-cutter = spark._jvm.org.apache.spark.sql.catalyst.parser.livius.Statements
+from livius_agent.notebook import repl
 def cut(text):
-    return [one.text() for one in cutter.of(spark._jsparkSession, text)]
+    return [one.partition("\\n")[2] for one in iter(repl().script(text).next, None)]
 """
 
 
