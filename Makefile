@@ -18,7 +18,7 @@ up: $(STAMP)-gateway
 test: check
 	@$(BIN)/livius runtime
 	$(BIN)/python -m pytest -n 2 -m "not spark" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m spark $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m spark $(PYTEST_ARGS)
 
 check: $(STAMP)-dev
 	$(BIN)/ruff check src tests bench

@@ -218,7 +218,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       activate()
       Asks.repl.set(id)
       try driver.work.within(name, text) {
-        val result = interpreter.run(text, this)
+        // An interrupt of the code's own lasts from one piece to the next, but not beyond the statement.
+        val result = try interpreter.run(text, this) finally Thread.interrupted()
         while (isUnwanted && others.nonEmpty) {
           statements.synchronized(others.foreach(_.interrupt()))
           Thread.sleep(LookEvery)
@@ -237,7 +238,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
       try body
       finally statements.synchronized {
         thread = null
-        Thread.interrupted()
+        if (isUnwanted) Thread.interrupted()
       }
     }
 
