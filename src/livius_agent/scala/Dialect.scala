@@ -16,7 +16,8 @@ import scala.util.Try
 /** What SQL means here beyond what Spark and Delta make of it. */
 final class Dialect extends (SparkSessionExtensions => Unit) {
   def apply(extensions: SparkSessionExtensions): Unit = {
-    extensions.injectParser((_, next) => new Dialect.Parser(next))
+    extensions.injectParser((session, next) => new Dialect.Parser(next, new RelativePaths(session)))
+    extensions.injectResolutionRule(new RelativePaths(_))
     extensions.injectPlannerStrategy(_ => ReplacedViews)
   }
 }
@@ -25,11 +26,11 @@ object Dialect {
   private val VOrder = "VORDER"
   private val Note   = "VORDER has no effect here: it orders data for Fabric's own engine. The files were optimized without it."
 
-  private final class Parser(next: ParserInterface) extends ParserInterface {
-    override def parsePlan(text: String): LogicalPlan = optimize(text).getOrElse(next.parsePlan(text))
+  private final class Parser(next: ParserInterface, paths: RelativePaths) extends ParserInterface {
+    override def parsePlan(text: String): LogicalPlan = optimize(text).getOrElse(paths.parsed(next.parsePlan(text)))
 
     override def parsePlanWithParameters(text: String, parameters: ParameterContext): LogicalPlan =
-      optimize(text).getOrElse(next.parsePlanWithParameters(text, parameters))
+      optimize(text).getOrElse(paths.parsed(next.parsePlanWithParameters(text, parameters)))
 
     /** The plan of an OPTIMIZE that ends with VORDER and that Delta understands without it. */
     private def optimize(text: String): Option[LogicalPlan] =
@@ -45,10 +46,10 @@ object Dialect {
     }
 
     override def parseExpression(text: String): Expression                 = next.parseExpression(text)
-    override def parseTableIdentifier(text: String): TableIdentifier       = next.parseTableIdentifier(text)
+    override def parseTableIdentifier(text: String): TableIdentifier       = paths.table(next.parseTableIdentifier(text))
     override def parseFunctionIdentifier(text: String): FunctionIdentifier = next.parseFunctionIdentifier(text)
-    override def parseMultipartIdentifier(text: String): Seq[String]       = next.parseMultipartIdentifier(text)
-    override def parseQuery(text: String): LogicalPlan                     = next.parseQuery(text)
+    override def parseMultipartIdentifier(text: String): Seq[String]       = paths.names(next.parseMultipartIdentifier(text))
+    override def parseQuery(text: String): LogicalPlan                     = paths.parsed(next.parseQuery(text))
     override def parseRoutineParam(text: String): StructType               = next.parseRoutineParam(text)
     override def parseTableSchema(text: String): StructType                = next.parseTableSchema(text)
     override def parseDataType(text: String): DataType                     = next.parseDataType(text)
