@@ -517,11 +517,7 @@ def test_an_interrupt_of_scalas_own_is_an_error(session: RemoteSession, code: st
 def test_a_cancelled_spark_action_prints_nothing(session: RemoteSession) -> None:
     endless = "spark.range(10**12).selectExpr('sum(hash(id))').collect()"
     number = session.submit(f"print('before')\n{endless}")
-    wait_for(
-        lambda: "before" in str(session.statement(number).get("output")),
-        seconds=60,
-        what="the code runs",
-    )
+    wait_for(lambda: session.printed(number) == "before\n", seconds=60, what="the code runs")
     session.cancel(number)
     ended = session.wait(number)
     assert ended["state"] == "cancelled"

@@ -27,7 +27,6 @@ select count(*) from DELTA.`Files/rel/d` version as of 0 -> 3
 select count(*) from delta.`Files/rel/d@v0` -> 3
 select (select count(*) from delta.`Files/rel/d`) -> 3
 with t as (select * from delta.`Files/rel/d`) select count(*) from t -> 3
-select count(*) from identifier('delta.`Files/rel/d`') -> 3
 begin declare n int; set n = (select count(*) from delta.`Files/rel/d`); select n; end -> 3
 select count(*) from parquet.`Files/rel/p` -> 3
 select count(*) from json.`Files/rel/j` -> 3

@@ -347,11 +347,11 @@ thread.start()
 def test_work_in_the_background_keeps_its_session_alive(
     client: Client, begin: str, works: str, end: str
 ) -> None:
-    with client.session(conf={"spark.livy.session.idle.timeout": "8s"}) as session:
+    with client.session(conf={"spark.livy.session.idle.timeout": "10s"}) as session:
         scala(session, begin)
-        # A beat tells of it every five seconds; without, the session would have ended by then.
+        # A beat reports it every five seconds; without, the session would have ended by then.
         since = time.monotonic()
-        wait_for(lambda: time.monotonic() - since > 16, seconds=30, what="twice the idle time")
+        wait_for(lambda: time.monotonic() - since > 18, seconds=30, what="the idle time and more")
         assert session.get()["state"] in ("idle", "busy")
         assert scala(session, f"println({works})") == "true"
         scala(session, end)

@@ -239,6 +239,18 @@ class RemoteSession:
         body: dict[str, Any] = answer.json()
         return body
 
+    def printed(self, number: int) -> str:
+        """What a statement that runs has printed by now."""
+        answer = self.client.call(
+            "GET",
+            f"{self.path}/statements/{number}",
+            params={"from": 0},
+            headers={"Prefer": "wait=0"},
+        )
+        assert answer.status_code == 200, answer.text
+        text: str = answer.json().get("output", {}).get("data", {}).get("text/plain", "")
+        return text
+
     def wait(self, number: int, seconds: float = 120) -> dict[str, Any]:
         """The statement once it has ended."""
 

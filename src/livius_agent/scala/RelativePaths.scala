@@ -5,7 +5,7 @@ import java.util.Locale
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.{TableIdentifier, TimeTravel}
-import org.apache.spark.sql.catalyst.analysis.{PlanWithUnresolvedIdentifier, RelationTimeTravel, UnresolvedIdentifier, UnresolvedPartitionSpec, UnresolvedRelation, UnresolvedTable, UnresolvedTableOrView}
+import org.apache.spark.sql.catalyst.analysis.{RelationTimeTravel, UnresolvedIdentifier, UnresolvedPartitionSpec, UnresolvedRelation, UnresolvedTable, UnresolvedTableOrView}
 import org.apache.spark.sql.catalyst.catalog.{CatalogStorageFormat, CatalogUtils}
 import org.apache.spark.sql.catalyst.expressions.Literal
 import org.apache.spark.sql.catalyst.plans.logical._
@@ -30,8 +30,6 @@ final class RelativePaths(session: SparkSession) extends Rule[LogicalPlan] {
   def parsed(plan: LogicalPlan): LogicalPlan = plan.transformUpWithSubqueries(absolutely.orElse {
     case named: UnresolvedWith =>
       named.copy(cteRelations = named.cteRelations.map(one => one.copy(_2 = parsed(one._2).asInstanceOf[SubqueryAlias])))
-    case later: PlanWithUnresolvedIdentifier =>
-      later.copy(planBuilder = (found: Seq[String], children: Seq[LogicalPlan]) => later.planBuilder(names(found), children))
     case explain: ExplainCommand        => explain.copy(logicalPlan = parsed(explain.logicalPlan))
     case describe: DescribeQueryCommand => describe.copy(plan = parsed(describe.plan))
   })
