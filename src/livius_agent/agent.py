@@ -28,7 +28,7 @@ from livius_agent.worker import ReplWorker, Unstoppable
 
 _SAY_WITHIN: Final = 2.0
 _LOOK_AT_BACKGROUND_EVERY: Final = 1.0
-"""Far more often than a beat, which reports it: an idle time of few seconds must not end between."""
+"""More often than the beats that report it, or a short idle time could end the session between."""
 _JVM_IS_SEEN_WITHIN: Final = 0.3
 _THREADS: Final = 64
 """Calls into the JVM wait in threads, each for as long as its statement runs; the others in line
