@@ -42,7 +42,8 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
     source = Path(livius_agent.keeper.__file__).parent
-    for name in ("__init__", "files", "keeper", "memory", "mount", "process", "redact", "spec"):
+    parts = ("files", "keeper", "memory", "mount", "process", "redact", "spec", "text")
+    for name in ("__init__", *parts):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
     runtime = Runtime(

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from livius.domain.ids import PrincipalId, new_id
+from livius.domain.ids import PrincipalId
 from livius.domain.lakehouse import Role
 from support.gateway import LIVIUS, Client, Gateway, RemoteSession
 from support.others import can_become_others, opened
@@ -87,7 +87,10 @@ def gateway() -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def team(gateway: Gateway) -> Iterator[Team]:
     facts = gateway.connection
-    person = PrincipalId(new_id())
+    created = command(gateway, "identity", "user", "create", "second")
+    [person] = [
+        PrincipalId(line.split()[-1]) for line in created.splitlines() if line.startswith("Object")
+    ]
     command(gateway, "workspace", "assign", person, Role.CONTRIBUTOR)
     token = command(gateway, "token", "create", "--for", person)
     first, second, third = gateway.client(), Client(gateway, token), Client(gateway, token)
@@ -255,7 +258,7 @@ def test_nothing_of_the_installation_and_of_others_is_read_written_or_killed(tea
         assert str(wanted) in closed
     assert team.gateway.process is not None
     pids = [team.gateway.process.pid, *processes(team)]
-    pids = sorted(set(pids) - set(processes(team, mine)))
+    pids = sorted(set(pids).difference(*(processes(team, folder) for folder in own)))
     assert len(pids) > 5
     assert told(team.one, TRIED.format(paths=closed, pids=pids)) == [[], [], []]
     # Of what is its own and was laid by the gateway, the session can change nothing.

@@ -148,10 +148,10 @@ def test_large_and_odd_code(session: RemoteSession) -> None:
 
 def test_a_large_row_limit_is_announced_too(session: RemoteSession) -> None:
     text = session.text(
-        "from livius_agent.sql import run_sql\n"
+        "import json; from livius_agent.sql import run_sql\n"
         "made = run_sql(spark, 'select id, date\"2024-01-01\" d from range(30000)', 25000, print)\n"
         "found = made['data']['application/json']\n"
-        "len(found['data']), found['data'][24999], found['truncated']"
+        "len(found['data']), json.loads(bytes(found['data'][24999])), found['truncated']"
     )
     assert text == (
         "The first 25000 rows are given; there are more.\n\n(25000, [24999, '2024-01-01'], True)"

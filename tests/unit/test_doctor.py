@@ -214,7 +214,7 @@ def test_records_from_the_future(home: Home) -> None:
 )
 def test_a_certificate_outside_its_time(home: Home, days: int, text: str | None) -> None:
     ensure_certificates(home.tls)
-    moved = NOW + timedelta(days=days)
+    moved = datetime.now(UTC) + timedelta(days=days)
     machine = dataclasses.replace(FINE, now=moved, file_time=moved, booted=moved)
     findings = found(checks.clock, home, machine)
     if text is None:
