@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from livius.domain.ids import PrincipalId, new_id
 from livius.domain.lakehouse import Role
 from support.gateway import LIVIUS, Gateway, RemoteSession
 from support.others import can_become_others, opened
+from support.places import add_user
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(240)]
 
@@ -73,7 +73,7 @@ def assign(gateway: Gateway, principal: str, role: Role) -> None:
 
 def test_a_second_person_runs_no_code(trusted: Gateway, session: RemoteSession) -> None:
     """With every role and scope: as a Contributor, and as an Admin in somebody's session."""
-    second = PrincipalId(new_id())
+    second = add_user(trusted, "second")
     client = trusted.client()
     made = subprocess.run(
         [*trusted.prefix, LIVIUS, "token", "create", "--for", second],

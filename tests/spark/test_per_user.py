@@ -22,6 +22,7 @@ from livius.domain.ids import PrincipalId
 from livius.domain.lakehouse import Role
 from support.gateway import LIVIUS, Client, Gateway, RemoteSession
 from support.others import can_become_others, opened
+from support.places import add_user
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -87,10 +88,7 @@ def gateway() -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def team(gateway: Gateway) -> Iterator[Team]:
     facts = gateway.connection
-    created = command(gateway, "identity", "user", "create", "second")
-    [person] = [
-        PrincipalId(line.split()[-1]) for line in created.splitlines() if line.startswith("Object")
-    ]
+    person = add_user(gateway, "second")
     command(gateway, "workspace", "assign", person, Role.CONTRIBUTOR)
     token = command(gateway, "token", "create", "--for", person)
     first, second, third = gateway.client(), Client(gateway, token), Client(gateway, token)

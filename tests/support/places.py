@@ -1,12 +1,13 @@
-"""More workspaces and lakehouses than the sample, until the API makes them."""
+"""More users, workspaces and lakehouses than the sample."""
 
 import asyncio
+import subprocess
 from datetime import UTC, datetime
 
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
 from livius.domain.lakehouse import Lakehouse, Workspace
-from support.gateway import Gateway
+from support.gateway import LIVIUS, Gateway
 
 
 def _store(gateway: Gateway) -> SqlStore:
@@ -48,3 +49,17 @@ def add_lakehouse(gateway: Gateway, workspace: WorkspaceId, name: str) -> Lakeho
     finally:
         store.close()
     return lakehouse.id
+
+
+def add_user(gateway: Gateway, name: str) -> PrincipalId:
+    """A new user of the embedded authority, made by the command."""
+    done = subprocess.run(
+        [*gateway.prefix, LIVIUS, "identity", "user", "create", name],
+        env=gateway.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("Object id")]
+    return PrincipalId(line.split()[-1])
