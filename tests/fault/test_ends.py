@@ -26,7 +26,8 @@ def test_ctrl_c_ends_drivers_and_metastore_and_counts_them(gateway: Gateway) -> 
     assert list((gateway.home / "drivers").glob("*/work")) == []
     assert not (gateway.home / "connection.json").exists()
     counted = json.loads((gateway.home / "last_shutdown.json").read_text())
-    assert counted == {"drivers": 2, "metastore": True}
+    assert gateway.process is not None
+    assert counted == {"drivers": 2, "metastore": True, "pid": gateway.process.pid}
     client = gateway.start().client()
     body = client.call("GET", session.path).json()
     assert body["state"] == "dead"
