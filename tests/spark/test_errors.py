@@ -292,6 +292,38 @@ def test_scala_that_fails(session: RemoteSession, code: str, begins: str) -> Non
     check(session.run(code, "spark"), begins)
 
 
+LINES = """
+frame = spark.createDataFrame([('1,a',), ('2,b,c',)])
+frame.coalesce(1).write.mode('overwrite').text('Files/err_lines')
+lines = spark.read.csv('Files/err_lines', schema='id int, name string', mode='FAILFAST')
+lines.createOrReplaceTempView('err_lines')
+spark.sql("create table if not exists err_ints (n int) using delta")
+"""
+UNFIT = "create or replace table err_saved using delta as select * from err_lines"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        (UNFIT, "sql", "[MALFORMED_CSV_RECORD]"),
+        (f'spark.sql("{UNFIT}")', "spark", "[MALFORMED_CSV_RECORD]"),
+        (
+            "lines.write.mode('overwrite').saveAsTable('err_saved')",
+            "pyspark",
+            "[MALFORMED_CSV_RECORD]",
+        ),
+        ("insert into err_ints values ('none')", "sql", "[CAST_INVALID_INPUT]"),
+    ],
+)
+def test_a_write_that_fails_gives_the_reason(
+    session: RemoteSession, code: str, kind: str, reason: str
+) -> None:
+    session.text(LINES)
+    output = session.run(code, kind)
+    check(output, "[")
+    assert reason in output["evalue"], output["evalue"]
+
+
 def test_texts_that_are_very_long_are_cut(session: RemoteSession) -> None:
     frames = 'throw new RuntimeException("x" + "\\n\\tat a.b(C.java:1)" * 100000)'
     assert session.run(frames, "spark")["evalue"] == (

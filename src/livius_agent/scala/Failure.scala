@@ -19,10 +19,10 @@ final class Failure(given: Throwable) {
   private val what = meant(thrown)
 
   /** Begins with the bracketed class, if the error has one. */
-  val message: String = textOf(what)
+  val message: String = textOf(what) + reasonOf(what)
 
   /** The same, but an error without a bracketed class begins with its Java class. */
-  val named: String = withClass(what)
+  val named: String = withClass(what) + reasonOf(what)
 
   /** The Java stack, with those of the causes. Each has at most `most` lines, and it is said where it is cut. */
   def stack(most: Int): String = stack(most, _ => true).mkString("\n")
@@ -44,6 +44,8 @@ object Failure {
   private val MostCauses   = 10
   private val LongestCause = 2000
   private val Bracketed    = """(?s)\[[A-Z][A-Z0-9_.]*\].*""".r
+  /** Errors that say which file was read or written when it happened, and not what happened. */
+  private val OnlyWhere    = Seq("[TASK_WRITE_FAILED]", "[FAILED_READ_FILE.NO_HINT]")
   private val Aborted      = "Job aborted"
   private val Awaited      = "Exception thrown in awaitResult"
   private val FromTask     = "most recent failure: "
@@ -82,6 +84,11 @@ object Failure {
     val text = messageOf(failure).getOrElse("")
     text.isEmpty || text.startsWith(Aborted) || text.startsWith(Awaited) || causes(failure.getCause).exists(isBracketed)
   }
+
+  /** The innermost cause that has a bracketed class, where the error itself does not say what happened. */
+  private def reasonOf(failure: Throwable): String =
+    if (!messageOf(failure).exists(text => OnlyWhere.exists(text.startsWith(_)))) ""
+    else causes(failure).drop(1).filter(isBracketed).lastOption.fold("")(cause => s"\nCaused by: ${cut(textOf(cause))}")
 
   /** Spark keeps the class to itself. */
   private def isOfPython(failure: Throwable) = failure.getClass.getName == "org.apache.spark.api.python.PythonException"
