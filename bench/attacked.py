@@ -1,7 +1,7 @@
 """The gateway that the attacks of `bench.attack` are made on, and what they know of it.
 
 Nothing of Spark takes part, or takes time: a runtime stands in whose programs only wait. The
-keepers are real, so that a session has a driver's folder, with its secret, and a process.
+supervisors are real, so that a session has a driver's folder, with its secret, and a process.
 """
 
 import contextlib
@@ -102,10 +102,10 @@ exec sleep 600
 """As the metastore it says that it is ready; as a driver's Java it says nothing."""
 
 _PYTHON = """#!/bin/sh
-case "$*" in *livius_agent.keeper*) exec {python} "$@" ;; esac
+case "$*" in *livius_agent.supervisor*) exec {python} "$@" ;; esac
 exec sleep 600
 """
-"""It runs keepers alone: a driver's agent is whoever takes its secret."""
+"""It runs supervisors alone: a driver's agent is whoever takes its secret."""
 
 _OF_CHECKOUT = """
 from livius.installation.runtime import _lock_digest

@@ -18,12 +18,12 @@ from typing import Literal
 import psutil
 
 from livius_agent import jvm as java
-from livius_agent.forks import Zygote
 from livius_agent.ledger import Entry
 from livius_agent.redact import Secrets
 from livius_agent.spec import DRIVER_SPEC, DriverSpec, read
 from livius_agent.wire import Run
 from livius_agent.worker import ReplWorker
+from livius_agent.zygote_client import Zygote
 
 MIB = 2**20
 INTERPRETED: tuple[Literal["pyspark", "spark"], ...] = ("pyspark", "spark")

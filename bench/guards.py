@@ -113,7 +113,7 @@ def sixteen_creates(target: Target) -> str:
 
     at_once(16, create)
     time.sleep(5)
-    drivers = len(list((target.gateway.home / "drivers").glob("*/keeper.pid")))
+    drivers = len(list((target.gateway.home / "drivers").glob("*/supervisor.pid")))
     return (
         f"{said[202]} of 16 created where there was room for 1; "
         f"{drivers} drivers of at most {MOST_DRIVERS}"

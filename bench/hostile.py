@@ -71,7 +71,7 @@ def _driver(target: Target, *, ready: bool) -> Iterator[Hostile]:
     session = target.client.create()
 
     def launched() -> Path | None:
-        found = set((target.gateway.home / "drivers").glob("*/keeper.pid"))
+        found = set((target.gateway.home / "drivers").glob("*/supervisor.pid"))
         return next((one.parent for one in found if one.parent not in known), None)
 
     folder = wait_for(launched, seconds=30, what="the driver is launched")

@@ -220,7 +220,7 @@ def part_of(command: list[str]) -> str:
     if Path(command[0]).name == "java":
         return "metastore" if "livius.Metastore" in command else "driver's Java"
     for sign, name in (
-        ("livius_agent.keeper", "keeper"),
+        ("livius_agent.supervisor", "supervisor"),
         ("livius_agent.zygote", "zygote or repl"),
     ):
         if sign in command:

@@ -20,7 +20,7 @@ from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import HTTPConnection
 
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 CHOSEN: Final = "livius_language"
 """The cookie that says which language a person chose."""
@@ -101,7 +101,7 @@ def translations(language: Language) -> NullTranslations:
 
 def said(text: str, language: Language) -> str:
     """Return a sentence as it is said in a language. Other texts are nobody's key and stay."""
-    if not isinstance(text, Sentence):
+    if not isinstance(text, Message):
         return text
     words = translations(language).gettext(text.template)
     values = {

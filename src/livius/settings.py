@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livius.domain.identity import AUDIENCES, FABRIC
 from livius.domain.ids import TenantId
-from livius.domain.provider import Provider, check_provider, entra_tenant, own_audiences
+from livius.domain.oidc_provider import Provider, check_provider, entra_tenant, own_audiences
 from livius.domain.resources import AUDIENCE_OF
 
 _MIB: Final = 1024 * 1024
@@ -272,11 +272,15 @@ class Settings(BaseSettings):
         default=timedelta(seconds=10),
         description="How long cancelled code may take to stop before its process is ended.",
     )
-    hold: Duration = Field(
+    long_poll: Duration = Field(
         default=timedelta(seconds=10),
-        description="How long the question for something unfinished is held; 0 for not at all.",
+        description="How long a request for something unfinished waits for news; 0 turns long polling off.",
     )
-    max_held: int = Field(default=2000, ge=0, description="How many questions are held at once.")
+    max_long_polls: int = Field(
+        default=2000,
+        ge=0,
+        description="How many long polls wait at once; further ones are answered immediately.",
+    )
     max_connections: int = Field(
         default=3000,
         ge=16,

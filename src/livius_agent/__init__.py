@@ -1,1 +1,1 @@
-"""What runs beside Spark: the keeper, the agent, the zygote and its repls."""
+"""What runs beside Spark: the supervisor, the agent, the zygote and its repls."""

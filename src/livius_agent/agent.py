@@ -16,15 +16,15 @@ import msgspec
 
 from livius_agent import fitting
 from livius_agent import jvm as java
-from livius_agent.asks import Asks
-from livius_agent.autopsy import Autopsy
-from livius_agent.forks import Zygote
+from livius_agent.gateway_requests import GatewayRequests
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, Unwanted
+from livius_agent.postmortem import Postmortem
 from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
 from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run
 from livius_agent.worker import ReplWorker, Unstoppable
+from livius_agent.zygote_client import Zygote
 
 _SAY_WITHIN: Final = 2.0
 _LOOK_AT_BACKGROUND_EVERY: Final = 1.0
@@ -60,7 +60,7 @@ class Agent:
             on_message=self._on_message,
         )
         self._workers: dict[str, ReplWorker] = {}
-        self._asks: Asks | None = None
+        self._asks: GatewayRequests | None = None
         self._secrets = Secrets(self._work / HANDED_OUT)
         self._waiting: list[Entry] = []
         self._cancels: set[asyncio.Task[None]] = set()
@@ -68,7 +68,7 @@ class Agent:
         self._link.busy = lambda: self._background
         # Both processes are started before any thread is.
         heap = [o.removeprefix("-Xmx") for o in spec.java_options if o.startswith("-Xmx")]
-        self._autopsy = Autopsy(folder, heap[-1] if heap else "of Java's own choice")
+        self._autopsy = Postmortem(folder, heap[-1] if heap else "of Java's own choice")
         self._java = java.launch(spec, self._work)
         self._zygote = Zygote(self._work)
 
@@ -145,7 +145,9 @@ class Agent:
             has_jobs=self._has_jobs,
         )
         self._workers[self._spec.repl] = worker
-        asks = self._asks = Asks(jvm.driver, self._link.say, self._stops, self._secrets.add)
+        asks = self._asks = GatewayRequests(
+            jvm.driver, self._link.say, self._stops, self._secrets.add
+        )
         self._link.unanswered = asks.__iter__
         for entry in self._waiting:
             worker.submit(entry)
@@ -226,7 +228,7 @@ class Agent:
         self._link.say(fitting.jobs(found))
 
     def end(self) -> None:
-        """End Java and the zygote; the keeper sees to the rest."""
+        """End Java and the zygote; the supervisor sees to the rest."""
         java.kill(self._java)
         self._zygote.kill()
 

@@ -17,7 +17,7 @@ from typing import Final
 _READ: Final = 256 * 1024
 
 
-class Tap:
+class OutputPipe:
     """Reads a named pipe and hands on the text. What comes between statements waits for the next.
 
     Bytes that are no UTF-8 become replacement characters.

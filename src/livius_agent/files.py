@@ -1,6 +1,6 @@
 """Reading files whose folder may be another user's: whatever may lie there in their place.
 
-Standard library only: the keeper and the gateway use it too.
+Standard library only: the supervisor and the gateway use it too.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _STOP_WITHIN: Final = 1.0
 
 
 class JvmEnded(Exception):
-    """The JVM is gone, with this code of `subprocess`. What it means: `livius_agent.autopsy`."""
+    """The JVM is gone, with this code of `subprocess`. What it means: `livius_agent.postmortem`."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"The JVM ended with code {code}.")

@@ -2,13 +2,13 @@
 
 The folder is ``<data>/drivers/<driver id>/``, mode 0700. A driver that runs under a user of its own
 may pass through it, read ``driver.json`` and the logs, and owns ``work/``; all else stays the
-gateway's and the keeper's:
+gateway's and the supervisor's:
 
 ====================  ======================================================================
-``keeper.json``       `KeeperSpec`, written by the launcher, 0600
+``supervisor.json``       `SupervisorSpec`, written by the launcher, 0600
 ``driver.json``       `DriverSpec`, written by the launcher, 0600
-``keeper.pid``        `ProcessId`, the keeper's first act; proof that the launch happened
-``exit.json``         `ExitRecord`, the keeper's last act
+``supervisor.pid``        `ProcessId`, the supervisor's first act; proof that the launch happened
+``exit.json``         `ExitRecord`, the supervisor's last act
 ``stdout.log``        what the agent and the JVM print
 ``stderr.log``        ditto
 ``work/secret``       the driver's link secret, 0600; the agent removes it once read
@@ -33,10 +33,10 @@ from typing import Any, Final, TypeVar
 
 from livius_agent.files import read_regular
 
-KEEPER_SPEC: Final = "keeper.json"
+KEEPER_SPEC: Final = "supervisor.json"
 DRIVER_SPEC: Final = "driver.json"
 SECRET: Final = "secret"  # noqa: S105 - a file's name
-PID_RECORD: Final = "keeper.pid"
+PID_RECORD: Final = "supervisor.pid"
 EXIT_RECORD: Final = "exit.json"
 STDOUT: Final = "stdout.log"
 STDERR: Final = "stderr.log"
@@ -44,10 +44,10 @@ WORK: Final = "work"
 ROOT: Final = "root"
 """An empty folder, where `livius_agent.mount` builds the driver's root; gone at the end."""
 CLASSES: Final = "classes.jsa"
-"""The archive that `livius_agent.training` leaves in its folder."""
+"""The archive that `livius_agent.cds_training` leaves in its folder."""
 
 MARKER: Final = "LIVIUS_DRIVER"
-"""The variable that every process of a driver inherits; its value is the keeper's folder."""
+"""The variable that every process of a driver inherits; its value is the supervisor's folder."""
 
 
 LAST_WORDS: Final = "Terminating due to java.lang.OutOfMemoryError: "
@@ -70,19 +70,19 @@ _NOISE: Final = re.compile(
 """What is said in each driver's log, or by our own handling of a death, and explains nothing."""
 
 
-def telling(lines: Iterable[str]) -> tuple[str, ...]:
+def explanatory_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """Return the lines of a driver's log that may explain its end."""
     cut = (line[:_LONGEST_LINE] for line in lines)
     return tuple(line for line in cut if line.strip() and not _NOISE.search(line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeeperSpec:
+class SupervisorSpec:
     """One command to run, to wait for, and to clean up after.
 
     ``env`` is the whole environment of the command. ``remove`` names folders to delete at the
     end, ``stop_seconds`` how long the command may take to end after SIGTERM. ``user`` is the uid,
-    and gid, that the command runs under, in the further ``groups``; None: the keeper's own.
+    and gid, that the command runs under, in the further ``groups``; None: the supervisor's own.
     ``lakehouse`` is the folder to show to it by `livius_agent.mount`.
     """
 
@@ -134,9 +134,9 @@ class ProcessId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRecord:
-    """How the keeper's command ended. Exactly one of ``code`` and ``signal`` is set.
+    """How the supervisor's command ended. Exactly one of ``code`` and ``signal`` is set.
 
-    ``stopped`` tells that the keeper had been asked to end it; ``oom`` that the kernel's
+    ``stopped`` tells that the supervisor had been asked to end it; ``oom`` that the kernel's
     out-of-memory killer, or the JVM's own handler, took part; ``at`` is Unix time.
     """
 
@@ -147,10 +147,10 @@ class ExitRecord:
     at: float
 
 
-Spec = TypeVar("Spec", KeeperSpec, DriverSpec, ProcessId, ExitRecord)
+Spec = TypeVar("Spec", SupervisorSpec, DriverSpec, ProcessId, ExitRecord)
 
 
-def write(path: Path, spec: KeeperSpec | DriverSpec | ProcessId | ExitRecord) -> None:
+def write(path: Path, spec: SupervisorSpec | DriverSpec | ProcessId | ExitRecord) -> None:
     """Put the spec into a file, all or nothing, readable by its owner only."""
     partial = path.with_name(path.name + ".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

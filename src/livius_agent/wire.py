@@ -236,7 +236,7 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     busy: bool = False
 
 
-class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
+class AgentRequest(Struct, frozen=True, kw_only=True, tag="ask"):
     """A question of the session's code, with an id of the agent's. It may be sent again."""
 
     id: Offset
@@ -248,7 +248,7 @@ class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
 
     def __repr__(self) -> str:
         """Leave out the arguments, which no log may show."""
-        return f"Ask(id={self.id}, what={self.what!r})"
+        return f"AgentRequest(id={self.id}, what={self.what!r})"
 
 
 # From the gateway to the agent.
@@ -292,7 +292,7 @@ class Ack(Struct, frozen=True, kw_only=True, tag="ack"):
 
 
 class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
-    """The answer to an `Ask`, or a sentence that says why there is none."""
+    """The answer to an `AgentRequest`, or a sentence that says why there is none."""
 
     id: int
     body: Mapping[str, Any] | None = None
@@ -304,7 +304,9 @@ class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
         return f"Answer(id={self.id}, code={self.code!r})"
 
 
-FromAgent: TypeAlias = Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat | Ask
+FromAgent: TypeAlias = (
+    Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat | AgentRequest
+)
 FromGateway: TypeAlias = Welcome | Run | Cancel | Ack | Answer
 Message: TypeAlias = FromAgent | FromGateway
 

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from livius_agent.answers import TEXT_LIMIT, strict_json
-from livius_agent.capture import Tap
+from livius_agent.capture import OutputPipe
 from livius_agent.cells import NO_CONFIGURE, is_configure, without_mark
-from livius_agent.forks import PythonProcess, ReplEnded, Zygote
 from livius_agent.jvm import Jvm
 from livius_agent.ledger import Entry
 from livius_agent.mount import with_hint
 from livius_agent.redact import Redactor, Secrets
 from livius_agent.text import cut
 from livius_agent.wire import MOST_JOBS, Finished
+from livius_agent.zygote_client import PythonProcess, ReplEnded, Zygote
 
 _log = logging.getLogger(__name__)
 INTERRUPT_EVERY: Final = 1.0
@@ -83,7 +83,7 @@ class ReplWorker:
         self._progressed = progressed
         self._has_jobs = has_jobs
         self._telling: set[asyncio.Task[None]] = set()
-        self._tap = Tap(work / f"{name}.pipe")
+        self._tap = OutputPipe(work / f"{name}.pipe")
         self._handle = jvm.driver.openRepl(name, str(self._tap.path))
         self._request = {
             "port": self._handle.pythonPort(),
@@ -223,9 +223,11 @@ class ReplWorker:
         )
         self._changed()
         # After the end has been told, which does not wait for it.
-        telling = asyncio.get_running_loop().create_task(self._tell_jobs(entry, is_last=True))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        explanatory_lines = asyncio.get_running_loop().create_task(
+            self._tell_jobs(entry, is_last=True)
+        )
+        self._telling.add(explanatory_lines)
+        explanatory_lines.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
         group, code = group_of(entry), without_mark(entry.run.code)

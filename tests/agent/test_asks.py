@@ -8,9 +8,9 @@ from typing import Self
 
 import pytest
 
-from livius_agent import asks as module
-from livius_agent.asks import Asks
-from livius_agent.wire import LONGEST_ASK, Answer, Ask, FromAgent
+from livius_agent import gateway_requests as module
+from livius_agent.gateway_requests import GatewayRequests
+from livius_agent.wire import LONGEST_ASK, AgentRequest, Answer, FromAgent
 
 
 class Jvm:
@@ -49,7 +49,9 @@ class World:
         self.jvm = Jvm()
         self.said: list[FromAgent] = []
         self.secrets: list[str] = []
-        self.asks = Asks(self.jvm, self.said.append, lambda _: running, self.secrets.append)
+        self.asks = GatewayRequests(
+            self.jvm, self.said.append, lambda _: running, self.secrets.append
+        )
 
     async def __aenter__(self) -> Self:
         self.task = asyncio.create_task(self.asks.run())
@@ -126,6 +128,6 @@ async def test_a_stop_is_told_with_the_running_statement_else_at_once() -> None:
     async with World(running=False) as world:
         world.jvm.ask(1, "stop")
         await until(lambda: world.said)
-        assert world.said == [Ask(id=1, repl="r", what="stop")]
+        assert world.said == [AgentRequest(id=1, repl="r", what="stop")]
         world.asks.answered(Answer(id=1, body={}))
         await until(lambda: world.jvm.answers)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from livius_agent.capture import Tap
+from livius_agent.capture import OutputPipe
 
 
 @pytest.fixture
-async def tap(tmp_path: Path) -> AsyncIterator[Tap]:
-    opened = Tap(tmp_path / "pipe")
+async def output_pipe(tmp_path: Path) -> AsyncIterator[OutputPipe]:
+    opened = OutputPipe(tmp_path / "pipe")
     yield opened
     opened.close()
 
@@ -24,52 +24,56 @@ async def until(heard: list[str], text: str) -> None:
             await asyncio.sleep(0)
 
 
-async def test_text_is_handed_on_as_it_comes(tap: Tap) -> None:
+async def test_text_is_handed_on_as_it_comes(output_pipe: OutputPipe) -> None:
     heard: list[str] = []
-    tap.begin(heard.append)
-    with tap.path.open("wb", buffering=0) as writer:
+    output_pipe.begin(heard.append)
+    with output_pipe.path.open("wb", buffering=0) as writer:
         writer.write(b"one ")
         await until(heard, "one ")
         writer.write(b"two")
         await until(heard, "one two")
-    tap.end()
+    output_pipe.end()
 
 
-async def test_all_that_was_flushed_before_the_end_is_heard(tap: Tap) -> None:
+async def test_all_that_was_flushed_before_the_end_is_heard(output_pipe: OutputPipe) -> None:
     heard: list[str] = []
-    tap.begin(heard.append)
-    with tap.path.open("wb", buffering=0) as writer:
+    output_pipe.begin(heard.append)
+    with output_pipe.path.open("wb", buffering=0) as writer:
         writer.write(b"x" * 60_000)
-    tap.end()
+    output_pipe.end()
     assert "".join(heard) == "x" * 60_000
 
 
-async def test_characters_cut_in_two_are_put_together_and_others_replaced(tap: Tap) -> None:
+async def test_characters_cut_in_two_are_put_together_and_others_replaced(
+    output_pipe: OutputPipe,
+) -> None:
     heard: list[str] = []
-    tap.begin(heard.append)
+    output_pipe.begin(heard.append)
     raw = "湖".encode()
-    with tap.path.open("wb", buffering=0) as writer:
+    with output_pipe.path.open("wb", buffering=0) as writer:
         writer.write(raw[:1])
         await asyncio.sleep(0)
         writer.write(raw[1:] + b"\xff!" + raw[:2])
-    tap.end()
+    output_pipe.end()
     assert "".join(heard) == "湖\ufffd!\ufffd"
 
 
-async def test_what_comes_between_statements_goes_to_the_next(tap: Tap) -> None:
+async def test_what_comes_between_statements_goes_to_the_next(output_pipe: OutputPipe) -> None:
     heard: list[str] = []
-    with tap.path.open("wb", buffering=0) as writer:
+    with output_pipe.path.open("wb", buffering=0) as writer:
         writer.write(b"late ")
-        tap.end()
-        tap.begin(heard.append)
+        output_pipe.end()
+        output_pipe.begin(heard.append)
         writer.write(b"now")
-    tap.end()
+    output_pipe.end()
     assert "".join(heard) == "late now"
 
 
-async def test_a_writer_that_never_stops_does_not_keep_a_statement_open(tap: Tap) -> None:
-    tap.begin(lambda _text: None)
-    writer = os.open(tap.path, os.O_WRONLY | os.O_NONBLOCK)
+async def test_a_writer_that_never_stops_does_not_keep_a_statement_open(
+    output_pipe: OutputPipe,
+) -> None:
+    output_pipe.begin(lambda _text: None)
+    writer = os.open(output_pipe.path, os.O_WRONLY | os.O_NONBLOCK)
     stop = False
 
     async def flood() -> None:
@@ -80,22 +84,24 @@ async def test_a_writer_that_never_stops_does_not_keep_a_statement_open(tap: Tap
 
     flooding = asyncio.get_running_loop().create_task(flood())
     await asyncio.sleep(0)
-    tap.end()
+    output_pipe.end()
     stop = True
     await flooding
     os.close(writer)
 
 
-async def test_it_is_said_how_much_of_what_came_between_statements_is_left_out(tap: Tap) -> None:
+async def test_it_is_said_how_much_of_what_came_between_statements_is_left_out(
+    output_pipe: OutputPipe,
+) -> None:
     written, heard = 300 * 1024, list[str]()
-    with tap.path.open("wb", buffering=0) as writer:
+    with output_pipe.path.open("wb", buffering=0) as writer:
         await asyncio.to_thread(writer.write, b"x" * written)
-    tap.end()
-    tap.begin(heard.append)
-    tap.end()
+    output_pipe.end()
+    output_pipe.begin(heard.append)
+    output_pipe.end()
     said, _, kept = "".join(heard).partition("\n")
     assert said.startswith(f"[{written - len(kept)} characters")
     assert set(kept) == {"x"}
     heard.clear()
-    tap.begin(heard.append)
+    output_pipe.begin(heard.append)
     assert heard == []

@@ -7,18 +7,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from livius_agent.autopsy import Autopsy
 from livius_agent.memory import OutOfMemoryKills
+from livius_agent.postmortem import Postmortem
 from livius_agent.process import kill_family
 from support.waiting import wait_for
 
 NEVER = OutOfMemoryKills(group=2**60, machine=2**60)
 
 
-def autopsy(folder: Path, stdout: str = "", kills: OutOfMemoryKills = NEVER) -> Autopsy:
+def postmortem(folder: Path, stdout: str = "", kills: OutOfMemoryKills = NEVER) -> Postmortem:
     (folder / "stdout.log").write_text(stdout)
     (folder / "stderr.log").write_text('Setting default log level to "WARN".\n\nthe last words\n')
-    return Autopsy(folder, "1g", kills)
+    return Postmortem(folder, "1g", kills)
 
 
 @pytest.mark.parametrize(
@@ -34,25 +34,27 @@ def autopsy(folder: Path, stdout: str = "", kills: OutOfMemoryKills = NEVER) -> 
     ],
 )
 def test_how_a_jvm_ended(tmp_path: Path, code: int, stdout: str, said: str) -> None:
-    assert said in autopsy(tmp_path, stdout).of_jvm(code, served=True)
+    assert said in postmortem(tmp_path, stdout).of_jvm(code, served=True)
 
 
 def test_java_that_ends_before_spark_is_up(tmp_path: Path) -> None:
-    assert "before Spark was up" in autopsy(tmp_path).of_jvm(1, served=False)
+    assert "before Spark was up" in postmortem(tmp_path).of_jvm(1, served=False)
 
 
 def test_a_kill_for_memory_is_told_from_another(tmp_path: Path) -> None:
     some_since = OutOfMemoryKills(group=2**60, machine=-1)
-    assert "want of memory" in autopsy(tmp_path, kills=some_since).of_jvm(
+    assert "want of memory" in postmortem(tmp_path, kills=some_since).of_jvm(
         -signal.SIGKILL, served=True
     )
-    assert "memory" not in autopsy(tmp_path, kills=some_since).of_jvm(-signal.SIGTERM, served=True)
+    assert "memory" not in postmortem(tmp_path, kills=some_since).of_jvm(
+        -signal.SIGTERM, served=True
+    )
     assert OutOfMemoryKills().sentence() is None
 
 
 def test_the_log_has_what_explains(tmp_path: Path) -> None:
-    assert autopsy(tmp_path, "x" * 5000).log() == ("x" * 2000, "the last words")
-    assert Autopsy(tmp_path / "nowhere", "1g").log() == ()
+    assert postmortem(tmp_path, "x" * 5000).log() == ("x" * 2000, "the last words")
+    assert Postmortem(tmp_path / "nowhere", "1g").log() == ()
 
 
 def test_a_family_is_killed_in_whichever_session_its_members_are() -> None:

@@ -5,7 +5,7 @@ import socket
 
 import msgspec
 
-from livius_agent.forks import PythonProcess
+from livius_agent.zygote_client import PythonProcess
 
 
 async def test_the_data_of_an_answer_is_passed_on_as_it_came() -> None:

@@ -140,7 +140,7 @@ def test_a_log_that_still_grows_is_masked_byte_for_byte() -> None:
 def test_whatever_a_session_plants_there_delays_nobody_and_shows_nothing(
     tmp_path: Path, planted: str
 ) -> None:
-    """Gateway and keeper read the file in a folder that is the session's own."""
+    """Gateway and supervisor read the file in a folder that is the session's own."""
     file, private = tmp_path / HANDED_OUT, tmp_path / "private"
     private.write_text('"of somebody else"\n')
     match planted:

@@ -22,8 +22,8 @@ from livius_agent.wire import (
     MOST_JOBS,
     OUTPUT_CHUNK_BYTES,
     Ack,
+    AgentRequest,
     Answer,
-    Ask,
     Beat,
     Cancel,
     Durable,
@@ -94,7 +94,7 @@ MESSAGES: list[Callable[[str], Message]] = [
         stop=True,
     ),
     lambda text: Beat(busy=bool(text)),
-    lambda text: Ask(id=1, repl="r", what="secret", arguments={"name": text}),
+    lambda text: AgentRequest(id=1, repl="r", what="secret", arguments={"name": text}),
     lambda text: Welcome(beat_seconds=5, durable=(Durable(repl="r", number=4, offset=2, data=1),)),
     lambda text: Run(repl="r", number=1, kind="sql", code=text),
     lambda text: Cancel(repl="r", number=1),
@@ -262,7 +262,9 @@ def test_a_side_takes_only_what_is_for_it() -> None:
 
 
 def test_no_log_shows_what_was_asked_and_answered() -> None:
-    assert "hunter2" not in repr(Ask(id=1, repl="r", what="secret", arguments={"name": "hunter2"}))
+    assert "hunter2" not in repr(
+        AgentRequest(id=1, repl="r", what="secret", arguments={"name": "hunter2"})
+    )
     assert "hunter2" not in repr(Answer(id=1, body={"value": "hunter2"}))
 
 
@@ -317,7 +319,7 @@ def test_what_is_short_is_not_cut() -> None:
     assert fitting.finished(end) == end
 
 
-def test_what_the_keeper_needs_is_the_standard_library_alone() -> None:
+def test_what_the_supervisor_needs_is_the_standard_library_alone() -> None:
     source = Path(livius_agent.wire.__file__).parent
     code = "import livius_agent.spec, livius_agent.redact, livius_agent.files"
     command = [

@@ -31,10 +31,10 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import FINAL, Ending, Event
 from livius.ports.catalog import Outcome
 from livius.ports.store import AuditQuery, Occupancy, SessionEnd, Store
+from livius.usecases.audit_throttle import act
 from livius.usecases.catalog import create_lakehouse
 from livius.usecases.context import Context
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.trail import act
 from support.records import NOW, added, code, make, with_end
 
 AT_ONCE = 16
@@ -301,7 +301,7 @@ async def test_a_session_that_gets_a_statement_is_not_ended_as_idle(store: Store
         )
         assert (statement is None) == (session.id in idle)
         touched, _ = await asyncio.gather(
-            store.touch_session(session.id, at=late),
+            store.touch(session.id, at=late),
             store.stop_idle(now=late, reason=lambda _: "idle"),
         )
         found = await store.session(session.id)
@@ -318,7 +318,7 @@ async def test_a_cause_written_a_moment_before_the_end_counts(store: Store) -> N
         return SessionEnd(ending=Ending(ok=False), cause=present.end_cause or EndCause.DRIVER_DIED)
 
     await asyncio.gather(
-        store.want_stop(session.id, end_cause=EndCause.DELETED),
+        store.request_stop(session.id, end_cause=EndCause.DELETED),
         store.end_session(session.id, at=NOW, end=end),
     )
     found = await store.session(session.id)
@@ -354,9 +354,9 @@ async def test_the_audit_log_has_no_move_that_did_not_happen(store: Store) -> No
         *key, Event.FINISHED, at=NOW, ending=late, audit=told, claim=True
     )
     assert moved is None
-    await store.want_stop(session.id, end_cause=EndCause.IDLE)
-    await store.want_stop(session.id, audit=told, end_cause=EndCause.IDLE)
-    await store.want_stop(SessionId(new_id()), audit=told)
+    await store.request_stop(session.id, end_cause=EndCause.IDLE)
+    await store.request_stop(session.id, audit=told, end_cause=EndCause.IDLE)
+    await store.request_stop(SessionId(new_id()), audit=told)
     await store.assign_role(admin, audit=told)
     await store.remove_role(lakehouse.workspace, ADMIN, audit=told)
     await store.remove_role(lakehouse.workspace, PrincipalId(new_id()), audit=told)

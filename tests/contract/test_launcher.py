@@ -12,14 +12,14 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-import livius_agent.keeper
+import livius_agent.supervisor
 from fakes.world import ScriptedLauncher
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.logs import FileDriverLogs
+from livius.adapters.os_users import SharedOsUser
 from livius.adapters.runtimes import Runtime
-from livius.adapters.users import OneUser
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
-from livius.ports.launcher import Launcher, LaunchSpec, Vital
+from livius.ports.launcher import DriverState, Launcher, LaunchSpec
 from livius_agent.spec import MARKER, PID_RECORD, STDERR, STDOUT, WORK, is_running
 from support.waiting import wait_for
 
@@ -38,11 +38,11 @@ async def metastore() -> str:
 
 
 def local_launcher(folder: Path, agent: str) -> LocalLauncher:
-    """The real launcher and keeper, with a stand-in for what they keep."""
+    """The real launcher and supervisor, with a stand-in for what they keep."""
     package = folder / "agent" / "livius_agent"
     package.mkdir(parents=True)
-    source = Path(livius_agent.keeper.__file__).parent
-    parts = ("files", "keeper", "memory", "mount", "process", "redact", "spec", "text")
+    source = Path(livius_agent.supervisor.__file__).parent
+    parts = ("files", "supervisor", "memory", "mount", "process", "redact", "spec", "text")
     for name in ("__init__", *parts):
         shutil.copy(source / f"{name}.py", package)
     (package / "__main__.py").write_text(agent)
@@ -59,7 +59,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         names=folder / "names",
         agent=package.parent,
         address_file=folder / "address.json",
-        users=OneUser(),
+        users=SharedOsUser(),
         master="local[2]",
         memory="1g",
         show_lakehouse=False,
@@ -99,7 +99,7 @@ def spec() -> LaunchSpec:
 
 async def test_before_the_launch_a_driver_is_absent(launcher: Launcher) -> None:
     driver = DriverId(new_id())
-    assert (await launcher.observe(driver)).vital is Vital.ABSENT
+    assert (await launcher.observe(driver)).vital is DriverState.ABSENT
     assert await launcher.known() == frozenset()
     await launcher.end(driver)
     assert await launcher.log_tail(driver) == ()
@@ -108,7 +108,7 @@ async def test_before_the_launch_a_driver_is_absent(launcher: Launcher) -> None:
 async def test_a_launched_driver_is_alive_and_known(launcher: Launcher) -> None:
     wanted = spec()
     await launcher.launch(wanted)
-    assert (await launcher.observe(wanted.driver)).vital is Vital.ALIVE
+    assert (await launcher.observe(wanted.driver)).vital is DriverState.ALIVE
     assert await launcher.known() == {wanted.driver}
 
 
@@ -117,13 +117,13 @@ async def test_an_ended_driver_says_how_and_is_known_no_more(launcher: Launcher)
     await launcher.launch(wanted)
     await launcher.end(wanted.driver)
     observed = await launcher.observe(wanted.driver)
-    assert observed.vital is Vital.ENDED
+    assert observed.vital is DriverState.ENDED
     assert observed.end is not None
     assert observed.end.signal == 15
     assert await launcher.known() == frozenset()
     await launcher.end(wanted.driver)
     await launcher.remove(wanted.driver)
-    assert (await launcher.observe(wanted.driver)).vital is Vital.ABSENT
+    assert (await launcher.observe(wanted.driver)).vital is DriverState.ABSENT
 
 
 async def test_only_installed_runtimes_can_be_started(launcher: Launcher) -> None:
@@ -158,15 +158,15 @@ async def test_every_descendant_ends_and_the_temporary_folder_goes(tmp_path: Pat
     assert await launcher.log_tail(wanted.driver) == ("the agent began",)
 
 
-async def test_the_descendants_of_a_killed_keeper_are_swept(tmp_path: Path) -> None:
+async def test_the_descendants_of_a_killed_supervisor_are_swept(tmp_path: Path) -> None:
     launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
     await launcher.launch(wanted)
     wait_for(lambda: len(marked(tmp_path)) >= 2, seconds=10, what="the daemon runs")
-    keeper = launcher._kept(wanted.driver).keeper()
-    assert keeper is not None
-    psutil.Process(keeper.pid).kill()
-    wait_for(lambda: not is_running(keeper), seconds=10, what="the keeper is gone")
-    assert (await launcher.observe(wanted.driver)).vital is Vital.ENDED
+    supervisor = launcher._process(wanted.driver).supervisor()
+    assert supervisor is not None
+    psutil.Process(supervisor.pid).kill()
+    wait_for(lambda: not is_running(supervisor), seconds=10, what="the supervisor is gone")
+    assert (await launcher.observe(wanted.driver)).vital is DriverState.ENDED
     await launcher.end(wanted.driver)
     assert marked(tmp_path) == []
 
@@ -183,7 +183,7 @@ async def test_a_record_that_cant_be_read_is_set_aside_and_its_driver_ended(
     new = LocalLauncher(launcher._common, launcher._runtimes, metastore)
     with capture_logs() as said:
         assert await new.known() == {wanted.driver}
-        assert (await new.observe(wanted.driver)).vital is Vital.ENDED
+        assert (await new.observe(wanted.driver)).vital is DriverState.ENDED
     assert [one["event"] for one in said] == ["record_set_aside"]
     await new.end(wanted.driver)
     assert marked(tmp_path) == []
@@ -209,7 +209,7 @@ async def test_a_launcher_made_anew_knows_the_drivers_of_the_old_one(tmp_path: P
     await old.launch(wanted)
     new = LocalLauncher(old._common, old._runtimes, metastore)
     assert await new.known() == {wanted.driver}
-    assert (await new.observe(wanted.driver)).vital is Vital.ALIVE
+    assert (await new.observe(wanted.driver)).vital is DriverState.ALIVE
     await new.end(wanted.driver)
     assert marked(tmp_path) == []
 
@@ -217,9 +217,9 @@ async def test_a_launcher_made_anew_knows_the_drivers_of_the_old_one(tmp_path: P
 async def test_a_second_launch_of_a_running_driver_changes_nothing(tmp_path: Path) -> None:
     launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
     await launcher.launch(wanted)
-    before = launcher._kept(wanted.driver).keeper()
+    before = launcher._process(wanted.driver).supervisor()
     await launcher.launch(wanted)
-    assert launcher._kept(wanted.driver).keeper() == before
+    assert launcher._process(wanted.driver).supervisor() == before
     await launcher.end(wanted.driver)
 
 
@@ -233,9 +233,9 @@ async def test_an_exit_is_recorded_as_it_was(
     launcher, wanted = local_launcher(tmp_path, agent), spec()
     await launcher.launch(wanted)
 
-    kept = launcher._kept(wanted.driver)
+    kept = launcher._process(wanted.driver)
     wait_for(lambda: kept.exit() is not None, seconds=10, what="the exit is recorded")
-    wait_for(lambda: kept.keeper() is None, seconds=10, what="the keeper has ended")
+    wait_for(lambda: kept.supervisor() is None, seconds=10, what="the supervisor has ended")
     end = (await launcher.observe(wanted.driver)).end
     assert end is not None
     assert (end.code, end.signal) == (code, signal)
@@ -281,11 +281,11 @@ async def test_a_cancelled_launch_leaves_a_driver_that_the_next_launcher_knows(
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await launch
-    # All that is ours has ended; the keeper is there, whoever looks, and is not started twice.
+    # All that is ours has ended; the supervisor is there, whoever looks, and is not started twice.
     assert [process.returncode for process in begun.processes] == [0]
     gc.collect()  # which would find a transport that was left open
     new = LocalLauncher(launcher._common, launcher._runtimes, metastore)
-    assert (await new.observe(wanted.driver)).vital is Vital.ALIVE
+    assert (await new.observe(wanted.driver)).vital is DriverState.ALIVE
     await new.launch(wanted)
     assert len(begun.processes) == 1
     await new.end(wanted.driver)
@@ -303,7 +303,7 @@ async def test_a_launch_that_is_cancelled_before_its_process_leaves_nothing_or_a
         await launch
     gc.collect()
     await launcher.launch(wanted)
-    assert (await launcher.observe(wanted.driver)).vital is Vital.ALIVE
+    assert (await launcher.observe(wanted.driver)).vital is DriverState.ALIVE
     await launcher.end(wanted.driver)
     assert marked(tmp_path) == []
 
@@ -312,8 +312,8 @@ async def test_a_cancelled_launch_that_fails_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher, wanted, begun = local_launcher(tmp_path, STUB_AGENT), spec(), Begun(monkeypatch)
-    keeper = tmp_path / "agent" / "livius_agent" / "keeper.py"
-    keeper.write_text("raise SystemExit(3)")
+    supervisor = tmp_path / "agent" / "livius_agent" / "supervisor.py"
+    supervisor.write_text("raise SystemExit(3)")
     launch = asyncio.create_task(launcher.launch(wanted))
     await begun.event.wait()
     launch.cancel()
@@ -321,4 +321,4 @@ async def test_a_cancelled_launch_that_fails_is_cancelled(
         await launch
     assert [process.returncode for process in begun.processes] == [3]
     gc.collect()
-    assert (await launcher.observe(wanted.driver)).vital is Vital.ABSENT
+    assert (await launcher.observe(wanted.driver)).vital is DriverState.ABSENT

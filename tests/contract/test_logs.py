@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from livius.adapters.logs import FileDriverLogs
-from livius.adapters.spark_pages import HttpSparkPages
+from livius.adapters.spark_ui import HttpSparkUi
 from livius.domain.errors import NotFound, Unavailable
 from livius.domain.ids import DriverId
 from livius_agent.spec import STDERR, STDOUT
@@ -83,7 +83,7 @@ def spark() -> Iterator[str]:
 
 
 async def test_pages_are_asked_with_their_query(spark: str) -> None:
-    pages = HttpSparkPages()
+    pages = HttpSparkUi()
     assert json.loads(await pages.get(spark, "a/jobs", {"status": "running"})) == {
         "query": "status=running"
     }
@@ -93,7 +93,7 @@ async def test_pages_are_asked_with_their_query(spark: str) -> None:
 
 @pytest.mark.parametrize("path", ["a/elsewhere", "a/page", "a/huge", "a/slow"])
 async def test_what_is_no_bearable_json_is_not_passed_on(spark: str, path: str) -> None:
-    pages = HttpSparkPages(within=timedelta(seconds=0.5 if path == "a/slow" else 10))
+    pages = HttpSparkUi(within=timedelta(seconds=0.5 if path == "a/slow" else 10))
     with pytest.raises(Unavailable):
         await pages.get(spark, path, {})
 
@@ -105,4 +105,4 @@ async def test_what_is_no_bearable_json_is_not_passed_on(spark: str, path: str) 
 )  # fmt: skip
 async def test_a_driver_leads_nowhere_but_to_loopback(address: str) -> None:
     with pytest.raises(Unavailable):
-        await HttpSparkPages().get(address, "a/jobs", {})
+        await HttpSparkUi().get(address, "a/jobs", {})

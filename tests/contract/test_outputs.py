@@ -1,4 +1,4 @@
-"""What every keeper of output streams promises."""
+"""What every supervisor of output streams promises."""
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber, new_id
 from livius.ports.outputs import Outputs

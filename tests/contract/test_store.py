@@ -56,8 +56,8 @@ async def test_the_first_cause_of_a_stop_stays_but_a_deletion_is_always_marked(
     store: Store,
 ) -> None:
     session = await added(store)
-    await store.want_stop(session.id, end_cause=EndCause.IDLE, end_reason="idle")
-    await store.want_stop(
+    await store.request_stop(session.id, end_cause=EndCause.IDLE, end_reason="idle")
+    await store.request_stop(
         session.id, deleted_at=NOW, end_cause=EndCause.DELETED, end_reason="deleted"
     )
     found = await store.session(session.id)
@@ -76,7 +76,7 @@ async def test_deleted_sessions_are_not_listed_and_pages_fit_together(store: Sto
         session, driver = make(created_at=NOW + timedelta(minutes=minute))
         await store.add_session(session, driver)
         sessions.append(session)
-    await store.want_stop(sessions[0].id, deleted_at=NOW)
+    await store.request_stop(sessions[0].id, deleted_at=NOW)
     first, total = await store.list_sessions(WORKSPACE, LAKEHOUSE, skip=0, top=3)
     second, _ = await store.list_sessions(WORKSPACE, LAKEHOUSE, skip=3, top=3)
     assert total == 4
@@ -197,7 +197,7 @@ async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: 
 
 async def test_a_session_that_is_to_stop_takes_no_statements(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
-    await store.want_stop(session.id, end_cause=EndCause.IDLE)
+    await store.request_stop(session.id, end_cause=EndCause.IDLE)
     assert await store.add_statement(code(session), claim=True) is None
 
 
@@ -213,7 +213,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
         session.repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
     )
     assert await idle_at(store, end) == []
-    assert await store.touch_session(session.id, at=end + timedelta(minutes=20))
+    assert await store.touch(session.id, at=end + timedelta(minutes=20))
     assert await idle_at(store, end + timedelta(minutes=20)) == []
     assert await idle_at(store, end + timedelta(minutes=40)) == [session.id]
     stopped = await store.session(session.id)
@@ -224,7 +224,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
         "idle for 0:20:00",
     )
     assert await idle_at(store, end + timedelta(days=1)) == []
-    assert not await store.touch_session(session.id, at=end + timedelta(days=1))
+    assert not await store.touch(session.id, at=end + timedelta(days=1))
 
 
 async def idle_at(store: Store, now: datetime) -> list[SessionId]:
@@ -234,7 +234,7 @@ async def idle_at(store: Store, now: datetime) -> list[SessionId]:
 
 async def test_a_stop_that_is_for_some_phases_leaves_the_others(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
-    late = await store.want_stop(
+    late = await store.request_stop(
         session.id, only_in=STARTING, end_cause=EndCause.START_TIMED_OUT, end_reason="too slow"
     )
     assert late is None
@@ -274,12 +274,12 @@ async def test_an_ended_session_is_removed_whole_and_a_live_one_is_not(store: St
 
 async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
     session = await added(store)
-    await store.note_session(session.id, end_reason="because", log=("a", "b"))
+    await store.annotate_session(session.id, end_reason="because", log=("a", "b"))
     found = await store.session(session.id)
     assert found is not None
     assert (found.end_reason, found.log) == ("because", ("a", "b"))
     await store.end_session(session.id, at=NOW, end=with_end())
-    await store.note_session(session.id, end_reason="too late")
+    await store.annotate_session(session.id, end_reason="too late")
     found = await store.session(session.id)
     assert found is not None
     assert found.end_reason == "because"

@@ -19,7 +19,7 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.personal_token import PersonalToken
 from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Event as SessionEvent
-from livius.ports.catalog import Found, NamedPlace
+from livius.ports.catalog import Found, LakehouseAccess
 from livius.ports.store import AuditQuery, Store
 from support.records import NOW, make
 
@@ -62,9 +62,9 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
         await store.assign_role(
             RoleAssignment(workspace=workspace.id, principal=principal, role=role)
         )
-    assert await store.places() == []
-    before = await store.places_version()
-    assert await store.places_version() == before
+    assert await store.lakehouse_access() == []
+    before = await store.lakehouse_access_version()
+    assert await store.lakehouse_access_version() == before
     lakehouses = sorted(LakehouseId(new_id()) for _ in range(2))
     for lakehouse in lakehouses:
         await store.add_lakehouse(
@@ -76,9 +76,9 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
                 created_at=NOW,
             )
         )
-    assert await store.places_version() != before
-    assert await store.places() == [
-        NamedPlace(
+    assert await store.lakehouse_access_version() != before
+    assert await store.lakehouse_access() == [
+        LakehouseAccess(
             principal=principal,
             workspace=workspace.id,
             workspace_name="Research",
@@ -96,7 +96,7 @@ async def test_places_that_another_process_changes_are_noticed(tmp_path: Path) -
     ours = SqlStore(open_store(tmp_path / "livius.db"))
     other = SqlStore(open_store(tmp_path / "livius.db"))
     try:
-        seen = [await ours.places_version()]
+        seen = [await ours.lakehouse_access_version()]
         workspace = Workspace(id=WorkspaceId(new_id()), name="W", created_at=NOW)
         guest = PrincipalId(new_id())
         contributor = RoleAssignment(workspace=workspace.id, principal=guest, role=Role.CONTRIBUTOR)
@@ -107,8 +107,8 @@ async def test_places_that_another_process_changes_are_noticed(tmp_path: Path) -
             ours.remove_role(workspace.id, guest),
         ):
             await change
-            seen.append(await ours.places_version())
-            assert await ours.places_version() == seen[-1]
+            seen.append(await ours.lakehouse_access_version())
+            assert await ours.lakehouse_access_version() == seen[-1]
         assert len(set(seen)) == len(seen)
     finally:
         ours.close()
@@ -182,7 +182,7 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
 
     assert await delete(first.workspace) == [live[0].id]
     assert await delete(first.workspace) is None
-    assert await store.unwanted_sessions() == [live[0].id]
+    assert await store.sessions_to_stop() == [live[0].id]
     stopped = await store.session(live[0].id)
     assert stopped is not None
     assert (stopped.goal, stopped.deleted_at) == (Goal.STOP, NOW)
@@ -197,7 +197,7 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
     assert await store.lakehouse(second.id) is None
     assert await store.database_names() == {"bronze", "silver"}
     await store.move_session(live[0].id, SessionEvent.STOP_BEGUN, at=NOW)
-    assert await store.unwanted_sessions() == []
+    assert await store.sessions_to_stop() == []
 
 
 async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) -> None:

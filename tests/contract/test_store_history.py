@@ -52,7 +52,7 @@ async def test_activities_are_found_by_every_filter_newest_first(store: Store) -
     late = NOW + timedelta(hours=1)
     await store.end_session(failed, at=late, end=with_end(cause=EndCause.START_FAILED))
     for key in (cancelled, deleted, stopping):
-        await store.want_stop(key, deleted_at=NOW, end_cause=EndCause.DELETED)
+        await store.request_stop(key, deleted_at=NOW, end_cause=EndCause.DELETED)
     for key in (cancelled, deleted):
         await store.move_session(key, SessionEvent.STOP_BEGUN, at=NOW)
         await store.end_session(key, at=late, end=with_end())

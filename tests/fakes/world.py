@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fakes.clock import FakeClock
 from fakes.store import MemoryStore
-from livius.adapters.changes import LocalChanges
-from livius.adapters.contents import LocalContents
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.metrics import Metrics
+from livius.adapters.notifications import LocalNotifications
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Forbidden, LiviusError, NotFound
 from livius.domain.identity import Principal, PrincipalKind, Scope
@@ -28,16 +28,16 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
 from livius.ports.capacity import Capacity
-from livius.ports.catalog import NamedPlace
-from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.catalog import LakehouseAccess
+from livius.ports.launcher import DriverState, LaunchSpec, Observation
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.outputs import Stream
-from livius.reconcile.sessions import Patience, Reconciler
+from livius.reconcile.sessions import Reconciler, Timeouts
 from livius.usecases.access import SessionPath
+from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.context import Context, Rules
 from livius.usecases.livy_log import LivyLogs
 from livius.usecases.statements import StatementView, may_submit, submit
-from livius.usecases.trail import Trail
 from livius_agent.wire import FromGateway
 
 Key = tuple[SessionId, ReplId, StatementNumber]
@@ -137,7 +137,7 @@ class FakeTokens:
 
     brought: list[tuple[SessionId, Principal, str]] = field(default_factory=list)
 
-    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         self.brought.append((session, caller, token))
 
     async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
@@ -196,7 +196,7 @@ class ScriptedLauncher:
     alive: dict[DriverId, LaunchSpec] = field(default_factory=dict)
     ended: dict[DriverId, DriverEnd] = field(default_factory=dict)
     refuse: LiviusError | None = None
-    places: list[NamedPlace] = field(default_factory=list)
+    places: list[LakehouseAccess] = field(default_factory=list)
     launches: int = 0
 
     async def launch(self, spec: LaunchSpec) -> None:
@@ -206,15 +206,15 @@ class ScriptedLauncher:
             self.launches += 1
             self.alive[spec.driver] = spec
 
-    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+    async def publish_lakehouse_index(self, places: Sequence[LakehouseAccess]) -> None:
         self.places = list(places)
 
     async def observe(self, driver: DriverId) -> Observation:
         if driver in self.alive:
-            return Observation(Vital.ALIVE)
+            return Observation(DriverState.ALIVE)
         if driver in self.ended:
-            return Observation(Vital.ENDED, self.ended[driver])
-        return Observation(Vital.ABSENT)
+            return Observation(DriverState.ENDED, self.ended[driver])
+        return Observation(DriverState.ABSENT)
 
     async def end(self, driver: DriverId) -> None:
         if self.alive.pop(driver, None) is not None:
@@ -311,7 +311,9 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
-    contents: LocalContents = field(default_factory=lambda: LocalContents(Path(os.devnull)))
+    browser: LocalLakehouseBrowser = field(
+        default_factory=lambda: LocalLakehouseBrowser(Path(os.devnull))
+    )
     outputs: MemoryOutputs = field(default_factory=MemoryOutputs)
     links: FakeLinks = field(default_factory=FakeLinks)
     pages: ScriptedPages = field(default_factory=ScriptedPages)
@@ -320,7 +322,7 @@ class World:
     vaults: FakeVaults = field(default_factory=FakeVaults)
     room: RoomForAll = field(default_factory=RoomForAll)
     launcher: ScriptedLauncher = field(default_factory=ScriptedLauncher)
-    changes: LocalChanges = field(default_factory=lambda: LocalChanges(most=100))
+    notifications: LocalNotifications = field(default_factory=lambda: LocalNotifications(most=100))
     woken: list[SessionId] = field(default_factory=list)
     conf_secrets: dict[DriverId, Mapping[str, str]] = field(default_factory=dict)
     admin: Principal = field(default_factory=principal)
@@ -339,7 +341,7 @@ class World:
         self.context = Context(
             store=self.store,
             lakehouses=self.lakehouses,
-            contents=self.contents,
+            browser=self.browser,
             outputs=self.outputs,
             links=self.links,
             logs=self.logs,
@@ -347,11 +349,11 @@ class World:
             meter=self.metrics,
             clock=self.clock,
             capacity=self.room,
-            changes=self.changes,
+            notifications=self.notifications,
             wake=self.woken.append,
             tokens=self.tokens,
             vaults=self.vaults,
-            trail=Trail(self.store, self.clock),
+            throttle=AuditThrottle(self.store, self.clock),
             livy_logs=LivyLogs(self.store),
             conf_secrets=self.conf_secrets,
             rules=Rules(
@@ -364,7 +366,7 @@ class World:
                 beat=timedelta(seconds=5),
                 inline_bytes=1024,
                 output_limit=1024 * 1024,
-                hold=timedelta(),
+                long_poll=timedelta(),
             ),
         )
         self.reconciler = self.restarted_reconciler()
@@ -374,12 +376,12 @@ class World:
             store=self.store,
             launcher=self.launcher,
             links=self.links,
-            changes=self.changes,
+            notifications=self.notifications,
             clock=self.clock,
             meter=self.metrics,
-            patience=Patience(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
+            timeouts=Timeouts(start=timedelta(minutes=5), redial=timedelta(seconds=60)),
             conf_secrets=self.conf_secrets,
-            born=self.clock.monotonic(),
+            started_at=self.clock.monotonic(),
         )
 
     async def begin(self) -> "World":

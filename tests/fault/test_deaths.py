@@ -59,9 +59,9 @@ def ended_session(session: RemoteSession) -> dict[str, Any]:
         ("java", signal.SIGKILL, "JVM was ended by signal 9 (SIGKILL)"),
         ("java", signal.SIGSEGV, "JVM was ended by signal 6 (SIGABRT)"),
         ("", signal.SIGKILL, "agent was ended by signal 9"),
-        (".keeper", signal.SIGKILL, "keeper was killed"),
+        (".supervisor", signal.SIGKILL, "supervisor was killed"),
     ],
-    ids=["killed JVM", "crashed JVM", "killed agent", "killed keeper"],
+    ids=["killed JVM", "crashed JVM", "killed agent", "killed supervisor"],
 )
 def test_a_process_of_the_driver_is_killed(
     client: Client, name: str, number: signal.Signals, said: str

@@ -85,8 +85,10 @@ def test_a_kept_driver_that_is_being_launched_comes_up_once(gateway: Gateway) ->
     gateway.start()
     client.reconnect()
     session.wait_idle()
-    keepers = [p for p in gateway.driver_processes() if "livius_agent.keeper" in p.cmdline()]
-    assert len(keepers) == 1
+    supervisors = [
+        p for p in gateway.driver_processes() if "livius_agent.supervisor" in p.cmdline()
+    ]
+    assert len(supervisors) == 1
     gateway.stop()
     assert gateway.processes() == []
 
@@ -97,7 +99,7 @@ def test_a_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway, mome
     before = _listening(gateway)
     session = client.create()
     if moment == "launched":
-        wait_for(gateway.driver_processes, seconds=30, what="the keeper runs")
+        wait_for(gateway.driver_processes, seconds=30, what="the supervisor runs")
     if moment == "java":
         wait_for(
             lambda: any("java" in p.name() for p in gateway.driver_processes()),
@@ -124,15 +126,17 @@ def _listening(gateway: Gateway) -> set[object]:
     }
 
 
-def test_a_killed_keeper_takes_its_driver_with_it_and_the_session_says_so(
+def test_a_killed_supervisor_takes_its_driver_with_it_and_the_session_says_so(
     gateway: Gateway,
 ) -> None:
     client = gateway.start().client()
     session = client.create()
     session.wait_idle()
     number = session.submit("import time; time.sleep(600)")
-    [keeper] = [p for p in gateway.driver_processes() if "livius_agent.keeper" in p.cmdline()]
-    os.kill(keeper.pid, signal.SIGKILL)
+    [supervisor] = [
+        p for p in gateway.driver_processes() if "livius_agent.supervisor" in p.cmdline()
+    ]
+    os.kill(supervisor.pid, signal.SIGKILL)
     ended = session.wait(number, 30)
     assert ended["state"] == "available"
     assert ended["output"]["ename"] == "SessionEnded"

@@ -74,8 +74,8 @@ def test_while_the_driver_is_being_launched(shared: Gateway, client: Client) -> 
     wait_for(lambda: session.get()["state"] == "starting", seconds=30, what="it is starting")
     restart(shared, client)
     session.wait_idle()
-    keepers = [p for p in shared.driver_processes() if "livius_agent.keeper" in p.cmdline()]
-    assert len(keepers) == 1
+    supervisors = [p for p in shared.driver_processes() if "livius_agent.supervisor" in p.cmdline()]
+    assert len(supervisors) == 1
     assert session.delete() == 200
 
 

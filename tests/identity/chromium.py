@@ -35,7 +35,7 @@ class Desk:
     pages: OpenedPages
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def visit_what_is_opened(self) -> Page:
+    def portal_session_what_is_opened(self) -> Page:
         self.page.goto(self.pages.opened.get(timeout=20))
         return self.page
 

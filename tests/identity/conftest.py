@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from identity.browser import Person
 from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.replay_cache import FileAssertionReplayCache
 from livius.adapters.identity.sample import (
     FirstUser,
     SampleApplication,
@@ -25,15 +26,14 @@ from livius.adapters.identity.sample import (
     ensure_own_applications,
     ensure_sample,
 )
-from livius.adapters.identity.used import FileUsedAssertions
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.store import SqlStore, open_store
 from livius.api.authority import router
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
+from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.presence import Presence
-from livius.usecases.trail import Trail
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -132,13 +132,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], World]:
             authority=Authority(
                 realm=realm,
                 store=store,
-                used=FileUsedAssertions(folder / "used-assertions", clock),
+                used=FileAssertionReplayCache(folder / "used-assertions", clock),
                 assertions=JwtAssertions(),
                 signer=keys,
                 clock=clock,
                 home=Address(host="localhost", port=8443, tenant=TENANT),
                 pages=PAGES,
-                trail=Trail(store, clock),
+                throttle=AuditThrottle(store, clock),
             ),
             verifier=EmbeddedVerifier(keys, realm, clock, present=Presence(store, clock).check),
         )

@@ -13,10 +13,10 @@ from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.accounts import ClientApplication
 from livius.domain.identity import FABRIC, Address, Principal, Scope
 from livius.domain.ids import SessionId
-from livius.domain.provider import Provider, own_audiences
+from livius.domain.oidc_provider import Provider, own_audiences
 from livius.domain.resources import Resource
 from livius.usecases.identity import directory
-from livius.usecases.identity.minting import Issue, user_token
+from livius.usecases.identity.token_issuance import Issue, user_token
 from support.tasks import running
 
 SCOPES = frozenset({Scope.LAKEHOUSE_READ, Scope.CODE_STORAGE, Scope.CODE_FABRIC})
@@ -33,7 +33,7 @@ class Side:
     keys: ProviderKeys
     verifier: ExternalVerifier
     ended: set[SessionId] = field(default_factory=set)
-    acts_for: Principal | None = None
+    token_principal: Principal | None = None
 
     @property
     def world(self) -> World:

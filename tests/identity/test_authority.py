@@ -24,7 +24,7 @@ from fastapi import FastAPI
 
 from identity.conftest import PAGES, TENANT, World
 from livius.adapters.identity.certificates import registered
-from livius.adapters.identity.used import FileUsedAssertions
+from livius.adapters.identity.replay_cache import FileAssertionReplayCache
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api.authority import router
 from livius.domain.accounts import Consent, Decision
@@ -352,7 +352,8 @@ async def test_a_replayed_assertion_is_refused_even_after_a_restart(
     assert (await client.post(POST_TO, data=fields)).status_code == 200
     assert error_of(await client.post(POST_TO, data=fields)) == (401, "invalid_client", 50013)
     restarted = replace(
-        world.authority, used=FileUsedAssertions(world.folder / "used-assertions", world.clock)
+        world.authority,
+        used=FileAssertionReplayCache(world.folder / "used-assertions", world.clock),
     )
     transport = httpx.ASGITransport(application(restarted))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as again:

@@ -19,8 +19,8 @@ from livius.domain.identity import FABRIC
 from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.session import Event
-from livius.usecases.inside import answer
-from livius_agent.wire import Answer, Ask
+from livius.usecases.driver_requests import answer
+from livius_agent.wire import AgentRequest, Answer
 
 
 @pytest.mark.parametrize("kind", ["user", "app"])
@@ -68,7 +68,9 @@ async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
         core.links.open.add(session.driver)
 
         async def get() -> dict[str, object]:
-            ask = Ask(id=1, repl=session.repl, what="token", arguments={"audience": "storage"})
+            ask = AgentRequest(
+                id=1, repl=session.repl, what="token", arguments={"audience": "storage"}
+            )
             await answer(context, session, ask)
             last = core.links.sent[-1]
             assert isinstance(last, Answer)

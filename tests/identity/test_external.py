@@ -17,7 +17,7 @@ from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.errors import Unauthenticated, Unavailable
 from livius.domain.identity import PrincipalKind
-from livius.domain.provider import Provider, own_audiences
+from livius.domain.oidc_provider import Provider, own_audiences
 from support.provider import AUDIENCE
 from support.provider import Provider as Process
 from support.tasks import running

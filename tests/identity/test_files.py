@@ -10,12 +10,12 @@ from cryptography import x509
 
 from identity.conftest import MovedClock, World
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.replay_cache import FileAssertionReplayCache
 from livius.adapters.identity.sample import (
     ensure_first_user,
     ensure_sample,
     forget_first_password,
 )
-from livius.adapters.identity.used import FileUsedAssertions
 from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Unavailable
 from livius.domain.identity import hash_secret, secret_matches
@@ -92,20 +92,20 @@ async def test_the_first_user_is_made_once(world: World) -> None:
 async def test_a_spent_assertion_stays_spent_over_a_restart(tmp_path: Path) -> None:
     clock, path = MovedClock(), tmp_path / "used"
     until = clock.now() + timedelta(minutes=10)
-    used = FileUsedAssertions(path, clock)
+    used = FileAssertionReplayCache(path, clock)
     assert await used.spend("one", until=until)
     assert not await used.spend("one", until=until)
     with path.open("a") as file:
         file.write("17000")  # a crash tore this line
-    again = FileUsedAssertions(path, clock)
+    again = FileAssertionReplayCache(path, clock)
     assert not await again.spend("one", until=until)
     clock.move(timedelta(minutes=11))
-    assert FileUsedAssertions(path, clock)._spent == {}
+    assert FileAssertionReplayCache(path, clock)._spent == {}
 
 
 async def test_spent_assertions_are_bounded_and_none_is_forgotten_early(tmp_path: Path) -> None:
     clock = MovedClock()
-    used = FileUsedAssertions(tmp_path / "used", clock, most=3)
+    used = FileAssertionReplayCache(tmp_path / "used", clock, most=3)
     until = clock.now() + timedelta(minutes=10)
     for number in range(3):
         assert await used.spend(str(number), until=until)

@@ -33,7 +33,7 @@ from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import ClientId, PrincipalId
 from livius.usecases.identity import directory
 from livius.usecases.identity.authority import TokenRefused
-from livius.usecases.identity.proof import ASSERTION_TYPE, Proof
+from livius.usecases.identity.client_authentication import ASSERTION_TYPE, ClientCredential
 from livius.usecases.identity.session_tokens import issue_for_session
 from livius.usecases.identity.sign_in import start_device as start_device_code
 
@@ -501,7 +501,9 @@ async def test_a_device_that_had_to_wait_starts_with_the_same_assertion(
 
 
 async def test_of_many_devices_that_ask_at_once_no_more_wait_than_may(world: World) -> None:
-    proof = Proof(address=world.authority.home, caller="", client_id=world.sample.client_id)
+    proof = ClientCredential(
+        address=world.authority.home, caller="", client_id=world.sample.client_id
+    )
     asked = (start_device_code(world.authority, proof, scope=SCOPE) for _ in range(70))
     ended = await asyncio.gather(*asked, return_exceptions=True)
     refused = [one for one in ended if isinstance(one, TokenRefused)]
@@ -509,8 +511,10 @@ async def test_of_many_devices_that_ask_at_once_no_more_wait_than_may(world: Wor
 
 
 async def test_few_device_codes_of_all_callers_wait_at_a_time(world: World) -> None:
-    def proof(caller: str) -> Proof:
-        return Proof(address=world.authority.home, caller=caller, client_id=world.sample.client_id)
+    def proof(caller: str) -> ClientCredential:
+        return ClientCredential(
+            address=world.authority.home, caller=caller, client_id=world.sample.client_id
+        )
 
     for one in range(20):
         for _ in range(50):

@@ -26,7 +26,7 @@ def test_msal_signs_a_person_in_as_the_document_does(served: Served, desk: Desk)
     app = msal.PublicClientApplication(served.world.sample.client_id, authority=served.authority)
     served.apps.append(app)
     waiting = desk.threads.submit(app.acquire_token_interactive, scopes=SCOPES, timeout=60)
-    page = desk.visit_what_is_opened()
+    page = desk.portal_session_what_is_opened()
     assert page.url.startswith(served.pages)
     desk.sign_in(served.world.user.username, served.world.user.password)
     expect(page.get_by_role("heading")).to_contain_text("asks for permission")
@@ -51,7 +51,7 @@ def test_msal_hears_of_denied_consent(served: Served, desk: Desk) -> None:
     app = msal.PublicClientApplication(served.world.sample.client_id, authority=served.authority)
     served.apps.append(app)
     waiting = desk.threads.submit(app.acquire_token_interactive, scopes=SCOPES, timeout=60)
-    page = desk.visit_what_is_opened()
+    page = desk.portal_session_what_is_opened()
     desk.sign_in(served.world.user.username, "wrong password")
     expect(page.get_by_role("alert")).to_contain_text("The username or the password is not right")
     desk.sign_in(served.world.user.username, served.world.user.password)
@@ -97,7 +97,7 @@ def azure(served: Served, **more: Any) -> dict[str, Any]:
 def test_azure_identity_opens_a_browser_and_asks_for_an_account(served: Served, desk: Desk) -> None:
     with InteractiveBrowserCredential(**azure(served, timeout=60)) as credential:
         waiting = desk.threads.submit(credential.get_token, DEFAULT)
-        page = desk.visit_what_is_opened()
+        page = desk.portal_session_what_is_opened()
         assert "prompt=select_account" in page.url
         desk.sign_in(served.world.user.username, served.world.user.password)
         desk.allow()
@@ -105,7 +105,7 @@ def test_azure_identity_opens_a_browser_and_asks_for_an_account(served: Served, 
     assert served.world.verifier.verify(token).oid == served.world.user.oid
     with InteractiveBrowserCredential(**azure(served, timeout=60)) as credential:
         waiting = desk.threads.submit(credential.get_token, DEFAULT)
-        page = desk.visit_what_is_opened()
+        page = desk.portal_session_what_is_opened()
         expect(page.get_by_role("heading")).to_have_text("Choose an account")
         page.get_by_role("button", name=re.compile(served.world.user.username)).click()
         served.world.verifier.verify(waiting.result(20).token)

@@ -49,7 +49,11 @@ def made(folder: Path) -> Home:
 def test_nothing_secret_is_open_to_others(tmp_path: Path) -> None:
     home = made(tmp_path)
     assert opened(home.root) == []
-    assert {path.name for path in home.tls.glob("*.key")} == {"ca.key", "server.key", "led.key"}
+    assert {path.name for path in home.tls.glob("*.key")} == {
+        "ca.key",
+        "server.key",
+        "intercept.key",
+    }
     # Signing keys end in .pem, as certificates do, but lie in a folder of their own.
     assert all(path.stat().st_mode & 0o077 == 0 for path in home.keys.glob("*.pem"))
 

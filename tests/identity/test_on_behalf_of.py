@@ -21,7 +21,7 @@ from livius.domain.errors import Forbidden, Invalid, LiviusError, Unavailable
 from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import SessionId
 from livius.usecases.identity import directory
-from livius.usecases.identity.minting import app_token
+from livius.usecases.identity.token_issuance import app_token
 
 SESSION = SessionId("5d1f0d7e-0000-4000-8000-000000000001")
 STORAGE = "https://storage.azure.com"
@@ -36,12 +36,12 @@ class Tokens:
     async def bring(self, token: str | None = None) -> Principal:
         token = token or await self.side.caller()
         principal = await self.side.verifier.bearer_of(token)
-        self.made.bring(SESSION, principal, token)
-        self.side.acts_for = principal
+        self.made.offer(SESSION, principal, token)
+        self.side.token_principal = principal
         return principal
 
     async def get(self, audience: str = "storage", principal: Principal | None = None) -> str:
-        who = principal or self.side.acts_for
+        who = principal or self.side.token_principal
         assert who is not None
         return await self.made.issue(SESSION, who, audience)
 
@@ -58,10 +58,10 @@ def tokens_of(side: Side, *, credential: Credential | None = None, own: str = ""
         side.world.clock,
     )
 
-    async def acts_for(session: SessionId) -> Principal | None:
-        return None if session in side.ended else side.acts_for
+    async def token_principal(session: SessionId) -> Principal | None:
+        return None if session in side.ended else side.token_principal
 
-    delegations = Delegations(side.provider, client, side.world.clock, acts_for)
+    delegations = Delegations(side.provider, client, side.world.clock, token_principal)
     application = OwnApplication(
         client=client, delegations=delegations, audiences=frozenset(own.split())
     )
@@ -109,7 +109,7 @@ async def test_what_was_lost_is_said_and_the_next_statement_brings_it_back(side:
     lost = await restarted.fails()
     assert (type(lost), lost.code) == (Unavailable, "DelegationLost")
     assert "Send a statement" in lost.message
-    restarted.made.bring(SESSION, replace(caller, oid="another"), await side.caller())
+    restarted.made.offer(SESSION, replace(caller, oid="another"), await side.caller())
     assert (await restarted.fails()).code == "DelegationLost"
     again = tokens_of(side)
     await again.bring()
@@ -123,7 +123,7 @@ async def test_what_was_lost_is_said_and_the_next_statement_brings_it_back(side:
 async def test_a_later_token_does_not_take_the_place_of_a_good_one(side: Side) -> None:
     tokens = tokens_of(side)
     await tokens.bring(await side.caller(audience=FABRIC))
-    tokens.made.bring(SESSION, await tokens.bring(), await side.caller())
+    tokens.made.offer(SESSION, await tokens.bring(), await side.caller())
     assert "made out to Fabric itself" in (await tokens.fails()).message
 
 
@@ -226,7 +226,7 @@ async def test_a_certificate_proves_the_application_too(side: Side, tmp_path: Pa
 async def test_without_a_credential_the_settings_are_named(side: Side) -> None:
     tokens = ProviderSessionTokens(side.provider, side.world.clock)
     caller = await side.verifier.bearer_of(await side.caller())
-    tokens.bring(SESSION, caller, "")
+    tokens.offer(SESSION, caller, "")
     with pytest.raises(Unavailable, match="LIVIUS_AUTHORITY_CLIENT_ID with"):
         await tokens.issue(SESSION, caller, "storage")
     with pytest.raises(Forbidden, match=Scope.CODE_SQL):

@@ -22,7 +22,7 @@ from identity.flows import (
 )
 from identity.sockets import Served
 from identity.test_grants import DEVICE_CODE
-from livius.adapters.identity.people import HttpPeoplesAuthority
+from livius.adapters.identity.oidc_login import OidcLogin
 from livius.adapters.identity.provider_client import Credential, ProviderClient
 from livius.adapters.identity.sample import (
     PORTAL_SIGNED_IN,
@@ -42,7 +42,7 @@ DEFAULT = f"{FABRIC}/.default openid offline_access"
 
 
 async def sign_in(person: Person, world: World) -> None:
-    """Have the person signed in at the authority, as after a visit to the portal."""
+    """Have the person signed in at the authority, as after a portal session to the portal."""
     await person.opens(
         AUTHORIZE, **request(world, client_id=PORTAL, redirect_uri=PORTAL_BACK, scope=DEFAULT)
     )
@@ -112,7 +112,7 @@ async def test_the_portal_itself_signs_people_in(served: Served, tmp_path: Path)
     async def known() -> Endpoints:
         return endpoints
 
-    portal = HttpPeoplesAuthority(
+    portal = OidcLogin(
         client=ProviderClient(
             Credential(client_id=PORTAL, secret=world.portal_secret),
             known,

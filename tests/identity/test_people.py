@@ -14,13 +14,13 @@ from identity.browser import Person
 from identity.flows import VERIFIER
 from identity.sides import SCOPES, Side
 from identity.sockets import Served
-from livius.adapters.identity.people import HttpPeoplesAuthority, NobodySignsIn
+from livius.adapters.identity.oidc_login import NobodySignsIn, OidcLogin
 from livius.adapters.identity.provider_client import Credential, ProviderClient
 from livius.domain.digests import challenge_of
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
-from livius.domain.provider import Provider, own_audiences, read_id_token
+from livius.domain.oidc_provider import Provider, own_audiences, read_id_token
 from livius.usecases.identity import directory
-from livius.usecases.identity.minting import id_token
+from livius.usecases.identity.token_issuance import id_token
 
 BACK = "http://localhost:8998/portal/signed-in"
 
@@ -37,7 +37,7 @@ async def people(side: Side, *, secret: str | None = None, issuer: str | None = 
         side.keys.endpoints,
         side.world.clock,
     )
-    return HttpPeoplesAuthority(
+    return OidcLogin(
         client=client,
         known=side.keys.known_endpoints,
         id_tokens=side.verifier,
@@ -46,7 +46,7 @@ async def people(side: Side, *, secret: str | None = None, issuer: str | None = 
     )
 
 
-async def code_of(side: Side, found: HttpPeoplesAuthority, nonce: str) -> str:
+async def code_of(side: Side, found: OidcLogin, nonce: str) -> str:
     url = await found.sign_in_url(
         redirect_uri=BACK, state="s", nonce=nonce, challenge=challenge_of(VERIFIER)
     )

@@ -30,7 +30,7 @@ from livius.adapters.identity.session_tokens import (
 from livius.domain.errors import Forbidden, LiviusError, Unavailable
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import ClientId, SessionId, TenantId
-from livius.domain.provider import Provider, own_audiences
+from livius.domain.oidc_provider import Provider, own_audiences
 from livius.domain.resources import find_resource
 from support.provider import AUDIENCE
 from support.provider import Provider as Process
@@ -73,12 +73,12 @@ def tokens_of(
 ) -> ProviderSessionTokens:
     client = ProviderClient(Credential(client_id="pipeline", secret=secret), keys.endpoints, clock)
 
-    async def acts_for(_: SessionId) -> Principal | None:
+    async def token_principal(_: SessionId) -> Principal | None:
         return None
 
     own = OwnApplication(
         client=client,
-        delegations=Delegations(provider, client, clock, acts_for),
+        delegations=Delegations(provider, client, clock, token_principal),
         audiences=frozenset(audiences.split()),
     )
     return ProviderSessionTokens(provider, clock, own)
@@ -96,7 +96,7 @@ async def test_another_openid_providers_own_token_for_sessions(
         for token in (user, application):
             caller = await verifier.bearer_of(token)
             tokens = tokens_of(provider, keys, clock, "storage")
-            tokens.bring(SESSION, caller, token)
+            tokens.offer(SESSION, caller, token)
             read = claims_of(await tokens.issue(SESSION, caller, "storage"))
             assert (read["aud"], read["sub"]) == ("https://storage.azure.com", "pipeline")
             with pytest.raises(Forbidden, match="APPLICATION_AUDIENCES=pbi"):

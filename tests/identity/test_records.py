@@ -21,7 +21,7 @@ from support.gateway import LIVIUS
 
 
 async def written(world: World) -> list[AuditEntry]:
-    await world.authority.trail.settle(everything=True)
+    await world.authority.throttle.settle(everything=True)
     found = await world.store.audit(AuditQuery(limit=1000))
     return [record.entry for record in reversed(found)]
 

@@ -23,8 +23,8 @@ from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.personal_token import DEFAULT_SCOPES
 from livius.usecases.identity import directory
 from livius.usecases.identity.authority import TokenRefused
+from livius.usecases.identity.client_authentication import ClientCredential
 from livius.usecases.identity.presence import BOUND, Presence
-from livius.usecases.identity.proof import Proof
 from livius.usecases.identity.sign_in import (
     Authorization,
     begin_sign_in,
@@ -36,7 +36,7 @@ from livius.usecases.identity.sign_in import (
     start_device,
 )
 from livius.usecases.personal_tokens import BearerVerifier, create_token
-from livius.usecases.visits import Visits
+from livius.usecases.portal_sessions import PortalSessions
 
 ADMIN = PrincipalId("00000000-0000-4000-8000-00000000000a")
 
@@ -56,7 +56,7 @@ def principal(world: World, oid: str, client_id: ClientId | None = None) -> Prin
 
 
 async def give(world: World, oid: str) -> tuple[str, str]:
-    """Give a principal a role, a personal access token and a visit; return the last two."""
+    """Return a principal's new personal access token and portal session; it has a role too."""
     place = Workspace(id=WorkspaceId(new_id()), name="place", created_at=world.clock.now())
     await world.store.add_workspace(place, ADMIN)
     await world.store.assign_role(
@@ -66,12 +66,12 @@ async def give(world: World, oid: str) -> tuple[str, str]:
     _, token = await create_token(
         world.store, world.clock, who, name="x", scopes=DEFAULT_SCOPES, life=timedelta(hours=1)
     )
-    return token, await visits(world).begin(who)
+    return token, await portal_sessions(world).begin(who)
 
 
-def visits(world: World) -> Visits:
+def portal_sessions(world: World) -> PortalSessions:
     present = Presence(world.store, world.clock).check
-    return Visits(world.store, world.clock, issuer=world.realm.name, present=present)
+    return PortalSessions(world.store, world.clock, issuer=world.realm.name, present=present)
 
 
 def bearers(world: World) -> BearerVerifier:
@@ -104,11 +104,11 @@ async def test_a_removed_user_leaves_nothing_that_opens_anything(
     verifier, sign_in_cookie = bearers(world), person.client.cookies["livius_sign_in"]
     for good in (tokens["access_token"], personal):
         assert (await verifier.bearer_of(good)).oid == world.user.oid
-    assert await visits(world).find(cookie) is not None
+    assert await portal_sessions(world).find(cookie) is not None
     before = await rows_of(world, world.user.oid)
     assert set(before) == {
         *("users", "consents", "grants", "sign_ins"),
-        *("roles", "personal_tokens", "visits"),
+        *("roles", "personal_tokens", "portal_sessions"),
     }
 
     user = await directory.find_user(world.store, world.user.username)
@@ -116,7 +116,7 @@ async def test_a_removed_user_leaves_nothing_that_opens_anything(
     assert await rows_of(world, world.user.oid) == {}
     with pytest.raises(Unauthenticated):
         await verifier.bearer_of(personal)
-    assert await visits(world).find(cookie) is None
+    assert await portal_sessions(world).find(cookie) is None
     assert await signed_in(world.authority, sign_in_cookie) is None
     for fields in (
         {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]},
@@ -152,7 +152,7 @@ async def test_a_removed_application_leaves_nothing_that_opens_anything(
     assert left == {"grants": 2}, "those of the other application name it in their scope, no more"
     with pytest.raises(Unauthenticated):
         await verifier.bearer_of(personal)
-    assert await visits(world).find(cookie) is None
+    assert await portal_sessions(world).find(cookie) is None
     world.clock.move(BOUND)
     for token in (own, users):
         with pytest.raises(Unauthenticated, match="not known here any more"):
@@ -205,11 +205,11 @@ async def test_what_was_begun_before_a_removal_does_not_come_to_its_end_after_it
     ):
         with pytest.raises(TokenRefused):
             await late()
-    # A token and a visit have no user to refer to: these are refused when they are used.
+    # A token and a portal session have no user to refer to: these are refused when they are used.
     personal, cookie = await give(world, user.oid)
     with pytest.raises(Unauthenticated):
         await bearers(world).bearer_of(personal)
-    assert await visits(world).find(cookie) is None
+    assert await portal_sessions(world).find(cookie) is None
 
 
 async def test_a_password_that_is_replaced_meanwhile_signs_nobody_in(world: World) -> None:
@@ -231,7 +231,7 @@ async def test_a_device_of_an_application_that_goes_meanwhile_is_not_begun_for_e
             return None
 
     store = Removed(world.store._transactions)
-    proof = Proof(
+    proof = ClientCredential(
         address=Address(host="localhost", port=8443, tenant=TENANT),
         caller="",
         client_id=world.sample.client_id,

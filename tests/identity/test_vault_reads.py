@@ -18,8 +18,8 @@ from livius.api import vault
 from livius.domain.audit import Action, ActorKind
 from livius.domain.identity import Principal
 from livius.domain.vault import RESOURCE
+from livius.usecases.audit_throttle import act, present_actor
 from livius.usecases.identity.presence import Presence
-from livius.usecases.trail import act, present_actor
 
 AUTHORITY = f"https://localhost:8443/{TENANT}"
 
@@ -32,7 +32,7 @@ async def reader(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
     async def told(caller: Principal | None, what: str, result: str) -> None:
         by = present_actor(caller)
         said = act(world.clock, Action.SECRET_READ, what, by=by, result=result)
-        await world.authority.trail.note(said)
+        await world.authority.throttle.note(said)
 
     present = Presence(world.store, world.clock).check
     tokens = EmbeddedVerifier(

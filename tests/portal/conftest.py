@@ -10,20 +10,20 @@ from arro3.core import Array, DataType, Table
 from deltalake import write_deltalake
 
 from fakes.world import World
-from livius.adapters.contents import LocalContents
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.accounts import ClientApplication
 from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import LakehouseTable
+from livius.domain.portal_session import form_token
 from livius.domain.session import Session
-from livius.domain.visit import form_token
 from support.browsing import Served, site
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with site(World(contents=LocalContents(tmp_path))) as found:
+    with site(World(browser=LocalLakehouseBrowser(tmp_path))) as found:
         for name in ("Files", "Tables"):
             (tmp_path.joinpath(*found.site.world.place) / name).mkdir(parents=True)
         yield found
@@ -118,9 +118,9 @@ def owned(served: Served, tmp_path: Path) -> Iterator[Owned]:
         redirect_uris=("http://localhost",),
     )
     served.site.do(store.put_application(first))
-    context = served.desk.context
+    context = served.portal_app.context
     owners = frozenset({served.site.world.admin.oid})
-    served.desk.context = replace(
+    served.portal_app.context = replace(
         context, directory=store, rules=replace(context.rules, owners=owners)
     )
     yield Owned(served, store, first)

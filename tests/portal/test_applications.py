@@ -46,8 +46,8 @@ def application(name: str, **changes: Any) -> ClientApplication:
 
 
 def tell(served: Served, *known: ClientApplication) -> None:
-    changed = replace(served.desk.context, directory=Known(*known))  # type: ignore[arg-type] # what the page asks
-    served.desk.context = changed
+    changed = replace(served.portal_app.context, directory=Known(*known))  # type: ignore[arg-type] # what the page asks
+    served.portal_app.context = changed
 
 
 def test_an_admin_sees_ids_and_thumbprints_and_no_secret(served: Served, ada: Visitor) -> None:

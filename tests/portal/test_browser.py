@@ -318,7 +318,7 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
 
 
 async def told(served: Served, session: Session) -> None:
-    served.site.world.changes.notify(session.id)
+    served.site.world.notifications.notify(session.id)
 
 
 def test_a_cell_that_is_too_large_stays_where_it_was_typed(
@@ -411,9 +411,9 @@ def test_signing_out_elsewhere_is_noticed(page: Page, served: Served) -> None:
 
 def test_streams_end_with_the_page(page: Page, served: Served) -> None:
     page.goto(f"{served.url}/monitor")
-    wait(page, lambda: served.desk.streams.open == 1)
+    wait(page, lambda: served.portal_app.streams.open == 1)
     page.goto(f"{served.url}/signed-out")
-    wait(page, lambda: served.desk.streams.open == 0)
+    wait(page, lambda: served.portal_app.streams.open == 0)
 
 
 def wait(page: Page, condition: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from livius.adapters.contents import LocalContents
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.domain.errors import NotFound
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import Role
@@ -187,7 +187,7 @@ async def test_no_name_of_a_table_leads_elsewhere(tmp_path: Path, name: str) -> 
     (tmp_path / "w" / "l" / "Tables").mkdir(parents=True)
     (tmp_path / "w" / "l" / "_delta_log").mkdir()
     with pytest.raises(NotFound):
-        await LocalContents(tmp_path).table(workspace, lakehouse, name)
+        await LocalLakehouseBrowser(tmp_path).table(workspace, lakehouse, name)
 
 
 @pytest.mark.parametrize(

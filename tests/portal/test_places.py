@@ -88,7 +88,7 @@ def test_a_stranger_and_nobody_are_told_nothing(served: Served) -> None:
     assert "Research" not in stranger.get("/workspaces").text
 
 
-def test_a_form_of_another_visit_changes_nothing(served: Served, ada: Visitor) -> None:
+def test_a_form_of_another_portal_session_changes_nothing(served: Served, ada: Visitor) -> None:
     for path, form in CHANGES:
         assert ada.post(place(served) + path, csrf="another", **form).status_code == 403
     assert ada.post("/workspaces", csrf="", name="forged").status_code == 403
@@ -107,7 +107,7 @@ def test_the_connection_string_and_programs_have_the_real_ids(served: Served, ad
         code = code_of(page, f"code-{key}")
         compile(code, key, "exec")
         assert repr(url) in code
-        assert served.desk.facts.tenant_id in code
+        assert served.portal_app.facts.tenant_id in code
 
 
 def test_the_scopes_are_told_in_both_languages(served: Served, ada: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""What keeps strangers out of the portal: visits, forms, names, headers."""
+"""What keeps strangers out of the portal: portal_sessions, forms, names, headers."""
 
 import logging
 import socket
@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from fakes.world import principal
 from livius.domain.errors import Unauthenticated, Unavailable
-from livius.portal.desk import local_path
+from livius.portal.pages_base import local_path
 from livius.usecases.identity.presence import anybody
-from livius.usecases.visits import Visits
+from livius.usecases.portal_sessions import PortalSessions
 from portal.conftest import Visitor, activity
 from support.browsing import Served
 from support.waiting import wait_for
@@ -35,12 +35,12 @@ def test_a_part_of_a_page_is_not_answered_with_a_sign_in_page(served: Served) ->
     assert answer.headers["hx-redirect"] == "/portal/sign-in"
 
 
-def test_a_stream_without_a_visit_ends_at_once(served: Served) -> None:
+def test_a_stream_without_a_portal_session_ends_at_once(served: Served) -> None:
     assert Visitor(served, None).get("/monitor/live", Accept="text/event-stream").status_code == 401
 
 
 @pytest.mark.parametrize("csrf", ["", "wrong", "é"])
-def test_a_form_without_the_visits_token_changes_nothing(
+def test_a_form_without_the_portal_sessions_token_changes_nothing(
     served: Served, ada: Visitor, csrf: str
 ) -> None:
     session = served.site.session("mine")
@@ -116,7 +116,7 @@ def test_every_answer_keeps_foreign_scripts_and_frames_out(served: Served, ada: 
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_visit_is_known_to_the_browser_alone(served: Served) -> None:
+def test_the_portal_session_is_known_to_the_browser_alone(served: Served) -> None:
     served.site.people.known["good"] = served.site.world.admin
     answer = sign_in(served, "good")
     cookie = answer.headers["set-cookie"].lower()
@@ -143,7 +143,9 @@ def sign_in(
     )
 
 
-def test_signing_in_begins_a_visit_and_goes_on_where_it_was_meant_to(served: Served) -> None:
+def test_signing_in_begins_a_portal_session_and_goes_on_where_it_was_meant_to(
+    served: Served,
+) -> None:
     served.site.people.known["good"] = served.site.world.admin
     browser = requests.Session()
     answer = sign_in(served, "good", browser, following="/portal/monitor?q=x")
@@ -156,14 +158,14 @@ def test_signing_in_begins_a_visit_and_goes_on_where_it_was_meant_to(served: Ser
     assert len({begun["nonce"], begun["state"], redeemed["verifier"]}) == 3
 
 
-def test_a_new_sign_in_ends_the_visit_before(served: Served) -> None:
+def test_a_new_sign_in_ends_the_portal_session_before(served: Served) -> None:
     served.site.people.known["good"] = served.site.world.admin
     browser = requests.Session()
     sign_in(served, "good", browser)
-    before = browser.cookies[served.desk.cookie]
+    before = browser.cookies[served.portal_app.cookie]
     sign_in(served, "good", browser)
-    assert browser.cookies[served.desk.cookie] != before
-    assert served.site.do(served.desk.visits.find(before)) is None
+    assert browser.cookies[served.portal_app.cookie] != before
+    assert served.site.do(served.portal_app.portal_sessions.find(before)) is None
 
 
 def test_a_sign_in_that_another_browser_began_is_refused(served: Served) -> None:
@@ -184,7 +186,7 @@ def test_tokens_that_name_two_people_begin_nothing(served: Served) -> None:
     answer = sign_in(served, "good", browser)
     assert answer.status_code == 401
     assert "two people" in answer.text
-    assert served.desk.cookie not in browser.cookies
+    assert served.portal_app.cookie not in browser.cookies
 
 
 def test_an_access_token_that_does_not_count_is_the_operators_matter(served: Served) -> None:
@@ -195,7 +197,7 @@ def test_an_access_token_that_does_not_count_is_the_operators_matter(served: Ser
 
 
 def test_people_elsewhere_reach_the_portal_by_its_address(served: Served, ada: Visitor) -> None:
-    served.desk.facts = replace(served.desk.facts, portal="http://127.0.0.1:9")
+    served.portal_app.facts = replace(served.portal_app.facts, portal="http://127.0.0.1:9")
     assert ada.get("/monitor", Host="127.0.0.1:9").status_code == 200
     begun = ada.get("/sign-in", Host="127.0.0.1:9")
     assert begun.status_code == 303
@@ -208,7 +210,7 @@ def test_a_code_that_is_no_good_begins_nothing(served: Served, code: str) -> Non
     browser = requests.Session()
     answer = sign_in(served, code, browser)
     assert answer.status_code == 401
-    assert served.desk.cookie not in browser.cookies
+    assert served.portal_app.cookie not in browser.cookies
 
 
 def test_a_refusal_of_the_authority_is_told_and_escaped(served: Served) -> None:
@@ -232,13 +234,13 @@ def test_an_authority_that_fails_is_told(served: Served) -> None:
     assert "The code was used before." in answer.text
 
 
-def test_signing_out_ends_the_visit(served: Served, ada: Visitor) -> None:
-    before = ada.http.cookies[served.desk.cookie]
+def test_signing_out_ends_the_portal_session(served: Served, ada: Visitor) -> None:
+    before = ada.http.cookies[served.portal_app.cookie]
     assert ada.get().status_code == 200
     answer = ada.post("/sign-out")
     assert answer.headers["location"].endswith("/portal/signed-out")
-    assert served.site.do(served.desk.visits.find(before)) is None
-    ada.http.cookies.set(served.desk.cookie, before)
+    assert served.site.do(served.portal_app.portal_sessions.find(before)) is None
+    ada.http.cookies.set(served.portal_app.cookie, before)
     assert "/sign-in" in ada.get().headers["location"]
 
 
@@ -267,7 +269,7 @@ def test_a_path_of_the_portal_stays() -> None:
 def restarted(served: Served) -> None:
     """Forget what a gateway keeps in memory alone."""
     site = served.site
-    served.desk.visits = Visits(
+    served.portal_app.portal_sessions = PortalSessions(
         site.world.store, site.world.clock, issuer=principal().issuer, present=anybody
     )
 
@@ -284,23 +286,23 @@ def test_a_restart_signs_nobody_out_and_takes_forms_from_before_it(
 
 def test_what_is_kept_opens_nothing(served: Served, ada: Visitor) -> None:
     store = served.site.world.store
-    (visit,) = store.all_visits()
-    assert ada.csrf not in repr(visit)
-    for value in (visit.key, ada.csrf):
-        ada.http.cookies.set(served.desk.cookie, value)
+    (portal_session,) = store.all_portal_sessions()
+    assert ada.csrf not in repr(portal_session)
+    for value in (portal_session.key, ada.csrf):
+        ada.http.cookies.set(served.portal_app.cookie, value)
         assert "/sign-in" in ada.get().headers["location"]
 
 
 def test_pages_that_follow_each_other_write_nothing(served: Served, ada: Visitor) -> None:
     store, clock = served.site.world.store, served.site.world.clock
-    (before,) = store.all_visits()
+    (before,) = store.all_portal_sessions()
     for _ in range(5):
         clock.advance(timedelta(seconds=11))
         assert ada.get().status_code == 200
-    assert store.all_visits() == [before]
+    assert store.all_portal_sessions() == [before]
     clock.advance(timedelta(seconds=11))
     assert ada.get().status_code == 200
-    (after,) = store.all_visits()
+    (after,) = store.all_portal_sessions()
     assert after.seen_at == clock.now()
 
 
@@ -310,7 +312,7 @@ def test_records_that_can_not_be_read_are_a_page_that_says_so(
     async def broken(_key: str) -> None:
         raise Unavailable("InsufficientStorage", "The server can't write to its disk now.")
 
-    monkeypatch.setattr(served.site.world.store, "visit", broken)
+    monkeypatch.setattr(served.site.world.store, "portal_session", broken)
     answer = ada.get()
     assert answer.status_code == 503
     assert "can&#39;t write to its disk" in answer.text

@@ -18,7 +18,7 @@ UI = "http://127.0.0.1:4040"
 
 def watched(served: Served) -> Session:
     session = served.site.session("watched")
-    served.site.do(served.site.world.store.note_session(session.id, ui_url=UI))
+    served.site.do(served.site.world.store.annotate_session(session.id, ui_url=UI))
     return session
 
 
@@ -233,7 +233,9 @@ def test_no_spelling_of_a_page_that_acts_reaches_spark(
     assert len(served.site.world.pages.asked) == before
 
 
-def test_the_spark_ui_closes_with_the_visit_and_the_session(served: Served, ada: Visitor) -> None:
+def test_the_spark_ui_closes_with_the_portal_session_and_the_session(
+    served: Served, ada: Visitor
+) -> None:
     session = watched(served)
     key = key_of(ada, session)
     assert requests.get(f"{served.url}{key}/jobs/", timeout=20).status_code == 200

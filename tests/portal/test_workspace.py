@@ -48,7 +48,7 @@ def known(served: Served, name: str = "Grace") -> Known:
             client_id=ClientId(new_id()), name=f"{name} app", object_id=new_id(), created_at=now
         ),
     )
-    served.desk.context = replace(served.desk.context, directory=found)  # type: ignore[arg-type]
+    served.portal_app.context = replace(served.portal_app.context, directory=found)  # type: ignore[arg-type]
     return found
 
 

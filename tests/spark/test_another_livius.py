@@ -1,4 +1,4 @@
-"""A gateway whose authority is a second Livius: sessions, the portal, led programs.
+"""A gateway whose authority is a second Livius: sessions, the portal, intercepted programs.
 
 And the portal with an OpenID provider that is not ours.
 """
@@ -24,14 +24,14 @@ from support.sign_in import app_token, user_token
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
-PROGRAM = ROOT / "tests" / "led" / "programs" / "sign_in.py"
+PROGRAM = ROOT / "tests" / "intercept" / "programs" / "sign_in.py"
 STORAGE = "https://storage.azure.com"
 BROWSER = """
 import os, sys
-from livius.cli.led.person import Person
-from livius.cli.led.sign_in import bring, sign_in
+from livius.cli.intercept.person import Person
+from livius.cli.intercept.sign_in import finish, sign_in
 if os.fork() == 0:
-    bring(sign_in(Person({username!r}, {password!r}), sys.argv[1]))
+    finish(sign_in(Person({username!r}, {password!r}), sys.argv[1]))
 """
 
 

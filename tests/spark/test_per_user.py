@@ -248,7 +248,7 @@ def test_nothing_of_the_installation_and_of_others_is_read_written_or_killed(tea
         home / "tls" / "ca.key",
         home / "gateway.lock",
         theirs / "driver.json",
-        theirs / "keeper.json",
+        theirs / "supervisor.json",
         theirs / "stdout.log",
         theirs / "work",
         team.private / "Files" / "salaries.csv",
@@ -260,7 +260,9 @@ def test_nothing_of_the_installation_and_of_others_is_read_written_or_killed(tea
     assert len(pids) > 5
     assert told(team.one, TRIED.format(paths=closed, pids=pids)) == [[], [], []]
     # Of what is its own and was laid by the gateway, the session can change nothing.
-    laid = [str(mine / name) for name in ("keeper.json", "driver.json", "keeper.pid", "lock")]
+    laid = [
+        str(mine / name) for name in ("supervisor.json", "driver.json", "supervisor.pid", "lock")
+    ]
     _, written, _ = told(team.one, TRIED.format(paths=laid, pids=[]))
     assert written == []
 
@@ -322,7 +324,7 @@ def test_the_lakehouse_is_where_fabric_has_it(team: Team) -> None:
     assert told(team.other, "print(len(open('/lakehouse/default/Files/mounted.txt').read()))") == 4
 
 
-def test_links_lead_neither_gateway_nor_keeper_astray(team: Team) -> None:
+def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
     """What root reads and deletes in folders that sessions write to."""
     target = team.gateway.home / "connection.json"
     client = team.one.client

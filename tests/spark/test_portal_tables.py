@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from livius.adapters.contents import LocalContents
-from livius.domain.contents import TableLook
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
+from livius.domain.contents import TablePreview
 from livius.domain.ids import LakehouseId, WorkspaceId
 from support.gateway import Gateway
 from support.shared import SharedSession
@@ -99,9 +99,9 @@ def written(gateway: Gateway, shared: SharedSession) -> Gateway:
     return gateway
 
 
-def look(gateway: Gateway, name: str) -> TableLook:
+def look(gateway: Gateway, name: str) -> TablePreview:
     facts = gateway.connection
-    contents = LocalContents(gateway.home / "onelake")
+    contents = LocalLakehouseBrowser(gateway.home / "onelake")
     place = WorkspaceId(facts["workspace_id"]), LakehouseId(facts["lakehouse_id"])
     return asyncio.run(contents.table(*place, name))
 

@@ -14,7 +14,7 @@ import pytest
 from support.clients import client_python
 from support.gateway import LIVIUS, ROOT, Gateway
 
-PROGRAMS = ROOT / "tests" / "led" / "programs"
+PROGRAMS = ROOT / "tests" / "intercept" / "programs"
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
 

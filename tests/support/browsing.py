@@ -21,11 +21,11 @@ from livius.domain.ids import SessionId, StatementNumber
 from livius.domain.session import EndCause, Event, Session
 from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent
-from livius.ports.changes import Printed, Worked
-from livius.ports.people import SignedIn
+from livius.ports.login_provider import SignedIn
+from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.identity.presence import anybody
+from livius.usecases.portal_sessions import PortalSessions
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.visits import Visits
 from support.records import with_end
 from support.waiting import wait_for
 
@@ -123,7 +123,7 @@ class Site:
                 await world.store.move_session(
                     view.session.id, event, at=world.clock.now(), **_FACTS[event]
                 )
-                world.changes.notify(view.session.id)
+                world.notifications.notify(view.session.id)
             found = await world.store.session(view.session.id)
             assert found is not None
             world.links.open.add(found.driver)
@@ -168,15 +168,15 @@ class Site:
         await world.outputs.write(
             session.id, session.repl, number, offset=size, data=text.encode(), most=1000
         )
-        world.changes.notify(Printed(session.repl, number))
+        world.notifications.notify(OutputGrew(session.repl, number))
 
     async def _end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
         world = self.world
         await world.store.move_statement(
             session.repl, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
         )
-        world.changes.notify((session.repl, number))
-        world.changes.notify(Worked(session.id))
+        world.notifications.notify((session.repl, number))
+        world.notifications.notify(StatementsChanged(session.id))
 
     def print(self, session: Session, number: StatementNumber, text: str) -> None:
         self.do(self._print(session, number, text))
@@ -197,7 +197,7 @@ class Site:
                     reason=reason,
                 ),
             )
-            world.changes.notify(session.id)
+            world.notifications.notify(session.id)
 
         self.do(work())
 
@@ -232,8 +232,8 @@ def site(world: World | None = None) -> Iterator["Served"]:
         found.do(found.world.begin())
         served = found.do(_serve(found))
         yield served
-        served.desk.streams.close()
-        found.world.changes.close()
+        served.portal_app.streams.close()
+        found.world.notifications.close()
         served.server.should_exit = True
         wait_for(
             lambda: not served.server.started or served.task.done(), seconds=10, what="it ends"
@@ -247,7 +247,7 @@ def site(world: World | None = None) -> Iterator["Served"]:
 @dataclass
 class Served:
     site: Site
-    desk: portal.Desk
+    portal_app: portal.Portal
     server: _Server
     task: "asyncio.Task[None]"
 
@@ -256,9 +256,9 @@ class Served:
         return self.site.url + portal.ROOT
 
     def cookie(self, caller: Principal | None = None) -> tuple[str, str]:
-        """The name and value of a visit's cookie, as signing in would give it."""
-        begun = self.desk.visits.begin(caller or self.site.world.admin)
-        return self.desk.cookie, self.site.do(begun)
+        """The name and value of a portal session's cookie, as signing in would give it."""
+        begun = self.portal_app.portal_sessions.begin(caller or self.site.world.admin)
+        return self.portal_app.cookie, self.site.do(begun)
 
     def sign_in(self, context: BrowserContext, caller: Principal | None = None) -> None:
         name, value = self.cookie(caller)
@@ -281,10 +281,10 @@ async def _serve(found: Site) -> Served:
             thumbprint="A" * 40,
         ),
     )
-    desk = portal.Desk(
+    portal_app = portal.Portal(
         found.world.context,
         facts,
-        visits=Visits(
+        portal_sessions=PortalSessions(
             found.world.store, found.world.clock, issuer=principal().issuer, present=anybody
         ),
         people=found.people,
@@ -293,7 +293,7 @@ async def _serve(found: Site) -> Served:
         read_certificate=read_certificate,
     )
     app = create_app(
-        found.people, (), version="0", mounts={portal.ROOT: portal.create_portal(desk)}
+        found.people, (), version="0", mounts={portal.ROOT: portal.create_portal(portal_app)}
     )
     server = _Server(
         uvicorn.Config(
@@ -311,8 +311,8 @@ async def _serve(found: Site) -> Served:
     while not server.started:
         await asyncio.sleep(0.005)
     found.port = server.servers[0].sockets[0].getsockname()[1]
-    desk.facts = replace(facts, http=found.url)
-    return Served(found, desk, server, task)
+    portal_app.facts = replace(facts, http=found.url)
+    return Served(found, portal_app, server, task)
 
 
 __all__ = ["Served", "Site", "principal", "site"]

@@ -1,6 +1,6 @@
 """The texts of the pages for people, as their templates and code have them.
 
-``Sentence`` marks those of the whole program: what the core refuses is said on pages too.
+``Message`` marks those of the whole program: what the core refuses is said on pages too.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from babel.messages.extract import extract_from_dir
 
 LIVIUS = Path(__file__).parents[2] / "src" / "livius"
 WORDS = {"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)}
-SENTENCES = {"Sentence": None}
+SENTENCES = {"Message": None}
 
 Message = str | tuple[str, str]
 """A text, or its two forms for one and for many."""

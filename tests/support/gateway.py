@@ -120,7 +120,7 @@ class Gateway:
                 kept = (
                     any(str(self.home) in part for part in command) and "livius" not in command[1:2]
                 )
-                if marked or ("livius_agent.keeper" in command and kept):
+                if marked or ("livius_agent.supervisor" in command and kept):
                     found.append(process)
         return found
 

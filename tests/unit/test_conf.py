@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livius.adapters.runtimes import _BASE_CONF
-from livius.domain.conf import check_sizes, parse_duration, police, refusal_of, sizes_as_conf
+from livius.domain.conf import (
+    apply_conf_policy,
+    check_sizes,
+    parse_duration,
+    refusal_of,
+    sizes_as_conf,
+)
 from livius.domain.conf_rules import (
     CLASSES,
     EXCEPTIONS,
@@ -79,7 +85,7 @@ from livius.installation.reference import conf_page
 )
 def test_a_dangerous_key_is_refused_by_name(key: str) -> None:
     with pytest.raises(Invalid) as caught:
-        police({key: "x"}, local=True)
+        apply_conf_policy({key: "x"}, local=True)
     assert key in caught.value.message
     assert caught.value.field == f"conf.{key}"
 
@@ -89,28 +95,28 @@ def test_a_dangerous_key_is_refused_by_name(key: str) -> None:
 )
 def test_a_key_that_hides_something_is_refused(key: str) -> None:
     with pytest.raises(Invalid):
-        police({key: "x"}, local=True)
+        apply_conf_policy({key: "x"}, local=True)
 
 
 def test_plain_spark_conf_passes() -> None:
     conf = {"spark.sql.shuffle.partitions": "7", "spark.sql.adaptive.enabled": "true"}
-    assert police(conf, local=True).conf == conf
+    assert apply_conf_policy(conf, local=True).conf == conf
 
 
 def test_fabric_only_keys_are_accepted_and_told_to_do_nothing() -> None:
-    policed = police({"spark.fabric.pool.name": "Starter Pool", "mine": "1"}, local=True)
+    policed = apply_conf_policy({"spark.fabric.pool.name": "Starter Pool", "mine": "1"}, local=True)
     assert policed.conf == {}
     assert policed.without_effect == ("spark.fabric.pool.name", "mine")
 
 
 def test_sizes_do_nothing_on_a_local_master_and_pass_on_a_cluster() -> None:
     conf = {"spark.executor.memory": "4g"}
-    assert police(conf, local=True).without_effect == ("spark.executor.memory",)
-    assert police(conf, local=False).conf == conf
+    assert apply_conf_policy(conf, local=True).without_effect == ("spark.executor.memory",)
+    assert apply_conf_policy(conf, local=False).conf == conf
 
 
 def test_the_idle_timeout_is_taken() -> None:
-    policed = police({"spark.livy.session.idle.timeout": "60m"}, local=True)
+    policed = apply_conf_policy({"spark.livy.session.idle.timeout": "60m"}, local=True)
     assert policed.idle_timeout == timedelta(hours=1)
 
 
@@ -145,7 +151,7 @@ def test_a_long_duration_is_refused_at_once(text: str) -> None:
     ],
 )
 def test_an_environment_is_found_however_it_is_quoted(value: str) -> None:
-    policed = police({"spark.fabric.environmentDetails": value}, local=True)
+    policed = apply_conf_policy({"spark.fabric.environmentDetails": value}, local=True)
     assert policed.environment == "0f0e0d0c-0b0a-4900-8807-060504030201"
 
 
@@ -174,7 +180,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize(("key", "value"), HARMLESS.items())
 def test_what_does_no_harm_passes(key: str, value: str) -> None:
-    assert police({key: value}, local=True).conf == {key: value}
+    assert apply_conf_policy({key: value}, local=True).conf == {key: value}
 
 
 @pytest.mark.parametrize(
@@ -193,14 +199,14 @@ def test_what_does_no_harm_passes(key: str, value: str) -> None:
     ],
 )
 def test_keys_that_only_fabric_knows_do_nothing(key: str) -> None:
-    assert police({key: "1"}, local=False).without_effect == (key,)
+    assert apply_conf_policy({key: "1"}, local=False).without_effect == (key,)
 
 
 def test_fabrics_shuffle_manager_does_nothing_and_a_strangers_is_refused() -> None:
     columnar = {"spark.shuffle.manager": "org.apache.spark.shuffle.sort.ColumnarShuffleManager"}
-    assert police(columnar, local=True).without_effect == ("spark.shuffle.manager",)
+    assert apply_conf_policy(columnar, local=True).without_effect == ("spark.shuffle.manager",)
     with pytest.raises(Invalid):
-        police({"spark.shuffle.manager": "com.evil.Manager"}, local=True)
+        apply_conf_policy({"spark.shuffle.manager": "com.evil.Manager"}, local=True)
 
 
 def test_what_every_session_has_anyway_is_what_the_launcher_sets() -> None:
@@ -209,9 +215,9 @@ def test_what_every_session_has_anyway_is_what_the_launcher_sets() -> None:
 
 
 def test_deltas_own_settings_may_be_sent_as_its_guide_says() -> None:
-    assert police(SET_HERE, local=True).conf == {}
+    assert apply_conf_policy(SET_HERE, local=True).conf == {}
     with pytest.raises(Invalid, match=r"spark\.sql\.extensions"):
-        police({"spark.sql.extensions": "com.evil.Extension"}, local=True)
+        apply_conf_policy({"spark.sql.extensions": "com.evil.Extension"}, local=True)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_deltas_own_settings_may_be_sent_as_its_guide_says() -> None:
 )
 def test_a_value_that_names_a_foreign_class_is_refused(key: str, value: str) -> None:
     with pytest.raises(Invalid, match=re.escape(key)):
-        police({key: value}, local=True)
+        apply_conf_policy({key: value}, local=True)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_a_value_that_names_a_foreign_class_is_refused(key: str, value: str) -> 
 def test_a_path_outside_the_lakehouse_is_refused(path: str) -> None:
     for key in ("spark.sql.streaming.checkpointLocation", "spark.checkpoint.dir"):
         with pytest.raises(Invalid, match=re.escape(key)):
-            police({key: path}, local=True)
+            apply_conf_policy({key: path}, local=True)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +271,7 @@ def test_a_path_outside_the_lakehouse_is_refused(path: str) -> None:
 )
 def test_a_value_that_can_not_work_is_refused(key: str, value: str) -> None:
     with pytest.raises(Invalid, match=re.escape(key)):
-        police({key: value}, local=True)
+        apply_conf_policy({key: value}, local=True)
 
 
 @given(data=st.data())
@@ -286,7 +292,7 @@ def test_no_spelling_of_a_refused_key_passes(data: st.DataObject) -> None:
         key = key.replace("a", "\u0430").replace("k", "\u212a").replace("i", "\u0130")
     spelled = prefix + key + suffix
     try:
-        policed = police({spelled: "x"}, local=False)
+        policed = apply_conf_policy({spelled: "x"}, local=False)
     except Invalid:
         return
     assert policed.conf == {}
@@ -312,7 +318,7 @@ def test_the_reference_is_what_the_code_says() -> None:
 @given(st.dictionaries(st.text(max_size=30), st.text(max_size=30), max_size=5))
 def test_any_conf_is_sorted_or_refused_and_never_breaks(conf: dict[str, str]) -> None:
     try:
-        policed = police(conf, local=True)
+        policed = apply_conf_policy(conf, local=True)
     except Invalid:
         return
     assert set(policed.conf) | set(policed.without_effect) <= set(conf)
@@ -344,4 +350,4 @@ def test_fabric_sizes_pass() -> None:
 def test_the_sizes_of_a_request_are_conf_on_a_cluster() -> None:
     asked = sizes_as_conf(Sizes(driver_memory="56g", executor_memory="28g", num_executors=2))
     assert asked == {"spark.executor.memory": "28g", "spark.executor.instances": "2"}
-    assert police(asked, local=False).conf == asked
+    assert apply_conf_policy(asked, local=False).conf == asked

@@ -4,7 +4,7 @@ import pytest
 
 from livius.domain.endpoints import JWT_BEARER, read_endpoints, usable
 from livius.domain.ids import TenantId
-from livius.domain.provider import Provider
+from livius.domain.oidc_provider import Provider
 
 FAR = Provider(issuer="https://id.example.org/data", audiences=frozenset({"livius"}))
 HERE = Provider(issuer="http://127.0.0.1:8000", audiences=frozenset({"livius"}))

@@ -9,8 +9,8 @@ import pytest
 from starlette.responses import Response
 
 from fakes.world import World, submit_statement
-from livius.api.fabric.bodies import statement_body, statements_body
 from livius.api.fabric.large import statement_response, statements_response
+from livius.api.fabric.responses import statement_body, statements_body
 from livius.usecases import statements
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import StatementView, Window, whole_characters

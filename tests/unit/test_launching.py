@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from livius.adapters.contents import LocalContents
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.lakehouses import LocalLakehouses
+from livius.adapters.os_users import WORKSPACES, PerPrincipalOsUsers, SharedOsUser
 from livius.adapters.store import SqlStore, open_store
-from livius.adapters.users import WORKSPACES, OneUser, OwnUsers
 from livius.domain.errors import Conflict, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
 from livius.installation.launching import check_launch
@@ -80,7 +80,7 @@ def test_ranges_that_can_not_do_are_refused(text: str) -> None:
 def test_each_owner_has_one_number_for_good_and_no_other(tmp_path: Path) -> None:
     async def draw() -> list[int]:
         store = SqlStore(open_store(tmp_path / "livius.db"))
-        users = OwnUsers(store, NUMBERS)
+        users = PerPrincipalOsUsers(store, NUMBERS)
         first = [await users.principal(PrincipalId(one), (WorkspaceId(work),)) for one in people]
         second = [await users.principal(PrincipalId(one)) for one in reversed(people)]
         assert [one.number for one in first] == [one.number for one in reversed(second)]
@@ -108,7 +108,7 @@ async def test_when_all_numbers_are_given_it_says_so(tmp_path: Path) -> None:
 
 
 async def test_with_one_user_everything_is_ours() -> None:
-    users = OneUser()
+    users = SharedOsUser()
     await users.principal(PrincipalId("p"))
     assert await users.workspace(WorkspaceId("w")) is None  # type: ignore[func-returns-value]
 
@@ -135,9 +135,13 @@ async def test_a_hard_link_brings_the_gateway_to_no_file_that_its_maker_can_not_
 ) -> None:
     """Some kernels let anybody link whatever they can name."""
     store = SqlStore(open_store(tmp_path / "livius.db"))
-    users, workspace, lakehouse = OwnUsers(store, NUMBERS), WorkspaceId(new_id()), new_id()
+    users, workspace, lakehouse = (
+        PerPrincipalOsUsers(store, NUMBERS),
+        WorkspaceId(new_id()),
+        new_id(),
+    )
     await LocalLakehouses(tmp_path, users).create(workspace, LakehouseId(lakehouse))
-    contents = LocalContents(tmp_path, users)
+    contents = LocalLakehouseBrowser(tmp_path, users)
     files = tmp_path / workspace / lakehouse / "Files"
     (files / "ours.txt").write_text("shown")
     (tmp_path / "key").write_text("hidden")
@@ -157,7 +161,7 @@ async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
         root = Path(made)
         os.chmod(root, 0o711)  # noqa: PTH101 - pathlib is not for coroutines
         store = SqlStore(open_store(root / "livius.db"))
-        users, workspace = OwnUsers(store, NUMBERS), WorkspaceId(new_id())
+        users, workspace = PerPrincipalOsUsers(store, NUMBERS), WorkspaceId(new_id())
         lakehouse = LakehouseId(new_id())
         await LocalLakehouses(root, users).create(workspace, lakehouse)
         log = root / workspace / lakehouse / "Tables" / "trips" / "_delta_log"
@@ -167,7 +171,7 @@ async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
         commit = log / f"{0:020}.json"
         commit.write_text(LOG)
         commit.chmod(0o640)
-        contents = LocalContents(root, users)
+        contents = LocalLakehouseBrowser(root, users)
         [column] = (await contents.table(workspace, lakehouse, "trips")).columns
         assert column.name == "id"
         # What root could still read is closed to the workspace's number.
@@ -180,8 +184,12 @@ async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
 @only_root
 async def test_a_lakehouse_of_before_is_handed_over_and_links_are_not(tmp_path: Path) -> None:
     store = SqlStore(open_store(tmp_path / "livius.db"))
-    users, workspace, lakehouse = OwnUsers(store, NUMBERS), WorkspaceId(new_id()), new_id()
-    await LocalLakehouses(tmp_path, OneUser()).create(workspace, LakehouseId(lakehouse))
+    users, workspace, lakehouse = (
+        PerPrincipalOsUsers(store, NUMBERS),
+        WorkspaceId(new_id()),
+        new_id(),
+    )
+    await LocalLakehouses(tmp_path, SharedOsUser()).create(workspace, LakehouseId(lakehouse))
     root = tmp_path / workspace / lakehouse
     (root / "Files" / "sub").mkdir(mode=0o700)
     (root / "Files" / "sub" / "a.csv").touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""The metastore's watch and its end, with a real keeper over a program that stands in for Java."""
+"""The metastore's watch and its end, with a real supervisor over a stand-in for Java."""
 
 import asyncio
 import dataclasses
@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from livius.adapters import metastore
 from livius.adapters.metastore import LocalMetastore
+from livius.adapters.os_users import SharedOsUser
 from livius.adapters.runtimes import Runtime
-from livius.adapters.users import OneUser
-from livius_agent.spec import KEEPER_SPEC, MARKER, KeeperSpec, read, write
+from livius_agent.spec import KEEPER_SPEC, MARKER, SupervisorSpec, read, write
 from support.gateway import ROOT
 from support.tasks import running as running_beside
 
@@ -55,7 +55,7 @@ async def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         ROOT / "src",
         lakehouses=tmp_path,
         names=tmp_path,
-        users=OneUser(),
+        users=SharedOsUser(),
     )
     yield one
     await one.end()
@@ -84,7 +84,7 @@ async def test_a_survivor_stays_unless_it_was_launched_for_the_other_setting(
     async with running_beside(kept.run()):
         await kept.uri()
         assert marked(folder) == [first]
-    spec = read(folder / KEEPER_SPEC, KeeperSpec)
+    spec = read(folder / KEEPER_SPEC, SupervisorSpec)
     assert spec is not None
     other = dataclasses.replace(spec, command=(*spec.command, "--callers", "callers.tsv"))
     write(folder / KEEPER_SPEC, other)
@@ -121,7 +121,7 @@ async def test_one_that_ends_at_its_start_is_told_at_once_with_its_words(
     assert "Error: no such folder" in failed[0]["error"]
 
 
-@pytest.mark.parametrize("broken", ["ready.json", "keeper.json", "keeper.pid", "port"])
+@pytest.mark.parametrize("broken", ["ready.json", "supervisor.json", "supervisor.pid", "port"])
 async def test_a_file_that_cant_be_read_costs_the_survivor_and_not_the_gateway(
     kept: LocalMetastore, tmp_path: Path, broken: str
 ) -> None:

@@ -37,7 +37,7 @@ def test_what_was_noted_is_shown() -> None:
         'livius_sessions_ended_total{state="stopped"} 1.0',
         'livius_sessions{phase="starting"} 1.0',
         "livius_statements_open 3.0",
-        "livius_requests_held 4.0",
+        "livius_long_polls 4.0",
         "livius_links 5.0",
         "livius_connections 6.0",
         'livius_connections_dropped_total{reason="late"} 1.0',

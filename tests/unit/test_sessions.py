@@ -11,8 +11,8 @@ from livius.domain.ids import SessionId, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Event, Goal, Phase, Session, Sizes
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.launcher import Vital
-from livius.reconcile.loops import Housekeeping
+from livius.ports.launcher import DriverState
+from livius.reconcile.housekeeping import Housekeeping
 from livius.reconcile.sessions import end_orphans
 from livius.usecases.sessions import (
     CreateSession,
@@ -170,11 +170,11 @@ async def test_a_driver_that_ends_while_starting_fails_the_session_with_its_log(
 
 
 async def test_a_launch_that_is_refused_fails_the_session_with_the_reason(world: World) -> None:
-    world.launcher.refuse = Unavailable("X", "The keeper did not start.")
+    world.launcher.refuse = Unavailable("X", "The supervisor did not start.")
     session = await created(world)
     await world.settle(session.id)
     failed = await present(world, session)
-    assert (failed.phase, failed.end_reason) == (Phase.FAILED, "The keeper did not start.")
+    assert (failed.phase, failed.end_reason) == (Phase.FAILED, "The supervisor did not start.")
 
 
 async def test_a_start_has_a_deadline(world: World) -> None:
@@ -252,7 +252,7 @@ async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
 
 async def test_a_session_that_was_ended_in_the_records_alone_is_seen_to(world: World) -> None:
     wanted, unwanted = await ready(world), await ready(world)
-    await world.store.want_stop(unwanted.id, end_cause=EndCause.DELETED)
+    await world.store.request_stop(unwanted.id, end_cause=EndCause.DELETED)
     world.woken.clear()
     await housekeeping(world).end_unwanted()
     assert world.woken == [unwanted.id]
@@ -270,20 +270,20 @@ def housekeeping(world: World) -> Housekeeping:
         launcher=world.launcher,
         clock=world.clock,
         wake=world.woken.append,
-        settle=world.context.trail.settle,
+        settle=world.context.throttle.settle,
         retention=timedelta(days=30),
     )
 
 
 async def test_places_are_told_when_they_have_changed(world: World) -> None:
-    keeper = housekeeping(world)
-    await keeper.tell_places()
+    supervisor = housekeeping(world)
+    await supervisor.publish_lakehouse_index()
     first = world.launcher.places
     assert [place.lakehouse_name for place in first] == ["Bronze"]
-    await keeper.tell_places()
+    await supervisor.publish_lakehouse_index()
     assert world.launcher.places is first  # told once
     await world.store.change_lakehouse(world.lakehouse.id, name="Silver", description="")
-    await keeper.tell_places()
+    await supervisor.publish_lakehouse_index()
     assert [place.lakehouse_name for place in world.launcher.places] == ["Silver"]
 
 
@@ -314,7 +314,7 @@ async def test_orphans_are_ended_and_wanted_drivers_are_not(world: World) -> Non
     await world.store.move_session(orphan.id, Event.DRIVER_ENDED, at=world.clock.now())
     assert await end_orphans(world.store, world.launcher) == 1
     assert set(world.launcher.alive) == {session.driver}
-    assert (await world.launcher.observe(session.driver)).vital is Vital.ALIVE
+    assert (await world.launcher.observe(session.driver)).vital is DriverState.ALIVE
 
 
 async def test_a_session_that_does_not_exist_needs_no_step(world: World) -> None:

@@ -185,7 +185,13 @@ def test_a_master_that_is_not_local_is_refused(
 
 
 def test_a_variable_that_is_no_setting_is_named_with_the_one_it_may_mean() -> None:
-    names = ["LIVIUS_MAX_DRIVER", "LIVIUS_QUITE_ELSE", "LIVIUS_PORT", "livius_hold", "LIVIUS_TREE"]
+    names = [
+        "LIVIUS_MAX_DRIVER",
+        "LIVIUS_QUITE_ELSE",
+        "LIVIUS_PORT",
+        "livius_long_poll",
+        "LIVIUS_TREE",
+    ]
     assert unknown_variables([*names, "PATH"]) == {
         "LIVIUS_MAX_DRIVER": "LIVIUS_MAX_DRIVERS",
         "LIVIUS_QUITE_ELSE": None,

@@ -77,7 +77,7 @@ def test_what_may_be_partial_is_there() -> None:
     assert set(PARTIAL) <= {(module, owner.__name__) for module, owner, _names in FOUND}
 
 
-@pytest.mark.parametrize("place", ["livius.api.errors", "livius.portal.desk"])
+@pytest.mark.parametrize("place", ["livius.api.errors", "livius.portal.pages_base"])
 def test_each_kind_of_error_has_a_status(place: str) -> None:
     table = importlib.import_module(place)._STATUS
     assert all(set(kind.__mro__) & set(table) for kind in LiviusError.__subclasses__())

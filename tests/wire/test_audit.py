@@ -132,7 +132,7 @@ async def test_refusals_are_written_once_and_then_counted(wire: Wire) -> None:
     assert (refused["actorName"], refused["result"]) == ("stranger", "InsufficientPrivileges")
     assert refused["target"] == "GET /v1/workspaces/{workspace}/auditLog"
     assert "times" not in refused
-    await wire.world.context.trail.settle(everything=True)
+    await wire.world.context.throttle.settle(everything=True)
     found = await wire.world.store.audit(AuditQuery(limit=100, action=Action.REQUEST_REFUSE))
     counts = {(one.entry.result, one.entry.times) for one in found}
     assert counts == {

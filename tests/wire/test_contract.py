@@ -49,7 +49,7 @@ async def test_the_three_places_of_the_state_over_a_whole_life(wire: Wire) -> No
     url = f"{wire.base}/sessions/{session}"
     await wire.client.post(f"{url}/statements", json={"code": "1"})
     assert (await states(wire, session))[:2] == ("busy", "busy")
-    await store.want_stop(session, end_cause=EndCause.IDLE, end_reason="Idle for 20 minutes.")
+    await store.request_stop(session, end_cause=EndCause.IDLE, end_reason="Idle for 20 minutes.")
     assert await states(wire, session) == (
         *("shutting_down", "shutting_down", "cancelling", "Scheduled", "Cleanup", before),
     )
@@ -83,7 +83,7 @@ async def test_a_driver_that_died_is_dead_in_both_places_with_a_reason(wire: Wir
 
 async def test_an_ended_session_takes_nothing_more(wire: Wire) -> None:
     session = await wire.ready_session()
-    await wire.world.store.want_stop(session.id, end_cause=EndCause.IDLE, end_reason="idle")
+    await wire.world.store.request_stop(session.id, end_cause=EndCause.IDLE, end_reason="idle")
     await wire.world.settle(session.id)
     url = f"{wire.base}/sessions/{session.id}"
     assert (await wire.client.get(url)).status_code == 200

@@ -104,7 +104,7 @@ async def test_each_end_has_its_word(wire: Wire) -> None:
     await wire.client.delete(f"{wire.base}/sessions/{cancelled}")
     await wire.world.settle(cancelled)
     idle = await wire.ready_session()
-    await wire.world.store.want_stop(idle.id, end_cause=EndCause.IDLE, end_reason="Idle.")
+    await wire.world.store.request_stop(idle.id, end_cause=EndCause.IDLE, end_reason="Idle.")
     await wire.world.settle(idle.id)
     died = await wire.ready_session()
     wire.world.launcher.die(died.driver, DriverEnd(signal=9))
@@ -328,7 +328,7 @@ async def test_sparks_own_rest_is_passed_on_while_the_driver_runs(wire: Wire) ->
     url, pages = application(wire, session), wire.world.pages
     answer = await wire.client.get(f"{url}/jobs")
     assert (answer.status_code, answer.json()["errorCode"]) == (404, "SparkCoreItemNotFound")
-    await wire.world.store.note_session(session.id, ui_url="http://127.0.0.1:4040")
+    await wire.world.store.annotate_session(session.id, ui_url="http://127.0.0.1:4040")
     pages.said = {"local-1/jobs": b"[]", "local-1": b"{}", "local-1/sql/3": b'{"id":3}'}
     assert (await wire.client.get(f"{url}/jobs?status=running")).json() == []
     assert pages.asked[-1] == ("http://127.0.0.1:4040", "local-1/jobs", {"status": "running"})

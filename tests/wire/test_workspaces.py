@@ -98,7 +98,7 @@ async def test_who_waits_for_a_statement_of_it_is_answered_at_once(wire: Wire) -
     url = f"{wire.base}/sessions/{session.id}/statements"
     await wire.client.post(url, json={"code": "1", "kind": "pyspark"})
     held = asyncio.ensure_future(wire.client.get(f"{url}/0", headers={"Prefer": "wait=60"}))
-    while wire.world.changes.watched == 0:
+    while wire.world.notifications.watched == 0:
         await asyncio.sleep(0.01)
     await wire.client.delete(here(wire))
     await wire.world.settle(session.id)

@@ -20,8 +20,8 @@ from typing import Final
 
 import structlog
 
-from livius.adapters.kept import clean_environment
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
+from livius.adapters.supervised import clean_environment
 from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, python_path, write
 
 _MADE_WITHIN: Final = 900.0
@@ -148,7 +148,7 @@ class ClassArchive:
             ),
         )
         await self._execute(
-            log, str(self._runtime.python), "-s", "-P", "-m", "livius_agent.training", str(work)
+            log, str(self._runtime.python), "-s", "-P", "-m", "livius_agent.cds_training", str(work)
         )
         if not (work / CLASSES).exists():
             raise ArchiveFailed(f"Java wrote no archive. {_tail(log)}")

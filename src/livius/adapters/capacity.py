@@ -10,7 +10,7 @@ from typing import Final
 import psutil
 
 from livius.domain.errors import Exhausted, Unavailable
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 _RETRY_AFTER: Final = timedelta(seconds=30)
 _MEBIBYTE: Final = 1024 * 1024
@@ -43,7 +43,7 @@ class MachineCapacity:
         if self._closed:
             raise Unavailable(
                 "ServerStopping",
-                Sentence(
+                Message(
                     "The server is shutting down and starts no session. Try again once it is back."
                 ),
                 retry_after=_RETRY_AFTER,
@@ -52,7 +52,7 @@ class MachineCapacity:
         if drivers >= self._max_drivers:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
-                Sentence(
+                Message(
                     "%(drivers)s of %(most)s sessions are in use. Delete one, or wait until one has"
                     " been idle for its timeout; the operator can raise LIVIUS_MAX_DRIVERS.",
                     drivers=drivers,
@@ -65,7 +65,7 @@ class MachineCapacity:
         if free < needed:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
-                Sentence(
+                Message(
                     "A session needs %(needed)s MB of free memory and the server has %(free)s MB, "
                     "not counting what it has promised to %(starting)s sessions that are starting. "
                     "Delete a session, or try again later.",
@@ -82,7 +82,7 @@ class MachineCapacity:
         if free < self._disk_reserve:
             raise Unavailable(
                 "InsufficientStorage",
-                Sentence(
+                Message(
                     "The server's disk has %(free)s MB left and keeps %(reserve)s MB free, so it "
                     "takes no new work. Try again later; the operator makes room or lowers "
                     "LIVIUS_DISK_RESERVE.",

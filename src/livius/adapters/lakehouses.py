@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from livius.adapters.users import User, Users, share
+from livius.adapters.os_users import OsUser, OsUsers, share
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import LakehouseTable
 
@@ -18,7 +18,7 @@ from livius.domain.lakehouse import LakehouseTable
 class LocalLakehouses:
     """Implements `livius.ports.lakehouses.LakehouseFiles`."""
 
-    def __init__(self, root: Path, users: Users) -> None:
+    def __init__(self, root: Path, users: OsUsers) -> None:
         self._root = root
         self._users = users
 
@@ -45,7 +45,7 @@ def lakehouse_folder(root: Path, workspace: WorkspaceId, lakehouse: LakehouseId)
     return root / workspace / lakehouse
 
 
-def lay_lakehouse(folder: Path, group: User | None) -> None:
+def lay_lakehouse(folder: Path, group: OsUser | None) -> None:
     """Make a lakehouse's folders, where they are missing, and let its workspace's group in.
 
     What is made in them is the group's too. The folders themselves stay ours: in a lakehouse's

@@ -1,4 +1,4 @@
-"""Drivers as processes of this machine, each with a keeper and a folder of its own."""
+"""Drivers as processes of this machine, each with a supervisor and a folder of its own."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from livius.adapters.kept import KeeperFailed, Kept, clean_environment
+from livius.adapters.lakehouse_index import index_file, write_lakehouse_index
 from livius.adapters.lakehouses import lakehouse_folder, lay_lakehouse
-from livius.adapters.names import names_file, write_names
+from livius.adapters.os_users import OsUser, OsUsers, give, share
 from livius.adapters.pip_settings import pip_settings
 from livius.adapters.runtimes import Runtime, java_options, spark_conf
-from livius.adapters.users import User, Users, give, share
+from livius.adapters.supervised import SupervisedProcess, SupervisorFailed, clean_environment
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId
-from livius.ports.catalog import NamedPlace
-from livius.ports.launcher import LaunchSpec, Observation, Vital
+from livius.ports.catalog import LakehouseAccess
+from livius.ports.launcher import DriverState, LaunchSpec, Observation
 from livius_agent.spec import (
     DRIVER_SPEC,
     KEEPER_SPEC,
@@ -30,7 +30,7 @@ from livius_agent.spec import (
     STDOUT,
     WORK,
     DriverSpec,
-    KeeperSpec,
+    SupervisorSpec,
     python_path,
     write,
 )
@@ -54,7 +54,7 @@ class LocalLaunch:
     names: Path
     agent: Path
     address_file: Path
-    users: Users
+    users: OsUsers
     master: str
     memory: str
     show_lakehouse: bool
@@ -90,13 +90,13 @@ class LocalLauncher:
         """See the port."""
         return name in self._runtimes
 
-    def _kept(self, driver: DriverId) -> Kept:
+    def _process(self, driver: DriverId) -> SupervisedProcess:
         runtime = next(iter(self._runtimes.values()))
-        return Kept(self._common.drivers / driver, runtime.python, self._common.agent)
+        return SupervisedProcess(self._common.drivers / driver, runtime.python, self._common.agent)
 
     async def launch(self, spec: LaunchSpec) -> None:
         """See the port."""
-        if await asyncio.to_thread(self._kept(spec.driver).keeper) is not None:
+        if await asyncio.to_thread(self._process(spec.driver).supervisor) is not None:
             return
         self._present.add(spec.driver)
         runtime = self._runtimes[spec.runtime]
@@ -109,7 +109,7 @@ class LocalLauncher:
         work = folder / WORK
         await asyncio.to_thread(self._prepare, spec, runtime, folder, metastore_uri, user)
         home, temporary = str(work / "home"), str(work / "tmp")
-        keeper = KeeperSpec(
+        supervisor = SupervisorSpec(
             command=(str(runtime.python), "-s", "-P", "-m", "livius_agent", str(folder)),
             env=clean_environment(
                 {
@@ -128,8 +128,8 @@ class LocalLauncher:
             lakehouse=str(root) if self._common.show_lakehouse else None,
         )
         try:
-            await Kept(folder, runtime.python, self._common.agent).launch(keeper)
-        except KeeperFailed as error:
+            await SupervisedProcess(folder, runtime.python, self._common.agent).launch(supervisor)
+        except SupervisorFailed as error:
             await self.end(spec.driver)
             raise Unavailable("DriverLaunchFailed", f"The driver did not start. {error}") from error
 
@@ -139,7 +139,7 @@ class LocalLauncher:
         runtime: Runtime,
         folder: Path,
         metastore_uri: str,
-        user: User | None,
+        user: OsUser | None,
     ) -> None:
         """Lay out the driver's folder. What an interrupted launch left is replaced."""
         common = self._common
@@ -168,7 +168,7 @@ class LocalLauncher:
                     metastore_uri=metastore_uri,
                     scratch=work / "scratch",
                     lakehouses=common.lakehouses,
-                    names=names_file(common.names, spec.submitter),
+                    names=index_file(common.names, spec.submitter),
                     asked=spec.conf,
                     apart=user is not None,
                 ),
@@ -192,29 +192,29 @@ class LocalLauncher:
         for path in (*sorted(work.rglob("*")), work):
             give(path, user)
 
-    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+    async def publish_lakehouse_index(self, places: Sequence[LakehouseAccess]) -> None:
         """See the port."""
         users = self._common.users
         principals = {place.principal for place in places}
         readers = {one: await users.principal(one) for one in principals}
         await asyncio.to_thread(
-            write_names, self._common.names, places, readers, await users.metastore()
+            write_lakehouse_index, self._common.names, places, readers, await users.metastore()
         )
 
     async def observe(self, driver: DriverId) -> Observation:
         """See the port."""
-        return await asyncio.to_thread(_observe, self._kept(driver))
+        return await asyncio.to_thread(_observe, self._process(driver))
 
     async def end(self, driver: DriverId) -> None:
         """See the port."""
-        kept = self._kept(driver)
-        await kept.end()
-        await asyncio.to_thread(_clear, kept.folder)
+        process = self._process(driver)
+        await process.end()
+        await asyncio.to_thread(_clear, process.folder)
         self._present.discard(driver)
 
     async def remove(self, driver: DriverId) -> None:
         """See the port."""
-        await self._kept(driver).remove()
+        await self._process(driver).remove()
 
     async def known(self) -> frozenset[DriverId]:
         """See the port. What earlier gateways left is looked for once: all else is our doing."""
@@ -230,25 +230,26 @@ class LocalLauncher:
         return {
             DriverId(folder.name)
             for folder in folders
-            if (folder / WORK).exists() or self._kept(DriverId(folder.name)).keeper() is not None
+            if (folder / WORK).exists()
+            or self._process(DriverId(folder.name)).supervisor() is not None
         }
 
     async def log_tail(self, driver: DriverId) -> tuple[str, ...]:
         """See the port."""
-        return await asyncio.to_thread(self._kept(driver).log_tail, lines=_LOG_LINES)
+        return await asyncio.to_thread(self._process(driver).log_tail, lines=_LOG_LINES)
 
 
-def _observe(kept: Kept) -> Observation:
-    if not kept.was_launched():
-        return Observation(Vital.ABSENT)
-    if kept.keeper() is not None:
-        return Observation(Vital.ALIVE)
-    record = kept.exit()
-    log = kept.log_tail(lines=_LOG_LINES)
+def _observe(process: SupervisedProcess) -> Observation:
+    if not process.was_launched():
+        return Observation(DriverState.ABSENT)
+    if process.supervisor() is not None:
+        return Observation(DriverState.ALIVE)
+    record = process.exit()
+    log = process.log_tail(lines=_LOG_LINES)
     if record is None:
-        return Observation(Vital.ENDED, DriverEnd(log=log))
+        return Observation(DriverState.ENDED, DriverEnd(log=log))
     return Observation(
-        Vital.ENDED,
+        DriverState.ENDED,
         DriverEnd(code=record.code, signal=record.signal, oom=record.oom, log=log),
     )
 

@@ -36,14 +36,14 @@ class FileDriverLogs:
                 with open_regular(path) as opened:
                     stat = os.fstat(opened.fileno())
                 # The folder is as old as the driver; the time of a file's birth is not portable.
-                born = path.parent.stat().st_ctime
+                started_at = path.parent.stat().st_ctime
             except OSError:
                 continue
             found.append(
                 LogFile(
                     name=name,
                     size=stat.st_size,
-                    created_at=datetime.fromtimestamp(min(born, stat.st_mtime), UTC),
+                    created_at=datetime.fromtimestamp(min(started_at, stat.st_mtime), UTC),
                     changed_at=datetime.fromtimestamp(stat.st_mtime, UTC),
                 )
             )

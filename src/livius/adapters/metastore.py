@@ -11,13 +11,18 @@ from typing import Any, Final
 
 import structlog
 
-from livius.adapters.kept import KeeperFailed, Kept, clean_environment, read_record
-from livius.adapters.names import callers_file, names_file
+from livius.adapters.lakehouse_index import callers_file, index_file
+from livius.adapters.os_users import OsUser, OsUsers, share
 from livius.adapters.runtimes import Runtime, module_options
-from livius.adapters.users import User, Users, share
+from livius.adapters.supervised import (
+    SupervisedProcess,
+    SupervisorFailed,
+    clean_environment,
+    read_record,
+)
 from livius.domain.errors import Unavailable
 from livius_agent.files import read_regular
-from livius_agent.spec import KEEPER_SPEC, KeeperSpec
+from livius_agent.spec import KEEPER_SPEC, SupervisorSpec
 
 _READY_WITHIN: Final = 60.0
 _LOOK_EVERY: Final = 0.05
@@ -38,7 +43,7 @@ def ready_file(folder: Path) -> Path:
     return folder / _DERBY / _READY
 
 
-def _lay(folder: Path, user: User | None) -> None:
+def _lay(folder: Path, user: OsUser | None) -> None:
     """Make the folders. The database's is the metastore's own, whoever ran the last one."""
     derby = folder / _DERBY
     (derby / _TEMPORARY).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,14 +83,14 @@ class LocalMetastore:
         *,
         lakehouses: Path,
         names: Path,
-        users: Users,
+        users: OsUsers,
     ) -> None:
         self._folder = folder
         self._users = users
         self._lakehouses = lakehouses
         self._names = names
         self._runtime = runtime
-        self._kept = Kept(folder, runtime.python, agent)
+        self._process = SupervisedProcess(folder, runtime.python, agent)
         self._wanted = True
         self._launching = asyncio.Lock()
 
@@ -107,7 +112,7 @@ class LocalMetastore:
 
     def _listening(self) -> int | None:
         """Return the port that it answers at; None while it starts, or says nothing readable."""
-        if self._kept.keeper() is None:
+        if self._process.supervisor() is None:
             return None
         try:
             return _port_in(json.loads(read_regular(ready_file(self._folder), _SMALL))["port"])
@@ -120,15 +125,15 @@ class LocalMetastore:
         await self._end_another_kind()
         pause = _WATCH_EVERY
         while True:
-            if self._wanted and self._kept.keeper() is None:
+            if self._wanted and self._process.supervisor() is None:
                 try:
                     async with self._launching:
                         await self._launch()
                     await self._comes_up()
                     pause = _WATCH_EVERY
-                except (KeeperFailed, TimeoutError, OSError) as error:
+                except (SupervisorFailed, TimeoutError, OSError) as error:
                     _log.exception("metastore_failed", again_in=pause, error=str(error))
-                    await self._kept.end()
+                    await self._process.end()
                     pause = min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
@@ -139,14 +144,14 @@ class LocalMetastore:
         says. Drivers that run find the next one at the same port.
         """
         user = await self._users.metastore()
-        spec = read_record(self._folder / KEEPER_SPEC, KeeperSpec)
+        spec = read_record(self._folder / KEEPER_SPEC, SupervisorSpec)
         is_lost = ready_file(self._folder).exists() and self._listening() is None
         if spec is None or is_lost or (_CALLERS in spec.command) != (user is not None):
-            await self._kept.end()
+            await self._process.end()
 
     async def _launch(self) -> None:
         ready, user = ready_file(self._folder), await self._users.metastore()
-        await self._kept.end()  # what a killed keeper may have left
+        await self._process.end()  # what a killed supervisor may have left
         await asyncio.to_thread(_lay, self._folder, user)
         ready.unlink(missing_ok=True)
         command = (
@@ -163,12 +168,12 @@ class LocalMetastore:
             *("--port", str(self._port())),
             *("--ready", str(ready)),
             *("--onelake", str(self._lakehouses)),
-            *("--names", str(names_file(self._names))),
+            *("--names", str(index_file(self._names))),
             *(() if user is None else (_CALLERS, str(callers_file(self._names)))),
         )
         _log.info("metastore_launched")
-        await self._kept.launch(
-            KeeperSpec(
+        await self._process.launch(
+            SupervisorSpec(
                 command=command,
                 env=clean_environment({"HOME": str(self._folder / _DERBY)}),
                 cwd=str(self._folder / _DERBY),
@@ -181,14 +186,14 @@ class LocalMetastore:
         """Return once it answers, or is not wanted any more.
 
         Raises:
-            KeeperFailed: it ended first; its last words are in the message.
+            SupervisorFailed: it ended first; its last words are in the message.
             TimeoutError: it does not answer within a minute.
         """
         async with asyncio.timeout(_READY_WITHIN):
             while self._wanted and self._listening() is None:
-                if self._kept.keeper() is None:
-                    said = self._kept.log_tail(lines=3)
-                    raise KeeperFailed(" ".join(("The metastore ended at its start.", *said)))
+                if self._process.supervisor() is None:
+                    said = self._process.log_tail(lines=3)
+                    raise SupervisorFailed(" ".join(("The metastore ended at its start.", *said)))
                 await asyncio.sleep(_LOOK_EVERY)
 
     def _port(self) -> int:
@@ -209,6 +214,6 @@ class LocalMetastore:
         """End it, and launch none again; tell whether it ran."""
         self._wanted = False
         async with self._launching:  # One that is on its way can be ended once it is there.
-            ran = self._kept.keeper() is not None
-            await self._kept.end()
+            ran = self._process.supervisor() is not None
+            await self._process.end()
         return ran

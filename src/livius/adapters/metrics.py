@@ -80,7 +80,7 @@ class Metrics:
             buckets=_LONG_SECONDS,
             registry=registry,
         )
-        self.held = Gauge("livius_requests_held", "Requests that are held.", registry=registry)
+        self.held = Gauge("livius_long_polls", "Long polls that wait now.", registry=registry)
         self.connections = Gauge(
             "livius_connections", "Open connections to both ports.", registry=registry
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 from livius.domain.errors import Unavailable
 from livius.domain.ids import ReplId, SessionId, StatementNumber
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 from livius.ports.outputs import Stream
 from livius_agent.text import whole_characters
 
@@ -152,5 +152,5 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _full(error: OSError) -> Unavailable:
     return Unavailable(
-        "InsufficientStorage", Sentence("An output can't be written: %(error)s.", error=error)
+        "InsufficientStorage", Message("An output can't be written: %(error)s.", error=error)
     )

@@ -17,7 +17,7 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
 from livius.domain.personal_token import is_personal
 from livius.ports.identity import TokenVerifier
-from livius.usecases.trail import ORIGIN
+from livius.usecases.audit_throttle import ORIGIN
 
 _BEARER: Final = "bearer"
 _BASIC: Final = "basic"

@@ -26,7 +26,7 @@ from livius.domain.errors import (
     Unavailable,
 )
 from livius.domain.identity import Principal
-from livius.usecases.trail import ORIGIN
+from livius.usecases.audit_throttle import ORIGIN
 
 _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unauthenticated: 401,

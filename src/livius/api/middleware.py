@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livius.limits import body_limit
-from livius.usecases.trail import ORIGIN, Origin
+from livius.usecases.audit_throttle import ORIGIN, Origin
 
 _REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 _SLASHES: Final = re.compile("//+")
@@ -91,8 +91,8 @@ def _is_ours(scope: Scope) -> bool:
     """Tell whether a request over plain http names this machine as its host.
 
     A browser that was led here under another name (DNS rebinding) would let that name's pages read
-    our answers. Names of loopback can't be led; over https the certificate proves the name. A
-    browser always names a host, an old probe may not.
+    our answers. Names of loopback can't be intercepted; over https the certificate proves the name.
+    A browser always names a host, an old probe may not.
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:

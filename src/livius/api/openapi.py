@@ -19,8 +19,8 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, TypeAdapter
 
-from livius.api.fabric import documents as shapes
 from livius.api.fabric import requests
+from livius.api.fabric import schemas as shapes
 
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -44,12 +44,12 @@ _ANSWERS: Final[Mapping[tuple[str, str], Any]] = {
     ("post", _LIVY + "/sessions"): shapes.SessionDocument,
     ("get", _LIVY + "/sessions"): shapes.SessionPage,
     ("get", _LIVY + "/sessions/{session}"): shapes.SessionDocument,
-    ("delete", _LIVY + "/sessions/{session}"): shapes.Message,
+    ("delete", _LIVY + "/sessions/{session}"): shapes.MessageDocument,
     ("post", _STATEMENTS): shapes.StatementDocument,
     ("get", _STATEMENTS): shapes.StatementPage,
     ("get", _STATEMENTS + "/{number}"): shapes.StatementDocument,
     ("get", _STATEMENTS + "/{number}/jobs"): shapes.JobsDocument,
-    ("post", _STATEMENTS + "/{number}/cancel"): shapes.Message,
+    ("post", _STATEMENTS + "/{number}/cancel"): shapes.MessageDocument,
     ("get", _WORKSPACES): shapes.WorkspacePage,
     ("post", _WORKSPACES): shapes.WorkspaceDocument,
     ("get", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,

@@ -15,9 +15,7 @@ import structlog
 
 from livius import __version__, portal
 from livius.adapters.capacity import MachineCapacity
-from livius.adapters.changes import LocalChanges
 from livius.adapters.clock import SystemClock
-from livius.adapters.contents import LocalContents
 from livius.adapters.identity.certificates import read_certificate
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import (
@@ -27,6 +25,7 @@ from livius.adapters.identity.sample import (
     ensure_own_applications,
     ensure_sample,
 )
+from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.lakehouses import LocalLakehouses
 from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
@@ -38,18 +37,19 @@ from livius.adapters.listener import (
 from livius.adapters.logs import FileDriverLogs
 from livius.adapters.metastore import LocalMetastore
 from livius.adapters.metrics import Metrics
+from livius.adapters.notifications import LocalNotifications
+from livius.adapters.os_users import OsUsers, PerPrincipalOsUsers, SharedOsUser
 from livius.adapters.outputs import FileOutputs
-from livius.adapters.spark_pages import HttpSparkPages
+from livius.adapters.spark_ui import HttpSparkUi
 from livius.adapters.store import SqlStore, open_store
-from livius.adapters.users import OneUser, OwnUsers, Users
 from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, driver, fabric, home
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
+from livius.bootstrap.authority import trust_ourselves, trust_provider
 from livius.bootstrap.gateway import Gateway
 from livius.bootstrap.listeners import KEEP_ALIVE, listener
 from livius.bootstrap.sample import Sample, ensure_place, tenant_of
-from livius.bootstrap.trust import trust_ourselves, trust_provider
 from livius.domain.identity import FABRIC
 from livius.domain.ids import (
     DriverId,
@@ -61,17 +61,17 @@ from livius.installation.agent import ensure_agent
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
 from livius.ports.vaults import Vaults
-from livius.reconcile.loops import Housekeeping
-from livius.reconcile.sessions import Patience, Reconciler
-from livius.reconcile.supervisor import Supervisor
+from livius.reconcile.housekeeping import Housekeeping
+from livius.reconcile.services import ServiceRunner
+from livius.reconcile.sessions import Reconciler, Timeouts
 from livius.reconcile.workqueue import WorkQueue
 from livius.settings import Settings
 from livius.usecases.audit import note_refusal
+from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.context import Context, Rules
 from livius.usecases.livy_log import LivyLogs
 from livius.usecases.personal_tokens import BearerVerifier
-from livius.usecases.trail import Trail
-from livius.usecases.visits import Visits
+from livius.usecases.portal_sessions import PortalSessions
 
 _LOOPBACK: Final = "127.0.0.1"
 _BEAT: Final = timedelta(seconds=5)
@@ -84,7 +84,7 @@ async def compose(prepared: Prepared) -> Gateway:
     settings, paths = prepared.settings, prepared.home
     clock = SystemClock()
     metrics = Metrics()
-    supervisor = Supervisor(metrics.service_failed)
+    service_runner = ServiceRunner(metrics.service_failed)
     connections = _connections(settings, metrics)
     transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
     transactions.observe = metrics.transaction
@@ -97,7 +97,7 @@ async def compose(prepared: Prepared) -> Gateway:
     )
     sample = await ensure_place(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
     numbers = settings.launch_numbers
-    users: Users = OneUser() if numbers is None else OwnUsers(store, numbers)
+    users: OsUsers = SharedOsUser() if numbers is None else PerPrincipalOsUsers(store, numbers)
     agent = ensure_agent(paths.root)
     runtime = prepared.launchable()
     metastore = LocalMetastore(
@@ -138,18 +138,18 @@ async def compose(prepared: Prepared) -> Gateway:
             reserve=settings.disk_reserve // 2,
         ),
     )
-    changes = LocalChanges(most=settings.max_held)
+    notifications = LocalNotifications(most=settings.max_long_polls)
     conf_secrets: dict[DriverId, Mapping[str, str]] = {}
     reconciler = Reconciler(
         store=store,
         launcher=launcher,
         links=links,
-        changes=changes,
+        notifications=notifications,
         clock=clock,
         meter=metrics,
-        patience=Patience(start=settings.start_timeout, redial=settings.redial_grace),
+        timeouts=Timeouts(start=settings.start_timeout, redial=settings.redial_grace),
         conf_secrets=conf_secrets,
-        born=clock.monotonic(),
+        started_at=clock.monotonic(),
     )
     queue = WorkQueue[SessionId](reconciler.step)
     capacity = MachineCapacity(
@@ -162,7 +162,7 @@ async def compose(prepared: Prepared) -> Gateway:
     keys = KeyRing.open(paths.keys, clock)
     connection = _connection(prepared, tenant, sample_app, first_user, sample)
     own_vaults = FileVaults(paths.vaults, clock)
-    trail = Trail(store, clock)
+    throttle = AuditThrottle(store, clock)
     trust = (
         trust_provider(settings, settings.provider, store, clock)
         if settings.provider is not None
@@ -174,27 +174,27 @@ async def compose(prepared: Prepared) -> Gateway:
             keys,
             own_vaults,
             clock,
-            trail,
+            throttle,
             portal_secret=portal_secret,
         )
     )
     context = Context(
         store=store,
         lakehouses=LocalLakehouses(paths.onelake, users),
-        contents=LocalContents(paths.onelake, users),
+        browser=LocalLakehouseBrowser(paths.onelake, users),
         outputs=outputs,
         links=links,
         logs=FileDriverLogs(paths.drivers),
-        pages=HttpSparkPages(),
+        pages=HttpSparkUi(),
         meter=metrics,
         clock=clock,
         capacity=capacity,
-        changes=changes,
+        notifications=notifications,
         wake=queue.wake,
         tokens=trust.tokens,
         directory=store if settings.provider is None else None,
         vaults=_vaults(settings, own_vaults),
-        trail=trail,
+        throttle=throttle,
         livy_logs=LivyLogs(store),
         conf_secrets=conf_secrets,
         rules=Rules(
@@ -207,7 +207,7 @@ async def compose(prepared: Prepared) -> Gateway:
             beat=_BEAT,
             inline_bytes=settings.output_inline,
             output_limit=settings.output_limit,
-            hold=settings.hold,
+            long_poll=settings.long_poll,
             trusted=None
             if settings.trust_all_users or numbers is not None
             else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
@@ -220,16 +220,16 @@ async def compose(prepared: Prepared) -> Gateway:
         metrics.set_present(
             sessions=sessions,
             statements=statements,
-            held=changes.watched,
+            held=notifications.watched,
             links=len(links),
             connections=len(connections),
         )
         return metrics.text()
 
-    desk = portal.Desk(
+    portal_app = portal.Portal(
         context,
         _portal_facts(settings, connection, paths),
-        visits=Visits(store, clock, issuer=trust.issuer, present=trust.present),
+        portal_sessions=PortalSessions(store, clock, issuer=trust.issuer, present=trust.present),
         people=trust.people,
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,
@@ -240,7 +240,7 @@ async def compose(prepared: Prepared) -> Gateway:
         (
             fabric.router(context),
             driver.router(context, links),
-            home.router(context, _facts(connection), lambda: supervisor.failing),
+            home.router(context, _facts(connection), lambda: service_runner.failing),
             metrics_api.router(scrape),
             audit.router(context),
             *trust.routers,
@@ -248,7 +248,7 @@ async def compose(prepared: Prepared) -> Gateway:
         version=__version__,
         observe=metrics.request_handled,
         refused=partial(note_refusal, context),
-        mounts={portal.ROOT: portal.create_portal(desk)},
+        mounts={portal.ROOT: portal.create_portal(portal_app)},
         addresses=_addresses(settings, connection),
         link_address=link_address(settings, connection),
     )
@@ -261,14 +261,14 @@ async def compose(prepared: Prepared) -> Gateway:
         launcher=launcher,
         clock=clock,
         wake=queue.wake,
-        settle=trail.settle,
+        settle=throttle.settle,
         retention=settings.retention,
     )
     return Gateway(
         prepared=prepared,
         store=store,
         queue=queue,
-        supervisor=supervisor,
+        service_runner=service_runner,
         services=(
             ("queue", queue.run),
             *housekeeping.services(),
@@ -284,9 +284,9 @@ async def compose(prepared: Prepared) -> Gateway:
             app, settings.host, prepared.ports.https, prepared.certificates, connections
         ),
         http=listener(app, _LOOPBACK, prepared.ports.http, None, connections),
-        changes=changes,
-        trail=trail,
-        streams=desk.streams,
+        notifications=notifications,
+        throttle=throttle,
+        streams=portal_app.streams,
         connection=connection,
     )
 

@@ -13,9 +13,9 @@ import structlog
 from livius import portal
 from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
-from livius.adapters.changes import LocalChanges
 from livius.adapters.listener import Server
 from livius.adapters.metastore import LocalMetastore
+from livius.adapters.notifications import LocalNotifications
 from livius.adapters.store import SqlStore
 from livius.domain.ids import (
     SessionId,
@@ -23,9 +23,9 @@ from livius.domain.ids import (
 from livius.domain.session import EndCause
 from livius.installation.home import Connection
 from livius.installation.prepare import Prepared
-from livius.reconcile.supervisor import Service, Supervisor
+from livius.reconcile.services import Service, ServiceRunner
 from livius.reconcile.workqueue import WorkQueue
-from livius.usecases.trail import Trail
+from livius.usecases.audit_throttle import AuditThrottle
 
 _SESSIONS_END_WITHIN: Final = 12.0
 
@@ -39,16 +39,16 @@ class Gateway:
     prepared: Prepared
     store: SqlStore
     queue: WorkQueue[SessionId]
-    supervisor: Supervisor
+    service_runner: ServiceRunner
     services: Sequence[Service]
     capacity: MachineCapacity
     metastore: LocalMetastore
     archive: ClassArchive
     https: Server
     http: Server
-    changes: LocalChanges
-    trail: Trail
-    streams: portal.Streams
+    notifications: LocalNotifications
+    throttle: AuditThrottle
+    streams: portal.EventStreams
     connection: Connection
 
     async def announce(self) -> None:
@@ -68,11 +68,11 @@ class Gateway:
             drivers = await self._end_sessions()
             metastore = await self.metastore.end()
         self.streams.close()
-        self.changes.close()
+        self.notifications.close()
         for server in (self.https, self.http):
             server.should_exit = True
         await asyncio.wait(listening)
-        await self.trail.settle(everything=True)
+        await self.throttle.settle(everything=True)
         self.prepared.home.last_shutdown_file.write_text(
             json.dumps({"pid": self.connection.pid, "drivers": drivers, "metastore": metastore}),
             encoding="utf-8",
@@ -87,7 +87,7 @@ class Gateway:
                 # Asked again each time: one may just have been let in when we closed.
                 while live := set(await self.store.live_sessions()):
                     for key in live - told:
-                        await self.store.want_stop(
+                        await self.store.request_stop(
                             key,
                             end_cause=EndCause.GATEWAY_SHUTDOWN,
                             end_reason="The gateway was shut down.",

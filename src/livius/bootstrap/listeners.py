@@ -11,7 +11,7 @@ import uvicorn
 import livius_agent.wire
 from livius.adapters.listener import Connections, GuardedWebSocket, Server
 from livius.api.driver.protocol import LinkProtocol
-from livius.domain.led import is_led
+from livius.domain.intercepted_hosts import is_intercepted
 from livius.installation.certificates import Certificates
 
 _LISTENERS_END_WITHIN: Final = 2
@@ -35,7 +35,7 @@ def listener(
             port=port,
             ssl_certfile=certificates.leaf_file if certificates else None,
             ssl_keyfile=certificates.leaf_key_file if certificates else None,
-            ssl_context_factory=_with_led_names(certificates) if certificates else None,
+            ssl_context_factory=_with_intercepted_hosts(certificates) if certificates else None,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -52,18 +52,18 @@ def listener(
     )
 
 
-def _with_led_names(
+def _with_intercepted_hosts(
     certificates: Certificates,
 ) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
-    """Have callers of a led name see the certificate for those, and everybody else the other."""
+    """Present callers of an intercepted host with its certificate, and others with ours."""
 
     def make(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-        own, led = default(), default()
-        led.load_cert_chain(certificates.led_file, certificates.led_key_file)
+        own, intercepting = default(), default()
+        intercepting.load_cert_chain(certificates.intercept_file, certificates.intercept_key_file)
 
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-            if name is not None and is_led(name):
-                connection.context = led
+            if name is not None and is_intercepted(name):
+                connection.context = intercepting
 
         own.sni_callback = choose
         return own

@@ -174,11 +174,12 @@ def execute(
     Examples:
     * `livius exec -- python my_notebook.py`
     * `livius exec -- dbt build`
-    * `livius exec -- bash`, for a shell in which every command is led
+    * `livius exec -- bash`, for a shell in which every command is intercepted
     * `livius exec --up --only --as admin -- pytest`, in CI: starts the gateway, reaches no other
       host, and where a program wants somebody to sign in, the user admin does
 
-    A program that reads no proxy variables is not led: its own settings have to name the gateway.
+    A program that reads no proxy variables is not intercepted: its own settings have to name the
+    gateway.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def execute(
         A user who signs in by itself, without a browser, and whom `az` gives tokens of. The first
         user's password is known; another's is taken from the variable LIVIUS_PASSWORD.
     """
-    from livius.cli.led.commands import execute as run
+    from livius.cli.intercept.commands import execute as run
 
     return run(list(command), only=only, up=up, user=user)
 
@@ -206,8 +207,9 @@ def env(
 ) -> int:
     """Print what `exec` sets, as exports for the shell that you are in.
 
-    Use it as `eval "$(livius env)"`. The shell, and what it starts from then on, is led until it
-    ends. `livius exec -- bash` gives a shell of its own instead, which is the simpler way back.
+    Use it as `eval "$(livius env)"`. The shell, and what it starts from then on, is intercepted
+    until it ends. `livius exec -- bash` gives a shell of its own instead, which is the simpler way
+    back.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ def env(
     user
         A user who signs in by itself, as with `exec`.
     """
-    from livius.cli.led.commands import export as run
+    from livius.cli.intercept.commands import export as run
 
     return run(only=only, process=pid, user=user)
 

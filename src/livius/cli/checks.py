@@ -24,8 +24,8 @@ import httpx
 import psutil
 from cryptography import x509
 
-from livius.adapters.kept import Kept
 from livius.adapters.metastore import ready_file
+from livius.adapters.supervised import SupervisedProcess
 from livius.cli.client import open_http
 from livius.installation.home import Home
 from livius.installation.java import find_java
@@ -421,7 +421,9 @@ def _ports(chosen: Settings, home: Home) -> Iterator[Finding]:
 def _leftovers(home: Home) -> Iterator[Finding]:
     folders = [*home.drivers.glob("*"), home.metastore]
     alive = [
-        one for one in folders if one.is_dir() and Kept(one, Path(), Path()).keeper() is not None
+        one
+        for one in folders
+        if one.is_dir() and SupervisedProcess(one, Path(), Path()).supervisor() is not None
     ]
     if alive:
         yield Finding(

@@ -17,8 +17,8 @@ from livius.domain.accounts import ClientApplication
 from livius.domain.audit import Action
 from livius.domain.lakehouse import Role
 from livius.installation.home import Home
+from livius.usecases.audit_throttle import act
 from livius.usecases.identity import directory
-from livius.usecases.trail import act
 
 _CLOCK = SystemClock()
 

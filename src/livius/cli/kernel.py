@@ -1,4 +1,4 @@
-"""``livius kernel``: the commands. What they do is in `livius.cli.led.kernel`."""
+"""``livius kernel``: the commands. What they do is in `livius.cli.intercept.kernel`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def install(
         The environment whose Jupyter is to have it.
     """
     from livius.cli.console import fail
-    from livius.cli.led.kernel import install as run
+    from livius.cli.intercept.kernel import install as run
 
     if user and prefix is not None:
         return fail("Choose one of --user and --prefix.")
@@ -60,7 +60,7 @@ def remove(*, prefix: Path | None = None) -> int:
     prefix
         The environment that it was installed for; your own folder if left out.
     """
-    from livius.cli.led.kernel import remove as run
+    from livius.cli.intercept.kernel import remove as run
 
     return run(prefix)
 
@@ -68,6 +68,6 @@ def remove(*, prefix: Path | None = None) -> int:
 @app.command(name="run", show=False)
 def start(*command: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
     """Become a kernel: what Jupyter calls."""
-    from livius.cli.led.kernel import start as run
+    from livius.cli.intercept.kernel import start as run
 
     return run(list(command))

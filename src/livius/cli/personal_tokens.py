@@ -19,9 +19,9 @@ from livius.domain.ids import PrincipalId, TenantId
 from livius.domain.lakehouse import Role
 from livius.domain.personal_token import DEFAULT_SCOPES
 from livius.installation.home import Home
+from livius.usecases.audit_throttle import act
 from livius.usecases.identity.principals import Principals
 from livius.usecases.personal_tokens import create_token
-from livius.usecases.trail import act
 
 _LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}

@@ -15,7 +15,7 @@ from livius.cli.console import fail, settings
 from livius.domain.errors import Invalid, LiviusError
 from livius.domain.lakehouse import Workspace
 from livius.installation.home import Home
-from livius.usecases.trail import ORIGIN, Origin
+from livius.usecases.audit_throttle import ORIGIN, Origin
 
 
 def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 import psutil
 
-from livius.adapters.kept import Kept
+from livius.adapters.supervised import SupervisedProcess
 from livius.cli.client import ApiFailed, fetch_token, open_http
 from livius.cli.console import fail, out, settings
 from livius.installation.home import Home
@@ -38,7 +38,7 @@ def status() -> int:
         )
         return 4
     if connection is None:
-        kept = sum(one.keeper() is not None for one in _kept(home))
+        kept = sum(one.supervisor() is not None for one in _kept(home))
         out.print(f"No gateway serves {home.root}. Start one with: livius up")
         if kept:
             out.print(f"{kept} processes of an earlier one go on; a new one adopts them.")
@@ -108,7 +108,7 @@ def down() -> int:
                 return fail(f"Process {pid} does not end. See: livius logs")
             time.sleep(_LOOK_EVERY)
         out.print(count_ended(home, pid))
-    left = [one for one in _kept(home) if one.keeper() is not None]
+    left = [one for one in _kept(home) if one.supervisor() is not None]
     for one in left:
         asyncio.run(one.end())
     if left:
@@ -153,7 +153,7 @@ def count_ended(home: Home, pid: int) -> str:
     return f"Stopped: the gateway, {' and '.join(parts)}."
 
 
-def _kept(home: Home) -> list[Kept]:
-    """Return every process with a keeper that the data folder knows of."""
+def _kept(home: Home) -> list[SupervisedProcess]:
+    """Return every process with a supervisor that the data folder knows of."""
     folders = [*sorted(home.drivers.glob("*")), home.metastore]
-    return [Kept(folder, Path(), Path()) for folder in folders if folder.is_dir()]
+    return [SupervisedProcess(folder, Path(), Path()) for folder in folders if folder.is_dir()]

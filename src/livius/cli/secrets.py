@@ -15,7 +15,7 @@ from livius.domain.audit import Action
 from livius.domain.errors import NotFound
 from livius.domain.vault import LARGEST_SECRET
 from livius.installation.home import Home
-from livius.usecases.trail import act
+from livius.usecases.audit_throttle import act
 
 _CLOCK: Final = SystemClock()
 

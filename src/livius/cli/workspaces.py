@@ -13,7 +13,7 @@ from livius.domain.errors import Invalid
 from livius.domain.lakehouse import Role
 from livius.installation.home import Home
 from livius.usecases import catalog
-from livius.usecases.trail import present_actor
+from livius.usecases.audit_throttle import present_actor
 
 _CLOCK = SystemClock()
 _OPERATOR = "The operator"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from livius.domain.digests import challenge_of
 from livius.domain.ids import ClientId, PrincipalId
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -170,21 +170,21 @@ def verifies(verifier: str, challenge: str) -> bool:
     return hmac.compare_digest(challenge_of(verifier), challenge)
 
 
-def redirect_uri_fault(uri: str) -> Sentence | None:
+def redirect_uri_fault(uri: str) -> Message | None:
     """Return why a URI can't be registered as an application's redirect URI, or None if it can."""
     if len(uri) > _LONGEST_URI or not uri.isascii() or any(one.isspace() for one in uri):
-        return Sentence("it must be a URI of up to 2000 ASCII characters without spaces")
+        return Message("it must be a URI of up to 2000 ASCII characters without spaces")
     try:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        return Sentence("it is not a URI")
+        return Message("it is not a URI")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return Sentence("it must begin with https://, or on loopback with http://")
+        return Message("it must begin with https://, or on loopback with http://")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        return Sentence("http is for loopback only (http://localhost); use https")
+        return Message("http is for loopback only (http://localhost); use https")
     if parts.username is not None or parts.fragment or "*" in uri or "\\" in uri:
-        return Sentence("it must have no user, no fragment, no wildcard and no backslash")
+        return Message("it must have no user, no fragment, no wildcard and no backslash")
     return None
 
 

@@ -86,7 +86,7 @@ _MAX_EXECUTORS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policed:
+class ConfDecision:
     """A caller's conf after the policy. ``without_effect`` names accepted keys that do nothing."""
 
     conf: Mapping[str, str]
@@ -95,7 +95,7 @@ class Policed:
     without_effect: tuple[str, ...] = field(default=())
 
 
-def police(conf: Mapping[str, str], *, local: bool) -> Policed:
+def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
     """Sort a caller's conf into what Spark gets, what Livius takes, and what does nothing.
 
     ``local`` tells that Spark runs inside the driver alone, where sizes can't be obeyed.
@@ -125,7 +125,7 @@ def police(conf: Mapping[str, str], *, local: bool) -> Policed:
             without_effect.append(key)
         else:
             passed[key] = value
-    return Policed(
+    return ConfDecision(
         conf=passed,
         idle_timeout=idle,
         environment=environment,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from livius.domain.errors import NotFound
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 _MOST_PARTS: Final = 64
 
@@ -44,7 +44,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableLook:
+class TablePreview:
     """A table as a page shows it: bounded in columns, rows, versions and in the length of cells.
 
     ``trouble`` says why there are no rows to show; the schema is there all the same. ``more_rows``
@@ -68,6 +68,6 @@ def parts_of(path: str) -> tuple[str, ...]:
     parts = tuple(part for part in path.split("/") if part)
     if len(parts) > _MOST_PARTS or any(part in (".", "..") or "\0" in part for part in parts):
         raise NotFound(
-            "PathNotFound", Sentence("There is no such file or folder in this lakehouse.")
+            "PathNotFound", Message("There is no such file or folder in this lakehouse.")
         )
     return parts

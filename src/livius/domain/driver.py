@@ -52,7 +52,7 @@ class DriverEnd:
             return f"The Spark driver's agent was ended by signal {self.signal}, and Spark with it."
         if self.code is not None:
             return f"The Spark driver's agent ended by itself with exit code {self.code}."
-        return "The Spark driver's keeper was killed, and the driver with it."
+        return "The Spark driver's supervisor was killed, and the driver with it."
 
 
 def new_secret() -> str:

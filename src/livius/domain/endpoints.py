@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from livius.domain.accounts import LOOPBACK_HOSTS
-from livius.domain.provider import Provider
+from livius.domain.oidc_provider import Provider
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LONGEST: Final = 2000

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from livius.domain.ids import ClientId, TenantId
-from livius.domain.led import ENTRA
+from livius.domain.intercepted_hosts import ENTRA
 
 TOKEN_LIFETIME: Final = timedelta(minutes=60)
 CLOCK_SKEW: Final = timedelta(seconds=60)

@@ -9,7 +9,7 @@ from typing import NewType
 from uuid import UUID, uuid4
 
 from livius.domain.errors import NotFound
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 TenantId = NewType("TenantId", str)
 PrincipalId = NewType("PrincipalId", str)
@@ -39,5 +39,5 @@ def parse_id(text: str, *, what: str) -> str:
     except ValueError:
         raise NotFound(
             f"{what}NotFound",
-            Sentence("There is no %(what)s with this id: ids are GUIDs.", what=what.lower()),
+            Message("There is no %(what)s with this id: ids are GUIDs.", what=what.lower()),
         ) from None

@@ -10,7 +10,7 @@ from typing import Final
 
 from livius.domain.errors import Invalid
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 
 class Role(StrEnum):
@@ -79,7 +79,7 @@ def check_lakehouse_name(name: str) -> None:
     if not _LAKEHOUSE_NAME.fullmatch(name):
         raise Invalid(
             "InvalidInput",
-            Sentence(
+            Message(
                 "%(name)s can't be a lakehouse's name. It begins with a letter and has up to "
                 "123 letters, digits and underscores.",
                 name=repr(name[:130]),
@@ -97,7 +97,7 @@ def check_workspace_name(name: str) -> None:
     if not name.strip() or len(name) > _MAX_WORKSPACE_NAME or not name.isprintable():
         raise Invalid(
             "InvalidInput",
-            Sentence(
+            Message(
                 "A workspace's name has 1 to %(most)s printable characters.",
                 most=_MAX_WORKSPACE_NAME,
             ),
@@ -114,7 +114,7 @@ def check_description(text: str) -> None:
     if len(text) > _MAX_DESCRIPTION:
         raise Invalid(
             "InvalidInput",
-            Sentence("A description has at most %(most)s characters.", most=_MAX_DESCRIPTION),
+            Message("A description has at most %(most)s characters.", most=_MAX_DESCRIPTION),
             field="description",
         )
 

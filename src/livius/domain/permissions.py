@@ -13,7 +13,7 @@ from typing import Final
 from livius.domain.errors import Forbidden
 from livius.domain.identity import FABRIC, Principal, PrincipalKind, Scope
 from livius.domain.lakehouse import MAY_RUN, Role
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def check_scopes(caller: Principal, right: Right) -> None:
         named = " and ".join(missing)
         raise Forbidden(
             "InsufficientScopes",
-            Sentence(
+            Message(
                 "The access token lacks the scope %(named)s. Get a token for %(scopes)s as "
                 "well; the client application must be allowed it.",
                 named=named,
@@ -97,7 +97,7 @@ def check_role(role: Role, right: Right) -> None:
         least = [one for one in Role if one in right.roles][-1]
         raise Forbidden(
             "InsufficientWorkspaceRole",
-            Sentence(
+            Message(
                 "The role %(role)s does not include this. Ask an Admin of the workspace for the"
                 " role %(least)s.",
                 role=role,

@@ -139,10 +139,10 @@ class Sizes:
 class Session:
     """One session.
 
-    ``acts_for`` is whose tokens its code may get, with the scopes that open them; None: nobody's.
-    ``request`` is the create request as it came, for the echo; ``conf`` the caller's Spark conf
-    after the policy; ``tags`` the caller's and ours. ``times`` holds the moment of the first
-    entry into each phase. ``last_active_at`` is what the idle timeout counts from.
+    ``token_principal`` is whose tokens its code may get, with the scopes that open them; None:
+    nobody's. ``request`` is the create request as it came, for the echo; ``conf`` the caller's
+    Spark conf after the policy; ``tags`` the caller's and ours. ``times`` holds the moment of the
+    first entry into each phase. ``last_active_at`` is what the idle timeout counts from.
     ``submitter_kind`` is None in records from before it was kept.
     """
 
@@ -172,7 +172,7 @@ class Session:
     ui_url: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     submitter_kind: PrincipalKind | None = None
-    acts_for: Principal | None = None
+    token_principal: Principal | None = None
 
     @property
     def ended_at(self) -> datetime | None:
@@ -184,13 +184,13 @@ class Session:
         """Tell whether a statement sent now will run, at once or once Spark is up."""
         return self.goal is Goal.RUN and self.phase in ACCEPTING and self.deleted_at is None
 
-    def with_code_of(self, caller: Principal) -> Principal | None:
+    def narrowed_by(self, caller: Principal) -> Principal | None:
         """Return whose tokens the session's code may get once this caller's code is in it.
 
         Code can't be told apart once it is in a session. So all of it gets what each token that
         brought code allows, and nothing once another principal's is there.
         """
-        own = self.acts_for
+        own = self.token_principal
         if own is None or (own.issuer, own.oid) != (caller.issuer, caller.oid):
             return None
         return replace(own, scopes=own.scopes & caller.scopes)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates:
-    """Files in PEM. ``ca_file`` and ``led_ca_file`` are for others; the keys are 0600."""
+    """Files in PEM. ``ca_file`` and ``intercept_ca_file`` are for others; the keys are 0600."""
 
     ca_file: Path
     leaf_file: Path
     leaf_key_file: Path
-    led_ca_file: Path
-    led_file: Path
-    led_key_file: Path
+    intercept_ca_file: Path
+    intercept_file: Path
+    intercept_key_file: Path
 
 
 def certificates_in(folder: Path) -> Certificates:
@@ -24,7 +24,7 @@ def certificates_in(folder: Path) -> Certificates:
         ca_file=folder / "ca.pem",
         leaf_file=folder / "server.pem",
         leaf_key_file=folder / "server.key",
-        led_ca_file=folder / "led-ca.pem",
-        led_file=folder / "led.pem",
-        led_key_file=folder / "led.key",
+        intercept_ca_file=folder / "intercept-ca.pem",
+        intercept_file=folder / "intercept.pem",
+        intercept_key_file=folder / "intercept.key",
     )

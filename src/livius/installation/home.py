@@ -84,7 +84,7 @@ class Home:
         self.names = root / "names"
         self.outputs = root / "outputs"
         self.vaults = root / "vaults"
-        self.led = root / "led"
+        self.intercept = root / "intercept"
         self.log_file = root / "gateway.log"
         self.address_file = root / "address.json"
         self.connection_file = root / "connection.json"

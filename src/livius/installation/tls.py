@@ -1,7 +1,7 @@
 """The gateway's own certificate authority and the certificates that it serves with.
 
 There are two. The first is for this machine's names, from an authority that people may trust for
-good. The second is for the led names, which are Microsoft's: its authority signs that one
+good. The second is for the intercepted hosts, which are Microsoft's: its authority signs that one
 certificate, its key is never written down, and `livius exec` has one process tree trust it.
 """
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from livius.domain.led import LED, constraints
+from livius.domain.intercepted_hosts import INTERCEPTED, constraints
 from livius.installation.certificates import Certificates, certificates_in
 
 _CA_DAYS: Final = 3650
@@ -39,7 +39,7 @@ class _Authority:
 
 
 def ensure_certificates(
-    folder: Path, *, machine: str | None = None, led: frozenset[str] = LED
+    folder: Path, *, machine: str | None = None, hosts: frozenset[str] = INTERCEPTED
 ) -> Certificates:
     """Return certificates that are good for a month at least, making what is missing.
 
@@ -54,7 +54,7 @@ def ensure_certificates(
     now = datetime.now(UTC)
     names = sorted({"localhost", (machine or socket.gethostname()).lower()})
     _ensure_own(files, folder / "ca.key", names, now)
-    _ensure_led(files, led, now)
+    _ensure_intercepted(files, hosts, now)
     return files
 
 
@@ -71,14 +71,14 @@ def _ensure_own(files: Certificates, ca_key_file: Path, names: list[str], now: d
         _make_leaf(files.leaf_file, files.leaf_key_file, authority, names, now, local=True)
 
 
-def _ensure_led(files: Certificates, led: frozenset[str], now: datetime) -> None:
-    names = sorted(led)
-    good = all(_is_good(file, now) for file in (files.led_ca_file, files.led_file))
-    if good and files.led_key_file.exists() and _names_in(files.led_file) == names:
+def _ensure_intercepted(files: Certificates, hosts: frozenset[str], now: datetime) -> None:
+    names = sorted(hosts)
+    good = all(_is_good(file, now) for file in (files.intercept_ca_file, files.intercept_file))
+    if good and files.intercept_key_file.exists() and _names_in(files.intercept_file) == names:
         return
-    authority = _make_authority("Livius led names", constraints(led), (), now, _LEAF_DAYS)
-    _make_leaf(files.led_file, files.led_key_file, authority, names, now, local=False)
-    _write(files.led_ca_file, authority.certificate)
+    authority = _make_authority("Livius intercepted hosts", constraints(hosts), (), now, _LEAF_DAYS)
+    _make_leaf(files.intercept_file, files.intercept_key_file, authority, names, now, local=False)
+    _write(files.intercept_ca_file, authority.certificate)
 
 
 def _is_good(path: Path, now: datetime) -> bool:

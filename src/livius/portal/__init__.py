@@ -1,20 +1,20 @@
 """The portal: what people see of Livius, at ``/portal``.
 
 Pages are thin: all that they show and do goes through the same use cases as the API. A page is a
-module of `livius.portal.pages` with its templates; `livius.portal.desk` gives it the frame, the
-caller, the language and the protection that all pages have.
+module of `livius.portal.pages` with its templates; `livius.portal.pages_base` gives it the frame,
+the caller, the language and the protection that all pages have.
 """
 
 from livius.portal.app import NAVIGATION, create_portal
-from livius.portal.desk import ROOT, Desk, Facts, OwnApplication
-from livius.portal.live import Streams
+from livius.portal.events import EventStreams
+from livius.portal.pages_base import ROOT, Facts, OwnApplication, Portal
 
 __all__ = [
     "NAVIGATION",
     "ROOT",
-    "Desk",
+    "EventStreams",
     "Facts",
     "OwnApplication",
-    "Streams",
+    "Portal",
     "create_portal",
 ]

@@ -1,4 +1,4 @@
-"""The portal as one application, for all paths below `desk.ROOT`."""
+"""The portal as one application, for all paths below `portal.ROOT`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.sentences import Sentence
-from livius.portal.desk import ROOT, Desk, Entry
+from livius.domain.messages import Message
+from livius.portal.labels import N_
 from livius.portal.pages import (
     access,
     activity,
@@ -34,9 +34,9 @@ from livius.portal.pages import (
     workspace_settings,
     workspaces,
 )
-from livius.portal.words import N_
+from livius.portal.pages_base import ROOT, Entry, Portal
 
-Page = Callable[[Desk], Sequence[Route]]
+Page = Callable[[Portal], Sequence[Route]]
 
 NAVIGATION: Final = (
     Entry("home", ROOT, "home", N_("Home")),
@@ -64,7 +64,7 @@ PAGES: Final[tuple[Page, ...]] = (
 )
 
 _CLIENT_GONE: Final = 499
-_TOO_LARGE: Final = Sentence(
+_TOO_LARGE: Final = Message(
     "What was sent is larger than the server takes, and nothing was done. Put data into Files and "
     "read it from there."
 )
@@ -72,20 +72,22 @@ _TOO_LARGE: Final = Sentence(
 _log = structlog.get_logger(__name__)
 
 
-def create_portal(desk: Desk) -> Starlette:
+def create_portal(portal: Portal) -> Starlette:
     """Return the application: all pages, and pages for what goes wrong."""
-    routes = [route for page in PAGES for route in page(desk)]
-    routes.append(Route(ROOT + "/static/{version}/{name}", desk.assets.serve, methods=["GET"]))
+    routes = [route for page in PAGES for route in page(portal)]
+    routes.append(Route(ROOT + "/static/{version}/{name}", portal.assets.serve, methods=["GET"]))
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        return desk.problem(
+        return portal.problem(
             request,
             status=error.status_code,
             code=f"Http{error.status_code}",
             message=_TOO_LARGE if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "",
-            visit=await desk.visits.find(request.cookies.get(desk.cookie), touch=False),
+            portal_session=await portal.portal_sessions.find(
+                request.cookies.get(portal.cookie), touch=False
+            ),
         )
 
     async def on_client_gone(_request: Request, _error: Exception) -> Response:
@@ -93,11 +95,11 @@ def create_portal(desk: Desk) -> Starlette:
 
     async def on_bug(request: Request, error: Exception) -> Response:
         _log.error("page_failed", path=request.url.path, exc_info=error)
-        return desk.problem(
+        return portal.problem(
             request,
             status=500,
             code="UnknownError",
-            message=Sentence("The server's log has the details."),
+            message=Message("The server's log has the details."),
         )
 
     return Starlette(

@@ -12,8 +12,8 @@ from typing import Final
 
 from livius.domain.identity import FABRIC, Scope
 from livius.domain.lakehouse import Lakehouse
-from livius.portal.desk import Facts
-from livius.portal.words import N_
+from livius.portal.labels import N_
+from livius.portal.pages_base import Facts
 
 
 @dataclass(frozen=True, slots=True)

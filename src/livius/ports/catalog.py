@@ -25,7 +25,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedPlace:
+class LakehouseAccess:
     """A lakehouse with its names, and a principal that may run code in its workspace."""
 
     principal: PrincipalId
@@ -59,11 +59,11 @@ class Outcome(StrEnum):
 class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
 
-    async def places_version(self) -> object:
+    async def lakehouse_access_version(self) -> object:
         """Return a value that is another one after each change of `places`, whoever made it."""
         ...
 
-    async def places(self) -> Sequence[NamedPlace]:
+    async def lakehouse_access(self) -> Sequence[LakehouseAccess]:
         """Return every lakehouse once for each principal that may run code there, in order."""
         ...
 

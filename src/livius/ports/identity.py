@@ -39,7 +39,7 @@ class TokenVerifier(Protocol):
 class SessionTokens(Protocol):
     """Where the tokens come from that a session's code gets."""
 
-    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         """Take note of the verified token by which code came into a session.
 
         It may be what the session's own are exchanged for.
@@ -106,14 +106,14 @@ class Directory(Protocol):
     ) -> bool:
         """Replace a user's password; False if there is no user.
 
-        All sign-ins, grants and visits of the user end with it.
+        All sign-ins, grants and portal sessions of the user end with it.
         """
         ...
 
     async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
         """Delete a user with all that it may do and has open; False if there is none.
 
-        That is its roles, personal access tokens, consents, sign-ins, grants and visits.
+        That is its roles, personal access tokens, consents, sign-ins, grants and portal sessions.
         """
         ...
 
@@ -247,7 +247,7 @@ class IdentityStore(Directory, Grants, Protocol):
     """All that the embedded authority keeps."""
 
 
-class UsedAssertions(Protocol):
+class AssertionReplayCache(Protocol):
     """Which client assertions were spent already; remembered across restarts."""
 
     async def spend(self, key: str, *, until: datetime) -> bool:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from livius.domain.driver import DriverEnd
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId
-from livius.ports.catalog import NamedPlace
+from livius.ports.catalog import LakehouseAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class LaunchSpec:
     workspaces: frozenset[WorkspaceId] = frozenset()
 
 
-class Vital(Enum):
+class DriverState(Enum):
     """What a launcher knows of a driver without asking the driver."""
 
     ABSENT = auto()
@@ -45,7 +45,7 @@ class Vital(Enum):
 class Observation:
     """A driver's vital sign; ``end`` is set when it has ended."""
 
-    vital: Vital
+    vital: DriverState
     end: DriverEnd | None = None
 
 
@@ -66,7 +66,7 @@ class Launcher(Protocol):
         """
         ...
 
-    async def tell_places(self, places: Sequence[NamedPlace]) -> None:
+    async def publish_lakehouse_index(self, places: Sequence[LakehouseAccess]) -> None:
         """Let drivers know which lakehouses there are, for whom, and under which names.
 
         Drivers that run learn it too. Idempotent, and cheap where nothing changed.

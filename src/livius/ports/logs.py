@@ -42,7 +42,7 @@ class SparkPage:
     leads_to: str | None = None
 
 
-class SparkPages(Protocol):
+class SparkUi(Protocol):
     """Spark's own pages and REST API of running drivers. They are the driver's word, no more."""
 
     async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:

@@ -28,12 +28,12 @@ from livius.domain.ids import (
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role, Workspace
 from livius.domain.personal_token import PersonalToken
+from livius.domain.portal_session import PortalSession
 from livius.domain.session import EndCause, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Event as StatementEvent
-from livius.domain.visit import Visit
 from livius.ports.catalog import Catalog
 
 
@@ -139,15 +139,15 @@ class Sessions(Protocol):
         """
         ...
 
-    async def note_session(self, session: SessionId, **changes: Any) -> None:
+    async def annotate_session(self, session: SessionId, **changes: Any) -> None:
         """Set fields of a live session that are not its life: what it said, what it runs on."""
         ...
 
-    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
-        """Narrow whose tokens the session's code may get: see `Session.with_code_of`."""
+    async def narrow_token_principal(self, session: SessionId, caller: Principal) -> None:
+        """Narrow whose tokens the session's code may get: see `Session.narrowed_by`."""
         ...
 
-    async def want_stop(
+    async def request_stop(
         self,
         session: SessionId,
         *,
@@ -166,7 +166,7 @@ class Sessions(Protocol):
     async def stop_idle(
         self, *, now: datetime, reason: Callable[[Session], str]
     ) -> Sequence[SessionId]:
-        """Do `want_stop` to each ready session that idled too long; return them.
+        """Do `request_stop` to each ready session that idled too long; return them.
 
         One that got a statement, or was kept alive, in the same moment is left alone.
         """
@@ -180,11 +180,11 @@ class Sessions(Protocol):
         """Return that conf; empty until Spark has told it."""
         ...
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
+    async def touch(self, session: SessionId, *, at: datetime) -> bool:
         """Note activity: the idle timeout counts from here. False if it ends, or has ended."""
         ...
 
-    async def unwanted_sessions(self) -> Sequence[SessionId]:
+    async def sessions_to_stop(self) -> Sequence[SessionId]:
         """Return live sessions that are wanted to stop and don't yet, whoever said so."""
         ...
 
@@ -398,35 +398,37 @@ class PersonalTokens(Protocol):
         ...
 
 
-class Visits(Protocol):
-    """Visits of the portal, found by their keys."""
+class PortalSessions(Protocol):
+    """PortalSessions of the portal, found by their keys."""
 
-    async def add_visit(self, visit: Visit, *, most_of_one: int, most: int) -> None:
-        """Insert a visit.
+    async def add_portal_session(
+        self, portal_session: PortalSession, *, most_of_one: int, most: int
+    ) -> None:
+        """Insert a portal session.
 
         Of more than ``most_of_one`` of its principal's, or ``most`` in all, those that were idle
         for longest go.
         """
         ...
 
-    async def visit(self, key: str) -> Visit | None:
-        """Return a visit, be it over or not."""
+    async def portal_session(self, key: str) -> PortalSession | None:
+        """Return a portal session, be it over or not."""
         ...
 
-    async def touch_visit(self, key: str, *, at: datetime) -> None:
-        """Note that the person was there; of a visit that has ended, nothing changes."""
+    async def touch_portal_session(self, key: str, *, at: datetime) -> None:
+        """Note that the person was there; of a portal session that has ended, nothing changes."""
         ...
 
-    async def remove_visit(self, key: str) -> None:
-        """Forget a visit."""
+    async def remove_portal_session(self, key: str) -> None:
+        """Forget a portal session."""
         ...
 
-    async def forget_visits(self, now: datetime) -> None:
-        """Forget the visits that are over."""
+    async def forget_portal_sessions(self, now: datetime) -> None:
+        """Forget the portal_sessions that are over."""
         ...
 
 
-class Numbers(Protocol):
+class UidAllocator(Protocol):
     """The numbers of operating system users and groups, each for one owner and for good."""
 
     async def number_of(self, owner: str, among: range) -> int:
@@ -438,7 +440,9 @@ class Numbers(Protocol):
         ...
 
 
-class Store(Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, Visits, Protocol):
+class Store(
+    Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, PortalSessions, Protocol
+):
     """All records of one gateway."""
 
     async def ping(self) -> None:

@@ -23,11 +23,11 @@ from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, SessionId
 from livius.domain.session import FINAL, STARTING, EndCause, Event, Goal, Phase, Session
 from livius.domain.statement import Ending, Statement
-from livius.ports.changes import Changes
 from livius.ports.clock import Clock
-from livius.ports.launcher import Launcher, LaunchSpec, Vital
+from livius.ports.launcher import DriverState, Launcher, LaunchSpec
 from livius.ports.links import Links
 from livius.ports.meter import Meter
+from livius.ports.notifications import Notifications
 from livius.ports.store import SessionEnd, Store
 from livius_agent.text import tail
 
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long things may take. Smaller gives up sooner, larger leaves users waiting longer."""
 
     start: timedelta
@@ -56,17 +56,17 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """The steps of sessions. ``born`` is the monotonic moment of our own start."""
+    """The steps of sessions. ``started_at`` is the monotonic moment of our own start."""
 
     store: Store
     launcher: Launcher
     links: Links
-    changes: Changes
+    notifications: Notifications
     clock: Clock
     meter: Meter
-    patience: Patience
+    timeouts: Timeouts
     conf_secrets: MutableMapping[DriverId, Mapping[str, str]]
-    born: float
+    started_at: float
 
     async def step(self, key: SessionId) -> float | None:
         """Do the next thing for a session. See `WorkQueue` for the answer."""
@@ -91,19 +91,19 @@ class Reconciler:
 
     async def _start(self, session: Session) -> float | None:
         observed = await self.launcher.observe(session.driver)
-        if observed.vital is Vital.ENDED:
+        if observed.vital is DriverState.ENDED:
             await self._end(session, observed.end)
             return None
-        if observed.vital is Vital.ABSENT:
+        if observed.vital is DriverState.ABSENT:
             if session.phase is Phase.STARTING:
                 await self._end(session)
                 return None
             return await self._launch(session)
         waited = self.clock.now() - session.created_at
-        if waited > self.patience.start:
-            seconds = self.patience.start.total_seconds()
+        if waited > self.timeouts.start:
+            seconds = self.timeouts.start.total_seconds()
             log = await self.launcher.log_tail(session.driver)
-            await self.store.want_stop(
+            await self.store.request_stop(
                 session.id,
                 only_in=STARTING,  # it may have become ready in this moment
                 end_cause=EndCause.START_TIMED_OUT,
@@ -127,8 +127,8 @@ class Reconciler:
         secret = new_secret()
         await self.store.set_driver_secret(session.driver, hash_drawn(secret))
         try:
-            places = await self.store.places()
-            await self.launcher.tell_places(places)
+            places = await self.store.lakehouse_access()
+            await self.launcher.publish_lakehouse_index(places)
             await self.launcher.launch(
                 LaunchSpec(
                     driver=session.driver,
@@ -159,14 +159,14 @@ class Reconciler:
         if self.links.is_open(session.driver):
             return None
         observed = await self.launcher.observe(session.driver)
-        if observed.vital is not Vital.ALIVE:
+        if observed.vital is not DriverState.ALIVE:
             await self._end(session, observed.end)
             return None
         # Our own outage must not count against the driver: the wait begins with our start.
-        since = max(self.born, self.links.last_heard(session.driver) or 0.0)
-        if self.clock.monotonic() - since > self.patience.redial.total_seconds():
+        since = max(self.started_at, self.links.last_heard(session.driver) or 0.0)
+        if self.clock.monotonic() - since > self.timeouts.redial.total_seconds():
             await self.launcher.end(session.driver)
-            seconds = self.patience.redial.total_seconds()
+            seconds = self.timeouts.redial.total_seconds()
             await self._end(
                 session,
                 reason=f"The Spark driver did not dial in again within {seconds:.0f} seconds.",
@@ -188,7 +188,7 @@ class Reconciler:
         ``reason`` is ours, for a driver that did not end by itself.
         """
         self.conf_secrets.pop(session.driver, None)
-        await self.launcher.end(session.driver)  # sweeps what a killed keeper left
+        await self.launcher.end(session.driver)  # sweeps what a killed supervisor left
         now = self.clock.now()
         done = await self.store.end_session(
             session.id,
@@ -196,12 +196,12 @@ class Reconciler:
             end=lambda present: _session_end(present, end or DriverEnd(), reason, at=now),
         )
         self.links.forget(session.driver)
-        self.changes.notify(session.id)
+        self.notifications.notify(session.id)
         if done is None:
             return
         ended, abandoned = done
         for statement in abandoned:
-            self.changes.notify((statement.repl, statement.number))
+            self.notifications.notify((statement.repl, statement.number))
             self._note_abandoned(statement, now)
         state = activity_state(ended)
         self.meter.session_ended(state)

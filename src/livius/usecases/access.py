@@ -15,8 +15,8 @@ from livius.domain.errors import Forbidden, NotFound
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
+from livius.domain.messages import Message
 from livius.domain.permissions import Right, check_role, check_scopes
-from livius.domain.sentences import Sentence
 from livius.domain.session import Session
 from livius.ports.catalog import Found
 from livius.ports.identity import Directory
@@ -83,7 +83,7 @@ def may_run_code(context: Context, caller: Principal) -> None:
     if trusted is not None and caller.oid not in trusted:
         raise Forbidden(
             "SecondPersonNotTrusted",
-            Sentence(
+            Message(
                 "All sessions of this server run as one operating system user, so whoever runs "
                 "code in one can read what belongs to the others, and %(name)s is not among "
                 "those that the operator trusts with that. The operator adds them to "
@@ -118,12 +118,12 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
     if context.directory is None:
         raise NotFound(
             "NoDirectory",
-            Sentence("Another authority signs people in here: its own pages have these."),
+            Message("Another authority signs people in here: its own pages have these."),
         )
     if not may_change_directory(context, caller):
         raise Forbidden(
             "OwnersOnly",
-            Sentence(
+            Message(
                 "Client applications are changed by the owners of this server, and %(name)s is "
                 "none. The operator adds people to LIVIUS_OWNERS (object id %(oid)s) and starts"
                 " the server anew, or does it with: livius identity app",
@@ -162,7 +162,7 @@ async def own_session(
     ):
         raise NotFound(
             "SessionNotFound",
-            Sentence(
+            Message(
                 "There is no session %(session_id)s in this lakehouse. It may have been deleted.",
                 session_id=session_id,
             ),
@@ -195,7 +195,7 @@ def entered(
     if role is None:
         raise Forbidden(
             "InsufficientPrivileges",
-            Sentence(
+            Message(
                 "%(name)s has no role in the workspace %(workspace_id)s. Ask one of its Admins "
                 "for the role Contributor; your object id is %(oid)s.",
                 name=caller.name,
@@ -224,7 +224,7 @@ def workspace_not_found(workspace_id: WorkspaceId) -> NotFound:
     """Return the error for a workspace that is not there, or was deleted a moment ago."""
     return NotFound(
         "WorkspaceNotFound",
-        Sentence(
+        Message(
             "There is no workspace %(workspace_id)s. It may have been deleted.",
             workspace_id=workspace_id,
         ),
@@ -235,7 +235,7 @@ def lakehouse_not_found(lakehouse_id: LakehouseId, workspace_id: WorkspaceId) ->
     """Return the error for a lakehouse that is not there, or was deleted a moment ago."""
     return NotFound(
         "ItemNotFound",
-        Sentence(
+        Message(
             "There is no lakehouse %(lakehouse_id)s in the workspace %(workspace_id)s.",
             lakehouse_id=lakehouse_id,
             workspace_id=workspace_id,

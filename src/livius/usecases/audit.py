@@ -17,8 +17,8 @@ from livius.domain.permissions import MONITOR
 from livius.domain.session import Session
 from livius.ports.store import AuditQuery
 from livius.usecases.access import enter_workspace
+from livius.usecases.audit_throttle import act, present_actor
 from livius.usecases.context import Context
-from livius.usecases.trail import act, present_actor
 
 _GUID: Final = 36
 
@@ -62,7 +62,7 @@ async def note_refusal(
         workspace=WorkspaceId(workspace.lower()) if len(workspace) == _GUID else None,
     )
     try:
-        await context.trail.note(said)
+        await context.throttle.note(said)
     except LiviusError as failed:
         _log.warning("refusal_not_written", code=failed.code)
 

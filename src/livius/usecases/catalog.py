@@ -25,6 +25,7 @@ from livius.domain.lakehouse import (
     check_workspace_name,
     database_name,
 )
+from livius.domain.messages import Message
 from livius.domain.permissions import (
     CHANGE,
     CREATE_WORKSPACE,
@@ -33,7 +34,6 @@ from livius.domain.permissions import (
     MANAGE,
     check_scopes,
 )
-from livius.domain.sentences import Sentence
 from livius.domain.session import Session
 from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
@@ -44,8 +44,8 @@ from livius.usecases.access import (
     workspace_not_found,
 )
 from livius.usecases.audit import by_caller
+from livius.usecases.audit_throttle import act
 from livius.usecases.context import Context
-from livius.usecases.trail import act
 
 Named = TypeVar("Named", Workspace, Lakehouse)
 
@@ -157,7 +157,7 @@ async def delete_workspace(context: Context, caller: Principal, workspace: str) 
         audit=lambda session: by_caller(context, caller, session, Action.SESSION_DELETE),
     )
     for session in ended:
-        context.changes.notify(session)
+        context.notifications.notify(session)
         context.wake(session)
 
 
@@ -299,7 +299,7 @@ async def delete_lakehouse(
     if not outcome:
         raise Conflict(
             "LakehouseInUse",
-            Sentence(
+            Message(
                 "Sessions run in the lakehouse %(name)s. Delete them first, or wait until they "
                 "have ended.",
                 name=present.name,
@@ -327,7 +327,7 @@ def _described(
         Invalid: nothing to change, or a name or description that does not do.
     """
     if name is None and description is None:
-        raise Invalid("InvalidInput", Sentence("Send a displayName, a description or both."))
+        raise Invalid("InvalidInput", Message("Send a displayName, a description or both."))
     changed = dataclasses.replace(
         present,
         name=present.name if name is None else name,
@@ -342,7 +342,7 @@ def _described(
 def _workspace_name_in_use(name: str) -> Conflict:
     return Conflict(
         "WorkspaceNameAlreadyExists",
-        Sentence("There is a workspace %(name)s. Choose another name.", name=name),
+        Message("There is a workspace %(name)s. Choose another name.", name=name),
     )
 
 
@@ -357,7 +357,5 @@ def _act(
 def _name_in_use(name: str) -> Conflict:
     return Conflict(
         "ItemDisplayNameAlreadyInUse",
-        Sentence(
-            "There is a lakehouse %(name)s in this workspace. Choose another name.", name=name
-        ),
+        Message("There is a lakehouse %(name)s in this workspace. Choose another name.", name=name),
     )

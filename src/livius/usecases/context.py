@@ -8,20 +8,20 @@ from datetime import timedelta
 
 from livius.domain.ids import DriverId
 from livius.ports.capacity import Capacity
-from livius.ports.changes import Changes
 from livius.ports.clock import Clock
-from livius.ports.contents import Contents
 from livius.ports.identity import Directory, SessionTokens
+from livius.ports.lakehouse_browser import LakehouseBrowser
 from livius.ports.lakehouses import LakehouseFiles
 from livius.ports.links import Links
-from livius.ports.logs import DriverLogs, SparkPages
+from livius.ports.logs import DriverLogs, SparkUi
 from livius.ports.meter import Meter
+from livius.ports.notifications import Notifications
 from livius.ports.outputs import Outputs
 from livius.ports.store import Store
 from livius.ports.vaults import Vaults
 from livius.ports.wake import Wake
+from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.livy_log import LivyLogs
-from livius.usecases.trail import Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Rules:
     beat: timedelta
     inline_bytes: int
     output_limit: int
-    hold: timedelta
+    long_poll: timedelta
     trusted: frozenset[str] | None = None
     owners: frozenset[str] = frozenset()
 
@@ -62,19 +62,19 @@ class Context:
 
     store: Store
     lakehouses: LakehouseFiles
-    contents: Contents
+    browser: LakehouseBrowser
     outputs: Outputs
     links: Links
     logs: DriverLogs
-    pages: SparkPages
+    pages: SparkUi
     meter: Meter
     clock: Clock
     capacity: Capacity
-    changes: Changes
+    notifications: Notifications
     wake: Wake
     tokens: SessionTokens
     vaults: Vaults
-    trail: Trail
+    throttle: AuditThrottle
     livy_logs: LivyLogs
     rules: Rules
     conf_secrets: MutableMapping[DriverId, Mapping[str, str]]

@@ -25,9 +25,9 @@ from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import ACTIVE, Ending, Event
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.changes import Printed, Worked
+from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
-from livius.usecases.inside import stop_session
+from livius.usecases.driver_requests import stop_session
 from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.text import tail
 from livius_agent.wire import (
@@ -36,7 +36,7 @@ from livius_agent.wire import (
     OLDEST_PROTOCOL,
     PROTOCOL,
     Ack,
-    Ask,
+    AgentRequest,
     Beat,
     Cancel,
     Durable,
@@ -112,10 +112,10 @@ def frame_refused(rule: str, protocol: int) -> SessionLost:
 async def end_session_of(context: Context, driver: Driver, lost: SessionLost) -> None:
     """End the session of a driver that is not served any longer."""
     _log.warning("driver_refused", driver=driver.id, session=driver.session, reason=str(lost))
-    await context.store.want_stop(
+    await context.store.request_stop(
         driver.session, end_cause=EndCause.DRIVER_REFUSED, end_reason=str(lost)
     )
-    context.changes.notify(driver.session)
+    context.notifications.notify(driver.session)
     context.wake(driver.session)
 
 
@@ -150,7 +150,7 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     session = await context.store.session(driver.session)
     if session is None or session.phase not in (Phase.STARTING, Phase.READY):
         raise Conflict("SessionEnded", "The driver's session has ended.")
-    context.changes.notify(session.id)
+    context.notifications.notify(session.id)
     known = frozenset((entry.repl, entry.number) for entry in hello.ledger)
     durable: list[Durable] = []
     for statement in await context.store.open_statements(driver.id):
@@ -207,15 +207,17 @@ async def report(
             await _ready(context, session, message)
         case Failing():
             # The process is about to end; the reconciler sees that and finds the reason here.
-            await context.store.note_session(
+            await context.store.annotate_session(
                 session.id, end_reason=message.reason, log=tail(message.log, _LOG_BYTES)
             )
             context.wake(session.id)
         case Beat(busy=busy):
             if busy:
-                await context.store.touch_session(session.id, at=context.clock.now())
-        case Ask():
-            raise AssertionError("questions are answered beside, by livius.usecases.inside")
+                await context.store.touch(session.id, at=context.clock.now())
+        case AgentRequest():
+            raise AssertionError(
+                "questions are answered beside, by livius.usecases.driver_requests"
+            )
         case Hello():
             raise rule_broken("it said hello twice on one link")
 
@@ -236,7 +238,7 @@ async def _ready(context: Context, session: Session, message: Ready) -> None:
         took = now - session.created_at
         context.meter.session_ready(took)
         _log.info("session_ready", session=session.id, seconds=round(took.total_seconds(), 3))
-    context.changes.notify(session.id)
+    context.notifications.notify(session.id)
     context.wake(session.id)
     await pump_repl(context, session.driver, session.repl)
 
@@ -261,10 +263,10 @@ async def _report_statement(
         case Progress():
             share = min(1.0, max(0.0, message.value))
             await context.store.set_progress(session.repl, number, share)
-            context.changes.notify(Worked(session.id))
+            context.notifications.notify(StatementsChanged(session.id))
         case Jobs():
             await context.store.set_jobs(session.repl, number, _jobs(message))
-            context.changes.notify(Worked(session.id))
+            context.notifications.notify(StatementsChanged(session.id))
         case Finished():
             is_open = await _is_active(context, session, number, running)
             running.discard(number)
@@ -320,7 +322,7 @@ async def _take_output(
     )
     _acknowledge(context, session, message, offset=size, finished=False)
     if is_text:
-        context.changes.notify(Printed(session.repl, number))
+        context.notifications.notify(OutputGrew(session.repl, number))
 
 
 def _most(context: Context) -> int:
@@ -389,8 +391,8 @@ async def _finished(
     )
     if moved is not None:
         note_end(context.meter, moved, message.outcome)
-    context.changes.notify((session.repl, number), moved)
-    context.changes.notify(Worked(session.id))
+    context.notifications.notify((session.repl, number), moved)
+    context.notifications.notify(StatementsChanged(session.id))
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, session, message, offset=size, finished=True)
     if following is not None:

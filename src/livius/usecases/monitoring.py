@@ -19,8 +19,8 @@ from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
+from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
-from livius.domain.sentences import Sentence
 from livius.domain.session import FINAL, Session
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
@@ -295,7 +295,7 @@ def check_may_read(opened: OpenActivity) -> None:
     if not opened.may_read:
         raise Forbidden(
             "InsufficientPrivileges",
-            Sentence(
+            Message(
                 "Logs, conf, code and outputs of a session are open to who submitted it and to "
                 "the workspace's Admins."
             ),
@@ -387,7 +387,7 @@ async def read_driver_log(
         known = ", ".join(sorted(names)) or "none: it never printed, or is past keeping"
         raise NotFound(
             "SparkCoreItemNotFound",
-            Sentence(
+            Message(
                 "There is no log %(name)s. There is: %(known)s.", name=repr(name[:40]), known=known
             ),
         )
@@ -413,7 +413,7 @@ async def spark_page(
     check_application(session, application)
     parts = [part for part in path.split("/") if part]
     if not all(_PART.fullmatch(part) for part in parts):
-        raise Invalid("InvalidInput", Sentence("The path has a part that Spark has no name like."))
+        raise Invalid("InvalidInput", Message("The path has a part that Spark has no name like."))
     if parts and parts[0] not in _OFFERED:
         raise NotFound(
             "SparkCoreItemNotFound",
@@ -438,7 +438,7 @@ async def spark_ui(
     if not _is_ui_page(parts):
         raise NotFound(
             "SparkPageNotOffered",
-            Sentence(
+            Message(
                 "This page of the Spark UI is not offered here: only those that show things are. "
                 "To stop what runs, cancel its statement."
             ),
@@ -465,7 +465,7 @@ def _ui_url(session: Session) -> str:
     if session.phase in FINAL:
         raise NotFound(
             "SparkCoreItemNotFound",
-            Sentence(
+            Message(
                 "The session has ended, and what its Spark driver knew of jobs and stages with "
                 "it. Its logs and its statements are kept."
             ),
@@ -473,7 +473,7 @@ def _ui_url(session: Session) -> str:
     if session.ui_url is None:
         raise NotFound(
             "SparkCoreItemNotFound",
-            Sentence("The session's Spark has no pages yet: it still starts."),
+            Message("The session's Spark has no pages yet: it still starts."),
         )
     return session.ui_url
 
@@ -503,12 +503,12 @@ def no_item(item: str) -> NotFound:
     """Return the error for an item that is not there."""
     return NotFound(
         "SparkCoreItemNotFound",
-        Sentence("There is no item %(item)s in this workspace.", item=item[:100]),
+        Message("There is no item %(item)s in this workspace.", item=item[:100]),
     )
 
 
 def _no_session(session: str) -> NotFound:
     return NotFound(
         "SparkCoreSessionNotFound",
-        Sentence("There is no Livy session %(session)s of this item.", session=session[:100]),
+        Message("There is no Livy session %(session)s of this item.", session=session[:100]),
     )

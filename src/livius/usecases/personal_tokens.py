@@ -18,8 +18,8 @@ from livius.domain.personal_token import (
 from livius.ports.clock import Clock
 from livius.ports.identity import TokenVerifier
 from livius.ports.store import PersonalTokens
+from livius.usecases.audit_throttle import act
 from livius.usecases.identity.presence import Present
-from livius.usecases.trail import act
 
 
 async def create_token(

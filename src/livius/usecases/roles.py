@@ -14,14 +14,14 @@ from livius.domain.errors import Conflict, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
+from livius.domain.messages import Message
 from livius.domain.permissions import MANAGE, SEE_ROLES
-from livius.domain.sentences import Sentence
 from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
 from livius.usecases.access import enter_workspace, workspace_not_found
+from livius.usecases.audit_throttle import act
 from livius.usecases.context import Context
 from livius.usecases.identity.principals import Known, Principals
-from livius.usecases.trail import act
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ async def add_role(
     if outcome is Outcome.TAKEN:
         raise Conflict(
             "PrincipalAlreadyHasWorkspaceRolePermissions",
-            Sentence(
+            Message(
                 "%(principal)s has a role in this workspace already. Change it, or remove it "
                 "first.",
                 principal=principals.name(principal) or principal,
@@ -186,7 +186,7 @@ def _principal(text: str) -> PrincipalId:
 def _no_role(principal: str) -> NotFound:
     return NotFound(
         "WorkspaceRoleAssignmentNotFound",
-        Sentence(
+        Message(
             "The principal %(principal)s has no role in this workspace.", principal=principal[:100]
         ),
     )
@@ -195,7 +195,7 @@ def _no_role(principal: str) -> NotFound:
 def _last_admin(workspace: Workspace) -> Conflict:
     return Conflict(
         "LastAdmin",
-        Sentence(
+        Message(
             "That is the only Admin of %(workspace)s. Assign the role Admin to another one first.",
             workspace=workspace.name,
         ),

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from livius.domain.audit import Action
-from livius.domain.conf import Policed, check_sizes, is_size, police, sizes_as_conf
+from livius.domain.conf import ConfDecision, apply_conf_policy, check_sizes, is_size, sizes_as_conf
 from livius.domain.conf_secrets import hide, secrets_of
 from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
@@ -91,7 +91,7 @@ async def create_session(
     except BaseException:  # whatever it is: a driver that never starts leaves no secrets
         context.conf_secrets.pop(driver.id, None)
         raise
-    context.changes.notify(session.id)
+    context.notifications.notify(session.id)
     context.wake(session.id)
     return SessionView(session, busy=False)
 
@@ -112,7 +112,7 @@ def _new_session(
             field=wanted.libraries[0],
         )
     # What stands in conf itself is the more exact wish.
-    policed = police({**sizes_as_conf(wanted.sizes), **wanted.conf}, local=rules.local)
+    policed = apply_conf_policy({**sizes_as_conf(wanted.sizes), **wanted.conf}, local=rules.local)
     if policed.environment is not None:
         raise Invalid(
             "EnvironmentNotFound",
@@ -149,7 +149,7 @@ def _new_session(
         created_at=now,
         last_active_at=now,
         times={Phase.REQUESTED: now},
-        acts_for=caller,
+        token_principal=caller,
     )
     return session, driver, secrets_of(policed.conf)
 
@@ -159,7 +159,7 @@ def _without_secrets(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**request, "conf": hide(conf)} if isinstance(conf, Mapping) else request
 
 
-def _our_tags(context: Context, wanted: CreateSession, policed: Policed) -> dict[str, str]:
+def _our_tags(context: Context, wanted: CreateSession, policed: ConfDecision) -> dict[str, str]:
     """Return the tags that say what became of the request; none where it was simply done."""
     tags: dict[str, str] = {}
     ignored = [key for key in policed.without_effect if key in wanted.conf]
@@ -200,19 +200,19 @@ async def get_session(
     caller: Principal,
     path: SessionPath,
     *,
-    hold: timedelta = timedelta(),
+    long_poll: timedelta = timedelta(),
 ) -> SessionView:
     """Return one session of the caller's.
 
-    While it starts, the answer is held for up to ``hold``, until it is ready or has ended:
+    While it starts, the answer is held for up to ``long_poll``, until it is ready or has ended:
     clients that ask on a schedule then wait for Spark and not for their schedule.
     """
     found = await own_session(context, caller, path, READ_SESSION)
     loop = asyncio.get_running_loop()
-    end = loop.time() + hold.total_seconds()
+    end = loop.time() + long_poll.total_seconds()
     # Each step of its start is a change; only the last one is worth an answer.
     while _is_on_the_way(found) and (left := end - loop.time()) > 0:
-        with context.changes.watch(found.id) as watch:
+        with context.notifications.watch(found.id) as watch:
             # Watched before it is looked at, so that no change falls between the two.
             found = await own_session(context, caller, path, READ_SESSION)
             if not watch.is_held:
@@ -250,14 +250,14 @@ async def delete_session(context: Context, caller: Principal, path: SessionPath)
     From now on it is not found; monitoring keeps its record.
     """
     found = await own_session(context, caller, path, STEER)
-    await context.store.want_stop(
+    await context.store.request_stop(
         found.id,
         deleted_at=context.clock.now(),
         end_cause=EndCause.DELETED,
         end_reason=f"{caller.name} deleted the session.",
         audit=by_caller(context, caller, found, Action.SESSION_DELETE),
     )
-    context.changes.notify(found.id)
+    context.notifications.notify(found.id)
     context.wake(found.id)
 
 
@@ -268,7 +268,7 @@ async def reset_timeout(context: Context, caller: Principal, path: SessionPath) 
         Conflict: the session has ended.
     """
     found = await own_session(context, caller, path, STEER)
-    if not await context.store.touch_session(found.id, at=context.clock.now()):
+    if not await context.store.touch(found.id, at=context.clock.now()):
         raise Conflict(
             "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."
         )

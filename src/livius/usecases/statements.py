@@ -18,8 +18,8 @@ from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, ReplId, StatementNumber
 from livius.domain.jobs import StatementJobs
+from livius.domain.messages import Message
 from livius.domain.permissions import READ_SESSION, RUN, STEER
-from livius.domain.sentences import Sentence
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import (
@@ -30,8 +30,8 @@ from livius.domain.statement import (
     Statement,
     cancelled_before_start,
 )
-from livius.ports.changes import Printed, Topic, Worked
 from livius.ports.meter import Meter
+from livius.ports.notifications import OutputGrew, StatementsChanged, Topic
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, may_run_code, own_session
 from livius.usecases.audit import by_caller
@@ -86,7 +86,7 @@ def parse_kind(kind: str | None) -> Kind:
     except ValueError:
         raise Invalid(
             "InvalidInput",
-            Sentence(
+            Message(
                 "kind is one of %(kinds)s, not %(kind)s.",
                 kinds=", ".join(Kind),
                 kind=repr(kind[:40]),
@@ -96,7 +96,7 @@ def parse_kind(kind: str | None) -> Kind:
     if found is Kind.SPARKR:
         raise Invalid(
             "SparkRNotAvailable",
-            Sentence(
+            Message(
                 "The kind sparkr is not available here, because the installed Spark has no "
                 "SparkR. Use spark, pyspark or sql."
             ),
@@ -136,8 +136,8 @@ async def submit(
     """
     parsed = parse_kind(kind)
     context.capacity.check_disk()
-    if session.with_code_of(caller) != session.acts_for:
-        await context.store.take_code_of(session.id, caller)  # before its code can run
+    if session.narrowed_by(caller) != session.token_principal:
+        await context.store.narrow_token_principal(session.id, caller)  # before its code can run
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
     statement = await context.store.add_statement(
         NewStatement(
@@ -155,12 +155,12 @@ async def submit(
     if statement is None:
         raise NotFound(
             "SessionNotFound",
-            Sentence(
+            Message(
                 "The session %(session)s has ended and takes no statements. Create a new one.",
                 session=session.id,
             ),
         )
-    context.changes.notify(Worked(session.id))
+    context.notifications.notify(StatementsChanged(session.id))
     if statement.phase is Phase.RUNNING:
         send_run(context, statement)
     elif context.links.is_open(session.driver):
@@ -198,7 +198,7 @@ async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
     if context.links.is_open(driver):
         claimed = await context.store.claim_next(repl, at=context.clock.now())
         if claimed is not None:
-            context.changes.notify(Worked(claimed.session))
+            context.notifications.notify(StatementsChanged(claimed.session))
             send_run(context, claimed)
 
 
@@ -209,26 +209,26 @@ async def get_statement(
     number: str,
     window: Window | None = None,
     *,
-    hold: timedelta = timedelta(),
+    long_poll: timedelta = timedelta(),
 ) -> StatementView:
     """Return one statement, with its output if it has ended.
 
-    Before that, the answer is held for up to ``hold`` and given the instant that it ends; to who
-    asked for a window also when there is text in it.
+    Before that, the answer is held for up to ``long_poll`` and given the instant that it ends; to
+    who asked for a window also when there is text in it.
     """
     session = await own_session(context, caller, path, READ_SESSION)
     parsed = parse_number(number)
     topics: list[Topic] = [(session.repl, parsed)]
     if window is not None:
-        topics.append(Printed(session.repl, parsed))
-    with context.changes.watch(*topics) as watch:
+        topics.append(OutputGrew(session.repl, parsed))
+    with context.notifications.watch(*topics) as watch:
         # Watched before it is looked at, so that no change falls between the two.
         found = await context.store.statement(session.repl, parsed)
-        if hold and found is not None and found.phase not in FINAL:
+        if long_poll and found is not None and found.phase not in FINAL:
             size = await context.outputs.size(session.id, session.repl, parsed)
             told = None
             if window is None or size <= window.offset:
-                told = await watch.changed(hold.total_seconds())
+                told = await watch.changed(long_poll.total_seconds())
             found = told or await context.store.statement(session.repl, parsed)
     if found is None:
         raise no_statement(number)
@@ -293,7 +293,7 @@ async def with_parsed_data(view: StatementView) -> StatementView:
         data = await asyncio.to_thread(msgspec.json.decode, view.data, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise NotFound(
-            "OutputNotFound", Sentence("The output can't be read: %(error)s.", error=str(error))
+            "OutputNotFound", Message("The output can't be read: %(error)s.", error=str(error))
         ) from error
     ending = dataclasses.replace(ending, data=data)
     return dataclasses.replace(view, statement=dataclasses.replace(statement, ending=ending))
@@ -364,12 +364,12 @@ async def cancel_statement(
         audit=by_caller(context, caller, session, Action.STATEMENT_CANCEL),
     )
     if moved is not None:
-        context.changes.notify(Worked(session.id))
+        context.notifications.notify(StatementsChanged(session.id))
     if moved is not None and moved.phase is Phase.CANCELLING:
         context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
     elif moved is not None:
         note_end(context.meter, moved, "cancelled")
-        context.changes.notify((moved.repl, moved.number))
+        context.notifications.notify((moved.repl, moved.number))
 
 
 def note_end(meter: Meter, statement: Statement, outcome: str) -> None:
@@ -404,7 +404,7 @@ def no_statement(number: str) -> NotFound:
     """Return the error for a statement that is not there."""
     return NotFound(
         "StatementNotFound",
-        Sentence(
+        Message(
             "There is no statement %(number)s in this session: they are numbered from 0.",
             number=repr(number[:20]),
         ),

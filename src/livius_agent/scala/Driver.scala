@@ -94,7 +94,7 @@ final class Driver private (
     val files: NotebookFiles
 ) {
   private[livius] val work = Jobs.watch(context)
-  private val asks        = new Asks
+  private val asks        = new GatewayRequests
   private val repls       = new ConcurrentHashMap[String, Repl]
   private val opened      = new AtomicInteger
   private val initialConf = base.conf.getAll
@@ -116,7 +116,7 @@ final class Driver private (
   /** For display: secrets are redacted as Spark's own pages do it. */
   def effectiveConf: java.util.Map[String, String] = Inside.redacted(context.getConf).asJava
 
-  /** See [[Asks]]. */
+  /** See [[GatewayRequests]]. */
   def ask(repl: String, what: String, arguments: String): String = asks.ask(repl, what, arguments)
   def nextAsk(millis: Long): String                              = asks.next(millis)
   def answerAsk(id: Long, text: String): Unit                    = asks.answer(id, text)

@@ -20,7 +20,7 @@ package object mssparkutils extends notebookutils.OldName
 
 package notebookutils {
 
-  import livius.{Asks, Driver}
+  import livius.{GatewayRequests, Driver}
 
   final case class FileInfo(path: String, name: String, size: Long, isDir: Boolean, isFile: Boolean, modifyTime: Long)
 
@@ -73,15 +73,15 @@ package notebookutils {
     "getSecret(akvName: String, secret: String): String" -> "gives a secret of a vault, by the vault's name or URL",
     "isValidToken(token: String): Boolean"             -> "tells whether a token has the form of one and has not expired"
   ) {
-    def getToken(audience: String): String                    = Asks.of("token", "audience" -> audience).get("value").asText
-    def getSecret(akvName: String, secret: String): String   = Asks.of("secret", "vault" -> akvName, "name" -> secret).get("value").asText
-    def isValidToken(token: String): Boolean                  = livius.Asks.isCurrent(token)
+    def getToken(audience: String): String                    = GatewayRequests.of("token", "audience" -> audience).get("value").asText
+    def getSecret(akvName: String, secret: String): String   = GatewayRequests.of("secret", "vault" -> akvName, "name" -> secret).get("value").asText
+    def isValidToken(token: String): Boolean                  = livius.GatewayRequests.isCurrent(token)
     def putSecret(akvName: String, secretName: String, secretValue: String): String =
       Missing("credentials.putSecret: use livius secret set, or the vault itself")
   }
 
   object runtime extends Module("context: Map[String, Any]" -> "says where and for whom this session runs") {
-    def context: Map[String, Any] = Asks.plain(Asks.of("context"))
+    def context: Map[String, Any] = GatewayRequests.plain(GatewayRequests.of("context"))
   }
 
   object env extends Module(
@@ -104,7 +104,7 @@ package notebookutils {
 
   object session extends Module("stop(): Unit" -> "ends the session after this statement; nothing behind it runs") {
     def stop(detach: Boolean = true): Unit = {
-      Asks.of("stop")
+      GatewayRequests.of("stop")
       throw new livius.Stopped
     }
   }

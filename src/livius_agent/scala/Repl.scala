@@ -216,7 +216,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
 
     def run(): ScalaResult = Streams.redirected(out) {
       activate()
-      Asks.repl.set(id)
+      GatewayRequests.repl.set(id)
       try driver.work.within(name, text) {
         // An interrupt of the code's own lasts from one piece to the next, but not beyond the statement.
         val result = try interpreter.run(text, this) finally Thread.interrupted()

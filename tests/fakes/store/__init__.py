@@ -4,8 +4,8 @@ from fakes.store.activities import MemoryActivities
 from fakes.store.audit import MemoryAudit
 from fakes.store.catalog import MemoryCatalog
 from fakes.store.personal_tokens import MemoryPersonalTokens
+from fakes.store.portal_sessions import MemoryPortalSessions
 from fakes.store.statements import MemoryStatements
-from fakes.store.visits import MemoryVisits
 
 
 class MemoryStore(
@@ -14,7 +14,7 @@ class MemoryStore(
     MemoryStatements,
     MemoryCatalog,
     MemoryPersonalTokens,
-    MemoryVisits,
+    MemoryPortalSessions,
 ):
     async def ping(self) -> None:
         return

@@ -14,7 +14,7 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.catalog import Found, NamedPlace, Outcome
+from livius.ports.catalog import Found, LakehouseAccess, Outcome
 
 
 class MemoryCatalog(MemorySessions):
@@ -74,7 +74,7 @@ class MemoryCatalog(MemorySessions):
             if one.workspace == workspace and one.phase in LIVE
         ]
         for one in live:
-            await self.want_stop(
+            await self.request_stop(
                 one.id,
                 audit=audit(one),
                 deleted_at=at,
@@ -174,13 +174,13 @@ class MemoryCatalog(MemorySessions):
             session=self._sessions.get(session) if session is not None else None,
         )
 
-    async def places_version(self) -> object:
-        return tuple(await self.places())
+    async def lakehouse_access_version(self) -> object:
+        return tuple(await self.lakehouse_access())
 
-    async def places(self) -> Sequence[NamedPlace]:
+    async def lakehouse_access(self) -> Sequence[LakehouseAccess]:
         return sorted(
             (
-                NamedPlace(
+                LakehouseAccess(
                     principal=principal,
                     workspace=workspace,
                     workspace_name=self._workspaces[workspace].name,

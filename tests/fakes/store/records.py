@@ -16,9 +16,9 @@ from livius.domain.ids import (
 from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.personal_token import PersonalToken
+from livius.domain.portal_session import PortalSession
 from livius.domain.session import Session
 from livius.domain.statement import OPEN, Statement
-from livius.domain.visit import Visit
 
 
 class Records:
@@ -37,7 +37,7 @@ class Records:
         self._lakehouse_names: dict[LakehouseId, str] = {}
         self._roles: dict[tuple[WorkspaceId, PrincipalId], Role] = {}
         self._personal_tokens: dict[str, PersonalToken] = {}
-        self._visits: dict[str, Visit] = {}
+        self._portal_sessions: dict[str, PortalSession] = {}
 
     def _is_busy(self, session: SessionId) -> bool:
         return any(

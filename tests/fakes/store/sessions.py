@@ -112,18 +112,18 @@ class MemorySessions(Records):
         self._drivers[ended.driver] = dataclasses.replace(driver, ended_at=at)
         return ended, abandoned
 
-    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
+    async def narrow_token_principal(self, session: SessionId, caller: Principal) -> None:
         present = self._sessions[session]
         self._sessions[session] = dataclasses.replace(
-            present, acts_for=present.with_code_of(caller)
+            present, token_principal=present.narrowed_by(caller)
         )
 
-    async def note_session(self, session: SessionId, **changes: Any) -> None:
+    async def annotate_session(self, session: SessionId, **changes: Any) -> None:
         present = self._sessions.get(session)
         if present is not None and present.phase in LIVE:
             self._sessions[session] = dataclasses.replace(present, **changes)
 
-    async def want_stop(
+    async def request_stop(
         self,
         session: SessionId,
         *,
@@ -152,14 +152,14 @@ class MemorySessions(Records):
     async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
         return self._confs.get(session, {})
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
+    async def touch(self, session: SessionId, *, at: datetime) -> bool:
         present = self._sessions.get(session)
         if present is None or present.goal is Goal.STOP or present.phase not in ACCEPTING:
             return False
         self._sessions[session] = dataclasses.replace(present, last_active_at=at)
         return True
 
-    async def unwanted_sessions(self) -> Sequence[SessionId]:
+    async def sessions_to_stop(self) -> Sequence[SessionId]:
         return [
             one.id
             for one in self._sessions.values()
@@ -178,7 +178,7 @@ class MemorySessions(Records):
             and session.last_active_at + session.idle_timeout <= now
         ]
         for one in idle:
-            await self.want_stop(one.id, end_cause=EndCause.IDLE, end_reason=reason(one))
+            await self.request_stop(one.id, end_cause=EndCause.IDLE, end_reason=reason(one))
         return [one.id for one in idle]
 
     async def driver(self, driver: DriverId) -> Driver | None:

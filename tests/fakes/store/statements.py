@@ -36,7 +36,7 @@ class MemoryStatements(MemorySessions):
             or session.deleted_at is not None
         ):
             return None
-        await self.touch_session(new.session, at=new.at)
+        await self.touch(new.session, at=new.at)
         others = self._of_repl(new.repl)
         runs = claim and not any(statement.phase in OPEN for statement in others)
         statement = Statement(
@@ -103,7 +103,7 @@ class MemoryStatements(MemorySessions):
         if moved.phase in STATEMENT_FINAL:
             done = 1.0 if ending is not None and ending.ok else moved.progress
             moved = dataclasses.replace(moved, ended_at=at, ending=ending, progress=done)
-            await self.touch_session(moved.session, at=at)
+            await self.touch(moved.session, at=at)
         self._write(audit and audit.of_statement(number))
         self._statements[repl, number] = moved
         return moved

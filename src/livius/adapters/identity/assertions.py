@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import jwt
 
-from livius.adapters.identity.seen import SIGNATURE_ONLY
+from livius.adapters.identity.token_cache import SIGNATURE_ONLY
 from livius.domain.accounts import ClientCertificate
 from livius.ports.identity import AssertionFault, AssertionRefused, SignedAssertion
 

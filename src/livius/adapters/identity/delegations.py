@@ -24,7 +24,7 @@ from livius.domain.endpoints import JWT_BEARER
 from livius.domain.errors import LiviusError
 from livius.domain.identity import Principal, moment
 from livius.domain.ids import SessionId
-from livius.domain.provider import Provider, audiences_in, opens_fabric
+from livius.domain.oidc_provider import Provider, audiences_in, opens_fabric
 from livius.domain.resources import AUDIENCE_OF, RESOURCES
 from livius.ports.clock import Clock
 
@@ -77,7 +77,8 @@ class Delegation:
 class Delegations:
     """The delegations of all sessions that live. For the event loop's thread only.
 
-    ``acts_for`` returns for whom a session's code acts now, None where it gets no tokens any more.
+    ``token_principal`` returns for whom a session's code acts now, None where it gets no tokens any
+    more.
     """
 
     def __init__(
@@ -85,15 +86,15 @@ class Delegations:
         provider: Provider,
         client: ProviderClient,
         clock: Clock,
-        acts_for: Callable[[SessionId], Awaitable[Principal | None]],
+        token_principal: Callable[[SessionId], Awaitable[Principal | None]],
     ) -> None:
         self._provider = provider
         self._client = client
         self._clock = clock
-        self._acts_for = acts_for
+        self._acts_for = token_principal
         self._held: dict[SessionId, Delegation] = {}
 
-    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         """Keep a caller's token, which was verified, for a session that has none that is good.
 
         The first one stays: code that came by it must gain nothing by a later, stronger one.

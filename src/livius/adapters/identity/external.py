@@ -7,10 +7,10 @@ from typing import Any, Final
 import jwt
 
 from livius.adapters.identity.provider_keys import ProviderKeys
-from livius.adapters.identity.seen import SIGNATURE_ONLY, Seen, SeenTokens
+from livius.adapters.identity.token_cache import SIGNATURE_ONLY, Seen, VerifiedTokenCache
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import LARGEST_TOKEN, Principal
-from livius.domain.provider import Provider, read_claims, read_id_token
+from livius.domain.oidc_provider import Provider, read_claims, read_id_token
 from livius.ports.clock import Clock
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
@@ -27,7 +27,7 @@ class ExternalVerifier:
         self._provider = provider
         self._keys = keys
         self._clock = clock
-        self._seen = SeenTokens(clock, lambda kid: keys.known(kid) is not None)
+        self._seen = VerifiedTokenCache(clock, lambda kid: keys.known(kid) is not None)
 
     async def bearer_of(self, token: str) -> Principal:
         """See the port.
@@ -47,7 +47,7 @@ class ExternalVerifier:
         return principal
 
     async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
-        """See `livius.adapters.identity.people.IdTokens`."""
+        """See `livius.adapters.identity.oidc_login.IdTokens`."""
         if not id_token or len(id_token) > LARGEST_TOKEN or not id_token.isascii():
             raise _not_theirs()
         _, claims = await self._signed(id_token)

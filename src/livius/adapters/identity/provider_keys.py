@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from livius.adapters.bounded import TooLarge, read_bounded
 from livius.domain.endpoints import Endpoints, read_endpoints, usable
 from livius.domain.errors import Unavailable
-from livius.domain.provider import Provider
+from livius.domain.oidc_provider import Provider
 from livius.ports.clock import Clock
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey

@@ -18,7 +18,7 @@ from livius.adapters.identity.provider_client import ProviderClient, Refused
 from livius.domain.errors import Forbidden, LiviusError, Unavailable
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import SessionId
-from livius.domain.provider import Provider, audiences_in
+from livius.domain.oidc_provider import Provider, audiences_in
 from livius.domain.resources import Resource
 from livius.ports.clock import Clock
 from livius.usecases.identity.authority import Authority
@@ -42,7 +42,7 @@ class EmbeddedSessionTokens:
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
 
-    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         """Need no token: the authority is ours."""
 
     async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
@@ -78,11 +78,11 @@ class ProviderSessionTokens:
         self._own = own
         self._handed: dict[str, Handed] = {}
 
-    def bring(self, session: SessionId, caller: Principal, token: str) -> None:
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         """See the port."""
         is_authoritys = caller.client_id is not None  # not a personal access token
         if self._own is not None and caller.kind is PrincipalKind.USER and is_authoritys:
-            self._own.delegations.bring(session, caller, token)
+            self._own.delegations.offer(session, caller, token)
 
     async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
         """See the port."""

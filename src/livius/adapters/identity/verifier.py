@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 
 from livius.adapters.identity.keys import KeyRing
-from livius.adapters.identity.seen import REMEMBERED, Seen, SeenTokens
+from livius.adapters.identity.token_cache import REMEMBERED, Seen, VerifiedTokenCache
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import (
     AUDIENCES,
@@ -27,7 +27,7 @@ from livius.domain.identity import (
     words,
 )
 from livius.domain.ids import ClientId
-from livius.domain.provider import check_id_token
+from livius.domain.oidc_provider import check_id_token
 from livius.ports.clock import Clock
 from livius.usecases.identity.presence import Present
 
@@ -56,7 +56,7 @@ class EmbeddedVerifier:
         self._clock = clock
         self._present = present
         self._resource = resource
-        self._seen = SeenTokens(
+        self._seen = VerifiedTokenCache(
             clock, lambda kid: keys.public_key(kid) is not None, remembered=remembered
         )
 
@@ -79,7 +79,7 @@ class EmbeddedVerifier:
         return principal
 
     async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
-        """See `livius.adapters.identity.people.IdTokens`."""
+        """See `livius.adapters.identity.oidc_login.IdTokens`."""
         claims = self._keys.read(id_token) if len(id_token) <= LARGEST_TOKEN else None
         if claims is None or not self._realm.is_issuer(str(claims.get("iss"))):
             raise _not_ours()

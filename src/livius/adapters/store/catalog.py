@@ -35,7 +35,7 @@ from livius.domain.audit import AuditEntry
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
-from livius.ports.catalog import Found, NamedPlace, Outcome
+from livius.ports.catalog import Found, LakehouseAccess, Outcome
 
 # Every request runs these: made once, they cost a third of what they would cost made each time.
 _WORKSPACE = select(WORKSPACES).where(WORKSPACES.c.id == bindparam("workspace"))
@@ -73,7 +73,7 @@ def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) ->
     return connection.execute(query).first() is not None
 
 
-def _bury(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
+def _archive(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
     """Move a lakehouse to those that are no more: its database's name stays taken."""
     kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
     connection.execute(insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by))
@@ -165,7 +165,7 @@ class SqlCatalog:
             for one in ended:
                 stop_session(connection, one, audit(one), self._keep_audit, changes)
             for row in connection.execute(lakehouses).all():
-                _bury(connection, row, at=at, by=by)
+                _archive(connection, row, at=at, by=by)
             connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
             if not write_if(
                 connection.execute(gone).rowcount == 1, connection, told, self._keep_audit
@@ -244,7 +244,7 @@ class SqlCatalog:
                 return Outcome.MISSING
             if connection.execute(live.limit(1)).first() is not None:
                 return Outcome.IN_USE
-            _bury(connection, row, at=at, by=by)
+            _archive(connection, row, at=at, by=by)
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
@@ -281,11 +281,11 @@ class SqlCatalog:
 
         return await self._transactions.run(work)
 
-    async def places_version(self) -> object:
+    async def lakehouse_access_version(self) -> object:
         """See the port."""
         return await self._transactions.run(self._places_version)
 
-    async def places(self) -> Sequence[NamedPlace]:
+    async def lakehouse_access(self) -> Sequence[LakehouseAccess]:
         """See the port."""
         query = (
             select(
@@ -303,7 +303,7 @@ class SqlCatalog:
         )
         return await self._transactions.run(
             lambda connection: [
-                NamedPlace(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+                LakehouseAccess(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
                 for row in connection.execute(query)
             ]
         )

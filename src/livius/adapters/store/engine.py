@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from livius.adapters.store.schema import METADATA
 from livius.domain.errors import Unavailable
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 
 Result = TypeVar("Result")
 
@@ -95,7 +95,7 @@ class Transactions:
             if _is_of_disk(error):
                 raise Unavailable(
                     "InsufficientStorage",
-                    Sentence(
+                    Message(
                         "The server can't write to its disk now: it is full, or not writable. Try "
                         "again later; the operator finds the cause in the log."
                     ),

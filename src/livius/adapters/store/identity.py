@@ -24,6 +24,7 @@ from sqlalchemy.sql import ColumnElement
 
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.portal_sessions import end_portal_sessions
 from livius.adapters.store.schema import (
     APPLICATIONS,
     CONSENTS,
@@ -33,7 +34,6 @@ from livius.adapters.store.schema import (
     SIGN_INS,
     USERS,
 )
-from livius.adapters.store.visits import end_visits
 from livius.domain.accounts import (
     ClientApplication,
     ClientCertificate,
@@ -108,7 +108,7 @@ class SqlIdentity:
         def work(connection: Connection) -> bool:
             connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
             connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
-            end_visits(connection, oid)
+            end_portal_sessions(connection, oid)
             done = connection.execute(change).rowcount == 1
             return write_if(done, connection, audit, self._keep_audit)
 
@@ -200,7 +200,7 @@ class SqlIdentity:
         self, connection: Connection, principal: PrincipalId, audit: AuditEntry | None
     ) -> None:
         """End what refers to no user or application: another authority's people have it too."""
-        end_visits(connection, principal)
+        end_portal_sessions(connection, principal)
         roles = delete(ROLES).where(ROLES.c.principal == principal).returning(ROLES.c.workspace)
         tokens = (
             delete(PERSONAL_TOKENS)

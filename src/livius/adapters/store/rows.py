@@ -47,8 +47,8 @@ def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
             row[name] = dict(row[name])
     if "log" in row:
         row["log"] = list(row["log"])
-    if row.get("acts_for") is not None:
-        row["acts_for"] = principal_row(row["acts_for"])
+    if row.get("token_principal") is not None:
+        row["token_principal"] = principal_row(row["token_principal"])
     return row
 
 
@@ -82,7 +82,9 @@ def session_from(values: dict[str, Any]) -> Session:
     values["phase"] = SessionPhase(values["phase"])
     values["end_cause"] = EndCause(values["end_cause"]) if values["end_cause"] else None
     values["log"] = tuple(values["log"])
-    values["acts_for"] = principal_of(values["acts_for"]) if values["acts_for"] else None
+    values["token_principal"] = (
+        principal_of(values["token_principal"]) if values["token_principal"] else None
+    )
     return Session(**values)
 
 

@@ -137,8 +137,8 @@ PERSONAL_TOKENS: Final = Table(
     UniqueConstraint("digest"),
 )
 
-VISITS: Final = Table(
-    "visits",
+PORTAL_SESSIONS: Final = Table(
+    "portal_sessions",
     METADATA,
     Column("key", String(64), primary_key=True),
     Column("principal", GUID, nullable=False, index=True),
@@ -181,7 +181,7 @@ SESSIONS: Final = Table(
     # What lists are filtered by: made of the other columns, in the same transaction.
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("ended_at", Moment),
-    Column("acts_for", JSON(none_as_null=True)),
+    Column("token_principal", JSON(none_as_null=True)),
     # What lists are sorted by, made likewise.
     Column("duration_key", String(16), nullable=False, server_default=""),
     _one_of("goal", Goal),

@@ -208,7 +208,7 @@ class SqlSessions:
 
         return await self._transactions.run(work)
 
-    async def note_session(self, session: SessionId, **changes: Any) -> None:
+    async def annotate_session(self, session: SessionId, **changes: Any) -> None:
         """See the port."""
         await self._transactions.execute(
             update(SESSIONS)
@@ -216,17 +216,17 @@ class SqlSessions:
             .values(encode_session(changes))
         )
 
-    async def take_code_of(self, session: SessionId, caller: Principal) -> None:
+    async def narrow_token_principal(self, session: SessionId, caller: Principal) -> None:
         """See the port."""
 
         def work(connection: Connection) -> None:
             present = find_session(connection, session)
             if present is not None:
-                _update(connection, present, acts_for=present.with_code_of(caller))
+                _update(connection, present, token_principal=present.narrowed_by(caller))
 
         await self._transactions.run(work)
 
-    async def want_stop(
+    async def request_stop(
         self,
         session: SessionId,
         *,
@@ -285,7 +285,7 @@ class SqlSessions:
 
         return await self._transactions.run(work)
 
-    async def touch_session(self, session: SessionId, *, at: datetime) -> bool:
+    async def touch(self, session: SessionId, *, at: datetime) -> bool:
         """See the port."""
         query = (
             update(SESSIONS)
@@ -297,7 +297,7 @@ class SqlSessions:
             lambda connection: connection.execute(query).rowcount == 1
         )
 
-    async def unwanted_sessions(self) -> Sequence[SessionId]:
+    async def sessions_to_stop(self) -> Sequence[SessionId]:
         """See the port."""
         query = select(SESSIONS.c.id).where(
             SESSIONS.c.phase.in_(ACCEPTING), SESSIONS.c.goal == Goal.STOP
@@ -359,7 +359,7 @@ def stop_session(
     keep: timedelta,
     changes: Mapping[str, Any],
 ) -> Session | None:
-    """Do what `livius.ports.store.Sessions.want_stop` says, to a session that was just read."""
+    """Do what `livius.ports.store.Sessions.request_stop` says, to a session that was just read."""
     first = present.goal is Goal.RUN and present.phase in LIVE
     kept = changes if first else {k: v for k, v in changes.items() if k == "deleted_at"}
     if "deleted_at" in kept and present.deleted_at is not None:

@@ -11,12 +11,12 @@ from livius.adapters.store.audit import SqlAudit
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.identity import SqlIdentity
-from livius.adapters.store.numbers import SqlNumbers
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
+from livius.adapters.store.portal_sessions import SqlPortalSessions
 from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
-from livius.adapters.store.visits import SqlVisits
+from livius.adapters.store.uids import SqlUids
 
 
 class SqlStore(
@@ -27,8 +27,8 @@ class SqlStore(
     SqlCatalog,
     SqlIdentity,
     SqlPersonalTokens,
-    SqlVisits,
-    SqlNumbers,
+    SqlPortalSessions,
+    SqlUids,
 ):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""
 

@@ -27,7 +27,6 @@ from livius.domain.errors import Unavailable
 from livius.domain.ids import ClientId
 from livius.language import LANGUAGES, language_of, templates
 from livius.usecases.identity.authority import Authority, TokenRefused
-from livius.usecases.identity.minting import client_info
 from livius.usecases.identity.scopes import Wanted
 from livius.usecases.identity.sign_in import (
     AnsweredElsewhere,
@@ -45,6 +44,7 @@ from livius.usecases.identity.sign_in import (
     remember_consent,
     signed_in,
 )
+from livius.usecases.identity.token_issuance import client_info
 
 _FOLDER: Final = Path(__file__).parent / "templates"
 _TEMPLATES: Final = {language: templates(_FOLDER, language) for language in LANGUAGES}
@@ -74,7 +74,7 @@ def add_pages(routes: APIRouter, authority: Authority) -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Visit:
+class _Exchange:
     """One request by a browser: who sits there, and what its answer must carry."""
 
     request: Request
@@ -170,35 +170,35 @@ class _Visit:
         return answer
 
 
-Handler = Callable[[_Visit], Awaitable[Response]]
+Handler = Callable[[_Exchange], Awaitable[Response]]
 
 
 def _serve(routes: APIRouter, authority: Authority, path: str, handler: Handler) -> None:
     async def endpoint(request: Request) -> Response:
-        visit = await _arrive(request, authority)
+        exchange = await _arrive(request, authority)
         try:
             check_page(request, authority.realm)
             if request.method == "POST":
-                visit.form = await read_form(request)
-                _check_csrf(visit)
-            answer = await handler(visit)
+                exchange.form = await read_form(request)
+                _check_csrf(exchange)
+            answer = await handler(exchange)
         except AnsweredElsewhere as answered:
             _log.info("sign_in_refused", path=request.scope["path"], code=answered.refused.code)
-            answer = _reply_error(visit, answered)
+            answer = _reply_error(exchange, answered)
         except TokenRefused as refused:
             _log.info("sign_in_refused", path=request.scope["path"], code=refused.code)
-            answer = visit.refusal(refused)
+            answer = exchange.refusal(refused)
         except Unavailable as unavailable:
-            answer = visit.refusal(TokenRefused(90033, "server_busy", unavailable.message))
-        return visit.finish(answer)
+            answer = exchange.refusal(TokenRefused(90033, "server_busy", unavailable.message))
+        return exchange.finish(answer)
 
     routes.add_api_route(path, endpoint, methods=["GET", "POST"])
 
 
-async def _arrive(request: Request, authority: Authority) -> _Visit:
+async def _arrive(request: Request, authority: Authority) -> _Exchange:
     browser = request.cookies.get(_BROWSER_COOKIE, "")
     sign_in = request.cookies.get(_SIGN_IN_COOKIE, "")
-    visit = _Visit(
+    exchange = _Exchange(
         request=request,
         authority=authority,
         browser=browser,
@@ -206,17 +206,17 @@ async def _arrive(request: Request, authority: Authority) -> _Visit:
         user=await signed_in(authority, sign_in),
     )
     if not browser:
-        visit.browser = visit.cookies[_BROWSER_COOKIE] = secrets.token_urlsafe(32)
-    return visit
+        exchange.browser = exchange.cookies[_BROWSER_COOKIE] = secrets.token_urlsafe(32)
+    return exchange
 
 
-def _check_csrf(visit: _Visit) -> None:
+def _check_csrf(exchange: _Exchange) -> None:
     """Refuse a form that is not one of this browser's own."""
-    headers, given = visit.request.headers, (visit.form or {}).get("csrf", "")
+    headers, given = exchange.request.headers, (exchange.form or {}).get("csrf", "")
     origin = headers.get("origin")
-    own = f"{visit.request.scope['scheme']}://{headers.get('host', '')}"
+    own = f"{exchange.request.scope['scheme']}://{headers.get('host', '')}"
     if (origin is not None and origin.lower() != own.lower()) or not hmac.compare_digest(
-        given.encode(), visit.csrf.encode()
+        given.encode(), exchange.csrf.encode()
     ):
         raise TokenRefused(
             399218,
@@ -227,14 +227,16 @@ def _check_csrf(visit: _Visit) -> None:
 
 
 def _authorize(version: int) -> Handler:
-    async def authorize(visit: _Visit) -> Response:
-        query = _query(visit.request)
+    async def authorize(exchange: _Exchange) -> Response:
+        query = _query(exchange.request)
         scope = scope_of(query, version)
         asked = await read_authorization(
-            visit.authority, query if scope is None else {**query, "scope": scope}
+            exchange.authority, query if scope is None else {**query, "scope": scope}
         )
-        visit.form_goes_to = origin_of(asked.reply_to.redirect_uri)
-        return await (_pressed(visit, asked) if visit.form is not None else _sent(visit, asked))
+        exchange.form_goes_to = origin_of(asked.reply_to.redirect_uri)
+        return await (
+            _pressed(exchange, asked) if exchange.form is not None else _sent(exchange, asked)
+        )
 
     return authorize
 
@@ -254,26 +256,28 @@ def _query(request: Request) -> dict[str, str]:
     return query
 
 
-async def _sent(visit: _Visit, asked: Authorization) -> Response:
+async def _sent(exchange: _Exchange, asked: Authorization) -> Response:
     """Answer a person whom an application has sent."""
-    user = visit.user
+    user = exchange.user
     if user is not None and asked.login_hint.lower() not in ("", user.username):
         user = None
     if asked.prompt == "none":
-        return await _silently(visit, asked, user)
+        return await _silently(exchange, asked, user)
     if user is None or asked.prompt == "login":
-        return _ask_sign_in(visit, asked.application, username=asked.login_hint)
-    due = await consent_is_due(visit.authority, asked, user)
+        return _ask_sign_in(exchange, asked.application, username=asked.login_hint)
+    due = await consent_is_due(exchange.authority, asked, user)
     if asked.prompt == "select_account" or not (due or _is_assured(asked)):
-        return visit.page("account.html", application=asked.application, goes_to=visit.form_goes_to)
-    return await _go_on(visit, asked, user)
+        return exchange.page(
+            "account.html", application=asked.application, goes_to=exchange.form_goes_to
+        )
+    return await _go_on(exchange, asked, user)
 
 
 def _is_assured(asked: Authorization) -> bool:
     return asked.application.is_assured_at(asked.reply_to.redirect_uri)
 
 
-async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> Response:
+async def _silently(exchange: _Exchange, asked: Authorization, user: User | None) -> Response:
     """Answer at once, or say why that can't be."""
     if user is None:
         raise AnsweredElsewhere(
@@ -282,7 +286,7 @@ async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> R
                 50058, "login_required", "A silent sign-in was asked for, but no user is signed in."
             ),
         )
-    if await consent_is_due(visit.authority, asked, user):
+    if await consent_is_due(exchange.authority, asked, user):
         raise AnsweredElsewhere(
             asked.reply_to,
             TokenRefused(
@@ -299,62 +303,62 @@ async def _silently(visit: _Visit, asked: Authorization, user: User | None) -> R
                 "registered. Register the whole URI, or ask without prompt=none.",
             ),
         )
-    return await _hand_over(visit, asked, user)
+    return await _hand_over(exchange, asked, user)
 
 
-async def _pressed(visit: _Visit, asked: Authorization) -> Response:
+async def _pressed(exchange: _Exchange, asked: Authorization) -> Response:
     """Answer a form."""
-    if visit.step == "sign-in":
+    if exchange.step == "sign-in":
         try:
-            user = await visit.signs_in(asked.application)
+            user = await exchange.signs_in(asked.application)
         except TokenRefused as refused:
-            return _ask_sign_in(visit, asked.application, refused=refused)
-        return await _go_on(visit, asked, user)
-    if visit.step == "deny":
+            return _ask_sign_in(exchange, asked.application, refused=refused)
+        return await _go_on(exchange, asked, user)
+    if exchange.step == "deny":
         raise AnsweredElsewhere(
             asked.reply_to,
             TokenRefused(
                 65004, "access_denied", "The user declined to consent to access the application."
             ),
         )
-    if visit.user is None or visit.step not in ("continue", "allow"):
-        return _ask_sign_in(visit, asked.application, username=asked.login_hint)
-    if visit.step == "allow":
-        await remember_consent(visit.authority, asked.application, visit.user, asked.wanted)
-        return await _hand_over(visit, asked, visit.user)
-    return await _go_on(visit, asked, visit.user)
+    if exchange.user is None or exchange.step not in ("continue", "allow"):
+        return _ask_sign_in(exchange, asked.application, username=asked.login_hint)
+    if exchange.step == "allow":
+        await remember_consent(exchange.authority, asked.application, exchange.user, asked.wanted)
+        return await _hand_over(exchange, asked, exchange.user)
+    return await _go_on(exchange, asked, exchange.user)
 
 
-async def _go_on(visit: _Visit, asked: Authorization, user: User) -> Response:
+async def _go_on(exchange: _Exchange, asked: Authorization, user: User) -> Response:
     """Ask for consent where it is due, else hand over."""
-    if await consent_is_due(visit.authority, asked, user):
-        return _ask_consent(visit, asked.application, asked.wanted)
-    return await _hand_over(visit, asked, user)
+    if await consent_is_due(exchange.authority, asked, user):
+        return _ask_consent(exchange, asked.application, asked.wanted)
+    return await _hand_over(exchange, asked, user)
 
 
-async def _hand_over(visit: _Visit, asked: Authorization, user: User) -> Response:
-    answer = {"code": await make_code(visit.authority, asked, user)}
+async def _hand_over(exchange: _Exchange, asked: Authorization, user: User) -> Response:
+    answer = {"code": await make_code(exchange.authority, asked, user)}
     if asked.client_info:
-        answer["client_info"] = client_info(visit.authority, user)
-    return _reply(visit, asked.reply_to, answer)
+        answer["client_info"] = client_info(exchange.authority, user)
+    return _reply(exchange, asked.reply_to, answer)
 
 
-def _reply_error(visit: _Visit, answered: AnsweredElsewhere) -> Response:
+def _reply_error(exchange: _Exchange, answered: AnsweredElsewhere) -> Response:
     refused = answered.refused
-    visit.form_goes_to = origin_of(answered.reply_to.redirect_uri)
+    exchange.form_goes_to = origin_of(answered.reply_to.redirect_uri)
     answer = {
         "error": refused.error,
         "error_description": f"{refused.code}: {refused.message}",
     }
-    return _reply(visit, answered.reply_to, answer)
+    return _reply(exchange, answered.reply_to, answer)
 
 
-def _reply(visit: _Visit, to: ReplyTo, answer: dict[str, str]) -> Response:
+def _reply(exchange: _Exchange, to: ReplyTo, answer: dict[str, str]) -> Response:
     """Send the person back to the application."""
     if to.state:
         answer["state"] = to.state
     if to.mode == "form_post":
-        return visit.page("post.html", scripts=True, action=to.redirect_uri, fields=answer)
+        return exchange.page("post.html", scripts=True, action=to.redirect_uri, fields=answer)
     parts, more = urlsplit(to.redirect_uri), urlencode(answer)
     if to.mode == "fragment":
         parts = parts._replace(fragment=more)
@@ -366,15 +370,15 @@ def _reply(visit: _Visit, to: ReplyTo, answer: dict[str, str]) -> Response:
 
 
 def _ask_sign_in(
-    visit: _Visit,
+    exchange: _Exchange,
     application: ClientApplication,
     *,
     username: str = "",
     refused: TokenRefused | None = None,
     user_code: str | None = None,
 ) -> Response:
-    typed = (visit.form or {}).get("username", "") if refused is not None else username
-    answer = visit.page(
+    typed = (exchange.form or {}).get("username", "") if refused is not None else username
+    answer = exchange.page(
         "sign_in.html",
         200 if refused is None else status_of(refused),
         application=application,
@@ -388,71 +392,79 @@ def _ask_sign_in(
 
 
 def _ask_consent(
-    visit: _Visit, application: ClientApplication, wanted: Wanted, *, user_code: str | None = None
+    exchange: _Exchange,
+    application: ClientApplication,
+    wanted: Wanted,
+    *,
+    user_code: str | None = None,
 ) -> Response:
-    return visit.page(
+    return exchange.page(
         "consent.html",
         application=application,
         permissions=wanted.permissions,
         openid=wanted.openid,
         user_code=user_code,
-        goes_to=visit.form_goes_to,
+        goes_to=exchange.form_goes_to,
     )
 
 
-async def _device(visit: _Visit) -> Response:
+async def _device(exchange: _Exchange) -> Response:
     """Connect a device or program that can show no page itself."""
-    if visit.form is None:
-        code = visit.request.query_params.get("user_code", "")[:_MOST_FIELDS]
-        return visit.page("device.html", user_code=code, refused=None)
-    user_code = visit.form.get("user_code", "")
+    if exchange.form is None:
+        code = exchange.request.query_params.get("user_code", "")[:_MOST_FIELDS]
+        return exchange.page("device.html", user_code=code, refused=None)
+    user_code = exchange.form.get("user_code", "")
     try:
-        asking = await asking_device(visit.authority, user_code, caller=caller_of(visit.request))
+        asking = await asking_device(
+            exchange.authority, user_code, caller=caller_of(exchange.request)
+        )
     except TokenRefused as refused:
-        answer = visit.page("device.html", status_of(refused), user_code=user_code, refused=refused)
+        answer = exchange.page(
+            "device.html", status_of(refused), user_code=user_code, refused=refused
+        )
         answer.headers.update(retry_after(refused))
         return answer
-    return await _device_pressed(visit, asking, user_code)
+    return await _device_pressed(exchange, asking, user_code)
 
 
-async def _device_pressed(visit: _Visit, asking: AskingDevice, user_code: str) -> Response:
-    if visit.step == "sign-in":
+async def _device_pressed(exchange: _Exchange, asking: AskingDevice, user_code: str) -> Response:
+    if exchange.step == "sign-in":
         try:
-            await visit.signs_in(asking.application)
+            await exchange.signs_in(asking.application)
         except TokenRefused as refused:
-            return _ask_sign_in(visit, asking.application, refused=refused, user_code=user_code)
-    elif visit.step in ("other", "") or visit.user is None:
-        return _ask_sign_in(visit, asking.application, user_code=user_code)
-    elif visit.step in ("allow", "deny"):
-        approved = visit.step == "allow"
-        await decide_device(visit.authority, asking, visit.user, approved=approved)
-        return visit.page("done.html", application=asking.application, approved=approved)
+            return _ask_sign_in(exchange, asking.application, refused=refused, user_code=user_code)
+    elif exchange.step in ("other", "") or exchange.user is None:
+        return _ask_sign_in(exchange, asking.application, user_code=user_code)
+    elif exchange.step in ("allow", "deny"):
+        approved = exchange.step == "allow"
+        await decide_device(exchange.authority, asking, exchange.user, approved=approved)
+        return exchange.page("done.html", application=asking.application, approved=approved)
     # Also where consent was given before: who sends a stranger a code must not get by unseen.
-    return _ask_consent(visit, asking.application, asking.wanted, user_code=user_code)
+    return _ask_consent(exchange, asking.application, asking.wanted, user_code=user_code)
 
 
-async def _sign_out(visit: _Visit) -> Response:
+async def _sign_out(exchange: _Exchange) -> Response:
     """Ask, then sign out: a link alone must not do it."""
-    if visit.form is None and visit.user is not None:
-        back = await _way_back(visit)
-        visit.form_goes_to = origin_of(back) if back else ""
-        return visit.page("sign_out.html")
-    if visit.form is not None:
-        await visit.signs_out()
-    back = await _way_back(visit)
+    if exchange.form is None and exchange.user is not None:
+        back = await _way_back(exchange)
+        exchange.form_goes_to = origin_of(back) if back else ""
+        return exchange.page("sign_out.html")
+    if exchange.form is not None:
+        await exchange.signs_out()
+    back = await _way_back(exchange)
     if back is not None:
         return RedirectResponse(back, status_code=303, headers=NO_STORE)
-    return visit.page("signed_out.html")
+    return exchange.page("signed_out.html")
 
 
-async def _way_back(visit: _Visit) -> str | None:
+async def _way_back(exchange: _Exchange) -> str | None:
     """Return where an application wants people to go, if it is one of its redirect URIs."""
-    query = _query(visit.request)
+    query = _query(exchange.request)
     uri, client_id = query.get("post_logout_redirect_uri"), query.get("client_id")
     if client_id is None and "id_token_hint" in query:
-        claims = visit.authority.signer.read(query["id_token_hint"]) or {}
+        claims = exchange.authority.signer.read(query["id_token_hint"]) or {}
         client_id = str(claims.get("aud", ""))
     if uri is None or client_id is None:
         return None
-    application = await visit.authority.store.application(ClientId(client_id.lower()))
+    application = await exchange.authority.store.application(ClientId(client_id.lower()))
     return uri if application is not None and application.answers_at(uri) else None

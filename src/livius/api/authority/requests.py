@@ -15,7 +15,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from livius.domain.accounts import LOOPBACK_HOSTS
 from livius.domain.identity import POLICY_PATTERN, Address, Realm, Style
 from livius.usecases.identity.authority import TokenRefused
-from livius.usecases.identity.proof import Proof
+from livius.usecases.identity.client_authentication import ClientCredential
 
 PATH_PARAMETER: Final = "authority"
 PATH: Final = f"/{{{PATH_PARAMETER}:livius_authority}}"
@@ -107,9 +107,9 @@ def caller_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-def proof_of(request: Request, form: Mapping[str, str], address: Address) -> Proof:
+def proof_of(request: Request, form: Mapping[str, str], address: Address) -> ClientCredential:
     """Return by what the application that sent a form proves itself."""
-    return Proof(
+    return ClientCredential(
         address=address,
         caller=caller_of(request),
         client_id=needed(form, "client_id"),

@@ -26,7 +26,7 @@ from livius.api.authority.requests import (
 )
 from livius.domain.errors import Unavailable
 from livius.domain.identity import Address
-from livius.usecases.identity import grants
+from livius.usecases.identity import token_endpoint
 from livius.usecases.identity.authority import Authority, TokenRefused
 from livius.usecases.identity.sign_in import DEVICE_INTERVAL, DEVICE_LIFETIME, start_device
 
@@ -126,7 +126,9 @@ def _token(authority: Authority, version: int) -> Handler:
             issued = await _redeem(authority, request, address, form, version=version)
         except TokenRefused as refused:
             if refused.error not in _UNTOLD:
-                await grants.note_refused(authority, form.get("client_id", ""), kind, refused)
+                await token_endpoint.note_refused(
+                    authority, form.get("client_id", ""), kind, refused
+                )
             raise
         _log.info("token_issued", grant=kind, client_id=form["client_id"], scope=issued.scope)
         return _body(issued, form, version=version)
@@ -141,7 +143,7 @@ async def _redeem(
     form: Mapping[str, str],
     *,
     version: int,
-) -> grants.Tokens:
+) -> token_endpoint.Tokens:
     kind, proof, scope = (
         form["grant_type"],
         proof_of(request, form, address),
@@ -149,11 +151,11 @@ async def _redeem(
     )
     if kind == "client_credentials":
         wanted = f"{form['resource']}/.default" if version == 1 and "resource" in form else None
-        return await grants.issue_for_client(
+        return await token_endpoint.issue_for_client(
             authority, proof, version=version, scope=wanted or needed(form, "scope")
         )
     if kind == "authorization_code":
-        return await grants.redeem_code(
+        return await token_endpoint.redeem_code(
             authority,
             proof,
             version=version,
@@ -163,7 +165,7 @@ async def _redeem(
             scope=scope,
         )
     if kind == "refresh_token":
-        return await grants.refresh(
+        return await token_endpoint.refresh(
             authority,
             proof,
             version=version,
@@ -172,9 +174,9 @@ async def _redeem(
         )
     if kind in _DEVICE_GRANTS:
         code = form.get("device_code") or needed(form, "code")
-        return await grants.poll_device(authority, proof, version=version, device_code=code)
+        return await token_endpoint.poll_device(authority, proof, version=version, device_code=code)
     if kind == _ON_BEHALF_OF and form.get("requested_token_use") == "on_behalf_of":
-        return await grants.on_behalf_of(
+        return await token_endpoint.on_behalf_of(
             authority,
             proof,
             version=version,
@@ -190,7 +192,9 @@ async def _redeem(
     )
 
 
-def _body(issued: grants.Tokens, form: Mapping[str, str], *, version: int) -> Mapping[str, Any]:
+def _body(
+    issued: token_endpoint.Tokens, form: Mapping[str, str], *, version: int
+) -> Mapping[str, Any]:
     seconds = issued.access.expires_in
     body: dict[str, Any] = {
         "token_type": "Bearer",

@@ -21,13 +21,13 @@ from livius.domain.driver import Driver
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
 from livius.domain.ids import DriverId
 from livius.domain.pace import Pace
-from livius.usecases import drivers, inside
+from livius.usecases import driver_requests, drivers
 from livius.usecases.context import Context
 from livius.usecases.drivers import Attached, SessionLost, frame_refused, rule_broken
 from livius_agent.wire import (
     MAX_FRAME_BYTES,
     PROTOCOL,
-    Ask,
+    AgentRequest,
     Beat,
     Finished,
     FromAgent,
@@ -227,11 +227,11 @@ async def _receive_all(
         # Not read on, its driver has to wait, and nobody else.
         if pause := pace.spend(_cost(message, size), now=loop.time()):
             await asyncio.sleep(pause)
-        if isinstance(message, Ask):
+        if isinstance(message, AgentRequest):
             # An answer may take time, and the driver's other messages must not wait for it.
             if len(asks) >= _ASKS_AT_ONCE:
                 await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
-            task = group.create_task(inside.answer(context, session, message), name="ask")
+            task = group.create_task(driver_requests.answer(context, session, message), name="ask")
             asks.add(task)
             task.add_done_callback(asks.discard)
         else:

@@ -16,7 +16,7 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from livius.api.fabric.bodies import shown_text, statement_body, statements_body
+from livius.api.fabric.responses import shown_text, statement_body, statements_body
 from livius.usecases.statements import StatementView
 from livius_agent.text import json_bytes
 

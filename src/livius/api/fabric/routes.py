@@ -12,11 +12,6 @@ from pydantic import BeforeValidator
 
 from livius.api.auth import bearer_token, current
 from livius.api.errors import envelope
-from livius.api.fabric.bodies import (
-    activities_body,
-    jobs_body,
-    session_body,
-)
 from livius.api.fabric.large import statement_response, statements_response
 from livius.api.fabric.requests import (
     SessionRequest,
@@ -25,7 +20,12 @@ from livius.api.fabric.requests import (
     read_body_if_any,
     read_count,
 )
-from livius.api.holding import asked_hold, unless_gone
+from livius.api.fabric.responses import (
+    activities_body,
+    jobs_body,
+    session_body,
+)
+from livius.api.long_poll import asked_long_poll, unless_gone
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
@@ -77,7 +77,7 @@ def _bring(context: Context, here: Where, request: Request, session: SessionId) 
     """Let what gives sessions their tokens know by which one code came."""
     token = bearer_token(request)
     if token is not None:
-        context.tokens.bring(session, here.caller, token)
+        context.tokens.offer(session, here.caller, token)
 
 
 def router(context: Context) -> APIRouter:
@@ -128,7 +128,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
                 context,
                 here.caller,
                 here.session(session),
-                hold=asked_hold(request, context.rules.hold),
+                long_poll=asked_long_poll(request, context.rules.long_poll),
             ),
         )
         return JSONResponse(session_body(view))
@@ -213,7 +213,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
                 here.session(request.path_params["session"]),
                 request.path_params["number"],
                 window,
-                hold=asked_hold(request, context.rules.hold),
+                long_poll=asked_long_poll(request, context.rules.long_poll),
             ),
         )
         return statement_response(view)

@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from livius.domain.errors import Invalid
 from livius.domain.lakehouse import Role
+from livius.domain.messages import Message
 from livius.domain.permissions import SEE_ROLES
-from livius.domain.sentences import Sentence
-from livius.portal.desk import ROOT, Call, Desk
+from livius.portal.labels import N_
 from livius.portal.pages.workspaces import BASE, show
-from livius.portal.words import N_
+from livius.portal.pages_base import ROOT, PageRequest, Portal
 from livius.usecases import roles
 
 ROLES: Final = (
@@ -26,75 +26,79 @@ ROLES: Final = (
 """The roles, from the least, with what each may do more than the one before."""
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of roles."""
     return [
-        desk.get(f"{BASE}/access", access),
-        desk.post(f"{BASE}/access", assign),
-        desk.post(f"{BASE}/access/{{principal}}", change),
-        desk.get(f"{BASE}/access/{{principal}}/remove", ask_to_remove),
-        desk.post(f"{BASE}/access/{{principal}}/remove", remove),
+        portal.get(f"{BASE}/access", access),
+        portal.post(f"{BASE}/access", assign),
+        portal.post(f"{BASE}/access/{{principal}}", change),
+        portal.get(f"{BASE}/access/{{principal}}/remove", ask_to_remove),
+        portal.post(f"{BASE}/access/{{principal}}/remove", remove),
     ]
 
 
-async def access(call: Call) -> Response:
+async def access(request: PageRequest) -> Response:
     """Show who has which role."""
-    members = await roles.list_roles(call.context, call.caller, call.path("workspace"))
+    members = await roles.list_roles(request.context, request.caller, request.path("workspace"))
     admins = [one.principal for one in members if one.role is Role.ADMIN]
     return await show(
-        call,
+        request,
         "workspace_access.html",
         tab="access",
         members=members,
         only_admin=admins[0] if len(admins) == 1 else None,
         roles=ROLES,
-        has_directory=call.context.directory is not None,
+        has_directory=request.context.directory is not None,
     )
 
 
-async def assign(call: Call) -> Response:
+async def assign(request: PageRequest) -> Response:
     """Give a role to who has none."""
-    workspace = call.path("workspace")
-    await roles.add_role(call.context, call.caller, workspace, call.sent("principal"), _role(call))
-    return call.go(f"{ROOT}/workspaces/{workspace}/access")
+    workspace = request.path("workspace")
+    await roles.add_role(
+        request.context, request.caller, workspace, request.sent("principal"), _role(request)
+    )
+    return request.go(f"{ROOT}/workspaces/{workspace}/access")
 
 
-async def change(call: Call) -> Response:
+async def change(request: PageRequest) -> Response:
     """Give another role."""
-    workspace, principal = call.path("workspace"), call.path("principal")
-    changed = await roles.change_role(call.context, call.caller, workspace, principal, _role(call))
-    may_see = principal != call.caller.oid or changed.role in SEE_ROLES.roles
-    return call.go(f"{ROOT}/workspaces/{workspace}{'/access' if may_see else ''}")
+    workspace, principal = request.path("workspace"), request.path("principal")
+    changed = await roles.change_role(
+        request.context, request.caller, workspace, principal, _role(request)
+    )
+    may_see = principal != request.caller.oid or changed.role in SEE_ROLES.roles
+    return request.go(f"{ROOT}/workspaces/{workspace}{'/access' if may_see else ''}")
 
 
-async def ask_to_remove(call: Call) -> Response:
+async def ask_to_remove(request: PageRequest) -> Response:
     """Ask, and say what it means."""
     member = await roles.get_role(
-        call.context, call.caller, call.path("workspace"), call.path("principal")
+        request.context, request.caller, request.path("workspace"), request.path("principal")
     )
     return await show(
-        call,
+        request,
         "_role_remove.html",
         tab="access",
         member=member,
-        oneself=member.principal == call.caller.oid,
+        oneself=member.principal == request.caller.oid,
     )
 
 
-async def remove(call: Call) -> Response:
+async def remove(request: PageRequest) -> Response:
     """Take a role away."""
-    workspace, principal = call.path("workspace"), call.path("principal")
-    await roles.remove_role(call.context, call.caller, workspace, principal)
-    left = principal == call.caller.oid
-    return call.go(f"{ROOT}/workspaces" + ("" if left else f"/{workspace}/access"))
+    workspace, principal = request.path("workspace"), request.path("principal")
+    await roles.remove_role(request.context, request.caller, workspace, principal)
+    left = principal == request.caller.oid
+    return request.go(f"{ROOT}/workspaces" + ("" if left else f"/{workspace}/access"))
 
 
-def _role(call: Call) -> Role:
-    sent = call.sent("role")
+def _role(request: PageRequest) -> Role:
+    sent = request.sent("role")
     if sent not in tuple(Role):
         raise Invalid(
             "InvalidInput",
-            Sentence("A role is one of %(roles)s.", roles=", ".join(Role)),
+            Message("A role is one of %(roles)s.", roles=", ".join(Role)),
             field="role",
         )
     return Role(sent)

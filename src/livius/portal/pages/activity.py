@@ -14,11 +14,11 @@ from livius.domain.activity import OVER, Activity, activity_state
 from livius.domain.lakehouse import MAY_RUN
 from livius.domain.session import Phase, Session
 from livius.domain.statement import ACTIVE
-from livius.portal import words
-from livius.portal.desk import ROOT, Call, Crumb, Desk, Live
-from livius.portal.live import Look
-from livius.portal.words import N_, PhaseWords, State
-from livius.ports.changes import Worked
+from livius.portal import labels
+from livius.portal.events import PageVersion
+from livius.portal.labels import N_, PhaseWords, State
+from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal
+from livius.ports.notifications import StatementsChanged
 from livius.usecases import monitoring, sessions
 from livius.usecases.access import SessionPath
 
@@ -75,16 +75,16 @@ class PhaseView:
         return {"check": "done", "busy": "now", "bad": "failed"}.get(self.icon, "ahead")
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of an activity."""
     return [
-        desk.get(f"{BASE}/overview", overview),
-        desk.get(f"{BASE}/configuration", configuration),
-        desk.get(f"{BASE}/head", head, passive=True),
-        desk.get(f"{BASE}/panel", panel),
-        desk.get(f"{BASE}/stop", ask_to_stop),
-        desk.post(f"{BASE}/stop", stop),
-        desk.get(f"{BASE}/live", live, passive=True),
+        portal.get(f"{BASE}/overview", overview),
+        portal.get(f"{BASE}/configuration", configuration),
+        portal.get(f"{BASE}/head", head, passive=True),
+        portal.get(f"{BASE}/panel", panel),
+        portal.get(f"{BASE}/stop", ask_to_stop),
+        portal.post(f"{BASE}/stop", stop),
+        portal.get(f"{BASE}/live", live, passive=True),
     ]
 
 
@@ -93,15 +93,15 @@ def activity_path(session: Session) -> str:
     return f"{ROOT}/workspaces/{session.workspace}/activities/{session.id}"
 
 
-async def find(call: Call, *, whole: bool = False) -> View:
+async def find(request: PageRequest, *, whole: bool = False) -> View:
     """Return the activity that a path names.
 
     Raises:
         NotFound: there is none, or none that the caller may know of.
         Forbidden: with ``whole``, the caller may not read its code and outputs.
     """
-    context, caller = call.context, call.caller
-    workspace, session = call.path("workspace"), call.path("session")
+    context, caller = request.context, request.caller
+    workspace, session = request.path("workspace"), request.path("session")
     opened = await monitoring.open_activity(context, caller, workspace, session)
     if whole:
         monitoring.check_may_read(opened)
@@ -111,8 +111,8 @@ async def find(call: Call, *, whole: bool = False) -> View:
     return View(
         activity=activity,
         path=activity_path(record),
-        state=words.ACTIVITY[activity.state],
-        reason=words.END[record.end_cause] if record.end_cause else None,
+        state=labels.ACTIVITY[activity.state],
+        reason=labels.END[record.end_cause] if record.end_cause else None,
         said=record.end_reason if may_read else None,
         ready=record.times.get(Phase.READY),
         ended=record.ended_at,
@@ -124,23 +124,23 @@ async def find(call: Call, *, whole: bool = False) -> View:
 
 
 def show(
-    call: Call,
+    request: PageRequest,
     template: str,
     view: View,
     *,
     tab: str,
-    look: Look,
+    look: PageVersion,
     stream: str = "live",
     **values: Any,
 ) -> Response:
     """Return a tab of an activity's page; ``stream`` is where it hears of changes."""
-    return call.page(
+    return request.page(
         template,
         title=view.activity.session.name,
         place="monitor",
         crumbs=[
-            Crumb(call.tr("Home"), ROOT),
-            Crumb(call.tr("Monitoring hub"), f"{ROOT}/monitor"),
+            Crumb(request.tr("Home"), ROOT),
+            Crumb(request.tr("Monitoring hub"), f"{ROOT}/monitor"),
             Crumb(view.activity.session.name),
         ],
         live=Live(f"{view.path}/{stream}", look),
@@ -152,30 +152,35 @@ def show(
     )
 
 
-async def overview(call: Call) -> Response:
+async def overview(request: PageRequest) -> Response:
     """Show what is known of it, and where its time went."""
-    view = await find(call)
-    steps = await monitoring.steps(call.context, view.activity.session)
+    view = await find(request)
+    steps = await monitoring.steps(request.context, view.activity.session)
     first = next((step.at for step in steps if step.name == "first_statement"), None)
     phases = _phases(view.activity.session, first)
-    if call.is_fragment and call.asked("part"):
-        return call.fragment("_overview.html", view=view, activity=view.activity, phases=phases)
+    if request.is_fragment and request.asked("part"):
+        return request.fragment("_overview.html", view=view, activity=view.activity, phases=phases)
     return show(
-        call, "activity_overview.html", view, tab="overview", look=look_of(view), phases=phases
+        request,
+        "activity_overview.html",
+        view,
+        tab="overview",
+        look=version_of(view),
+        phases=phases,
     )
 
 
-async def configuration(call: Call) -> Response:
+async def configuration(request: PageRequest) -> Response:
     """Show what was asked, and what became of it."""
-    view = await find(call, whole=True)
+    view = await find(request, whole=True)
     record = view.activity.session
     return show(
-        call,
+        request,
         "activity_configuration.html",
         view,
         tab="configuration",
-        look=look_of(view),
-        conf=await monitoring.conf_of(call.context, record),
+        look=version_of(view),
+        conf=await monitoring.conf_of(request.context, record),
         policed=record.conf,
         tags={name: value for name, value in record.tags.items() if name not in _OUR_TAGS},
     )
@@ -184,26 +189,26 @@ async def configuration(call: Call) -> Response:
 _OUR_TAGS: Final = (sessions.WITHOUT_EFFECT_TAG, sessions.SIZES_TAG)
 
 
-async def head(call: Call) -> Response:
+async def head(request: PageRequest) -> Response:
     """Return the head of the page, and the commands that go with the state."""
-    view = await find(call)
-    return call.fragment(
-        "_activity_head.html", view=view, activity=view.activity, tab=call.asked("tab"), oob=True
+    view = await find(request)
+    return request.fragment(
+        "_activity_head.html", view=view, activity=view.activity, tab=request.asked("tab"), oob=True
     )
 
 
-async def panel(call: Call) -> Response:
+async def panel(request: PageRequest) -> Response:
     """Return the facts for the panel beside the list."""
-    view = await find(call)
-    return call.fragment("_panel.html", view=view, activity=view.activity)
+    view = await find(request)
+    return request.fragment("_panel.html", view=view, activity=view.activity)
 
 
-async def ask_to_stop(call: Call) -> Response:
+async def ask_to_stop(request: PageRequest) -> Response:
     """Ask, and say what it means for those who wait for statements."""
-    view = await find(call, whole=True)
-    open_ones = await call.context.store.open_statements(view.activity.session.driver)
+    view = await find(request, whole=True)
+    open_ones = await request.context.store.open_statements(view.activity.session.driver)
     running = sum(one.phase in ACTIVE for one in open_ones)
-    return call.fragment(
+    return request.fragment(
         "_stop.html",
         view=view,
         activity=view.activity,
@@ -212,39 +217,39 @@ async def ask_to_stop(call: Call) -> Response:
     )
 
 
-async def stop(call: Call) -> Response:
+async def stop(request: PageRequest) -> Response:
     """End the session, as deleting it through the API does."""
-    view = await find(call, whole=True)
-    await sessions.delete_session(call.context, call.caller, view.session)
-    return call.go(view.path)
+    view = await find(request, whole=True)
+    await sessions.delete_session(request.context, request.caller, view.session)
+    return request.go(view.path)
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when the activity changes."""
 
-    async def looker() -> Look:
-        return look_of(await find(call))
+    async def looker() -> PageVersion:
+        return version_of(await find(request))
 
-    return call.stream(looker)
+    return request.stream(looker)
 
 
-def look_of(view: View) -> Look:
+def version_of(view: View) -> PageVersion:
     """Return the version of a page that shows no statements."""
     record = view.activity.session
-    return Look(
+    return PageVersion(
         versions={"head": f"{view.activity.state} {record.phase}"},
-        topics=(record.id, Worked(record.id)),
+        topics=(record.id, StatementsChanged(record.id)),
     )
 
 
 def _phases(record: Session, first: datetime | None) -> Sequence[PhaseView]:
     """Return the phases in order, each with how long it lasted."""
     end = record.ended_at
-    moments = [record.times[one.phase] for one in words.PHASES if one.phase in record.times]
+    moments = [record.times[one.phase] for one in labels.PHASES if one.phase in record.times]
     moments += [end] if end is not None else []
     found = [
         _phase(one, record.times.get(one.phase), record, moments)
-        for one in words.PHASES
+        for one in labels.PHASES
         # What did not happen by the end never will.
         if one.phase in record.times or (end is None and one.phase is not Phase.STOPPING)
     ]
@@ -252,11 +257,11 @@ def _phases(record: Session, first: datetime | None) -> Sequence[PhaseView]:
         at = next((i for i, one in enumerate(found) if one.at and one.at > first), len(found))
         found.insert(at, PhaseView(label=N_("First statement"), what="", at=first, icon="check"))
     if end is not None:
-        state = words.ACTIVITY[activity_state(record)]
+        state = labels.ACTIVITY[activity_state(record)]
         found.append(
             PhaseView(
                 label=state.label,
-                what=words.END[record.end_cause] if record.end_cause else "",
+                what=labels.END[record.end_cause] if record.end_cause else "",
                 at=end,
                 icon="bad" if state.tone == "bad" else "check",
             )

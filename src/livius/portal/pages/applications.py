@@ -14,8 +14,8 @@ from starlette.routing import Route
 from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.lakehouse import Role
-from livius.domain.sentences import Sentence
-from livius.portal.desk import ROOT, Call, Crumb, Desk
+from livius.domain.messages import Message
+from livius.portal.pages_base import ROOT, Crumb, PageRequest, Portal
 from livius.usecases import catalog
 from livius.usecases.access import directory_of_owner, may_change_directory
 from livius.usecases.identity import directory
@@ -23,18 +23,18 @@ from livius.usecases.identity import directory
 BASE: Final = "/applications"
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of the list."""
-    return [desk.get(BASE, applications), desk.post(BASE, create)]
+    return [portal.get(BASE, applications), portal.post(BASE, create)]
 
 
-async def may_see(call: Call) -> bool:
+async def may_see(request: PageRequest) -> bool:
     """Tell whether the caller may see them, and there is a directory of ours to see."""
-    if call.context.directory is None:
+    if request.context.directory is None:
         return False
-    if may_change_directory(call.context, call.caller):
+    if may_change_directory(request.context, request.caller):
         return True
-    found = await catalog.list_workspaces(call.context, call.caller)
+    found = await catalog.list_workspaces(request.context, request.caller)
     return any(role is Role.ADMIN for _workspace, role in found)
 
 
@@ -43,46 +43,46 @@ def application_path(one: ClientApplication) -> str:
     return f"{ROOT}{BASE}/{one.client_id}"
 
 
-def crumbs_to(call: Call, *more: Crumb) -> list[Crumb]:
+def crumbs_to(request: PageRequest, *more: Crumb) -> list[Crumb]:
     """Return the way to the list, or to one of it."""
     return [
-        Crumb(call.tr("Workspaces"), f"{ROOT}/workspaces"),
-        Crumb(call.tr("Client applications"), f"{ROOT}{BASE}" if more else None),
+        Crumb(request.tr("Workspaces"), f"{ROOT}/workspaces"),
+        Crumb(request.tr("Client applications"), f"{ROOT}{BASE}" if more else None),
         *more,
     ]
 
 
-async def applications(call: Call) -> Response:
+async def applications(request: PageRequest) -> Response:
     """Show all client applications of the embedded authority."""
-    known = call.context.directory
+    known = request.context.directory
     if known is None:
         raise NotFound(
             "NoDirectory",
-            Sentence("Another authority signs people in here: its own pages have these."),
+            Message("Another authority signs people in here: its own pages have these."),
         )
-    if not await may_see(call):
+    if not await may_see(request):
         raise Forbidden(
             "InsufficientPrivileges",
-            Sentence("Client applications are shown to Admins of a workspace."),
+            Message("Client applications are shown to Admins of a workspace."),
         )
-    return call.page(
+    return request.page(
         "applications.html",
-        title=call.tr("Client applications"),
+        title=request.tr("Client applications"),
         place="workspaces",
-        crumbs=crumbs_to(call),
+        crumbs=crumbs_to(request),
         applications=[one for one in await known.applications() if not one.trusted],
-        may_change=may_change_directory(call.context, call.caller),
+        may_change=may_change_directory(request.context, request.caller),
     )
 
 
-async def create(call: Call) -> Response:
+async def create(request: PageRequest) -> Response:
     """Register an application, and lead to it."""
     made = await directory.create_application(
-        directory_of_owner(call.context, call.caller),
-        call.context.clock,
-        call.sent("name"),
-        public=call.sent("public") == "yes",
+        directory_of_owner(request.context, request.caller),
+        request.context.clock,
+        request.sent("name"),
+        public=request.sent("public") == "yes",
         redirect_uris=(),
         scopes=(),
     )
-    return call.go(application_path(made))
+    return request.go(application_path(made))

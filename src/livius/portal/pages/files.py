@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from livius.domain.contents import Entry, parts_of
 from livius.domain.errors import Invalid
-from livius.domain.sentences import Sentence
-from livius.portal.desk import Call, Desk, as_file
+from livius.domain.messages import Message
 from livius.portal.pages.lakehouse import BASE, show
-from livius.ports.contents import OpenFile
-from livius.usecases import contents
+from livius.portal.pages_base import PageRequest, Portal, as_file
+from livius.ports.lakehouse_browser import OpenFile
+from livius.usecases import lakehouse_browser
 
 _TEXT: Final = 64 * 1024
 _IMAGE: Final = 5 * 1024 * 1024
@@ -31,7 +31,7 @@ _LINES: Final = _ROWS + 2
 _COLUMNS: Final = 50
 _CELL: Final = 300
 _NUMBER: Final = re.compile(r"[-+]?[\d.,:/% -]+(?:e[-+]?\d+)?[tz\d.:+-]*")
-"""Numbers, dates and times: what stands in rows."""
+"""UidAllocator, dates and times: what stands in rows."""
 _IMAGES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -55,40 +55,40 @@ class Preview:
     cut: bool = False
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of files."""
     return [
-        desk.get(f"{BASE}/files", files),
-        desk.get(f"{BASE}/files/download", download),
-        desk.get(f"{BASE}/files/image", image),
+        portal.get(f"{BASE}/files", files),
+        portal.get(f"{BASE}/files/download", download),
+        portal.get(f"{BASE}/files/image", image),
     ]
 
 
-async def files(call: Call) -> Response:
+async def files(request: PageRequest) -> Response:
     """Show a folder, or what is in a file."""
-    path = call.asked("path")
+    path = request.asked("path")
     parts = parts_of(path)
-    entries = await contents.list_folder(
-        call.context, call.caller, call.path("workspace"), call.path("lakehouse"), path
+    entries = await lakehouse_browser.list_folder(
+        request.context, request.caller, request.path("workspace"), request.path("lakehouse"), path
     )
     steps = [(part, "/".join(parts[: place + 1])) for place, part in enumerate(parts)]
     if entries is not None:
         return await show(
-            call,
+            request,
             "lakehouse_files.html",
             tab="files",
             steps=steps,
             entries=[(one, "/".join((*parts, one.name))) for one in entries],
         )
-    async with await _open(call) as opened:
+    async with await _open(request) as opened:
         entry = opened.entry
         preview = (
             Preview(kind="image", cut=entry.size > _IMAGE)
             if _ending(entry) in _IMAGES
-            else preview_of(entry, await opened.read(_TEXT), header=call.asked("header"))
+            else preview_of(entry, await opened.read(_TEXT), header=request.asked("header"))
         )
     return await show(
-        call,
+        request,
         "lakehouse_file.html",
         tab="files",
         steps=steps,
@@ -98,21 +98,21 @@ async def files(call: Call) -> Response:
     )
 
 
-async def _open(call: Call) -> contextlib.AbstractAsyncContextManager[OpenFile]:
-    return await contents.open_file(
-        call.context,
-        call.caller,
-        call.path("workspace"),
-        call.path("lakehouse"),
-        call.asked("path"),
+async def _open(request: PageRequest) -> contextlib.AbstractAsyncContextManager[OpenFile]:
+    return await lakehouse_browser.open_file(
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        request.path("lakehouse"),
+        request.asked("path"),
     )
 
 
-async def download(call: Call) -> Response:
+async def download(request: PageRequest) -> Response:
     """Send a file as it is."""
     # Opened before the headers go: what is missing has to be a 404.
     stack = contextlib.AsyncExitStack()
-    opened = await stack.enter_async_context(await _open(call))
+    opened = await stack.enter_async_context(await _open(request))
 
     async def body() -> AsyncIterator[bytes]:
         async with stack:
@@ -126,12 +126,12 @@ async def download(call: Call) -> Response:
     return StreamingResponse(body(), media_type="application/octet-stream", headers=headers)
 
 
-async def image(call: Call) -> Response:
+async def image(request: PageRequest) -> Response:
     """Send an image to be shown within the page."""
-    async with await _open(call) as opened:
+    async with await _open(request) as opened:
         kind = _IMAGES.get(_ending(opened.entry))
         if kind is None or opened.entry.size > _IMAGE:
-            raise Invalid("NoImage", Sentence("This file is not shown as an image. Download it."))
+            raise Invalid("NoImage", Message("This file is not shown as an image. Download it."))
         data = b""
         while chunk := await opened.read(_IMAGE + 1 - len(data)):
             data += chunk

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.activity import ActivityState
-from livius.portal.desk import ROOT, Call, Desk, Live
-from livius.portal.live import Look
+from livius.portal.events import PageVersion
 from livius.portal.pages.monitor import look_at, row_of
-from livius.ports.changes import AnySession
+from livius.portal.pages_base import ROOT, Live, PageRequest, Portal
+from livius.ports.notifications import AnySessionChanged
 from livius.usecases import catalog, monitoring
 from livius.usecases.monitoring import Wanted
 
@@ -20,15 +20,15 @@ _RECENT: Final = 5
 _LIVE: Final = frozenset({ActivityState.WAITING, ActivityState.RUNNING, ActivityState.STOPPING})
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of the first page."""
-    return [desk.get("", home), desk.get("/live", live, passive=True)]
+    return [portal.get("", home), portal.get("/live", live, passive=True)]
 
 
-async def home(call: Call) -> Response:
+async def home(request: PageRequest) -> Response:
     """Show what there is; where there is nothing, how to begin."""
-    look = await _look(call)
-    context, caller = call.context, call.caller
+    look = await _look(request)
+    context, caller = request.context, request.caller
     workspaces = await catalog.list_workspaces(context, caller)
     lakehouses = [
         (workspace, lakehouse)
@@ -36,22 +36,24 @@ async def home(call: Call) -> Response:
         for lakehouse in await catalog.list_lakehouses(context, caller, workspace.id)
     ]
     page = await monitoring.list_all_activities(context, caller, Wanted(), limit=_RECENT)
-    return call.page(
+    return request.page(
         "home.html",
-        title=call.tr("Home"),
+        title=request.tr("Home"),
         place="home",
         live=Live(f"{ROOT}/live", look),
         workspaces=workspaces,
         lakehouses=lakehouses,
-        rows=[row_of(call, one) for one in page.activities],
+        rows=[row_of(request, one) for one in page.activities],
     )
 
 
-async def _look(call: Call) -> Look:
-    page = await monitoring.list_all_activities(call.context, call.caller, Wanted(), limit=_RECENT)
-    return Look(versions={"rows": look_at(page.activities)}, topics=(AnySession(),))
+async def _look(request: PageRequest) -> PageVersion:
+    page = await monitoring.list_all_activities(
+        request.context, request.caller, Wanted(), limit=_RECENT
+    )
+    return PageVersion(versions={"rows": look_at(page.activities)}, topics=(AnySessionChanged(),))
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when the newest activities change."""
-    return call.stream(lambda: _look(call))
+    return request.stream(lambda: _look(request))

@@ -18,10 +18,10 @@ from livius.domain.errors import LiviusError
 from livius.domain.jobs import SparkJob, SparkStage
 from livius.domain.session import Phase
 from livius.language import said
-from livius.portal.desk import Call, Desk
-from livius.portal.live import Look
-from livius.portal.pages.activity import BASE, View, find, look_of, show
-from livius.portal.words import N_, State
+from livius.portal.events import PageVersion
+from livius.portal.labels import N_, State
+from livius.portal.pages.activity import BASE, View, find, show, version_of
+from livius.portal.pages_base import PageRequest, Portal
 from livius.usecases import monitoring
 
 _MOST: Final = 200
@@ -56,40 +56,40 @@ class Job:
     ended: datetime | None
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of jobs."""
     return [
-        desk.get(f"{BASE}/jobs", jobs),
-        desk.get(f"{BASE}/jobs/live", live, passive=True),
+        portal.get(f"{BASE}/jobs", jobs),
+        portal.get(f"{BASE}/jobs/live", live, passive=True),
     ]
 
 
-async def jobs(call: Call) -> Response:
+async def jobs(request: PageRequest) -> Response:
     """Show jobs and stages, the newest first; with ``statement``, only one statement's."""
-    view = await find(call, whole=True)
-    chosen = call.asked("statement")
+    view = await find(request, whole=True)
+    chosen = request.asked("statement")
     if chosen.isdecimal():
-        return await _of_statement(call, view, chosen)
+        return await _of_statement(request, view, chosen)
     trouble: str | None = None
     found: list[Job] = []
     stages: list[Job] = []
     try:
-        found, stages = await _ask(call, view)
+        found, stages = await _ask(request, view)
     except LiviusError as error:
-        trouble = said(error.message, call.language)
-    return _shown(call, view, found, stages, trouble=trouble)
+        trouble = said(error.message, request.language)
+    return _shown(request, view, found, stages, trouble=trouble)
 
 
-async def _of_statement(call: Call, view: View, number: str) -> Response:
+async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
     """Show one statement's jobs, as they were told when it ran: of ended sessions too."""
-    told = await monitoring.activity_jobs(call.context, view.activity, number)
+    told = await monitoring.activity_jobs(request.context, view.activity, number)
     found = [_told_job(job, int(number)) for job in reversed(told.jobs)]
     stages = {one.id: _told_stage(one) for job in told.jobs for one in job.stages}
-    return _shown(call, view, found, list(stages.values()), statement=number)
+    return _shown(request, view, found, list(stages.values()), statement=number)
 
 
 def _shown(
-    call: Call,
+    request: PageRequest,
     view: View,
     found: list[Job],
     stages: list[Job],
@@ -103,11 +103,11 @@ def _shown(
         "trouble": trouble,
         "statement": statement,
     }
-    if call.is_fragment:
-        return call.fragment("_jobs.html", view=view, **values)
-    look = replace(look_of(view), versions={**look_of(view).versions, "jobs": _digest(found)})
+    if request.is_fragment:
+        return request.fragment("_jobs.html", view=view, **values)
+    look = replace(version_of(view), versions={**version_of(view).versions, "jobs": _digest(found)})
     return show(
-        call, "activity_jobs.html", view, tab="jobs", look=look, stream="jobs/live", **values
+        request, "activity_jobs.html", view, tab="jobs", look=look, stream="jobs/live", **values
     )
 
 
@@ -141,31 +141,31 @@ def _told_stage(one: SparkStage) -> Job:
     )
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when Spark has something new to say."""
 
-    async def looker() -> Look:
-        view = await find(call, whole=True)
-        base = look_of(view)
+    async def looker() -> PageVersion:
+        view = await find(request, whole=True)
+        base = version_of(view)
         digest = ""
         if view.activity.session.phase is Phase.READY:
             with contextlib.suppress(LiviusError):
-                found, _stages = await _ask(call, view)
+                found, _stages = await _ask(request, view)
                 digest = _digest(found)
         return replace(base, versions={**base.versions, "jobs": digest}, beat=_LOOK_EVERY)
 
-    return call.stream(looker)
+    return request.stream(looker)
 
 
 def _digest(jobs: Sequence[Job]) -> str:
     return hashlib.sha256(repr(jobs[:_MOST]).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-async def _ask(call: Call, view: View) -> tuple[list[Job], list[Job]]:
+async def _ask(request: PageRequest, view: View) -> tuple[list[Job], list[Job]]:
     application = view.activity.session.spark_app_id or ""
 
     async def get(path: str) -> list[Mapping[str, Any]]:
-        raw = await monitoring.spark_page(call.context, view.activity, application, path, {})
+        raw = await monitoring.spark_page(request.context, view.activity, application, path, {})
         found = json.loads(raw)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 

@@ -10,9 +10,9 @@ from starlette.routing import Route
 
 from livius.domain.permissions import CHANGE, READ_DATA
 from livius.portal import samples
-from livius.portal.desk import Call, Crumb, Desk
+from livius.portal.labels import N_
 from livius.portal.pages.workspaces import crumbs_to, lakehouse_path, workspace_path
-from livius.portal.words import N_
+from livius.portal.pages_base import Crumb, PageRequest, Portal
 from livius.usecases import catalog
 
 BASE: Final = "/workspaces/{workspace}/lakehouses/{lakehouse}"
@@ -24,98 +24,100 @@ TABS: Final[Sequence[tuple[str, str]]] = (
 )
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of a lakehouse's settings."""
     return [
-        desk.get(BASE, entrance),
-        desk.get(f"{BASE}/settings", about),
-        desk.post(f"{BASE}/settings", change),
-        desk.get(f"{BASE}/settings/livy", livy),
-        desk.get(f"{BASE}/delete", ask_to_delete),
-        desk.post(f"{BASE}/delete", delete),
+        portal.get(BASE, entrance),
+        portal.get(f"{BASE}/settings", about),
+        portal.post(f"{BASE}/settings", change),
+        portal.get(f"{BASE}/settings/livy", livy),
+        portal.get(f"{BASE}/delete", ask_to_delete),
+        portal.post(f"{BASE}/delete", delete),
     ]
 
 
-async def show(call: Call, template: str, *, tab: str, **values: Any) -> Response:
+async def show(request: PageRequest, template: str, *, tab: str, **values: Any) -> Response:
     """Return a tab of a lakehouse's page, or a part of one for htmx."""
-    workspace, role = await catalog.get_workspace(call.context, call.caller, call.path("workspace"))
+    workspace, role = await catalog.get_workspace(
+        request.context, request.caller, request.path("workspace")
+    )
     lakehouse = await catalog.get_lakehouse(
-        call.context, call.caller, workspace.id, call.path("lakehouse")
+        request.context, request.caller, workspace.id, request.path("lakehouse")
     )
     values |= {
         "workspace": workspace,
         "lakehouse": lakehouse,
         "path": lakehouse_path(lakehouse),
         "may_change": role in CHANGE.roles,
-        "url": samples.sessions_url(call.desk.facts, lakehouse),
+        "url": samples.sessions_url(request.portal.facts, lakehouse),
     }
     if template.startswith("_"):
-        return call.fragment(template, **values)
-    return call.page(
+        return request.fragment(template, **values)
+    return request.page(
         template,
         title=lakehouse.name,
         place="workspaces",
-        crumbs=crumbs_to(call, workspace, Crumb(lakehouse.name)),
+        crumbs=crumbs_to(request, workspace, Crumb(lakehouse.name)),
         tab=tab,
         tabs=[one for one in TABS if one[0] != "files" or role in READ_DATA.roles],
         **values,
     )
 
 
-async def entrance(call: Call) -> Response:
+async def entrance(request: PageRequest) -> Response:
     """Lead to the first tab."""
-    return call.go(f"{call.request.url.path}/{TABS[0][0]}")
+    return request.go(f"{request.http.url.path}/{TABS[0][0]}")
 
 
-async def about(call: Call) -> Response:
+async def about(request: PageRequest) -> Response:
     """Show ids and name, and the forms that change them."""
-    return await show(call, "lakehouse_about.html", tab="settings")
+    return await show(request, "lakehouse_about.html", tab="settings")
 
 
-async def change(call: Call) -> Response:
+async def change(request: PageRequest) -> Response:
     """Rename it."""
     changed = await catalog.change_lakehouse(
-        call.context,
-        call.caller,
-        call.path("workspace"),
-        call.path("lakehouse"),
-        name=call.sent("name").strip(),
-        description=call.sent("description").strip(),
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        request.path("lakehouse"),
+        name=request.sent("name").strip(),
+        description=request.sent("description").strip(),
     )
-    return call.go(f"{lakehouse_path(changed)}/settings")
+    return request.go(f"{lakehouse_path(changed)}/settings")
 
 
-async def livy(call: Call) -> Response:
+async def livy(request: PageRequest) -> Response:
     """Show the connection string, code that uses it, and the scopes."""
     lakehouse = await catalog.get_lakehouse(
-        call.context, call.caller, call.path("workspace"), call.path("lakehouse")
+        request.context, request.caller, request.path("workspace"), request.path("lakehouse")
     )
     return await show(
-        call,
+        request,
         "lakehouse_livy.html",
         tab="settings/livy",
-        samples=samples.all_for(call.desk.facts, lakehouse),
+        samples=samples.all_for(request.portal.facts, lakehouse),
         needed=samples.NEEDED,
         code_needed=samples.CODE_NEEDED,
         code_optional=samples.CODE_OPTIONAL,
     )
 
 
-async def ask_to_delete(call: Call) -> Response:
+async def ask_to_delete(request: PageRequest) -> Response:
     """Ask, and say what stays."""
-    return await show(call, "_lakehouse_delete.html", tab="settings")
+    return await show(request, "_lakehouse_delete.html", tab="settings")
 
 
-async def delete(call: Call) -> Response:
+async def delete(request: PageRequest) -> Response:
     """Remove it from the workspace; its files too where that was ticked."""
     workspace, _role = await catalog.get_workspace(
-        call.context, call.caller, call.path("workspace")
+        request.context, request.caller, request.path("workspace")
     )
     await catalog.delete_lakehouse(
-        call.context,
-        call.caller,
+        request.context,
+        request.caller,
         workspace.id,
-        call.path("lakehouse"),
-        hard=call.sent("files") == "delete",
+        request.path("lakehouse"),
+        hard=request.sent("files") == "delete",
     )
-    return call.go(workspace_path(workspace))
+    return request.go(workspace_path(workspace))

@@ -13,12 +13,12 @@ from starlette.routing import Route
 
 from livius.domain.activity import OVER
 from livius.domain.errors import NotFound
-from livius.domain.sentences import Sentence
-from livius.portal import printed
-from livius.portal.desk import Call, Desk, number, text_file
-from livius.portal.live import Look
-from livius.portal.pages.activity import BASE, View, find, look_of, show
-from livius.portal.words import N_
+from livius.domain.messages import Message
+from livius.portal import output_html
+from livius.portal.events import PageVersion
+from livius.portal.labels import N_
+from livius.portal.pages.activity import BASE, View, find, show, version_of
+from livius.portal.pages_base import PageRequest, Portal, number, text_file
 from livius.usecases import monitoring
 from livius.usecases.log_search import search_driver_log
 
@@ -33,25 +33,25 @@ _LONGEST_TEXT: Final = 200
 _LOOK_EVERY: Final = 2.0
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of logs."""
     return [
-        desk.get(f"{BASE}/logs", log),
-        desk.get(f"{BASE}/logs/live", live, passive=True),
-        desk.get(f"{BASE}/logs/{{name}}", download),
+        portal.get(f"{BASE}/logs", log),
+        portal.get(f"{BASE}/logs/live", live, passive=True),
+        portal.get(f"{BASE}/logs/{{name}}", download),
     ]
 
 
-async def log(call: Call) -> Response:
+async def log(request: PageRequest) -> Response:
     """Show the end of a log, a part of it, or the lines that have a text."""
-    view = await find(call, whole=True)
-    name = _name(call.asked("log"))
-    text = call.asked("q").strip()[:_LONGEST_TEXT]
-    look = await _look(call, name)
-    size = await _size(call, view, name)
-    at = number(call.asked("at"), -1)
+    view = await find(request, whole=True)
+    name = _name(request.asked("log"))
+    text = request.asked("q").strip()[:_LONGEST_TEXT]
+    look = await _look(request, name)
+    size = await _size(request, view, name)
+    at = number(request.asked("at"), -1)
     start = max(0, size - _WINDOW) if at < 0 else min(at, size)
-    raw = await _read(call, view, name, start, _WINDOW)
+    raw = await _read(request, view, name, start, _WINDOW)
     values = {
         "logs": LOGS,
         "name": name,
@@ -61,18 +61,20 @@ async def log(call: Call) -> Response:
         "earlier": max(0, start - _WINDOW) if start else None,
         "later": start + len(raw) if start + len(raw) < size else None,
         "is_tail": at < 0,
-        "text": printed.ansi_html(_whole_lines(raw, is_cut=start > 0)),
+        "text": output_html.ansi_html(_whole_lines(raw, is_cut=start > 0)),
         "q": text,
         "found": None,
     }
     if text and name != "livy":
-        matches = await search_driver_log(call.context, view.activity, name, text, most=_MOST_FOUND)
+        matches = await search_driver_log(
+            request.context, view.activity, name, text, most=_MOST_FOUND
+        )
         values["found"] = [(one.offset, _marked(one.line, text)) for one in matches.found]
         values["found_cut"] = matches.is_cut
-    if call.is_fragment:
-        return call.fragment("_log.html", view=view, **values)
+    if request.is_fragment:
+        return request.fragment("_log.html", view=view, **values)
     return show(
-        call,
+        request,
         "activity_logs.html",
         view,
         tab="logs",
@@ -86,20 +88,20 @@ def _name(asked: str) -> str:
     return next((name for name, _label in LOGS if name == asked), LOGS[0][0])
 
 
-async def _size(call: Call, view: View, name: str) -> int:
+async def _size(request: PageRequest, view: View, name: str) -> int:
     if name == "livy":
-        return len(await call.context.livy_logs.text(view.activity.session))
-    files = await monitoring.driver_logs(call.context, view.activity)
+        return len(await request.context.livy_logs.text(view.activity.session))
+    files = await monitoring.driver_logs(request.context, view.activity)
     return next((file.size for file in files if file.name == name), 0)
 
 
-async def _read(call: Call, view: View, name: str, offset: int, size: int) -> bytes:
+async def _read(request: PageRequest, view: View, name: str, offset: int, size: int) -> bytes:
     if name == "livy":
-        text = await call.context.livy_logs.text(view.activity.session)
+        text = await request.context.livy_logs.text(view.activity.session)
         return text[offset : offset + size]
     try:
         return await monitoring.read_driver_log(
-            call.context, view.activity, name, offset=offset, size=size
+            request.context, view.activity, name, offset=offset, size=size
         )
     except NotFound:
         # No log yet: the driver has not been launched.
@@ -124,25 +126,25 @@ def _marked(line: str, text: str) -> Markup:
     return Markup("").join(parts)
 
 
-async def download(call: Call) -> Response:
+async def download(request: PageRequest) -> Response:
     """Return a whole log as a file."""
-    view = await find(call, whole=True)
-    name = call.path("name")
+    view = await find(request, whole=True)
+    name = request.path("name")
     if name != _name(name):
-        raise NotFound("LogNotFound", Sentence("There is no such log."))
-    return text_file(partial(_read, call, view, name), f"{view.activity.session.id}-{name}.log")
+        raise NotFound("LogNotFound", Message("There is no such log."))
+    return text_file(partial(_read, request, view, name), f"{view.activity.session.id}-{name}.log")
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when the log grows."""
-    name = _name(call.asked("log"))
-    return call.stream(lambda: _look(call, name))
+    name = _name(request.asked("log"))
+    return request.stream(lambda: _look(request, name))
 
 
-async def _look(call: Call, name: str) -> Look:
-    view = await find(call, whole=True)
-    base = look_of(view)
-    size = await _size(call, view, name)
+async def _look(request: PageRequest, name: str) -> PageVersion:
+    view = await find(request, whole=True)
+    base = version_of(view)
+    size = await _size(request, view, name)
     # Nobody says when a log grows: it is looked at.
     beat = base.beat if view.activity.state in OVER else _LOOK_EVERY
     return replace(base, versions={**base.versions, "log": str(size)}, beat=beat)

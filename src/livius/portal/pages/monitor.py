@@ -15,13 +15,13 @@ from starlette.routing import Route
 from livius.domain.activity import OVER, Activity, ActivityState, Order, Position
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
-from livius.domain.sentences import Sentence
-from livius.portal import words
-from livius.portal.desk import ROOT, Call, Crumb, Desk, Live, number
-from livius.portal.live import Look, version_of
+from livius.domain.messages import Message
+from livius.portal import labels
+from livius.portal.events import PageVersion, version_of
+from livius.portal.labels import N_, State
 from livius.portal.pages.activity import activity_path
-from livius.portal.words import N_, State
-from livius.ports.changes import AnySession
+from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal, number
+from livius.ports.notifications import AnySessionChanged
 from livius.usecases import catalog, monitoring
 from livius.usecases.monitoring import ActivityPage, Wanted
 
@@ -105,49 +105,51 @@ class Asked:
         return urlencode({name: value for name, value in pairs.items() if value not in ("", None)})
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of the hub."""
-    return [desk.get("/monitor", hub), desk.get("/monitor/live", live, passive=True)]
+    return [portal.get("/monitor", hub), portal.get("/monitor/live", live, passive=True)]
 
 
-async def hub(call: Call) -> Response:
+async def hub(request: PageRequest) -> Response:
     """Show the list; to htmx the list alone, or its further rows."""
-    asked = _asked(call)
-    shown = _count(call.asked("shown"))
-    look = await _look(call, asked, shown)
-    page = await _activities(call, asked, after=_position(call.asked("after")), limit=shown)
+    asked = _asked(request)
+    shown = _count(request.asked("shown"))
+    look = await _look(request, asked, shown)
+    page = await _activities(request, asked, after=_position(request.asked("after")), limit=shown)
     following = None
     if page.following is not None:
         end = page.following
         where = f"{end.created_at.isoformat()}|{end.id}|{end.key}"
         following = asked.query(after=where)
     values: dict[str, Any] = {
-        "rows": [row_of(call, one) for one in page.activities],
+        "rows": [row_of(request, one) for one in page.activities],
         "following": following,
         "again": asked.query(shown=shown if shown != _PAGE else None),
         "columns": _columns(asked),
         "nothing_yet": not page.activities and asked == Asked(),
     }
-    if call.is_fragment:
-        return call.fragment("_rows.html" if call.asked("rows") else "_results.html", **values)
-    return call.page(
+    if request.is_fragment:
+        return request.fragment(
+            "_rows.html" if request.asked("rows") else "_results.html", **values
+        )
+    return request.page(
         "monitor.html",
-        title=call.tr("Monitoring hub"),
+        title=request.tr("Monitoring hub"),
         place="monitor",
-        crumbs=[Crumb(call.tr("Home"), ROOT), Crumb(call.tr("Monitoring hub"))],
+        crumbs=[Crumb(request.tr("Home"), ROOT), Crumb(request.tr("Monitoring hub"))],
         live=Live(f"{ROOT}/monitor/live?{asked.query()}", look),
         asked=asked,
-        states=words.ACTIVITY,
+        states=labels.ACTIVITY,
         times={value: label for value, (label, _length) in TIMES.items()},
-        locations=await _locations(call),
+        locations=await _locations(request),
         **values,
     )
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when the list changes."""
-    asked = _asked(call)
-    return call.stream(lambda: _look(call, asked, _PAGE))
+    asked = _asked(request)
+    return request.stream(lambda: _look(request, asked, _PAGE))
 
 
 def _columns(asked: Asked) -> Sequence[Column]:
@@ -166,9 +168,9 @@ def _columns(asked: Asked) -> Sequence[Column]:
     return found
 
 
-async def _look(call: Call, asked: Asked, shown: int) -> Look:
-    page = await _activities(call, asked, after=None, limit=shown)
-    return Look(versions={"rows": look_at(page.activities)}, topics=(AnySession(),))
+async def _look(request: PageRequest, asked: Asked, shown: int) -> PageVersion:
+    page = await _activities(request, asked, after=None, limit=shown)
+    return PageVersion(versions={"rows": look_at(page.activities)}, topics=(AnySessionChanged(),))
 
 
 def look_at(activities: Sequence[Activity]) -> str:
@@ -183,68 +185,70 @@ def look_at(activities: Sequence[Activity]) -> str:
 
 
 async def _activities(
-    call: Call, asked: Asked, *, after: Position | None, limit: int
+    request: PageRequest, asked: Asked, *, after: Position | None, limit: int
 ) -> ActivityPage:
     _label, length = TIMES[asked.within]
     workspace, _slash, lakehouse = asked.location.partition("/")
     wanted = Wanted(
         lakehouse=lakehouse or None,
         states=frozenset({ActivityState(asked.status)}) if asked.status else None,
-        submitter=call.caller.oid if asked.who else None,
-        submitted_from=call.context.clock.now() - length if length else None,
+        submitter=request.caller.oid if asked.who else None,
+        submitted_from=request.context.clock.now() - length if length else None,
         text=asked.q or None,
         order=asked.order,
         descending=asked.descending,
     )
     if workspace:
         return await monitoring.list_activities(
-            call.context, call.caller, workspace, wanted, after=after, limit=limit
+            request.context, request.caller, workspace, wanted, after=after, limit=limit
         )
     return await monitoring.list_all_activities(
-        call.context, call.caller, wanted, after=after, limit=limit
+        request.context, request.caller, wanted, after=after, limit=limit
     )
 
 
-async def _locations(call: Call) -> Sequence[tuple[str, str]]:
+async def _locations(request: PageRequest) -> Sequence[tuple[str, str]]:
     """Return each lakehouse that the caller may see, by what a filter names it, with its name."""
     found: list[tuple[str, str]] = []
-    for workspace, _role in await catalog.list_workspaces(call.context, call.caller):
+    for workspace, _role in await catalog.list_workspaces(request.context, request.caller):
         found.append((str(workspace.id), workspace.name))
-        for lakehouse in await catalog.list_lakehouses(call.context, call.caller, workspace.id):
+        for lakehouse in await catalog.list_lakehouses(
+            request.context, request.caller, workspace.id
+        ):
             name = f"{workspace.name} / {lakehouse.name}"
             found.append((f"{workspace.id}/{lakehouse.id}", name))
     return found
 
 
-def row_of(call: Call, activity: Activity) -> Row:
+def row_of(request: PageRequest, activity: Activity) -> Row:
     """Return an activity as lists show it."""
     session = activity.session
     return Row(
         path=activity_path(session),
         name=session.name,
-        state=words.ACTIVITY[activity.state],
+        state=labels.ACTIVITY[activity.state],
         started=session.created_at,
         ended=session.ended_at,
         submitter=session.submitter_name,
         location=f"{activity.workspace_name} / {activity.lakehouse_name}",
         runtime=session.runtime,
-        may_stop=activity.state not in OVER and session.submitter == call.caller.oid,
+        may_stop=activity.state not in OVER and session.submitter == request.caller.oid,
     )
 
 
-def _asked(call: Call) -> Asked:
+def _asked(request: PageRequest) -> Asked:
     """Read the filters.
 
     Raises:
         Invalid: one of them is none that the page offers.
     """
     asked = Asked(
-        q=call.asked("q").strip(),
-        status=call.asked("status"),
-        within=call.asked("within"),
-        who=call.asked("who"),
-        location=call.asked("location"),
-        sort=call.asked("sort"),
+        q=request.asked("q").strip(),
+        status=request.asked("status"),
+        within=request.asked("within"),
+        who=request.asked("who"),
+        location=request.asked("location"),
+        sort=request.asked("sort"),
     )
     if (
         len(asked.q) > _LONGEST_TEXT
@@ -254,7 +258,7 @@ def _asked(call: Call) -> Asked:
         or (asked.sort and asked.sort.removeprefix("-") not in tuple(Order))
     ):
         raise Invalid(
-            "InvalidInput", Sentence("There is no such filter. Choose from those on the page.")
+            "InvalidInput", Message("There is no such filter. Choose from those on the page.")
         )
     return asked
 
@@ -277,4 +281,4 @@ def _position(text: str) -> Position | None:
         at = datetime.fromisoformat(moment)
         if at.tzinfo is not None:
             return Position(at, SessionId(session), key)
-    raise Invalid("InvalidInput", Sentence("There is no such place in the list."))
+    raise Invalid("InvalidInput", Message("There is no such place in the list."))

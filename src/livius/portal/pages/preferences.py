@@ -9,24 +9,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.language import CHOSEN, named
-from livius.portal.desk import THEME_COOKIE, THEMES, Call, Desk, local_path
+from livius.portal.pages_base import THEME_COOKIE, THEMES, PageRequest, Portal, local_path
 
 _YEAR: Final = 365 * 24 * 3600
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the route of the one form."""
-    return [desk.post("/preferences", change)]
+    return [portal.post("/preferences", change)]
 
 
-async def change(call: Call) -> Response:
+async def change(request: PageRequest) -> Response:
     """Remember what was chosen, and go back. What is not on offer changes nothing."""
-    response = call.go(local_path(call.sent("next")))
+    response = request.go(local_path(request.sent("next")))
     chosen = {}
-    if named(call.sent("language")) is not None:
-        chosen[CHOSEN] = call.sent("language")
-    if call.sent("theme") in THEMES:
-        chosen[THEME_COOKIE] = call.sent("theme")
+    if named(request.sent("language")) is not None:
+        chosen[CHOSEN] = request.sent("language")
+    if request.sent("theme") in THEMES:
+        chosen[THEME_COOKIE] = request.sent("theme")
     for name, value in chosen.items():
         response.set_cookie(
             name,
@@ -35,6 +35,6 @@ async def change(call: Call) -> Response:
             path="/",  # the sign-in pages speak the same language
             httponly=True,
             samesite="lax",
-            secure=call.request.url.scheme == "https",
+            secure=request.http.url.scheme == "https",
         )
     return response

@@ -24,11 +24,11 @@ from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 from livius.language import language_of, translations
-from livius.portal.desk import ROOT, Call, Desk, local_path, origin
-from livius.ports.people import SignedIn
-from livius.usecases.trail import act, present_actor
+from livius.portal.pages_base import ROOT, PageRequest, Portal, local_path, origin
+from livius.ports.login_provider import SignedIn
+from livius.usecases.audit_throttle import act, present_actor
 
 SIGNED_IN: Final = f"{ROOT}/signed-in"
 SIGNED_OUT: Final = f"{ROOT}/signed-out"
@@ -50,9 +50,9 @@ class _UnderWay:
         return challenge_of(self.verifier)
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of signing in and out."""
-    cookie = f"{desk.cookie}_in"
+    cookie = f"{portal.cookie}_in"
 
     async def sign_in(request: Request) -> Response:
         """Send the browser to the authority."""
@@ -63,7 +63,7 @@ def routes(desk: Desk) -> Sequence[Route]:
             following=local_path(request.query_params.get("next", "")),
         )
         response = RedirectResponse(
-            await desk.people.sign_in_url(
+            await portal.people.sign_in_url(
                 redirect_uri=origin(request) + SIGNED_IN,
                 state=begun.state,
                 nonce=begun.nonce,
@@ -84,7 +84,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         return response
 
     async def signed_in(request: Request) -> Response:
-        """Take the browser back, prove what it brings, and begin a visit."""
+        """Take the browser back, prove what it brings, and begin a portal session."""
         asked = request.query_params
         begun = _read(request.cookies.get(cookie, ""))
         if begun is None or not hmac.compare_digest(
@@ -92,7 +92,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         ):
             raise Unauthenticated(
                 "SignInExpired",
-                Sentence(
+                Message(
                     "This sign-in was not begun in this browser, or more than ten minutes ago. Sign"
                     " in again."
                 ),
@@ -101,57 +101,57 @@ def routes(desk: Desk) -> Sequence[Route]:
             _log.info("sign_in_refused", error=asked.get("error", "")[:100])
             raise Unauthenticated(
                 "SignInFailed",
-                Sentence(
+                Message(
                     "The authority did not sign you in. %(said)s",
                     said=asked.get("error_description", asked.get("error", ""))[:300],
                 ),
             )
-        found = await desk.people.redeem(
+        found = await portal.people.redeem(
             code=asked["code"],
             redirect_uri=origin(request) + SIGNED_IN,
             verifier=begun.verifier,
             nonce=begun.nonce,
             issuer=asked.get("iss"),
         )
-        caller = await _bearer(desk, found)
+        caller = await _bearer(portal, found)
         response = RedirectResponse(
             begun.following, status_code=303, headers={"Cache-Control": "no-store"}
         )
-        told = act(desk.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
-        await desk.context.trail.note(told)
-        await desk.enter(request, response, caller)
+        told = act(portal.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
+        await portal.context.throttle.note(told)
+        await portal.enter(request, response, caller)
         response.delete_cookie(cookie, path=ROOT)
-        _log.info("visit_begun", caller=caller.oid)
+        _log.info("portal_session_begun", caller=caller.oid)
         return response
 
     async def signed_out(request: Request) -> Response:
         tr = translations(language_of(request)).gettext
-        return desk.render(request, "signed_out.html", title=tr("You are signed out"))
+        return portal.render(request, "signed_out.html", title=tr("You are signed out"))
 
-    async def sign_out(call: Call) -> Response:
-        """End the visit here, then the sign-in at the authority."""
-        there = desk.people.sign_out_url(redirect_uri=origin(call.request) + SIGNED_OUT)
-        response = call.go(there or SIGNED_OUT)
-        await desk.leave(call.visit, response)
-        _log.info("visit_ended", caller=call.caller.oid)
+    async def sign_out(request: PageRequest) -> Response:
+        """End the portal session here, then the sign-in at the authority."""
+        there = portal.people.sign_out_url(redirect_uri=origin(request.http) + SIGNED_OUT)
+        response = request.go(there or SIGNED_OUT)
+        await portal.leave(request.portal_session, response)
+        _log.info("portal_session_ended", caller=request.caller.oid)
         return response
 
     return [
-        desk.public("/sign-in", sign_in),
-        desk.public("/signed-in", signed_in),
-        desk.public("/signed-out", signed_out),
-        desk.post("/sign-out", sign_out),
+        portal.public("/sign-in", sign_in),
+        portal.public("/signed-in", signed_in),
+        portal.public("/signed-out", signed_out),
+        portal.post("/sign-out", sign_out),
     ]
 
 
-async def _bearer(desk: Desk, found: SignedIn) -> Principal:
+async def _bearer(portal: Portal, found: SignedIn) -> Principal:
     """Return who has signed in, as the API would know them."""
     try:
-        caller = await desk.tokens.bearer_of(found.access_token)
+        caller = await portal.tokens.bearer_of(found.access_token)
     except Unauthenticated as error:
         raise Unauthenticated(
             "TokenOfNoUse",
-            Sentence(
+            Message(
                 "The authority signed you in, but the access token that it gave does not count "
                 "here. %(error)s The server's operator looks at LIVIUS_AUTHORITY_SCOPE.",
                 error=error.message,
@@ -159,7 +159,7 @@ async def _bearer(desk: Desk, found: SignedIn) -> Principal:
         ) from error
     if caller.oid != found.oid:
         raise Unauthenticated(
-            "SignInFailed", Sentence("The authority's two tokens name two people. Sign in again.")
+            "SignInFailed", Message("The authority's two tokens name two people. Sign in again.")
         )
     return caller
 

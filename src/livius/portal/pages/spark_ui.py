@@ -2,8 +2,8 @@
 
 A driver runs its user's code, so its pages are foreign: they are shown without an origin, so that
 their scripts reach nothing of the portal. For the same reason they bring no cookie along; their
-address carries a key instead, which only this visit was given and which ends with it. Every
-request asks anew whether the visitor may read the session. Nothing but GET is passed on.
+address carries a key instead, which only this portal session was given and which ends with it.
+Every request asks anew whether the visitor may read the session. Nothing but GET is passed on.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from livius.domain.errors import NotFound
-from livius.domain.sentences import Sentence
-from livius.domain.visit import Visit
-from livius.portal.desk import ROOT, Call, Desk, origin
+from livius.domain.messages import Message
+from livius.domain.portal_session import PortalSession
 from livius.portal.pages.activity import BASE, find
+from livius.portal.pages_base import ROOT, PageRequest, Portal, origin
 from livius.usecases import monitoring
 
 _BASE: Final = f"{ROOT}/spark-ui"
@@ -46,36 +46,36 @@ removeItem: key => { kept.delete(key) }, clear: () => { kept.clear() }}});
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    visit: Visit
+    portal_session: PortalSession
     workspace: str
     session: str
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of the Spark UI."""
     grants: dict[str, _Grant] = {}
 
-    async def enter(call: Call) -> Response:
-        """Give this visit a key for the session's pages."""
-        view = await find(call, whole=True)
+    async def enter(request: PageRequest) -> Response:
+        """Give this portal session a key for the session's pages."""
+        view = await find(request, whole=True)
         record = view.activity.session
         if len(grants) >= _MOST:
             del grants[next(iter(grants))]
         key = secrets.token_urlsafe(24)
-        grants[key] = _Grant(call.visit, record.workspace, record.id)
-        return call.go(f"{_BASE}/{key}/jobs/")
+        grants[key] = _Grant(request.portal_session, record.workspace, record.id)
+        return request.go(f"{_BASE}/{key}/jobs/")
 
     async def show(request: Request) -> Response:
         """Pass one request on."""
         key = request.path_params["key"]
         grant = grants.get(key)
-        if grant is None or not await desk.visits.goes_on(grant.visit):
+        if grant is None or not await portal.portal_sessions.goes_on(grant.portal_session):
             raise NotFound(
                 "SparkUiClosed",
-                Sentence("This view of the Spark UI is over. Open it from the activity."),
+                Message("This view of the Spark UI is over. Open it from the activity."),
             )
         activity = await monitoring.own_activity(
-            desk.context, grant.visit.caller, grant.workspace, grant.session
+            portal.context, grant.portal_session.caller, grant.workspace, grant.session
         )
         root = f"{_BASE}/{key}"
         path = request.path_params["path"]
@@ -83,7 +83,7 @@ def routes(desk: Desk) -> Sequence[Route]:
             # The edge took it away; Spark would lead to the path with it, for ever.
             path += "/"
         found = await monitoring.spark_ui(
-            desk.context,
+            portal.context,
             activity,
             path,
             request.url.query,
@@ -117,6 +117,6 @@ def routes(desk: Desk) -> Sequence[Route]:
 
     return [
         Route(f"{_BASE}/{{key}}/{{path:path}}", preflight, methods=["OPTIONS"]),
-        desk.get(f"{BASE}/spark-ui", enter),
-        desk.public("/spark-ui/{key}/{path:path}", show),
+        portal.get(f"{BASE}/spark-ui", enter),
+        portal.public("/spark-ui/{key}/{path:path}", show),
     ]

@@ -12,15 +12,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 from livius.domain.statement import FINAL, OPEN, Kind, Phase, Statement
-from livius.portal import printed, words
-from livius.portal.desk import Call, Desk, as_file, number, text_file
-from livius.portal.live import Look
-from livius.portal.pages.activity import BASE, View, find, look_of, show
-from livius.portal.printed import Rich
-from livius.portal.words import State
-from livius.ports.changes import Printed, Topic
+from livius.portal import labels, output_html
+from livius.portal.events import PageVersion
+from livius.portal.labels import State
+from livius.portal.output_html import Rich
+from livius.portal.pages.activity import BASE, View, find, show, version_of
+from livius.portal.pages_base import PageRequest, Portal, as_file, number, text_file
+from livius.ports.notifications import OutputGrew, Topic
 from livius.usecases import history, monitoring, statements
 from livius.usecases.statements import StatementView, Window
 from livius_agent.text import json_bytes
@@ -58,34 +58,36 @@ class Cell:
         return ending is not None and not ending.ok
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of statements."""
     one = f"{BASE}/statements/{{number}}"
     return [
-        desk.get(BASE, notebook),
-        desk.get(f"{BASE}/statements", further, passive=True),
-        desk.post(f"{BASE}/statements", run, code=True),
-        desk.get(f"{BASE}/statements/live", live, passive=True),
-        desk.get(one, cell, passive=True),
-        desk.post(f"{one}/cancel", cancel),
-        desk.get(f"{one}/text", text),
-        desk.get(f"{one}/json", as_json),
-        desk.get(f"{one}/rich", rich_frame),
+        portal.get(BASE, notebook),
+        portal.get(f"{BASE}/statements", further, passive=True),
+        portal.post(f"{BASE}/statements", run, code=True),
+        portal.get(f"{BASE}/statements/live", live, passive=True),
+        portal.get(one, cell, passive=True),
+        portal.post(f"{one}/cancel", cancel),
+        portal.get(f"{one}/text", text),
+        portal.get(f"{one}/json", as_json),
+        portal.get(f"{one}/rich", rich_frame),
     ]
 
 
-async def notebook(call: Call) -> Response:
+async def notebook(request: PageRequest) -> Response:
     """Show a page of statements; without a number, the last one, where new ones appear."""
-    view = await find(call)
+    view = await find(request)
     if not view.may_read:
-        return call.go(f"{view.path}/overview")
-    look, total = await _look(call, view)
+        return request.go(f"{view.path}/overview")
+    look, total = await _look(request, view)
     pages = max(1, -(-total // _PAGE))
-    page = _page(call.asked("page"), pages)
+    page = _page(request.asked("page"), pages)
     first = (page - 1) * _PAGE
-    found, total = await history.list_statements(call.context, view.activity, skip=first, top=_PAGE)
+    found, total = await history.list_statements(
+        request.context, view.activity, skip=first, top=_PAGE
+    )
     return show(
-        call,
+        request,
         "activity_statements.html",
         view,
         tab="",
@@ -104,82 +106,84 @@ def _page(text: str, pages: int) -> int:
     return max(1, min(number(text, pages), pages))
 
 
-async def further(call: Call) -> Response:
+async def further(request: PageRequest) -> Response:
     """Return the statements that came after those that the page has."""
-    view = await find(call, whole=True)
-    return await _further(call, view, number(call.asked("after"), 0))
+    view = await find(request, whole=True)
+    return await _further(request, view, number(request.asked("after"), 0))
 
 
-async def _further(call: Call, view: View, skip: int) -> Response:
-    found, _total = await history.list_statements(call.context, view.activity, skip=skip, top=_PAGE)
-    return call.fragment(
+async def _further(request: PageRequest, view: View, skip: int) -> Response:
+    found, _total = await history.list_statements(
+        request.context, view.activity, skip=skip, top=_PAGE
+    )
+    return request.fragment(
         "_cells.html", view=view, cells=[_cell(view, one) for one in found], after=skip + len(found)
     )
 
 
-async def run(call: Call) -> Response:
+async def run(request: PageRequest) -> Response:
     """Submit what the console holds, and return the statement as it stands."""
-    view = await find(call, whole=True)
-    code = call.sent("code").replace("\r\n", "\n")
+    view = await find(request, whole=True)
+    code = request.sent("code").replace("\r\n", "\n")
     if not code.strip():
-        raise Invalid("InvalidInput", Sentence("Write some code first."))
-    session = await statements.may_submit(call.context, call.caller, view.session)
+        raise Invalid("InvalidInput", Message("Write some code first."))
+    session = await statements.may_submit(request.context, request.caller, view.session)
     await statements.submit(
-        call.context,
-        call.caller,
+        request.context,
+        request.caller,
         session,
         code=code,
-        kind=call.sent("kind") or None,
+        kind=request.sent("kind") or None,
         source_id=None,
     )
-    if not call.is_fragment:
-        return call.go(view.path)
-    return await _further(call, view, number(call.sent("after"), 0))
+    if not request.is_fragment:
+        return request.go(view.path)
+    return await _further(request, view, number(request.sent("after"), 0))
 
 
-async def cell(call: Call) -> Response:
+async def cell(request: PageRequest) -> Response:
     """Return one statement; with ``whole``, all of its output."""
-    view = await find(call, whole=True)
-    which = call.path("number")
-    if call.asked("whole"):
-        found = await _whole(call, view)
+    view = await find(request, whole=True)
+    which = request.path("number")
+    if request.asked("whole"):
+        found = await _whole(request, view)
     else:
-        found = await history.glance(call.context, view.activity, which)
-    return call.fragment("_cell.html", view=view, cell=_cell(view, found))
+        found = await history.glance(request.context, view.activity, which)
+    return request.fragment("_cell.html", view=view, cell=_cell(view, found))
 
 
-async def cancel(call: Call) -> Response:
+async def cancel(request: PageRequest) -> Response:
     """Have a statement stopped, and return it as it stands."""
-    view = await find(call, whole=True)
-    which = call.path("number")
-    await statements.cancel_statement(call.context, call.caller, view.session, which)
-    if not call.is_fragment:
-        return call.go(view.path)
-    found = await history.glance(call.context, view.activity, which)
-    return call.fragment("_cell.html", view=view, cell=_cell(view, found))
+    view = await find(request, whole=True)
+    which = request.path("number")
+    await statements.cancel_statement(request.context, request.caller, view.session, which)
+    if not request.is_fragment:
+        return request.go(view.path)
+    found = await history.glance(request.context, view.activity, which)
+    return request.fragment("_cell.html", view=view, cell=_cell(view, found))
 
 
-async def text(call: Call) -> Response:
+async def text(request: PageRequest) -> Response:
     """Return all that a statement printed, as a file."""
-    view = await find(call, whole=True)
+    view = await find(request, whole=True)
     found = await monitoring.activity_statement(
-        call.context, view.activity, call.path("number"), Window(size=0)
+        request.context, view.activity, request.path("number"), Window(size=0)
     )
     statement = found.statement
 
     async def read(offset: int, size: int) -> bytes:
-        return await statements.text_of(call.context, statement, offset=offset, size=size)
+        return await statements.text_of(request.context, statement, offset=offset, size=size)
 
     return text_file(read, f"statement-{statement.number}.txt")
 
 
-async def as_json(call: Call) -> Response:
+async def as_json(request: PageRequest) -> Response:
     """Return a statement's rows as a file."""
-    view = await find(call, whole=True)
-    found = await _whole(call, view)
+    view = await find(request, whole=True)
+    found = await _whole(request, view)
     ending = found.statement.ending
     if ending is None or not ending.data or "application/json" not in ending.data:
-        raise NotFound("OutputNotFound", Sentence("The statement gave no rows."))
+        raise NotFound("OutputNotFound", Message("The statement gave no rows."))
     return Response(
         await asyncio.to_thread(json_bytes, ending.data["application/json"]),
         media_type="application/json",
@@ -187,19 +191,19 @@ async def as_json(call: Call) -> Response:
     )
 
 
-async def rich_frame(call: Call) -> Response:
+async def rich_frame(request: PageRequest) -> Response:
     """Return a statement's HTML as a document of its own.
 
     It is of no origin: its scripts run, but reach neither the portal nor the network.
     """
-    view = await find(call, whole=True)
-    found = await _whole(call, view)
+    view = await find(request, whole=True)
+    found = await _whole(request, view)
     ending = found.statement.ending
     html = ending.data.get("text/html") if ending is not None and ending.data else None
     if not isinstance(html, str):
-        raise NotFound("OutputNotFound", Sentence("The statement gave no HTML."))
-    response = call.fragment("rich.html", html=Markup(html))  # noqa: S704 # the frame is its cage
-    url = call.request.url
+        raise NotFound("OutputNotFound", Message("The statement gave no HTML."))
+    response = request.fragment("rich.html", html=Markup(html))  # noqa: S704 # the frame is its cage
+    url = request.http.url
     response.headers["Content-Security-Policy"] = _RICH_CSP.format(
         site=f"{url.scheme}://{url.netloc}"
     )
@@ -207,39 +211,41 @@ async def rich_frame(call: Call) -> Response:
     return response
 
 
-async def _whole(call: Call, view: View) -> StatementView:
-    found = await monitoring.activity_statement(call.context, view.activity, call.path("number"))
+async def _whole(request: PageRequest, view: View) -> StatementView:
+    found = await monitoring.activity_statement(
+        request.context, view.activity, request.path("number")
+    )
     return await statements.with_parsed_data(found)
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when statements come, print, advance and end."""
 
-    async def looker() -> Look:
-        look, _total = await _look(call, await find(call, whole=True))
+    async def looker() -> PageVersion:
+        look, _total = await _look(request, await find(request, whole=True))
         return look
 
-    return call.stream(looker)
+    return request.stream(looker)
 
 
-async def _look(call: Call, view: View) -> tuple[Look, int]:
+async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
     """Return a version for the head, for the number of statements, and for each that is open.
 
     And the number.
 
     One that has just ended needs a version too, so those that were open last are kept in it.
     """
-    base, repl = look_of(view), view.activity.session.repl
-    recent, total = await call.context.store.list_statements(repl, skip=None, top=_PAGE)
+    base, repl = version_of(view), view.activity.session.repl
+    recent, total = await request.context.store.list_statements(repl, skip=None, top=_PAGE)
     versions = {**base.versions, "list": str(total)}
     topics: list[Topic] = list(base.topics)
     for one in recent:
         versions[f"s{one.number}"] = f"{one.phase}"
         if one.phase in OPEN and one.phase is not Phase.WAITING:
-            size = await call.context.outputs.size(one.session, one.repl, one.number)
+            size = await request.context.outputs.size(one.session, one.repl, one.number)
             versions[f"s{one.number}"] = f"{one.phase} {size} {one.progress:.2f}"
-            topics.append(Printed(one.repl, one.number))
-    return Look(versions=versions, topics=tuple(topics)), total
+            topics.append(OutputGrew(one.repl, one.number))
+    return PageVersion(versions=versions, topics=tuple(topics)), total
 
 
 def _cell(view: View, found: StatementView) -> Cell:
@@ -249,13 +255,13 @@ def _cell(view: View, found: StatementView) -> Cell:
         statement=statement,
         path=f"{view.path}/statements/{statement.number}",
         kind=dict(_KINDS).get(statement.kind, statement.kind.value),
-        code=printed.code_html(statement.code, statement.kind),
-        state=words.statement_state(statement),
-        text=printed.ansi_html(found.text),
+        code=output_html.code_html(statement.code, statement.kind),
+        state=labels.statement_state(statement),
+        text=output_html.ansi_html(found.text),
         text_lines=found.text.count("\n") + 1,
         is_whole=found.whole,
-        rich=printed.rich(ending.data if ending else None),
-        traceback=printed.ansi_html("".join(ending.traceback) if ending else ""),
+        rich=output_html.rich(ending.data if ending else None),
+        traceback=output_html.ansi_html("".join(ending.traceback) if ending else ""),
         is_open=statement.phase not in FINAL,
         may_cancel=view.may_stop and statement.phase in (Phase.WAITING, Phase.RUNNING),
     )

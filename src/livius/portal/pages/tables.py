@@ -9,29 +9,29 @@ from starlette.routing import Route
 
 from livius.domain.lakehouse import LakehouseTable
 from livius.domain.permissions import READ_DATA
-from livius.portal.desk import Call, Desk, Live
-from livius.portal.live import Look
+from livius.portal.events import PageVersion
 from livius.portal.pages.lakehouse import BASE, show
 from livius.portal.pages.workspaces import lakehouse_path, look_at_places
-from livius.usecases import catalog, contents
+from livius.portal.pages_base import Live, PageRequest, Portal
+from livius.usecases import catalog, lakehouse_browser
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of tables."""
     return [
-        desk.get(f"{BASE}/tables", tables),
-        desk.get(f"{BASE}/live", live, passive=True),
-        desk.get(f"{BASE}/tables/{{table}}", table),
+        portal.get(f"{BASE}/tables", tables),
+        portal.get(f"{BASE}/live", live, passive=True),
+        portal.get(f"{BASE}/tables/{{table}}", table),
     ]
 
 
-async def tables(call: Call) -> Response:
+async def tables(request: PageRequest) -> Response:
     """Show which tables there are; where there is none, how to make one."""
-    workspace, lakehouse = call.path("workspace"), call.path("lakehouse")
-    _found, role = await catalog.get_workspace(call.context, call.caller, workspace)
-    place, found = await catalog.list_tables(call.context, call.caller, workspace, lakehouse)
+    workspace, lakehouse = request.path("workspace"), request.path("lakehouse")
+    _found, role = await catalog.get_workspace(request.context, request.caller, workspace)
+    place, found = await catalog.list_tables(request.context, request.caller, workspace, lakehouse)
     return await show(
-        call,
+        request,
         "lakehouse_tables.html",
         tab="tables",
         tables=found,
@@ -40,28 +40,28 @@ async def tables(call: Call) -> Response:
     )
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when a table came or went, whoever wrote it."""
 
-    async def looker() -> Look:
+    async def looker() -> PageVersion:
         _place, found = await catalog.list_tables(
-            call.context, call.caller, call.path("workspace"), call.path("lakehouse")
+            request.context, request.caller, request.path("workspace"), request.path("lakehouse")
         )
         return _look(found)
 
-    return call.stream(looker)
+    return request.stream(looker)
 
 
-def _look(tables: Sequence[LakehouseTable]) -> Look:
+def _look(tables: Sequence[LakehouseTable]) -> PageVersion:
     return look_at_places("tables", [(one.folder, one.format) for one in tables])
 
 
-async def table(call: Call) -> Response:
+async def table(request: PageRequest) -> Response:
     """Show one table."""
-    workspace, lakehouse = call.path("workspace"), call.path("lakehouse")
-    look = await contents.look_at_table(
-        call.context, call.caller, workspace, lakehouse, call.path("table")
+    workspace, lakehouse = request.path("workspace"), request.path("lakehouse")
+    look = await lakehouse_browser.preview_table(
+        request.context, request.caller, workspace, lakehouse, request.path("table")
     )
     return await show(
-        call, "lakehouse_table.html", tab="tables", name=call.path("table"), look=look
+        request, "lakehouse_table.html", tab="tables", name=request.path("table"), look=look
     )

@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from livius.domain.activity import OVER, ActivityState
 from livius.domain.permissions import MANAGE
-from livius.portal.desk import ROOT, Call, Desk
 from livius.portal.pages.workspaces import BASE, show, workspace_path
+from livius.portal.pages_base import ROOT, PageRequest, Portal
 from livius.usecases import catalog, monitoring
 from livius.usecases.access import enter_workspace
 from livius.usecases.monitoring import Wanted
@@ -19,54 +19,54 @@ from livius.usecases.monitoring import Wanted
 _COUNTED: Final = 1000
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of a workspace's settings."""
     return [
-        desk.get(f"{BASE}/settings", settings),
-        desk.post(f"{BASE}/settings", change),
-        desk.get(f"{BASE}/delete", ask_to_delete),
-        desk.post(f"{BASE}/delete", delete),
+        portal.get(f"{BASE}/settings", settings),
+        portal.post(f"{BASE}/settings", change),
+        portal.get(f"{BASE}/delete", ask_to_delete),
+        portal.post(f"{BASE}/delete", delete),
     ]
 
 
-async def settings(call: Call) -> Response:
+async def settings(request: PageRequest) -> Response:
     """Show ids and name; to Admins the forms that change them."""
-    return await show(call, "workspace_settings.html", tab="settings")
+    return await show(request, "workspace_settings.html", tab="settings")
 
 
-async def change(call: Call) -> Response:
+async def change(request: PageRequest) -> Response:
     """Rename it."""
     changed = await catalog.change_workspace(
-        call.context,
-        call.caller,
-        call.path("workspace"),
-        name=call.sent("name").strip(),
-        description=call.sent("description").strip(),
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        name=request.sent("name").strip(),
+        description=request.sent("description").strip(),
     )
-    return call.go(f"{workspace_path(changed)}/settings")
+    return request.go(f"{workspace_path(changed)}/settings")
 
 
-async def ask_to_delete(call: Call) -> Response:
+async def ask_to_delete(request: PageRequest) -> Response:
     """Ask, and name what goes and what stays."""
-    workspace = call.path("workspace")
-    await enter_workspace(call.context, call.caller, workspace, MANAGE)
+    workspace = request.path("workspace")
+    await enter_workspace(request.context, request.caller, workspace, MANAGE)
     live = await monitoring.list_activities(
-        call.context,
-        call.caller,
+        request.context,
+        request.caller,
         workspace,
         Wanted(states=frozenset(ActivityState) - OVER),
         limit=_COUNTED,
     )
     return await show(
-        call,
+        request,
         "_workspace_delete.html",
         tab="settings",
-        lakehouses=await catalog.list_lakehouses(call.context, call.caller, workspace),
+        lakehouses=await catalog.list_lakehouses(request.context, request.caller, workspace),
         sessions=len(live.activities),
     )
 
 
-async def delete(call: Call) -> Response:
+async def delete(request: PageRequest) -> Response:
     """Remove it, and lead to those that are left."""
-    await catalog.delete_workspace(call.context, call.caller, call.path("workspace"))
-    return call.go(f"{ROOT}/workspaces")
+    await catalog.delete_workspace(request.context, request.caller, request.path("workspace"))
+    return request.go(f"{ROOT}/workspaces")

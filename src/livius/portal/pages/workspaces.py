@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.permissions import CHANGE, MANAGE, SEE_ROLES
-from livius.portal.desk import ROOT, Call, Crumb, Desk, Live
-from livius.portal.live import Look, version_of
+from livius.portal.events import PageVersion, version_of
+from livius.portal.labels import N_
 from livius.portal.pages.applications import may_see
-from livius.portal.words import N_
-from livius.ports.changes import AnySession
+from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal
+from livius.ports.notifications import AnySessionChanged
 from livius.usecases import catalog
 
 BASE: Final = "/workspaces/{workspace}"
@@ -28,14 +28,14 @@ PLACES_BEAT: Final = 3.0
 """Seconds between two looks at places: sessions and commands change them, and tell nobody."""
 
 
-def routes(desk: Desk) -> Sequence[Route]:
+def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of workspaces."""
     return [
-        desk.get("/workspaces", workspaces),
-        desk.post("/workspaces", create_workspace),
-        desk.get(BASE, workspace),
-        desk.get(f"{BASE}/live", live, passive=True),
-        desk.post(f"{BASE}/lakehouses", create_lakehouse),
+        portal.get("/workspaces", workspaces),
+        portal.post("/workspaces", create_workspace),
+        portal.get(BASE, workspace),
+        portal.get(f"{BASE}/live", live, passive=True),
+        portal.post(f"{BASE}/lakehouses", create_lakehouse),
     ]
 
 
@@ -49,18 +49,20 @@ def lakehouse_path(one: Lakehouse) -> str:
     return f"{ROOT}/workspaces/{one.workspace}/lakehouses/{one.id}"
 
 
-def crumbs_to(call: Call, one: Workspace, *more: Crumb) -> list[Crumb]:
+def crumbs_to(request: PageRequest, one: Workspace, *more: Crumb) -> list[Crumb]:
     """Return the way to a page of a workspace."""
     return [
-        Crumb(call.tr("Workspaces"), f"{ROOT}/workspaces"),
+        Crumb(request.tr("Workspaces"), f"{ROOT}/workspaces"),
         Crumb(one.name, workspace_path(one) if more else None),
         *more,
     ]
 
 
-async def show(call: Call, template: str, *, tab: str, **values: Any) -> Response:
+async def show(request: PageRequest, template: str, *, tab: str, **values: Any) -> Response:
     """Return a tab of a workspace's page, or a part of one for htmx."""
-    one, role = await catalog.get_workspace(call.context, call.caller, call.path("workspace"))
+    one, role = await catalog.get_workspace(
+        request.context, request.caller, request.path("workspace")
+    )
     values |= {
         "workspace": one,
         "role": role,
@@ -69,87 +71,90 @@ async def show(call: Call, template: str, *, tab: str, **values: Any) -> Respons
         "may_manage": role in MANAGE.roles,
     }
     if template.startswith("_"):
-        return call.fragment(template, **values)
-    return call.page(
+        return request.fragment(template, **values)
+    return request.page(
         template,
         title=one.name,
         place="workspaces",
-        crumbs=crumbs_to(call, one),
+        crumbs=crumbs_to(request, one),
         tab=tab,
         tabs=[(key, label) for key, label, roles in TABS if role in roles],
         **values,
     )
 
 
-async def workspaces(call: Call) -> Response:
+async def workspaces(request: PageRequest) -> Response:
     """Show the workspaces in which the caller has a role."""
-    found = await catalog.list_workspaces(call.context, call.caller)
+    found = await catalog.list_workspaces(request.context, request.caller)
     rows = [
-        (one, role, len(await catalog.list_lakehouses(call.context, call.caller, one.id)))
+        (one, role, len(await catalog.list_lakehouses(request.context, request.caller, one.id)))
         for one, role in found
     ]
-    return call.page(
+    return request.page(
         "workspaces.html",
-        title=call.tr("Workspaces"),
+        title=request.tr("Workspaces"),
         place="workspaces",
         rows=rows,
-        applications=await may_see(call),
+        applications=await may_see(request),
     )
 
 
-async def create_workspace(call: Call) -> Response:
+async def create_workspace(request: PageRequest) -> Response:
     """Make a workspace, and lead to it."""
     made = await catalog.create_workspace(
-        call.context, call.caller, call.sent("name").strip(), call.sent("description").strip()
+        request.context,
+        request.caller,
+        request.sent("name").strip(),
+        request.sent("description").strip(),
     )
-    return call.go(workspace_path(made))
+    return request.go(workspace_path(made))
 
 
-async def workspace(call: Call) -> Response:
+async def workspace(request: PageRequest) -> Response:
     """Show a workspace's lakehouses; where there is none, how to begin."""
-    found = await _lakehouses(call)
+    found = await _lakehouses(request)
     return await show(
-        call,
+        request,
         "workspace_lakehouses.html",
         tab="",
         lakehouses=found,
-        live=Live(f"{call.request.url.path}/live", _look(found)),
+        live=Live(f"{request.http.url.path}/live", _look(found)),
     )
 
 
-async def live(call: Call) -> Response:
+async def live(request: PageRequest) -> Response:
     """Tell when a lakehouse came, went or was renamed."""
 
-    async def looker() -> Look:
-        return _look(await _lakehouses(call))
+    async def looker() -> PageVersion:
+        return _look(await _lakehouses(request))
 
-    return call.stream(looker)
-
-
-async def _lakehouses(call: Call) -> Sequence[Lakehouse]:
-    return await catalog.list_lakehouses(call.context, call.caller, call.path("workspace"))
+    return request.stream(looker)
 
 
-def _look(lakehouses: Sequence[Lakehouse]) -> Look:
+async def _lakehouses(request: PageRequest) -> Sequence[Lakehouse]:
+    return await catalog.list_lakehouses(request.context, request.caller, request.path("workspace"))
+
+
+def _look(lakehouses: Sequence[Lakehouse]) -> PageVersion:
     return look_at_places("lakehouses", [(one.id, one.name, one.description) for one in lakehouses])
 
 
-def look_at_places(part: str, shown: Sequence[object]) -> Look:
+def look_at_places(part: str, shown: Sequence[object]) -> PageVersion:
     """Return the version of a list of places, as a page shows it."""
-    return Look(
+    return PageVersion(
         versions={part: version_of(repr(shown))},
-        topics=(AnySession(),),
+        topics=(AnySessionChanged(),),
         beat=PLACES_BEAT,
     )
 
 
-async def create_lakehouse(call: Call) -> Response:
+async def create_lakehouse(request: PageRequest) -> Response:
     """Make a lakehouse, and lead to it."""
     made = await catalog.create_lakehouse(
-        call.context,
-        call.caller,
-        call.path("workspace"),
-        call.sent("name").strip(),
-        call.sent("description").strip(),
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        request.sent("name").strip(),
+        request.sent("description").strip(),
     )
-    return call.go(f"{lakehouse_path(made)}/settings/livy")
+    return request.go(f"{lakehouse_path(made)}/settings/livy")

@@ -21,8 +21,8 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Address, Realm
 from livius.domain.ids import PrincipalId
 from livius.ports.clock import Clock
-from livius.ports.identity import AssertionVerifier, IdentityStore, Signer, UsedAssertions
-from livius.usecases.trail import Trail, present_actor
+from livius.ports.identity import AssertionReplayCache, AssertionVerifier, IdentityStore, Signer
+from livius.usecases.audit_throttle import AuditThrottle, present_actor
 
 _AT_ONCE: Final = 2
 _WAITING: Final = 32
@@ -182,12 +182,12 @@ class Authority:
 
     realm: Realm
     store: IdentityStore
-    used: UsedAssertions
+    used: AssertionReplayCache
     assertions: AssertionVerifier
     signer: Signer
     clock: Clock
     home: Address
     pages: str
-    trail: Trail
+    throttle: AuditThrottle
     guard: Guard = field(default_factory=_guard)
     strangers: Guard = field(default_factory=_guard_of_strangers)

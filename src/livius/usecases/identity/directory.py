@@ -22,12 +22,12 @@ from livius.domain.digests import hash_drawn
 from livius.domain.errors import Conflict, Invalid, NotFound
 from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, new_id
+from livius.domain.messages import Message
 from livius.domain.resources import RESOURCES
-from livius.domain.sentences import Sentence
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
+from livius.usecases.audit_throttle import act
 from livius.usecases.identity.scopes import permissions_of
-from livius.usecases.trail import act
 
 DOMAIN: Final = "livius.localhost"
 SHORTEST_PASSWORD: Final = 10
@@ -230,7 +230,7 @@ async def add_secret(
         directory,
         clock,
         application,
-        lambda known: replace(known, secrets=_bounded((*known.secrets, kept), Sentence("secrets"))),
+        lambda known: replace(known, secrets=_bounded((*known.secrets, kept), Message("secrets"))),
         f"secret {kept.id}",
         Action.CREDENTIAL_ADD,
     )
@@ -252,9 +252,9 @@ async def add_certificate(
     def change(known: ClientApplication) -> ClientApplication:
         if any(one.sha256 == certificate.sha256 for one in known.certificates):
             raise Conflict(
-                "CertificateKnown", Sentence("The application has this certificate already.")
+                "CertificateKnown", Message("The application has this certificate already.")
             )
-        added = _bounded((*known.certificates, certificate), Sentence("certificates"))
+        added = _bounded((*known.certificates, certificate), Message("certificates"))
         return replace(known, certificates=added)
 
     what = f"certificate {certificate.sha1}"
@@ -280,7 +280,7 @@ async def remove_credential(
         if left == known:
             raise NotFound(
                 "CredentialNotFound",
-                Sentence(
+                Message(
                     "%(application)s has no credential %(name)s. Give a secret's id or a "
                     "certificate's thumbprint, as livius identity app list shows them.",
                     application=known.name,
@@ -363,7 +363,7 @@ async def add_redirect(
 
     def change(known: ClientApplication) -> ClientApplication:
         uris = tuple(dict.fromkeys((*known.redirect_uris, checked)))
-        return replace(known, redirect_uris=_bounded(uris, Sentence("redirect URIs")))
+        return replace(known, redirect_uris=_bounded(uris, Message("redirect URIs")))
 
     return await _changed(directory, clock, application, change, f"answers at {checked}")
 
@@ -381,7 +381,7 @@ async def remove_redirect(
         if uri not in known.redirect_uris:
             raise NotFound(
                 "RedirectNotFound",
-                Sentence(
+                Message(
                     "%(application)s has no redirect URI %(uri)s. It has %(known)s.",
                     application=known.name,
                     uri=uri[:200],
@@ -451,7 +451,7 @@ def _named(application: ClientApplication) -> str:
 def _no_application(text: str) -> NotFound:
     return NotFound(
         "ApplicationNotFound",
-        Sentence(
+        Message(
             "There is no client application %(text)s. See them: livius identity app list",
             text=text[:100],
         ),
@@ -462,7 +462,7 @@ def _bounded(kept: tuple[Kept, ...], what: str) -> tuple[Kept, ...]:
     if len(kept) > _MOST:
         raise Conflict(
             "TooManyCredentials",
-            Sentence(
+            Message(
                 "An application has at most %(most)s %(what)s. Remove one that is not used any "
                 "more.",
                 most=_MOST,
@@ -490,7 +490,7 @@ def _checked_name(name: str) -> str:
     if not 0 < len(plain) <= _LONGEST_NAME or not plain.isprintable():
         raise Invalid(
             "InvalidName",
-            Sentence("A name has 1 to %(most)s printable characters.", most=_LONGEST_NAME),
+            Message("A name has 1 to %(most)s printable characters.", most=_LONGEST_NAME),
         )
     return plain
 
@@ -502,7 +502,7 @@ def _checked_scope(text: str) -> str:
             return scope
     raise Invalid(
         "UnknownScope",
-        Sentence(
+        Message(
             "There is no scope %(text)s. There are %(scopes)s.",
             text=text,
             scopes=", ".join(sorted(Scope)),
@@ -515,6 +515,6 @@ def _checked_uri(uri: str) -> str:
     if fault is not None:
         raise Invalid(
             "InvalidRedirectUri",
-            Sentence("%(uri)s can't be a redirect URI: %(fault)s.", uri=uri, fault=fault),
+            Message("%(uri)s can't be a redirect URI: %(fault)s.", uri=uri, fault=fault),
         )
     return uri

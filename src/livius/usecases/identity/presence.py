@@ -1,4 +1,4 @@
-"""Whether those that tokens and visits name are still in the directory."""
+"""Whether those that tokens and portal sessions name are still in the directory."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from livius.domain.errors import Invalid
 from livius.domain.identity import PrincipalKind
 from livius.domain.ids import PrincipalId
-from livius.domain.sentences import Sentence
+from livius.domain.messages import Message
 from livius.ports.identity import Directory
 
 _SHOWN: Final = 100
@@ -74,14 +74,14 @@ class Principals:
         if found:
             raise Invalid(
                 "InvalidInput",
-                Sentence("Several are called %(shown)s. Give an object id.", shown=shown),
+                Message("Several are called %(shown)s. Give an object id.", shown=shown),
             )
         try:
             principal = PrincipalId(str(UUID(wanted)))
         except ValueError:
             raise Invalid(
                 "InvalidInput",
-                Sentence(
+                Message(
                     "%(shown)s is neither an object id nor a user or application that is known "
                     "here.",
                     shown=repr(shown),
@@ -90,7 +90,7 @@ class Principals:
         if only_known:
             raise Invalid(
                 "InvalidInput",
-                Sentence(
+                Message(
                     "There is no user or application with the object id %(shown)s. It may have "
                     "been removed.",
                     shown=shown,

@@ -7,7 +7,7 @@ from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import PrincipalId
 from livius.domain.resources import RESOURCES, Resource, find_resource
 from livius.usecases.identity.authority import Authority
-from livius.usecases.identity.minting import Issue, IssuedToken, app_token, user_token
+from livius.usecases.identity.token_issuance import Issue, IssuedToken, app_token, user_token
 
 
 def opened_resource(audience: str) -> tuple[Resource, str]:

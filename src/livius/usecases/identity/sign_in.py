@@ -25,12 +25,17 @@ from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
+from livius.usecases.audit_throttle import act
 from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
+from livius.usecases.identity.client_authentication import (
+    ClientCredential,
+    find_application,
+    prove_or_public,
+    spend,
+)
 from livius.usecases.identity.directory import full_username
-from livius.usecases.identity.grants import consented
-from livius.usecases.identity.proof import Proof, find_application, prove_or_public, spend
 from livius.usecases.identity.scopes import Wanted, read_scope
-from livius.usecases.trail import act
+from livius.usecases.identity.token_endpoint import consented
 
 CODE_LIFETIME: Final = timedelta(minutes=5)
 DEVICE_LIFETIME: Final = timedelta(minutes=15)
@@ -205,7 +210,7 @@ async def check_password(
     try:
         return await _check_password(authority, username, known, password, caller=caller)
     except TokenRefused as refused:
-        await authority.trail.note(
+        await authority.throttle.note(
             act(
                 authority.clock,
                 Action.SIGN_IN,
@@ -375,7 +380,9 @@ class AskingDevice:
     wanted: Wanted
 
 
-async def start_device(authority: Authority, proof: Proof, *, scope: str) -> StartedDevice:
+async def start_device(
+    authority: Authority, proof: ClientCredential, *, scope: str
+) -> StartedDevice:
     """Hand out a device code. Anybody may ask for one, so few of a caller wait at a time.
 
     Raises:

@@ -11,4 +11,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Go forward. Sessions of before keep none: nobody knows what they were allowed."""
-    op.add_column("sessions", sa.Column("acts_for", sa.JSON(none_as_null=True), nullable=True))
+    op.add_column(
+        "sessions", sa.Column("token_principal", sa.JSON(none_as_null=True), nullable=True)
+    )

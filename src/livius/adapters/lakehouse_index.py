@@ -1,0 +1,89 @@
+"""The files that tell drivers and metastore what lakehouses there are, and whose.
+
+By one for each principal, drivers resolve the names in OneLake URLs: those of the workspaces where
+it may run code. By one with all of them the metastore makes the folders of everybody's tables.
+A line is workspace id, workspace name, lakehouse id, lakehouse name, with tabs between. Where
+principals have users of their own, one more says to the metastore which databases each of these may
+use: uid, database, workspace id, lakehouse id. A file is replaced as a whole and only where it
+changed: who reads it looks at its date.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from livius.adapters.os_users import OsUser, share
+from livius.domain.ids import PrincipalId
+from livius.ports.catalog import LakehouseAccess
+
+_ALL: Final = "all"
+_CALLERS: Final = "callers.tsv"
+
+
+def index_file(folder: Path, principal: PrincipalId | None = None) -> Path:
+    """Return a principal's file, or the file of all lakehouses."""
+    return folder / f"{_ALL if principal is None else principal}.tsv"
+
+
+def callers_file(folder: Path) -> Path:
+    """Return the file of the databases that each user may use."""
+    return folder / _CALLERS
+
+
+def write_lakehouse_index(
+    folder: Path,
+    places: Sequence[LakehouseAccess],
+    readers: Mapping[PrincipalId, OsUser | None] = MappingProxyType({}),
+    metastore: OsUser | None = None,
+) -> None:
+    """Make the files say what the places do; they are sorted by principal.
+
+    ``readers`` are the users that the principals' drivers run as, ``metastore`` is the metastore's.
+    """
+    readable = {index_file(folder): metastore}
+    readable |= {index_file(folder, principal): user for principal, user in readers.items()}
+    wanted = {index_file(folder): sorted({_line(place) for place in places})}
+    for principal, own in groupby(places, key=lambda place: place.principal):
+        wanted[index_file(folder, principal)] = [_line(place) for place in own]
+    if metastore is not None:
+        readable[callers_file(folder)] = metastore
+        wanted[callers_file(folder)] = [
+            f"{user.number}\t{place.database}\t{place.workspace}\t{place.lakehouse}\n"
+            for place in places
+            if (user := readers.get(place.principal)) is not None
+        ]
+    for file, lines in wanted.items():
+        _write(file, "".join(lines), readable.get(file))
+    # Who lost the last role keeps a file that names nothing: a driver may still read it.
+    for file in folder.glob("*.tsv"):
+        if file not in wanted:
+            _empty(file)
+
+
+def _line(place: LakehouseAccess) -> str:
+    names = (place.workspace, place.workspace_name, place.lakehouse, place.lakehouse_name)
+    # A name with a control character can't stand in a URL; its id still can.
+    return "\t".join(name if name.isprintable() else "" for name in names) + "\n"
+
+
+def _write(file: Path, text: str, reader: OsUser | None) -> None:
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        share(file, reader, 0o640)  # an earlier gateway may have launched otherwise
+        return
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    share(partial, reader, 0o640)
+    partial.replace(file)
+
+
+def _empty(file: Path) -> None:
+    if file.stat().st_size:
+        os.truncate(file, 0)

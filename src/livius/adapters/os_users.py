@@ -1,0 +1,107 @@
+"""Which operating system user runs what, and whose the files are.
+
+With the launch ``single-user`` everything is the gateway's own user's. With ``per-user`` each
+principal has a number that its drivers run under, each workspace one that is its files' group, and
+the metastore one of its own. A number is a uid and, for itself alone, a gid. The store remembers
+them; none is ever given to another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from livius.domain.ids import PrincipalId, WorkspaceId
+from livius.ports.store import UidAllocator
+
+WORKSPACES: Final = 4096
+"""How many of the numbers are for workspaces: the last ones. The metastore is in all their
+groups from its start, so that a new workspace needs no new one; a process can't be in many more."""
+
+
+@dataclass(frozen=True, slots=True)
+class OsUser:
+    """An operating system user: its number, which is its own group's too, and further groups."""
+
+    number: int
+    groups: Sequence[int] = ()
+
+
+class OsUsers(Protocol):
+    """Who runs what. None stands for the gateway's own user."""
+
+    async def principal(
+        self, principal: PrincipalId, workspaces: Iterable[WorkspaceId] = ()
+    ) -> OsUser | None:
+        """Return who the principal's drivers run as, in these workspaces' groups."""
+        ...
+
+    async def workspace(self, workspace: WorkspaceId) -> OsUser | None:
+        """Return whose group a workspace's files belong to."""
+        ...
+
+    async def metastore(self) -> OsUser | None:
+        """Return who the metastore runs as."""
+        ...
+
+
+class SharedOsUser:
+    """Implements `OsUsers` for ``single-user``."""
+
+    async def principal(
+        self, principal: PrincipalId, workspaces: Iterable[WorkspaceId] = ()
+    ) -> None:
+        """See `OsUsers`."""
+
+    async def workspace(self, workspace: WorkspaceId) -> None:
+        """See `OsUsers`."""
+
+    async def metastore(self) -> None:
+        """See `OsUsers`."""
+
+
+class PerPrincipalOsUsers:
+    """Implements `OsUsers` for ``per-user``. ``numbers`` are those that it may give."""
+
+    def __init__(self, store: UidAllocator, numbers: range) -> None:
+        self._store = store
+        self._known: dict[str, int] = {}
+        self._metastore = numbers[0]
+        self._principals = numbers[1:-WORKSPACES]
+        self._workspaces = numbers[-WORKSPACES:]
+
+    async def principal(
+        self, principal: PrincipalId, workspaces: Iterable[WorkspaceId] = ()
+    ) -> OsUser:
+        """See `OsUsers`."""
+        groups = [await self._number(one, self._workspaces) for one in sorted(workspaces)]
+        return OsUser(await self._number(principal, self._principals), groups)
+
+    async def workspace(self, workspace: WorkspaceId) -> OsUser:
+        """See `OsUsers`."""
+        return OsUser(await self._number(workspace, self._workspaces))
+
+    async def _number(self, owner: str, among: range) -> int:
+        if owner not in self._known:
+            self._known[owner] = await self._store.number_of(owner, among)
+        return self._known[owner]
+
+    async def metastore(self) -> OsUser:
+        """See `OsUsers`."""
+        return OsUser(self._metastore, self._workspaces)
+
+
+def give(path: Path, user: OsUser | None) -> None:
+    """Make a path the user's own. Only for what nobody else can have put there."""
+    if user is not None:
+        os.chown(path, user.number, user.number, follow_symlinks=False)
+
+
+def share(path: Path, user: OsUser | None, mode: int) -> None:
+    """Let a user's group have what the mode says of a path that stays ours."""
+    if user is not None:
+        os.chown(path, -1, user.number, follow_symlinks=False)
+        path.chmod(mode)

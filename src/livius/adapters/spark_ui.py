@@ -1,0 +1,124 @@
+"""Spark's REST API, asked over HTTP.
+
+A driver runs its user's code and names the address itself, so little is believed: nothing but
+loopback is asked, without credentials, without following anywhere, for a bounded time and size.
+What is reached so, the driver could reach by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import httpx
+import structlog
+
+from livius.adapters.bounded import TooLarge, read_bounded
+from livius.domain.errors import NotFound, Unavailable
+from livius.domain.messages import Message
+from livius.ports.logs import SparkPage
+
+_LARGEST: Final = 16 * 1024 * 1024
+_LONGEST: Final = 60.0
+_RETRY_AFTER: Final = timedelta(seconds=5)
+
+_log = structlog.get_logger(__name__)
+
+
+class HttpSparkUi:
+    """Implements `livius.ports.logs.SparkUi`. ``within`` is the deadline of one question.
+
+    The first one to a driver takes seconds: Spark sets its REST up when it is asked.
+    """
+
+    def __init__(self, *, within: timedelta = timedelta(seconds=30)) -> None:
+        self._within = within.total_seconds()
+
+    async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
+        """See the port."""
+        url = _address(ui_url).copy_with(path=f"/api/v1/applications/{path}", query=None)
+        try:
+            async with asyncio.timeout(self._within):
+                return await _fetch(url, query)
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log.warning("spark_pages_failed", url=str(url), reason=repr(error))
+            raise _unavailable("does not answer now") from error
+
+    async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
+        """See the port."""
+        base = _address(ui_url)
+        url = base.copy_with(path=f"/{path}", query=query.encode("ascii", "ignore") or None)
+        # The header by which Spark learns under which path people see it.
+        headers = {"X-Forwarded-Context": root, "Accept-Encoding": "identity"}
+        try:
+            async with (
+                asyncio.timeout(self._within),
+                httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(_LONGEST)) as client,
+                client.stream("GET", url, headers=headers) as answer,
+            ):
+                body = await _limited(answer)
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log.warning("spark_pages_failed", url=str(url), reason=repr(error))
+            raise _unavailable("does not answer now") from error
+        return SparkPage(
+            status=answer.status_code,
+            kind=answer.headers.get("content-type", "application/octet-stream"),
+            body=body,
+            leads_to=_leads_to(answer, base, root),
+        )
+
+
+def _leads_to(answer: httpx.Response, base: httpx.URL, root: str) -> str | None:
+    """Return the path of the pages that a redirect means, whatever host it names."""
+    if not answer.is_redirect:
+        return None
+    found = base.join(answer.headers.get("location", "/"))
+    path = found.raw_path.decode("ascii", "ignore").removeprefix(root)
+    return f"/{path.lstrip('/')}"
+
+
+def _address(ui_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(ui_url)
+        if url.host == "localhost":
+            url = url.copy_with(host="127.0.0.1")
+        if url.scheme == "http" and url.port and ipaddress.ip_address(url.host).is_loopback:
+            return url
+    except (httpx.InvalidURL, ValueError, TypeError):
+        pass
+    raise _unavailable("has no pages that this server can reach")
+
+
+async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
+    # A client for each question: drivers come and go, and none shares a connection with another.
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(_LONGEST)) as client,
+        client.stream("GET", url, params=dict(query)) as answer,
+    ):
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound(
+                "SparkCoreItemNotFound", Message("Spark knows nothing of this name or id.")
+            )
+        kind = answer.headers.get("content-type", "")
+        if answer.status_code != httpx.codes.OK or not kind.startswith("application/json"):
+            raise _unavailable(f"answered {answer.status_code}")
+        return await _limited(answer)
+
+
+async def _limited(answer: httpx.Response) -> bytes:
+    try:
+        return await read_bounded(answer, _LARGEST)
+    except TooLarge:
+        too_much = f"has more than {_LARGEST // 2**20} MB to say: ask for less"
+        raise _unavailable(too_much) from None
+
+
+def _unavailable(what: str) -> Unavailable:
+    return Unavailable(
+        "SparkCoreUnexpectedException",
+        Message("The session's Spark driver %(what)s.", what=what),
+        retry_after=_RETRY_AFTER,
+    )

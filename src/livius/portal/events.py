@@ -1,0 +1,150 @@
+"""Live pages: one stream of Server-Sent Events per page that says which parts have changed.
+
+An event carries names of parts, never their content: the page then fetches these parts, as it
+fetched itself. What a page has seen is the event's id, a version for each part, so that a stream
+that broke goes on without a gap and without a repeat.
+
+Streams are bounded in number, for all and for each portal session, and in time; they end with the
+portal session, when the caller leaves, and at once when the gateway ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from livius.domain.errors import LiviusError
+from livius.domain.portal_session import PortalSession
+from livius.ports.notifications import Notifications, Topic
+from livius.usecases.portal_sessions import PortalSessions
+
+_MOST: Final = 500
+_MOST_OF_A_VISIT: Final = 12
+_PACE: Final = 0.3
+"""Seconds between two looks: what changes faster is told together."""
+BEAT: Final = 15.0
+_LONGEST: Final = 900.0
+_LONGEST_ID: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageVersion:
+    """What a page would show now: a version for each part, and what to watch for the next.
+
+    ``beat`` is after how many seconds to look again, whether or not somebody said so.
+    """
+
+    versions: Mapping[str, str]
+    topics: tuple[Topic, ...]
+    beat: float = BEAT
+
+
+def version_of(shown: str) -> str:
+    """Return a version of a part: another one as soon as what it shows is another."""
+    return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+ReadPageVersion = Callable[[], Awaitable[PageVersion]]
+
+
+class EventStreams:
+    """All streams of the portal."""
+
+    def __init__(self, notifications: Notifications, portal_sessions: PortalSessions) -> None:
+        self._notifications = notifications
+        self._portal_sessions = portal_sessions
+        self._of_portal_session: Counter[str] = Counter()
+        self._closed = False
+
+    @property
+    def open(self) -> int:
+        """How many streams there are."""
+        return self._of_portal_session.total()
+
+    def close(self) -> None:
+        """End all streams and begin no more. They end once their watches are released."""
+        self._closed = True
+
+    def serve(
+        self, portal_session: PortalSession, looker: ReadPageVersion, *, seen: str
+    ) -> Response:
+        """Answer with a stream; ``seen`` is the id of the last event that the page had."""
+        if (
+            self._closed
+            or self.open >= _MOST
+            or self._of_portal_session[portal_session.key] >= _MOST_OF_A_VISIT
+        ):
+            # The page stays as it is, and tries again later.
+            return Response(status_code=503, headers={"Retry-After": "10"})
+        return StreamingResponse(
+            self._events(portal_session, looker, _versions(seen)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def _events(
+        self,
+        portal_session: PortalSession,
+        looker: ReadPageVersion,
+        known: Mapping[str, str] | None,
+    ) -> AsyncIterator[str]:
+        self._of_portal_session[portal_session.key] += 1
+        try:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + _LONGEST
+            yield "retry: 2000\n\n"
+            look = await looker()
+            while (
+                not self._closed
+                and await self._portal_sessions.goes_on(portal_session)
+                and loop.time() < end
+            ):
+                watched = look.topics
+                # Streams have a limit of their own. Sharing that of held answers, each would look
+                # again and again once those were at theirs.
+                with self._notifications.watch(*watched, counted=False) as watch:
+                    # Watched before it is looked at, so that no change falls between the two.
+                    look = await looker()
+                    yield _event(known, look.versions)
+                    known = look.versions
+                    if set(look.topics) <= set(watched):
+                        await watch.changed(look.beat)
+                await asyncio.sleep(_PACE)
+        except LiviusError:
+            # What the page shows is gone, or no longer for this caller: a new load says which.
+            return
+        finally:
+            self._of_portal_session[portal_session.key] -= 1
+            if not self._of_portal_session[portal_session.key]:
+                del self._of_portal_session[portal_session.key]
+
+
+def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    changed = [] if known is None else [name for name in now if known.get(name) != now[name]]
+    identity = json.dumps(now, separators=(",", ":"))
+    if known is None:
+        # The first: it says where the page is, no more. (Data must not be empty.)
+        return f"id: {identity}\ndata: none\n\n"
+    if not changed:
+        return ": still here\n\n"
+    return f"id: {identity}\ndata: {' '.join(changed)}\n\n"
+
+
+def _versions(seen: str) -> Mapping[str, str] | None:
+    """Read an event's id again; None for anything else."""
+    if not seen or len(seen) > _LONGEST_ID:
+        return None
+    try:
+        found = json.loads(seen)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {str(name): str(version) for name, version in found.items()}

@@ -1,0 +1,561 @@
+"""What every page stands on: the caller, the language, the frame, and the protection.
+
+A page's handler takes a `PageRequest` and returns a response. Before it runs, `Portal` has seen to
+it that
+
+* the request came under one of the portal's own addresses (else it is led to the first of them);
+* somebody has signed in (else the browser is led to the sign-in, and back afterwards);
+* what changes anything was sent by a form of this portal session: it shows the portal session's
+token, and the
+  browser does not say that another site sent it.
+
+After it, every response has the headers that keep foreign scripts and frames out.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import structlog
+from jinja2 import Environment
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from livius.domain.accounts import ClientCertificate
+from livius.domain.errors import (
+    Conflict,
+    Exhausted,
+    Forbidden,
+    Invalid,
+    LiviusError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+from livius.domain.identity import Principal
+from livius.domain.messages import Message
+from livius.domain.portal_session import LONGEST, PortalSession, form_token
+from livius.language import LANGUAGES, Language, language_of, said, templates, translations
+from livius.limits import expect_code
+from livius.portal import labels
+from livius.portal.assets import Assets
+from livius.portal.events import EventStreams, PageVersion, ReadPageVersion
+from livius.ports.identity import TokenVerifier
+from livius.ports.login_provider import LoginProvider
+from livius.usecases.audit import note_refusal
+from livius.usecases.audit_throttle import ORIGIN
+from livius.usecases.context import Context
+from livius.usecases.portal_sessions import PortalSessions
+
+ROOT: Final = "/portal"
+THEME_COOKIE: Final = "livius_theme"
+THEMES: Final = ("auto", "light", "dark")
+
+_STATUS: Final[Mapping[type[LiviusError], int]] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Invalid: 400,
+    Conflict: 409,
+    Exhausted: 429,
+    Unavailable: 503,
+}
+_CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action {forms}; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    # Browsers ask it of where a form's answer leads, too: signing out goes on at the authority.
+    "Content-Security-Policy": _CSP.format(forms="'self'"),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Vary": "HX-Request, Accept-Language, Cookie",
+}
+_DIGITS: Final = 9
+_PIECE: Final = 1024 * 1024
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnApplication:
+    """The installation's sample application, as far as it is no secret."""
+
+    client_id: str
+    private_key_file: str
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the portal tells about the installation: nothing in it is secret.
+
+    ``http`` and ``api`` are the addresses that the portal answers under on this machine, ``portal``
+    the one for people elsewhere. There is no ``application`` of ours where another authority is
+    asked.
+    """
+
+    version: str
+    api: str
+    http: str
+    authority: str
+    tenant_id: str
+    ca_file: str
+    first_query: str
+    portal: str | None = None
+    application: OwnApplication | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the navigation: ``key`` is what a page names as its own place."""
+
+    key: str
+    path: str
+    icon: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """One step of the way to a page; without a path it is the page itself."""
+
+    label: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A page's stream: its address, and what the page has seen when it was made."""
+
+    path: str
+    look: PageVersion
+
+    @property
+    def seen(self) -> str:
+        """Return the id of the last event that the page needs no more."""
+        return json.dumps(self.look.versions, separators=(",", ":"))
+
+
+@dataclass(kw_only=True)
+class PageRequest:
+    """One request of a person who has signed in."""
+
+    portal: Portal
+    http: Request
+    portal_session: PortalSession
+    form: FormData = field(default_factory=FormData)
+
+    @property
+    def context(self) -> Context:
+        """Return what use cases work with."""
+        return self.portal.context
+
+    @property
+    def caller(self) -> Principal:
+        """Return who asks."""
+        return self.portal_session.caller
+
+    @cached_property
+    def language(self) -> Language:
+        """Return the language that was chosen, else the one that the browser prefers."""
+        return language_of(self.http)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Tell whether a part of the page is asked for, to be put into a page that is there."""
+        headers = self.http.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return str(self.http.path_params[name])
+
+    def asked(self, name: str, default: str = "") -> str:
+        """Return a parameter of the query."""
+        return self.http.query_params.get(name, default)
+
+    def sent(self, name: str) -> str:
+        """Return a field of the form; empty where it was left out or is a file."""
+        value = self.form.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def tr(self, text: str, **values: object) -> str:
+        """Return a text in the caller's language."""
+        found = translations(self.language).gettext(text)
+        return found % values if values else found
+
+    def page(
+        self,
+        template: str,
+        *,
+        title: str,
+        place: str = "",
+        crumbs: Sequence[Crumb] = (),
+        live: Live | None = None,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a page in the frame. ``title`` is in the caller's language already."""
+        return self.portal.render(
+            self.http,
+            template,
+            status=status,
+            portal_session=self.portal_session,
+            title=title,
+            place=place,
+            crumbs=crumbs,
+            live=live,
+            **values,
+        )
+
+    def fragment(self, template: str, **values: Any) -> Response:
+        """Return a part of a page."""
+        return self.portal.render(self.http, template, portal_session=self.portal_session, **values)
+
+    def go(self, path: str) -> Response:
+        """Lead the browser to another page, after a form or from within one."""
+        if self.is_fragment:
+            return Response(status_code=204, headers={**_HEADERS, "HX-Redirect": path})
+        return RedirectResponse(path, status_code=303, headers=_HEADERS)
+
+    def stream(self, looker: ReadPageVersion) -> Response:
+        """Return the page's stream of events."""
+        seen = self.http.headers.get("last-event-id") or self.asked("after")
+        return self.portal.streams.serve(self.portal_session, looker, seen=seen)
+
+
+Handler = Callable[[PageRequest], Awaitable[Response]]
+PublicHandler = Callable[[Request], Awaitable[Response]]
+
+
+class Portal:
+    """Makes routes of handlers, and pages of templates.
+
+    ``read_certificate`` takes PEM, and raises ValueError for what can't be registered.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        facts: Facts,
+        *,
+        portal_sessions: PortalSessions,
+        people: LoginProvider,
+        tokens: TokenVerifier,
+        navigation: Sequence[Entry],
+        read_certificate: Callable[[bytes], ClientCertificate],
+    ) -> None:
+        self.context = context
+        self.people = people
+        self.read_certificate = read_certificate
+        self.tokens = tokens
+        self.facts = facts
+        self.portal_sessions = portal_sessions
+        self.streams = EventStreams(context.notifications, portal_sessions)
+        self.assets = Assets(ROOT)
+        self.navigation = navigation
+        # Cookies know no ports: two installations on one machine must not share a name.
+        self.cookie = f"livius_portal_session_{facts.tenant_id[:8]}"
+        self._environments = {one: self._environment(one) for one in LANGUAGES}
+
+    def _environment(self, language: Language) -> Environment:
+        made = templates(_TEMPLATES, language)
+        made.filters |= {"iso": _iso, "utc": _utc, "size": labels.size, "query": urlencode}
+        made.globals |= {
+            "root": ROOT,
+            "asset": self.assets.url,
+            "facts": self.facts,
+            "languages": LANGUAGES,
+            "duration": lambda seconds: labels.duration(seconds, translations(language)),
+        }
+        return made
+
+    # Routes: their paths are below `ROOT`
+
+    def get(self, path: str, handler: Handler, *, passive: bool = False) -> Route:
+        """Return the route of a page. ``passive``: asking for it is no sign of a person."""
+        what = f"GET {ROOT}{path}"
+        return Route(ROOT + path, self._guarded(handler, what, touch=not passive), methods=["GET"])
+
+    def post(self, path: str, handler: Handler, *, code: bool = False) -> Route:
+        """Return the route of a form. ``code``: it is as large as code may be."""
+        what = f"POST {ROOT}{path}"
+        guarded = self._guarded(handler, what, touch=True, code=code)
+        return Route(ROOT + path, guarded, methods=["POST"])
+
+    def public(self, path: str, handler: PublicHandler) -> Route:
+        """Return a route that is open to people who have not signed in; GET only."""
+
+        async def endpoint(request: Request) -> Response:
+            elsewhere = self._elsewhere(request)
+            if elsewhere is not None:
+                return elsewhere
+            try:
+                return await handler(request)
+            except LiviusError as error:
+                return self.trouble(request, error)
+
+        return Route(ROOT + path, endpoint, methods=["GET"])
+
+    def _guarded(
+        self, handler: Handler, what: str, *, touch: bool, code: bool = False
+    ) -> PublicHandler:
+        async def endpoint(request: Request) -> Response:
+            elsewhere = self._elsewhere(request)
+            if elsewhere is not None:
+                return elsewhere
+            portal_session = None
+            try:
+                portal_session = await self.portal_sessions.find(
+                    request.cookies.get(self.cookie), touch=touch
+                )
+                if portal_session is None:
+                    return self._to_sign_in(request)
+                page = PageRequest(portal=self, http=request, portal_session=portal_session)
+                ORIGIN.set(replace(ORIGIN.get(), caller=portal_session.caller))
+                if request.method != "POST":
+                    return await handler(page)
+                if code:
+                    expect_code(request.scope)
+                async with request.form(max_files=1, max_fields=100) as page.form:
+                    _check_form(page)
+                    return await handler(page)
+            except LiviusError as error:
+                if portal_session is not None and isinstance(error, Forbidden):
+                    workspace = request.path_params.get("workspace", "")
+                    await note_refusal(self.context, what, error, portal_session.caller, workspace)
+                return self.trouble(request, error, portal_session)
+
+        return endpoint
+
+    def _elsewhere(self, request: Request) -> Response | None:
+        """Lead who came under a foreign name, such as another site's that points here, away."""
+        facts = self.facts
+        if origin(request) in (facts.http, facts.api, facts.portal):
+            return None
+        by_tls = request.url.scheme == "https"
+        target = (facts.portal if facts.portal and by_tls else facts.http) + request.url.path
+        if request.url.query:
+            target += f"?{request.url.query}"
+        return RedirectResponse(target, status_code=307, headers=_HEADERS)
+
+    def _to_sign_in(self, request: Request) -> Response:
+        if "hx-request" in request.headers:
+            # The page that asked is a signed-out one's: it has to go as a whole.
+            return Response(status_code=401, headers={**_HEADERS, "HX-Redirect": f"{ROOT}/sign-in"})
+        if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+            return Response(
+                "Sign in at the portal first.",
+                status_code=401,
+                media_type="text/plain",
+                headers=_HEADERS,
+            )
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(
+            f"{ROOT}/sign-in?next={quote(here, safe='')}", status_code=303, headers=_HEADERS
+        )
+
+    # Pages
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        *,
+        status: int = 200,
+        portal_session: PortalSession | None = None,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Response:
+        """Return a template's text with all that the frame needs."""
+        language = language_of(request)
+        theme = request.cookies.get(THEME_COOKIE, "auto")
+        text = self._environments[language].get_template(template)
+        html = text.render(
+            {
+                "theme": theme if theme in THEMES else "auto",
+                "portal_session": portal_session,
+                "form_token": self.form_token(request) if portal_session else "",
+                "navigation": self.navigation,
+                "here": request.url.path,
+                "title": "",
+                "place": "",
+                "crumbs": (),
+                "live": None,
+                **values,
+            }
+        )
+        return HTMLResponse(
+            html,
+            status_code=status,
+            headers={**_HEADERS, "Content-Security-Policy": self._policy(), **(headers or {})},
+        )
+
+    def _policy(self) -> str:
+        """Return what pages may do. The form that signs out leads on to the authority."""
+        there = urlsplit(self.people.sign_out_url(redirect_uri=self.facts.http) or "")
+        beyond = f" {there.scheme}://{there.netloc}" if there.netloc else ""
+        return _CSP.format(forms=f"'self'{beyond}")
+
+    def trouble(
+        self, request: Request, error: LiviusError, portal_session: PortalSession | None = None
+    ) -> Response:
+        """Return an error as a page, or as a note for the page that is there."""
+        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        return self.problem(
+            request,
+            status=status,
+            code=error.code,
+            message=error.message,
+            portal_session=portal_session,
+        )
+
+    def problem(
+        self,
+        request: Request,
+        *,
+        status: int,
+        code: str,
+        message: str,
+        portal_session: PortalSession | None = None,
+    ) -> Response:
+        """Return what went wrong, in words."""
+        language = language_of(request)
+        message = said(message, language)
+        if "hx-request" in request.headers:
+            return self.render(
+                request,
+                "_note.html",
+                status=status,
+                portal_session=portal_session,
+                headers={"X-Portal-Note": code},
+                message=message,
+                code=code,
+            )
+        tr = translations(language).gettext
+        return self.render(
+            request,
+            "problem.html",
+            status=status,
+            portal_session=portal_session,
+            title=tr(labels.TROUBLE.get(status, labels.TROUBLE[500])),
+            code=code,
+            message=message,
+            status_code=status,
+        )
+
+    # Cookies
+
+    def form_token(self, request: Request) -> str:
+        """Return what each form of this browser's portal_session has to show."""
+        return form_token(request.cookies.get(self.cookie, ""))
+
+    async def enter(self, request: Request, response: Response, caller: Principal) -> None:
+        """Begin a portal session. The one that the browser had before ends: none is taken over."""
+        before = await self.portal_sessions.find(request.cookies.get(self.cookie), touch=False)
+        if before is not None:
+            await self.portal_sessions.end(before)
+        cookie = await self.portal_sessions.begin(caller)
+        response.set_cookie(
+            self.cookie,
+            cookie,
+            max_age=int(LONGEST.total_seconds()),
+            path=ROOT,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+
+    async def leave(self, portal_session: PortalSession, response: Response) -> None:
+        """End a portal session."""
+        await self.portal_sessions.end(portal_session)
+        response.delete_cookie(self.cookie, path=ROOT)
+
+
+def origin(request: Request) -> str:
+    """Return scheme, host and port of the address that the browser used."""
+    return f"{request.url.scheme}://{request.headers.get('host', '').lower()}"
+
+
+def local_path(text: str, default: str = ROOT) -> str:
+    """Return a path of the portal, and the default for anything that could lead elsewhere."""
+    inside = text == ROOT or text.startswith((f"{ROOT}/", f"{ROOT}?"))
+    plain = text.isprintable() and "\\" not in text and "//" not in text
+    return text if inside and plain else default
+
+
+def as_file(name: str) -> dict[str, str]:
+    """Return the headers of foreign content that is only ever saved, never shown."""
+    return {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+
+
+def text_file(read: Callable[[int, int], Awaitable[bytes]], name: str) -> Response:
+    """Return text as a file, piece by piece. ``read`` takes offset and size, and ends with none."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        offset = 0
+        while piece := await read(offset, _PIECE):
+            yield piece
+            offset += len(piece)
+
+    return StreamingResponse(
+        pieces(), media_type="text/plain; charset=utf-8", headers=as_file(name)
+    )
+
+
+def number(text: str, default: int) -> int:
+    """Return a whole number that an address names, and the default for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else default
+
+
+def _check_form(page: PageRequest) -> None:
+    """Refuse a form that is not one of this portal session's.
+
+    Raises:
+        Forbidden: it comes from another site, or lacks the portal session's token.
+    """
+    headers = page.http.headers
+    sent_by = headers.get("sec-fetch-site", "same-origin")
+    from_origin = headers.get("origin")
+    token = headers.get("x-csrf") or page.sent("csrf")
+    if (
+        sent_by not in ("same-origin", "none")
+        or (from_origin is not None and from_origin.lower() != origin(page.http))
+        or not hmac.compare_digest(token.encode(), page.portal.form_token(page.http).encode())
+    ):
+        _log.warning("form_refused", path=page.http.url.path, sent_by=sent_by)
+        raise Forbidden(
+            "FormExpired",
+            Message(
+                "This form does not belong to your sign-in, or is too old. Load the page again "
+                "and repeat what you did."
+            ),
+        )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

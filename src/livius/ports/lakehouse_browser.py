@@ -1,0 +1,66 @@
+"""Reading what lies in a lakehouse, without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from livius.domain.contents import Entry, TablePreview
+from livius.domain.ids import LakehouseId, WorkspaceId
+
+
+class OpenFile(Protocol):
+    """A file that is open: what is read of it is of one file, whatever becomes of its name."""
+
+    @property
+    def entry(self) -> Entry:
+        """Return what it was when it was opened."""
+        ...
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes, up to ``size``; none at the end."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return what is left, in pieces."""
+        ...
+
+
+class LakehouseBrowser(Protocol):
+    """Files and tables. Nothing outside of the lakehouse's folder is reached: no link is followed.
+
+    ``parts`` are names below ``Files/``, each of one folder or file.
+    """
+
+    async def folder(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
+    ) -> Sequence[Entry] | None:
+        """Return what a folder holds, folders first, by name; None where this is a file.
+
+        Raises:
+            NotFound: there is nothing of the name, or only a link.
+            Invalid: the folder holds too much to be listed.
+        """
+        ...
+
+    def open(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
+    ) -> AbstractAsyncContextManager[OpenFile]:
+        """Open a file to be read.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        ...
+
+    async def table(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, name: str
+    ) -> TablePreview:
+        """Return a table's schema, first rows and newest versions.
+
+        Raises:
+            NotFound: there is no such table.
+            Unavailable: it could not be read in time, or is broken.
+        """
+        ...
