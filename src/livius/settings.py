@@ -274,7 +274,7 @@ class Settings(BaseSettings):
     )
     long_poll: Duration = Field(
         default=timedelta(seconds=10),
-        description="How long a request for something unfinished waits for news; 0 turns long polling off.",
+        description="How long a request for something unfinished waits for news; 0 for not at all.",
     )
     max_long_polls: int = Field(
         default=2000,
