@@ -1,6 +1,6 @@
 # up      set up what is missing and serve; Ctrl-C stops
 # test    check, then run all tests (real Spark included)
-# check   linters, types, import contracts
+# check   linters, types, import contracts, spelling
 # bench   measure against plain PySpark (needs a quiet machine)
 # clean   remove what can be made again; never data
 
@@ -25,6 +25,7 @@ check: $(STAMP)-dev
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell *.md docs src tests bench
 
 bench: $(STAMP)-dev
 	@$(BIN)/livius runtime
