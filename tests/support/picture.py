@@ -12,13 +12,13 @@ from support.gateway import ROOT, Client, Gateway
 
 PICTURE = ROOT / "docs" / "images" / "portal.png"
 NAME = "green trips"
+QUERY = """\
+SELECT payment_type, count(*) AS trips, round(avg(total_amount), 2) AS average
+FROM green_tripdata_2022
+GROUP BY payment_type ORDER BY payment_type"""
 STATEMENTS = (
     ("pyspark", 'trips = spark.read.table("green_tripdata_2022")\nprint(trips.count(), "trips")'),
-    (
-        "sql",
-        "SELECT payment_type, count(*) AS trips, round(avg(total_amount), 2) AS average\n"
-        "FROM green_tripdata_2022\nGROUP BY payment_type ORDER BY payment_type",
-    ),
+    ("sql", QUERY),
     ("spark", 'spark.table("green_tripdata_2022").agg(max("trip_distance")).first'),
 )
 
