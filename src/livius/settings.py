@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from platformdirs import user_data_path
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -27,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from livius.data_folder import default_data_folder
 from livius.domain.identity import AUDIENCES, FABRIC
 from livius.domain.ids import TenantId
 from livius.domain.oidc_provider import Provider, check_provider, entra_tenant, own_audiences
@@ -85,24 +85,13 @@ def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
     }
 
 
-def clone_root() -> Path | None:
-    """Return the folder of the clone that this package runs from, if it does."""
-    root = Path(__file__).parents[2]
-    return root if (root / "pyproject.toml").is_file() and (root / "src").is_dir() else None
-
-
-def _default_home() -> Path:
-    root = clone_root()
-    return root / ".livius" if root else user_data_path("livius")
-
-
 class Settings(BaseSettings):
     """All settings. Wrong values stop the start; see `unknown_variables` for wrong names."""
 
     model_config = SettingsConfigDict(env_prefix="LIVIUS_", frozen=True)
 
     home: Path = Field(
-        default_factory=_default_home,
+        default_factory=default_data_folder,
         description="The data folder. Another folder is another installation.",
     )
     port: int = Field(

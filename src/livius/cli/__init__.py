@@ -14,6 +14,7 @@ from livius.cli.kernel import app as kernel
 from livius.cli.lakehouse import app as lakehouse
 from livius.cli.secret import app as secret
 from livius.cli.token import app as token
+from livius.cli.work.commands import run, session_app, sql
 from livius.cli.workspace import app as workspace
 
 app = App(
@@ -31,6 +32,9 @@ app = App(
 )
 
 
+app.command(sql)
+app.command(run)
+app.command(session_app)
 app.command(kernel)
 app.command(lakehouse)
 app.command(identity)

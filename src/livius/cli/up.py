@@ -19,12 +19,13 @@ from livius.cli.client import ApiFailed, SampleClient
 from livius.cli.console import ConsoleProgress, fail, out, settings
 from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway
 from livius.cli.serving import changed_ports
+from livius.data_folder import clone_root
 from livius.installation.home import Connection, Home, Ports
 from livius.installation.java import find_java
 from livius.installation.prepare import class_archive, prepare
 from livius.installation.progress import Progress, SetupFailed
 from livius.installation.runtime import load_runtime
-from livius.settings import Settings, clone_root
+from livius.settings import Settings
 
 _SESSION_WITHIN: Final = 180.0
 _LOOK_EVERY: Final = 0.05

@@ -1,0 +1,28 @@
+"""Where the data folder is, for commands that have no time to read all settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def clone_root() -> Path | None:
+    """Return the folder of the clone that this package runs from, if it does."""
+    root = Path(__file__).parents[2]
+    return root if (root / "pyproject.toml").is_file() and (root / "src").is_dir() else None
+
+
+def default_data_folder() -> Path:
+    """Return the data folder of an installation that names none."""
+    root = clone_root()
+    if root is not None:
+        return root / ".livius"
+    from platformdirs import user_data_path
+
+    return user_data_path("livius")
+
+
+def data_folder() -> Path:
+    """Return the data folder, as the setting ``LIVIUS_HOME`` has it."""
+    named = os.environ.get("LIVIUS_HOME")
+    return default_data_folder() if named is None else Path(named)
