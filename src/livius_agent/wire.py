@@ -377,8 +377,22 @@ def check_data(raw: bytes) -> bool:
     Raises:
         WireError: they are not.
     """
+    return bool(_object(raw, dict[str, Raw]))
+
+
+def check_values(raw: bytes) -> None:
+    """Check besides that its values can be read: pages show small data in lists of others'.
+
+    Raises:
+        WireError: they can't.
+    """
+    _object(raw, dict[str, Any])
+
+
+def _object(raw: bytes, kind: type[dict[str, Any]]) -> dict[str, Any]:
     try:
         raw.decode()
-        return bool(msgspec.json.decode(raw, type=dict[str, Raw]))
+        found: dict[str, Any] = msgspec.json.decode(raw, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise WireError(f"the data is no JSON object: {error}") from error
+    return found

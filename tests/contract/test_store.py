@@ -161,7 +161,9 @@ async def test_a_late_result_does_not_overwrite_cancelled(store: Store) -> None:
 async def test_an_ending_comes_back_as_it_went_in(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
     await store.add_statement(code(session, "print('é湖\0')"), claim=True)
-    ending = Ending(ok=True, data={"application/json": {"a": [1, None, "x"]}}, with_text=False)
+    ending = Ending(
+        ok=True, data=b'{"application/json": {"a": [1.10, null, "\\u00e9"]}}', with_text=False
+    )
     await store.move_statement(
         session.repl, StatementNumber(0), Event.FINISHED, at=NOW, ending=ending
     )

@@ -13,6 +13,7 @@ from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
 from livius.usecases import catalog
+from livius_agent.text import json_bytes
 from portal.conftest import Owned, activity, write_table
 from support.browsing import Served
 from support.chromium import check, chromium
@@ -48,9 +49,16 @@ def busy_session(served: Served) -> Session:
     site.run(session, "print('hello')", text="\x1b[32mhello\x1b[0m\n", ending=Ending(ok=True))
     rows = {"schema": {"fields": [{"name": "city"}]}, "data": [["Padua"], [None]]}
     site.run(
-        session, "SELECT 1", kind="sql", ending=Ending(ok=True, data={"application/json": rows})
+        session,
+        "SELECT 1",
+        kind="sql",
+        ending=Ending(ok=True, data=json_bytes({"application/json": rows})),
     )
-    site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": "<h3>rich</h3>"}))
+    site.run(
+        session,
+        "display(x)",
+        ending=Ending(ok=True, data=json_bytes({"text/html": "<h3>rich</h3>"})),
+    )
     site.run(
         session,
         "1/0",
@@ -363,7 +371,9 @@ def test_rich_output_is_caged(page: Page, served: Served) -> None:
         "try { top.location = 'https://elsewhere.test' } catch (e) {}"
         "</script>"
     )
-    served.site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": hostile}))
+    served.site.run(
+        session, "display(x)", ending=Ending(ok=True, data=json_bytes({"text/html": hostile}))
+    )
     page.goto(served.url + activity(session))
     frame = page.frame_locator("iframe")
     expect(frame.locator("#rich")).to_have_text("kept in")

@@ -12,6 +12,7 @@ from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.session import EndCause
 from livius.domain.statement import Ending, Phase
 from livius.usecases.sessions import delete_session
+from livius_agent.text import json_bytes
 from portal.conftest import Visitor, activity
 from support.browsing import Served, principal
 
@@ -158,10 +159,15 @@ def test_statements_as_a_notebook_shows_them(served: Served, ada: Visitor) -> No
     session = site.session()
     rows = {"schema": {"fields": [{"name": "city"}]}, "data": [["Padua"], [None]]}
     site.run(
-        session, "SELECT 1", kind="sql", ending=Ending(ok=True, data={"application/json": rows})
+        session,
+        "SELECT 1",
+        kind="sql",
+        ending=Ending(ok=True, data=json_bytes({"application/json": rows})),
     )
     site.run(session, "1/0", ending=Ending(ok=False, ename="ZeroDivisionError", evalue="by zero"))
-    site.run(session, "display(x)", ending=Ending(ok=True, data={"text/html": "<i>rich</i>"}))
+    site.run(
+        session, "display(x)", ending=Ending(ok=True, data=json_bytes({"text/html": "<i>rich</i>"}))
+    )
     page = ada.get(activity(session)).text
     assert "<td>Padua</td>" in page
     assert "ZeroDivisionError" in page
@@ -329,7 +335,9 @@ def test_no_text_of_a_caller_becomes_part_of_a_page(served: Served, text: str) -
     )
     rows = {"schema": {"fields": [{"name": text}]}, "data": [[text]]}
     data = {"application/json": rows, text: text, "image/png": text}
-    site.run(session, text, kind="sql", caller=caller, ending=Ending(ok=True, data=data))
+    site.run(
+        session, text, kind="sql", caller=caller, ending=Ending(ok=True, data=json_bytes(data))
+    )
     visitor = Visitor(served, caller)
     for path in ("", "/overview", "/configuration", "/panel", "/head", "/stop"):
         hostile_free(visitor.get(activity(session) + path).text)

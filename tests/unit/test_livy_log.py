@@ -37,7 +37,7 @@ async def with_statements(store: MemoryStore, number: int, *, ended: int) -> Ses
 async def end(store: MemoryStore, session: Session, number: int, *, ok: bool = True) -> None:
     at = NOW + timedelta(hours=1, seconds=number)
     key = session.repl, StatementNumber(number)
-    ending = Ending(ok=ok, data={"text/plain": "1"})
+    ending = Ending(ok=ok, data=b'{"text/plain": "1"}')
     assert await store.move_statement(*key, Event.FINISHED, at=at, ending=ending)
     await store.claim_next(session.repl, at=at)
 

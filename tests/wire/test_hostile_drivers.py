@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import Raw
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -548,6 +549,17 @@ async def test_large_data_comes_in_pieces_and_goes_on_after_a_break(
     output = (await gateway.get(agent)).json()["output"]
     assert output["data"] == data | {"text/plain": ('printed 台北 \x1b[0m"\n' * 20_000).rstrip()}
     assert list(output) == ["status", "execution_count", "data"]
+
+
+@pytest.mark.parametrize("rows", [1, 10_000])
+async def test_data_reaches_the_caller_as_the_driver_sent_it(gateway: Gateway, rows: int) -> None:
+    agent = await gateway.running()
+    values = ", ".join(['[1.10, 1E+2, 12345678901234567890123.0, "\\u00e9"]'] * rows)
+    data = f'{{"application/json": {{"data": [{values}]}}}}'
+    end = Finished(**of_statement(agent, size=0, outcome="ok", data=Raw(data.encode())))
+    await agent.send(encode(end))
+    assert (await agent.next()).finished
+    assert data[1:-1].partition(": ")[2] in (await gateway.get(agent)).text
 
 
 async def test_a_driver_from_before_is_served_as_it_speaks(gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from livius.domain.errors import IllegalTransition
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
@@ -94,8 +94,9 @@ class Ending:
     """How a statement ended, and its output stream where that is short.
 
     ``text`` is the whole stream, if it came with the end; None: it lies with the outputs.
-    ``data`` maps MIME types other than ``text/plain`` to JSON values. An error has ``ename`` and
-    no data. ``with_text`` tells whether an empty stream still makes an empty ``text/plain``.
+    ``data`` is a JSON object of values by their MIME types, other than ``text/plain``, as the
+    driver sent it. An error has ``ename`` and no data.
+    ``with_text`` tells whether an empty stream still makes an empty ``text/plain``.
     ``data_elsewhere`` tells that ``data`` is too large for the record and lies with the outputs.
     """
 
@@ -103,7 +104,7 @@ class Ending:
     text: str | None = None
     with_text: bool = True
     data_elsewhere: bool = False
-    data: Mapping[str, Any] | None = None
+    data: bytes | None = None
     ename: str | None = None
     evalue: str | None = None
     traceback: tuple[str, ...] = ()

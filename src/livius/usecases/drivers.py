@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from livius.domain.audit import Action, entry
@@ -53,6 +52,7 @@ from livius_agent.wire import (
     Welcome,
     WireError,
     check_data,
+    check_values,
 )
 
 _SMALL: Final = 64 * 1024
@@ -455,8 +455,8 @@ async def _ending(
 
 async def _data(
     context: Context, session: Session, number: StatementNumber, message: Finished
-) -> tuple[dict[str, Any] | None, bool]:
-    """Return an ending's data, or that it lies with the outputs.
+) -> tuple[bytes | None, bool]:
+    """Return an ending's data as it came, or that it lies with the outputs.
 
     Raises:
         WireError: it is no JSON object.
@@ -471,14 +471,11 @@ async def _data(
         if has_members := await asyncio.to_thread(check_data, raw):
             await context.outputs.write_data(session.id, session.repl, number, raw)
         return None, has_members
-    return await asyncio.to_thread(_parsed, raw) if len(raw) > _SMALL else _parsed(raw), False
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise WireError(f"the data is no JSON object: {error}") from error
+    if len(raw) > _SMALL:
+        await asyncio.to_thread(check_values, raw)
+    else:
+        check_values(raw)
+    return raw, False
 
 
 def _acknowledge(

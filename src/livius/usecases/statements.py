@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from livius.domain.audit import Action
@@ -55,8 +53,8 @@ class StatementView:
     """A statement and the text it printed; ``whole`` unless only a window of it was asked for.
 
     Before the statement ends there is text only for who asked for a window: who reads on from
-    where it was, while others take any output for the end. ``data`` is the JSON object of data that
-    is too large for the record, as it came: nobody parses it on the way.
+    where it was, while others take any output for the end. ``data`` is the JSON object of its data
+    as the driver sent it: nothing parses it on the way.
     """
 
     statement: Statement
@@ -261,7 +259,8 @@ async def with_head(context: Context, found: Statement) -> StatementView:
         return StatementView(found, "")
     size = context.rules.inline_bytes
     raw = await text_of(context, found, size=size)
-    return StatementView(found, whole_characters(raw), whole=len(raw) < size)
+    data = found.ending.data if found.ending is not None else None
+    return StatementView(found, whole_characters(raw), whole=len(raw) < size, data=data)
 
 
 async def with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
@@ -270,7 +269,7 @@ async def with_output(context: Context, found: Statement, window: Window | None)
         return StatementView(found, "")
     asked = window or Window()
     raw = await text_of(context, found, offset=asked.offset, size=asked.size)
-    data = None
+    data = found.ending.data if found.ending is not None else None
     if found.ending is not None and found.ending.data_elsewhere:
         data = await context.outputs.read_data(found.session, found.repl, found.number) or None
     if len(raw) <= _SMALL:
@@ -278,25 +277,6 @@ async def with_output(context: Context, found: Statement, window: Window | None)
     else:
         text = await asyncio.to_thread(whole_characters, raw)
     return StatementView(found, text, whole=window is None, data=data)
-
-
-async def with_parsed_data(view: StatementView) -> StatementView:
-    """Return the view with all of its data in the statement's ending.
-
-    Raises:
-        NotFound: the data can't be read.
-    """
-    statement, ending = view.statement, view.statement.ending
-    if view.data is None or ending is None:
-        return view
-    try:
-        data = await asyncio.to_thread(msgspec.json.decode, view.data, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise NotFound(
-            "OutputNotFound", Message("The output can't be read: %(error)s.", error=str(error))
-        ) from error
-    ending = dataclasses.replace(ending, data=data)
-    return dataclasses.replace(view, statement=dataclasses.replace(statement, ending=ending))
 
 
 async def text_of(

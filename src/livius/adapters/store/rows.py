@@ -18,6 +18,7 @@ from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Phase as StatementPhase
+from livius_agent.text import json_bytes
 
 
 def session_row(session: Session) -> dict[str, Any]:
@@ -95,7 +96,11 @@ def statement_of(row: Row[Any]) -> Statement:
     values["phase"] = StatementPhase(values["phase"])
     ending = values["ending"]
     if ending is not None:
-        values["ending"] = Ending(**{**ending, "traceback": tuple(ending["traceback"])})
+        traceback, data = tuple(ending["traceback"]), ending["data"]
+        if data is not None:
+            # Earlier versions stored it parsed.
+            data = data.encode() if isinstance(data, str) else json_bytes(data)
+        values["ending"] = Ending(**{**ending, "traceback": traceback, "data": data})
     return Statement(**values)
 
 
@@ -107,7 +112,10 @@ def statement_row(statement: Statement) -> dict[str, Any]:
 
 def ending_row(ending: Ending | None) -> dict[str, Any] | None:
     """Return an ending as JSON."""
-    return None if ending is None else dataclasses.asdict(ending)
+    if ending is None:
+        return None
+    data = None if ending.data is None else ending.data.decode()
+    return {**dataclasses.asdict(ending), "data": data}
 
 
 def jobs_row(jobs: StatementJobs) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response, StreamingResponse
+import msgspec
+from starlette.responses import Response, StreamingResponse
 
 from livius.api.fabric.responses import shown_text, statement_body, statements_body
 from livius.usecases.statements import StatementView
@@ -27,54 +27,58 @@ _PIECE: Final = 256 * 1024
 def statement_response(view: StatementView) -> Response:
     """Return one statement's response."""
     if _is_small((view,)):
-        return JSONResponse(statement_body(view))
+        return _response(statement_body(view))
     return StreamingResponse(_pieces(view), media_type="application/json")
 
 
 def statements_response(views: Sequence[StatementView], *, total: int) -> Response:
     """Return the response of a page of a session's statements."""
     if _is_small(views):
-        return JSONResponse(statements_body(views, total=total))
+        return _response(statements_body(views, total=total))
     return StreamingResponse(_page(views, total), media_type="application/json")
 
 
 def _is_small(views: Sequence[StatementView]) -> bool:
-    return (
-        all(view.data is None for view in views)
-        and sum(len(view.statement.code) + len(view.text) for view in views) <= _SMALL
-    )
+    sizes = (len(view.statement.code) + len(view.text) + len(view.data or b"") for view in views)
+    return sum(sizes) <= _SMALL
+
+
+def _response(body: Mapping[str, Any]) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 async def _page(views: Sequence[StatementView], total: int) -> AsyncIterator[bytes]:
-    before, after = json.dumps(statements_body((), total=total)).split("[]")
-    yield f"{before}[".encode()
+    before, after = msgspec.json.encode(statements_body((), total=total)).split(b"[]")
+    yield before + b"["
     for number, view in enumerate(views):
         if number:
             yield b","
         async for piece in _pieces(view):
             yield piece
-    yield f"]{after}".encode()
+    yield b"]" + after
 
 
 async def _pieces(view: StatementView) -> AsyncIterator[bytes]:
     # What stands for code, text and data in the rest of the answer, and for nothing else.
     token = secrets.token_hex(16)
-    text, ending = shown_text(view), view.statement.ending
-    if ending is not None and view.data is not None:
-        ending = dataclasses.replace(ending, data={f"data-{token}": 0})
-    statement = dataclasses.replace(view.statement, code=f"code-{token}", ending=ending)
+    text = shown_text(view)
     rest = statement_body(
-        dataclasses.replace(view, statement=statement, text=f"text-{token}" if text else "")
+        dataclasses.replace(
+            view,
+            statement=dataclasses.replace(view.statement, code=f"code-{token}"),
+            text=f"text-{token}" if text else "",
+            data=f'{{"data-{token}":0}}'.encode() if view.data else None,
+        )
     )
     long = {f'"code-{token}"': view.statement.code, f'"text-{token}"': text}
     for part in re.split(
-        f'("(?:code|text|data)-{token}"(?:: 0)?)', json.dumps(rest, ensure_ascii=False)
+        f'("(?:code|text|data)-{token}"(?::0)?)', msgspec.json.encode(rest).decode()
     ):
         if part in long:
             for piece in _text(long[part]):
                 yield piece
                 await asyncio.sleep(0)
-        elif part == f'"data-{token}": 0':
+        elif part == f'"data-{token}":0':
             for members in _members(view.data or b"{}"):
                 yield bytes(members)
         else:

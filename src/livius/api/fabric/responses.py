@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from livius.api.fabric.states import session_state, statement_state
 from livius.domain.jobs import SparkJob, StatementJobs
 from livius.domain.session import EndCause, Phase, Session
@@ -182,7 +185,7 @@ def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
         plain = shown_text(view)
         if plain or ending.with_text:
             data["text/plain"] = plain
-        return _ok(statement, data | dict(ending.data or {}))
+        return _ok(statement, data | _parts(view.data))
     output: dict[str, Any] = {
         "status": "error",
         "execution_count": statement.number,
@@ -193,6 +196,11 @@ def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
     if view.text:
         output["stdout"] = view.text
     return output
+
+
+def _parts(data: bytes | None) -> dict[str, Raw]:
+    """Return each value of a statement's data as it came."""
+    return msgspec.json.decode(data, type=dict[str, Raw]) if data else {}
 
 
 def shown_text(view: StatementView) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 from markupsafe import Markup
+from msgspec import Raw
+from msgspec.json import Decoder
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -23,8 +26,10 @@ from livius.portal.pages_base import PageRequest, Portal, as_file, number, text_
 from livius.ports.notifications import OutputGrew, Topic
 from livius.usecases import history, monitoring, statements
 from livius.usecases.statements import StatementView, Window
-from livius_agent.text import json_bytes
 
+_Data = TypeVar("_Data")
+_PARSED: Final = Decoder(dict[str, Any])
+_VALUES: Final = Decoder(dict[str, Raw])
 _PAGE: Final = 20
 _KINDS: Final = ((Kind.PYSPARK, "PySpark"), (Kind.SQL, "SQL"), (Kind.SPARK, "Scala"))
 _RICH_CSP: Final = (
@@ -93,7 +98,7 @@ async def notebook(request: PageRequest) -> Response:
         tab="",
         look=look,
         stream="statements/live",
-        cells=[_cell(view, one) for one in found],
+        cells=[await _cell(view, one) for one in found],
         page=page,
         pages=pages,
         total=total,
@@ -117,7 +122,10 @@ async def _further(request: PageRequest, view: View, skip: int) -> Response:
         request.context, view.activity, skip=skip, top=_PAGE
     )
     return request.fragment(
-        "_cells.html", view=view, cells=[_cell(view, one) for one in found], after=skip + len(found)
+        "_cells.html",
+        view=view,
+        cells=[await _cell(view, one) for one in found],
+        after=skip + len(found),
     )
 
 
@@ -149,7 +157,7 @@ async def cell(request: PageRequest) -> Response:
         found = await _whole(request, view)
     else:
         found = await history.glance(request.context, view.activity, which)
-    return request.fragment("_cell.html", view=view, cell=_cell(view, found))
+    return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
 async def cancel(request: PageRequest) -> Response:
@@ -160,7 +168,7 @@ async def cancel(request: PageRequest) -> Response:
     if not request.is_fragment:
         return request.go(view.path)
     found = await history.glance(request.context, view.activity, which)
-    return request.fragment("_cell.html", view=view, cell=_cell(view, found))
+    return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
 async def text(request: PageRequest) -> Response:
@@ -181,11 +189,11 @@ async def as_json(request: PageRequest) -> Response:
     """Return a statement's rows as a file."""
     view = await find(request, whole=True)
     found = await _whole(request, view)
-    ending = found.statement.ending
-    if ending is None or not ending.data or "application/json" not in ending.data:
+    rows = (await _data(found, _VALUES)).get("application/json")
+    if rows is None:
         raise NotFound("OutputNotFound", Message("The statement gave no rows."))
     return Response(
-        await asyncio.to_thread(json_bytes, ending.data["application/json"]),
+        bytes(rows),
         media_type="application/json",
         headers=as_file(f"statement-{found.statement.number}.json"),
     )
@@ -198,8 +206,7 @@ async def rich_frame(request: PageRequest) -> Response:
     """
     view = await find(request, whole=True)
     found = await _whole(request, view)
-    ending = found.statement.ending
-    html = ending.data.get("text/html") if ending is not None and ending.data else None
+    html = (await _data(found, _PARSED)).get("text/html")
     if not isinstance(html, str):
         raise NotFound("OutputNotFound", Message("The statement gave no HTML."))
     response = request.fragment("rich.html", html=Markup(html))  # noqa: S704 # the frame is its cage
@@ -212,10 +219,23 @@ async def rich_frame(request: PageRequest) -> Response:
 
 
 async def _whole(request: PageRequest, view: View) -> StatementView:
-    found = await monitoring.activity_statement(
+    return await monitoring.activity_statement(
         request.context, view.activity, request.path("number")
     )
-    return await statements.with_parsed_data(found)
+
+
+async def _data(found: StatementView, decoder: Decoder[_Data]) -> _Data:
+    """Return a statement's data by MIME type.
+
+    Raises:
+        NotFound: it can't be read.
+    """
+    try:
+        return await asyncio.to_thread(decoder.decode, found.data or b"{}")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise NotFound(
+            "OutputNotFound", Message("The output can't be read: %(error)s.", error=str(error))
+        ) from error
 
 
 async def live(request: PageRequest) -> Response:
@@ -248,9 +268,10 @@ async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
     return PageVersion(versions=versions, topics=tuple(topics)), total
 
 
-def _cell(view: View, found: StatementView) -> Cell:
+async def _cell(view: View, found: StatementView) -> Cell:
     statement = found.statement
     ending = statement.ending
+    data = await _data(found, _PARSED)
     return Cell(
         statement=statement,
         path=f"{view.path}/statements/{statement.number}",
@@ -260,7 +281,7 @@ def _cell(view: View, found: StatementView) -> Cell:
         text=output_html.ansi_html(found.text),
         text_lines=found.text.count("\n") + 1,
         is_whole=found.whole,
-        rich=output_html.rich(ending.data if ending else None),
+        rich=output_html.rich(data),
         traceback=output_html.ansi_html("".join(ending.traceback) if ending else ""),
         is_open=statement.phase not in FINAL,
         may_cancel=view.may_stop and statement.phase in (Phase.WAITING, Phase.RUNNING),
