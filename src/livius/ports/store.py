@@ -130,9 +130,9 @@ class Sessions(Protocol):
     ) -> tuple[Session, Sequence[Statement]] | None:
         """Apply `SessionEvent.DRIVER_ENDED` and end every open statement.
 
-        ``end`` is called with the session as the transaction finds it, so that a cause which was
-        written a moment before is the one that counts. The audit log records the end of each
-        statement, too.
+        ``end`` is called with the session in its final phase, inside the transaction: a cause
+        that was written a moment before is the one that counts. The audit log records the end of
+        each statement, too.
 
         One transaction: no statement can slip in between and wait for ever. Returns the session
         and the statements that were ended; None if the session was in a final phase already.
@@ -151,7 +151,7 @@ class Sessions(Protocol):
         self,
         session: SessionId,
         *,
-        only_in: frozenset[SessionPhase] | None = None,
+        only_in: frozenset[SessionPhase] = frozenset(SessionPhase),
         audit: AuditEntry | None = None,
         **changes: Any,
     ) -> Session | None:

@@ -251,7 +251,7 @@ def _explain(session: Session, end: DriverEnd, reason: str | None) -> tuple[EndC
     """
     if session.end_cause is not None:
         return session.end_cause, session.end_reason or session.end_cause.value
-    cause = EndCause.DRIVER_DIED if session.phase is Phase.READY else EndCause.START_FAILED
+    cause = EndCause.DRIVER_DIED if session.phase is Phase.DIED else EndCause.START_FAILED
     return cause, reason or session.end_reason or end.sentence()
 
 

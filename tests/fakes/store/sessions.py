@@ -89,7 +89,7 @@ class MemorySessions(Records):
         present = self._sessions.get(session)
         if present is None or present.phase not in session_sources(SessionEvent.DRIVER_ENDED):
             return None
-        leaves = end(present)
+        leaves = end(present.after(SessionEvent.DRIVER_ENDED, at=at))
         ended = await self.move_session(
             session,
             SessionEvent.DRIVER_ENDED,
@@ -127,12 +127,12 @@ class MemorySessions(Records):
         self,
         session: SessionId,
         *,
-        only_in: frozenset[Phase] | None = None,
+        only_in: frozenset[Phase] = frozenset(Phase),
         audit: AuditEntry | None = None,
         **changes: Any,
     ) -> Session | None:
         present = self._sessions.get(session)
-        if present is None or (only_in is not None and present.phase not in only_in):
+        if present is None or present.phase not in only_in:
             return None
         if present.goal is Goal.RUN and present.phase in LIVE:
             wanted = dataclasses.replace(present, goal=Goal.STOP, **changes)

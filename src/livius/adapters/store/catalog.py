@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     bindparam,
     delete,
     func,
     insert,
+    or_,
     select,
     union,
     union_all,
@@ -74,17 +76,24 @@ def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) ->
 
 
 def _archive(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
-    """Move a lakehouse to those that are no more: its database's name stays taken."""
+    """Add a lakehouse that was deleted to those that are no more: its database stays taken."""
     kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
     connection.execute(insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by))
-    connection.execute(delete(LAKEHOUSES).where(LAKEHOUSES.c.id == row.id))
 
 
-def _is_only_admin(connection: Connection, workspace: str, principal: str) -> bool:
-    query = select(ROLES.c.principal).where(
-        ROLES.c.workspace == workspace, ROLES.c.role == Role.ADMIN
+def _leaves_an_admin(workspace: str, principal: str) -> ColumnElement[bool]:
+    """Return the condition under which a principal's role may end: a workspace has an Admin."""
+    other = ROLES.alias()
+    return or_(
+        ROLES.c.role != Role.ADMIN,
+        select(other.c.principal)
+        .where(
+            other.c.workspace == workspace,
+            other.c.role == Role.ADMIN,
+            other.c.principal != principal,
+        )
+        .exists(),
     )
-    return [row.principal for row in connection.execute(query)] == [principal]
 
 
 def _given(**values: str | None) -> dict[str, str]:
@@ -156,14 +165,16 @@ class SqlCatalog:
         live = select(SESSIONS.c.id).where(
             SESSIONS.c.workspace == workspace, SESSIONS.c.phase.in_(LIVE)
         )
-        lakehouses = select(LAKEHOUSES).where(LAKEHOUSES.c.workspace == workspace)
+        lakehouses = (
+            delete(LAKEHOUSES).where(LAKEHOUSES.c.workspace == workspace).returning(LAKEHOUSES)
+        )
         changes = {"deleted_at": at, "end_cause": EndCause.DELETED, "end_reason": reason}
 
         def work(connection: Connection) -> Sequence[SessionId] | None:
-            sessions = [find_session(connection, row.id) for row in connection.execute(live).all()]
-            ended = [one for one in sessions if one is not None]
+            found = (find_session(connection, row.id) for row in connection.execute(live).all())
+            ended = [one for one in found if one is not None]
             for one in ended:
-                stop_session(connection, one, audit(one), self._keep_audit, changes)
+                stop_session(connection, one.id, audit(one), self._keep_audit, changes)
             for row in connection.execute(lakehouses).all():
                 _archive(connection, row, at=at, by=by)
             connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
@@ -234,16 +245,18 @@ class SqlCatalog:
     ) -> Outcome:
         """See the port."""
         key = LAKEHOUSES.c.id == lakehouse
-        live = select(SESSIONS.c.id).where(
-            SESSIONS.c.lakehouse == lakehouse, SESSIONS.c.phase.in_(LIVE)
+        in_use = (
+            select(SESSIONS.c.id)
+            .where(SESSIONS.c.lakehouse == lakehouse, SESSIONS.c.phase.in_(LIVE))
+            .exists()
         )
+        gone = delete(LAKEHOUSES).where(key, ~in_use).returning(LAKEHOUSES)
 
         def work(connection: Connection) -> Outcome:
-            row = connection.execute(select(LAKEHOUSES).where(key)).first()
+            row = connection.execute(gone).first()
             if row is None:
-                return Outcome.MISSING
-            if connection.execute(live.limit(1)).first() is not None:
-                return Outcome.IN_USE
+                found = connection.execute(select(LAKEHOUSES.c.id).where(key)).first()
+                return Outcome.MISSING if found is None else Outcome.IN_USE
             _archive(connection, row, at=at, by=by)
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
@@ -373,19 +386,18 @@ class SqlCatalog:
             .where(ROLES.c.workspace == where, ROLES.c.principal == who)
             .values(role=assignment.role)
         )
+        if assignment.role is not Role.ADMIN:
+            change = change.where(_leaves_an_admin(where, who))
 
         def work(connection: Connection) -> Outcome:
-            has_now = connection.execute(_ROLE, key).first() is not None
-            if has_role is not None and has_role != has_now:
-                return Outcome.TAKEN if has_now else Outcome.MISSING
-            if connection.execute(_WORKSPACE, key).first() is None:
+            if has_role is not False and connection.execute(change).rowcount == 1:
+                write(connection, audit, self._keep_audit)
+                return Outcome.DONE
+            if connection.execute(_ROLE, key).first() is not None:
+                return Outcome.TAKEN if has_role is False else Outcome.LAST_ADMIN
+            if has_role or connection.execute(_WORKSPACE, key).first() is None:
                 return Outcome.MISSING
-            if assignment.role is not Role.ADMIN and _is_only_admin(connection, where, who):
-                return Outcome.LAST_ADMIN
-            if has_now:
-                connection.execute(change)
-            else:
-                connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
+            connection.execute(insert(ROLES).values(dataclasses.asdict(assignment)))
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
@@ -425,13 +437,17 @@ class SqlCatalog:
         audit: AuditEntry | None = None,
     ) -> Outcome:
         """See the port."""
-        query = delete(ROLES).where(ROLES.c.workspace == workspace, ROLES.c.principal == principal)
+        key = {"workspace": workspace, "principal": principal}
+        query = delete(ROLES).where(
+            ROLES.c.workspace == workspace,
+            ROLES.c.principal == principal,
+            _leaves_an_admin(workspace, principal),
+        )
 
         def work(connection: Connection) -> Outcome:
-            if _is_only_admin(connection, workspace, principal):
-                return Outcome.LAST_ADMIN
             if connection.execute(query).rowcount == 0:
-                return Outcome.MISSING
+                found = connection.execute(_ROLE, key).first()
+                return Outcome.MISSING if found is None else Outcome.LAST_ADMIN
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 

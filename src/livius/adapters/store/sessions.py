@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, case, delete, func, insert, select, update
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
@@ -36,12 +36,12 @@ from livius.domain.session import (
     FINAL,
     LIVE,
     STARTING,
+    TRANSITIONS,
     EndCause,
     Event,
     Goal,
     Phase,
     Session,
-    sources,
 )
 from livius.domain.statement import OPEN, Statement
 from livius.ports.store import Occupancy, SessionEnd
@@ -53,14 +53,30 @@ _HAS_OPEN_STATEMENT = (
 )
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("id"))
 _OCCUPANCY = select(func.count(), func.count(case((SESSIONS.c.phase.in_(STARTING), 1)))).where(
-    SESSIONS.c.phase.in_(LIVE)
+    SESSIONS.c.phase.in_(LIVE), SESSIONS.c.id != bindparam("but")
 )
-_IDLE = (
-    select(SESSIONS)
-    .where(SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT)
-    # Durations and moments have no common arithmetic in SQL: the exact look is Python's.
-    .where(SESSIONS.c.last_active_at <= bindparam("now", type_=SESSIONS.c.last_active_at.type))
+# An update that changes nothing keeps the row for this transaction, in every database.
+_HOLD = (
+    update(SESSIONS)
+    .where(SESSIONS.c.id == bindparam("of"))
+    .values(id=SESSIONS.c.id)
+    .returning(SESSIONS)
 )
+_IDLE = (SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT)
+
+
+def _guarded(event: Event) -> Update:
+    """Return the update that an event is: it names the phases that it may leave."""
+    leads = {phase: row[event] for phase, row in sorted(TRANSITIONS.items()) if event in row}
+    return (
+        update(SESSIONS)
+        .where(SESSIONS.c.id == bindparam("of"), SESSIONS.c.phase.in_(leads))
+        .values(phase=case(leads, value=SESSIONS.c.phase))
+        .returning(SESSIONS)
+    )
+
+
+_MOVES = {event: _guarded(event) for event in Event}
 
 
 class SqlSessions:
@@ -83,10 +99,11 @@ class SqlSessions:
         )
 
         def work(connection: Connection) -> None:
-            drivers, starting = connection.execute(_OCCUPANCY).one()
+            # Inserted first: the others are counted when none can come between any more.
+            connection.execute(insert(SESSIONS).values(session_row(session)))
+            drivers, starting = connection.execute(_OCCUPANCY, {"but": session.id}).one()
             found = connection.execute(place).first() is not None
             admit(Occupancy(drivers=drivers, starting=starting, has_lakehouse=found))
-            connection.execute(insert(SESSIONS).values(session_row(session)))
             connection.execute(
                 insert(DRIVERS).values(
                     id=driver.id,
@@ -167,11 +184,8 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> Session | None:
-            present = find_session(connection, session)
-            if present is None or present.phase not in sources(event):
-                return None
-            moved = present.after(event, at=at)
-            return _update(connection, present, phase=moved.phase, times=moved.times, **changes)
+            moved = _move(connection, session, event, at)
+            return moved and _write(connection, moved, times=moved.times, **changes)
 
         return await self._transactions.run(work)
 
@@ -181,23 +195,20 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> tuple[Session, Sequence[Statement]] | None:
-            present = find_session(connection, session)
-            if present is None or present.phase not in sources(Event.DRIVER_ENDED):
+            moved = _move(connection, session, Event.DRIVER_ENDED, at)
+            if moved is None:
                 return None
-            moved, ended = present.after(Event.DRIVER_ENDED, at=at), end(present)
-            changed = _update(
+            ended = end(moved)
+            changed = _write(
                 connection,
-                present,
-                phase=moved.phase,
+                moved,
                 times=moved.times,
-                end_cause=ended.cause or present.end_cause,
-                end_reason=ended.reason or present.end_reason,
-                log=ended.log or present.log,
+                end_cause=ended.cause or moved.end_cause,
+                end_reason=ended.reason or moved.end_reason,
+                log=ended.log or moved.log,
             )
-            if changed is None:
-                return None
             connection.execute(
-                update(DRIVERS).where(DRIVERS.c.id == present.driver).values(ended_at=at)
+                update(DRIVERS).where(DRIVERS.c.id == moved.driver).values(ended_at=at)
             )
             abandoned = abandon(connection, session, at=at, ending=ended.ending)
             if ended.audit is not None:
@@ -220,9 +231,10 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> None:
-            present = find_session(connection, session)
-            if present is not None:
-                _update(connection, present, token_principal=present.narrowed_by(caller))
+            row = connection.execute(_HOLD, {"of": session}).first()
+            if row is not None:
+                present = session_of(row)
+                _write(connection, present, token_principal=present.narrowed_by(caller))
 
         await self._transactions.run(work)
 
@@ -230,39 +242,34 @@ class SqlSessions:
         self,
         session: SessionId,
         *,
-        only_in: frozenset[Phase] | None = None,
+        only_in: frozenset[Phase] = frozenset(Phase),
         audit: AuditEntry | None = None,
         **changes: Any,
     ) -> Session | None:
         """See the port."""
-
-        def work(connection: Connection) -> Session | None:
-            present = find_session(connection, session)
-            if present is None or (only_in is not None and present.phase not in only_in):
-                return None
-            return stop_session(connection, present, audit, self._keep_audit, changes)
-
-        return await self._transactions.run(work)
+        return await self._transactions.run(
+            lambda connection: stop_session(
+                connection, session, audit, self._keep_audit, changes, only_in
+            )
+        )
 
     async def stop_idle(
         self, *, now: datetime, reason: Callable[[Session], str]
     ) -> Sequence[SessionId]:
         """See the port."""
+        ready = select(SESSIONS).where(*_IDLE)
 
-        def work(connection: Connection) -> Sequence[SessionId]:
-            found = [session_of(row) for row in connection.execute(_IDLE, {"now": now})]
-            idle = [one for one in found if one.last_active_at + one.idle_timeout <= now]
-            for one in idle:
-                _update(
-                    connection,
-                    one,
-                    goal=Goal.STOP,
-                    end_cause=EndCause.IDLE,
-                    end_reason=reason(one),
-                )
-            return [one.id for one in idle]
+        def look(connection: Connection) -> Sequence[Session]:
+            # Durations and moments have no common arithmetic in SQL: the look is Python's.
+            found = (session_of(row) for row in connection.execute(ready))
+            return [one for one in found if one.last_active_at + one.idle_timeout <= now]
 
-        return await self._transactions.run(work)
+        async def is_stopped(idle: Session) -> bool:
+            return await self._transactions.run(
+                lambda connection: _stop_idle(connection, idle, reason)
+            )
+
+        return [one.id for one in await self._transactions.run(look) if await is_stopped(one)]
 
     async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
         """See the port."""
@@ -336,8 +343,8 @@ class SqlSessions:
         """See the port."""
 
         def work(connection: Connection) -> None:
-            present = find_session(connection, session)
-            if present is None or present.phase not in FINAL:
+            row = connection.execute(_HOLD, {"of": session}).first()
+            if row is None or row.phase not in FINAL:
                 return
             for table in (STATEMENT_JOBS, EFFECTIVE_CONFS, STATEMENTS, DRIVERS):
                 connection.execute(delete(table).where(table.c.session == session))
@@ -354,35 +361,67 @@ def find_session(connection: Connection, session: SessionId) -> Session | None:
 
 def stop_session(
     connection: Connection,
-    present: Session,
+    session: SessionId,
     audit: AuditEntry | None,
     keep: timedelta,
     changes: Mapping[str, Any],
+    only_in: frozenset[Phase] = frozenset(Phase),
 ) -> Session | None:
-    """Do what `livius.ports.store.Sessions.request_stop` says, to a session that was just read."""
-    first = present.goal is Goal.RUN and present.phase in LIVE
-    kept = changes if first else {k: v for k, v in changes.items() if k == "deleted_at"}
-    if "deleted_at" in kept and present.deleted_at is not None:
-        kept = {k: v for k, v in kept.items() if k != "deleted_at"}
-    goal = {"goal": Goal.STOP} if first else {}
-    if not (goal or kept):
-        return present
-    changed = _update(connection, present, **goal, **kept)
-    if changed is not None:
+    """Do what `livius.ports.store.Sessions.request_stop` says, inside of a transaction."""
+    of = update(SESSIONS).where(SESSIONS.c.id == session, SESSIONS.c.phase.in_(only_in))
+    stop = of.where(SESSIONS.c.goal == Goal.RUN, SESSIONS.c.phase.in_(LIVE))
+    row = connection.execute(stop.values(goal=Goal.STOP).returning(SESSIONS)).first()
+    if row is not None:
+        stopped = _write(connection, session_of(row), **changes)
         write(connection, audit, keep)
-    return changed
+        return stopped
+    if "deleted_at" in changes:
+        mark = of.where(SESSIONS.c.deleted_at.is_(None)).values(deleted_at=changes["deleted_at"])
+        row = connection.execute(mark.returning(SESSIONS)).first()
+        if row is not None:
+            write(connection, audit, keep)
+            return session_of(row)
+    present = find_session(connection, session)
+    return present if present is not None and present.phase in only_in else None
 
 
-def _update(connection: Connection, present: Session, **changes: Any) -> Session | None:
-    """Write the changes if the phase is still the one that was read."""
-    values = encode_session(changes) | listed(dataclasses.replace(present, **changes))
-    row = connection.execute(
+def _stop_idle(connection: Connection, idle: Session, reason: Callable[[Session], str]) -> bool:
+    """Stop a session if it is still as it was when it was found idle; return whether it was."""
+    stop = (
         update(SESSIONS)
-        .where(SESSIONS.c.id == present.id, SESSIONS.c.phase == present.phase)
-        .values(values)
+        .where(SESSIONS.c.id == idle.id, SESSIONS.c.last_active_at == idle.last_active_at, *_IDLE)
+        .values(goal=Goal.STOP)
         .returning(SESSIONS)
-    ).first()
-    return session_of(row) if row else None
+    )
+    row = connection.execute(stop).first()
+    if row is None:
+        return False
+    stopped = session_of(row)
+    _write(connection, stopped, end_cause=EndCause.IDLE, end_reason=reason(stopped))
+    return True
+
+
+def _move(connection: Connection, session: SessionId, event: Event, at: datetime) -> Session | None:
+    """Apply an event; the moment, and what is made of the phase, are the caller's to write."""
+    row = connection.execute(_MOVES[event], {"of": session}).first()
+    if row is None:
+        return None
+    moved = session_of(row)
+    return dataclasses.replace(moved, times={moved.phase: at, **moved.times})
+
+
+def _write(connection: Connection, held: Session, **changes: Any) -> Session:
+    """Write fields of a session whose row this transaction has changed or locked before.
+
+    So no other transaction has changed it since. What lists need is derived anew.
+    """
+    changed = dataclasses.replace(held, **changes)
+    connection.execute(
+        update(SESSIONS)
+        .where(SESSIONS.c.id == held.id)
+        .values(encode_session(changes) | listed(changed))
+    )
+    return changed
 
 
 def _ids(connection: Connection, query: Any) -> Sequence[SessionId]:
