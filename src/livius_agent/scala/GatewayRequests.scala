@@ -11,7 +11,7 @@ import scala.jdk.CollectionConverters._
 import scala.util.Try
 
 /** What user code asks that only the gateway can answer: it waits here, and the agent carries question and answer. */
-final class Asks private[livius] {
+final class GatewayRequests private[livius] {
   import GatewayRequests._
 
   private val waiting = new LinkedBlockingQueue[ObjectNode](Most)
