@@ -11,7 +11,9 @@ from portal.conftest import Visitor
 from support.catalogue import Message, messages
 
 _PLACE = re.compile(r"%\((\w+)\)[sd]")
-_HALF_WIDTH = re.compile("[\u4e00-\u9fff」][,:;!?]")
+_CHINESE = "\u4e00-\u9fff「」"
+_HALF_WIDTH = re.compile(f"[{_CHINESE}][,:;!?]|[,;:!?][{_CHINESE}]|[\uff08\uff09]")
+"""Punctuation is full-width, but for parentheses, which Microsoft sets half-width."""
 
 
 @pytest.mark.parametrize("file", sorted(LOCALE.glob("*.po")), ids=lambda file: file.stem)
@@ -37,6 +39,20 @@ def test_chinese_has_chinese_punctuation() -> None:
     with (LOCALE / "zh_TW.po").open("rb") as opened:
         texts = [str(one.string) for one in read_po(opened)]
     assert [text for text in texts if _HALF_WIDTH.search(text)] == []
+
+
+@pytest.mark.parametrize("word", ["語句", "租戶", "客戶端", "會話"])
+def test_chinese_has_microsofts_terms(word: str) -> None:
+    with (LOCALE / "zh_TW.po").open("rb") as opened:
+        texts = [str(one.string) for one in read_po(opened)]
+    assert [text for text in texts if word in text] == []
+
+
+def test_roles_have_their_names_in_each_language(ada: Visitor) -> None:
+    ada.post("/workspaces", name="Mine")
+    assert ">Admin</td>" in ada.get("/workspaces").text
+    ada.post("/preferences", language="zh-TW", next="/portal")
+    assert ">系統管理員</td>" in ada.get("/workspaces").text
 
 
 @pytest.mark.parametrize(

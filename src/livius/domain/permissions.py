@@ -100,7 +100,7 @@ def check_role(role: Role, right: Right) -> None:
             Message(
                 "The role %(role)s does not include this. Ask an Admin of the workspace for the"
                 " role %(least)s.",
-                role=role,
-                least=least,
+                role=Message(role),
+                least=Message(least),
             ),
         )

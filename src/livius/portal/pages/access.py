@@ -18,12 +18,16 @@ from livius.portal.pages_base import ROOT, PageRequest, Portal
 from livius.usecases import roles
 
 ROLES: Final = (
-    (Role.VIEWER, N_("sees what there is and who runs what")),
-    (Role.CONTRIBUTOR, N_("also runs code, reads data and changes lakehouses")),
-    (Role.MEMBER, N_("also sees who has which role")),
-    (Role.ADMIN, N_("also sees and steers everybody's sessions, and changes the workspace")),
+    (Role.VIEWER, N_("Viewer"), N_("sees what there is and who runs what")),
+    (Role.CONTRIBUTOR, N_("Contributor"), N_("also runs code, reads data and changes lakehouses")),
+    (Role.MEMBER, N_("Member"), N_("also sees who has which role")),
+    (
+        Role.ADMIN,
+        N_("Admin"),
+        N_("also sees and steers everybody's sessions, and changes the workspace"),
+    ),
 )
-"""The roles, from the least, with what each may do more than the one before."""
+"""The roles from the least: name, and what each may do that the one before may not."""
 
 
 def routes(portal: Portal) -> Sequence[Route]:
