@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from livius.cli.loading import Wanted, look, readable, statement
-from support.gateway import LIVIUS, Client, Gateway, RemoteSession
+from support.gateway import LIVIUS, ROOT, Client, Gateway, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
@@ -186,6 +186,25 @@ def test_a_delta_folder_that_is_copied_in_is_a_table(
     assert session.rows("select count(*) from copied_in") == [[5]]
     # A CREATE TABLE that is under way would fail if its table were there already.
     assert "being_made" not in known()
+
+
+def test_a_delta_folder_that_was_there_before_any_session_is_a_managed_table_at_once(
+    gateway: Gateway,
+) -> None:
+    lakehouse = re.search(r"id +(\S+)", livius(gateway, "create", "there_before"))
+    assert lakehouse is not None
+    workspace = gateway.connection["workspace_id"]
+    tables = gateway.home / "onelake" / workspace / lakehouse[1] / "Tables"
+    sample = ROOT / "src" / "livius" / "sample" / "green_tripdata_2022"
+    shutil.copytree(sample, tables / "trips")
+    client = Client(gateway)
+    client.base = client.base.replace(gateway.connection["lakehouse_id"], lakehouse[1])
+    with client.session() as session:
+        assert session.rows("select count(*) from trips") == [[20_000]]
+        about = {row[0]: row[1] for row in session.rows("describe table extended trips")}
+        assert about["Type"] == "MANAGED"
+        session.rows("drop table trips")
+        assert not (tables / "trips").exists()
 
 
 def copy_as_created(table: Path, to: Path, *, at: float) -> None:

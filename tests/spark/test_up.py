@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from livius.installation.home import Home
-from support.gateway import LIVIUS, ROOT, Gateway
+from support.gateway import LIVIUS, ROOT, Gateway, runtimes_folder
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -70,6 +71,13 @@ def installation() -> Iterator[Installation]:
             assert left == []
 
 
+def skip_self_check(gateway: Gateway) -> None:
+    """Say that it has passed already."""
+    gateway.home.mkdir(mode=0o700)
+    passed = {"state": "passed", "at": "2026-01-01T00:00:00+00:00", "pid": 1, "text": "as before"}
+    (gateway.home / "self_check.json").write_text(json.dumps(passed))
+
+
 def said(installation: Installation) -> str:
     return (installation.gateway.home.parent / "said").read_text()
 
@@ -79,7 +87,15 @@ def test_the_first_run_checks_itself_and_says_all_that_is_needed(
 ) -> None:
     text = said(installation)
     facts = installation.gateway.connection
-    assert "20000 rows were counted; all is well" in text
+    check = installation.gateway.home / "self_check.json"
+    wait_for(
+        lambda: json.loads(check.read_text())["state"] != "running", seconds=300, what="the check"
+    )
+    found = json.loads(installation.livius("doctor", "--json", check=False))["findings"]
+    [checked] = [one for one in found if one["check"] == "self_check"]
+    assert checked["verdict"] == "ok"
+    assert "Python and Scala counted 20,000 rows" in checked["text"]
+    assert check.stat().st_mode & 0o777 == 0o600
     for name in ("tenant_id", "client_id", "workspace_id", "lakehouse_id", "api", "authority"):
         assert facts[name] in text
 
@@ -135,6 +151,7 @@ def test_the_sample_table_has_the_real_schema_and_says_that_it_is_synthetic(
         assert kinds["VendorID"] == "bigint"
         assert kinds["lpep_pickup_datetime"] == "timestamp"
         assert kinds["ehail_fee"] == "double"
+        assert kinds["Type"] == "MANAGED"
         assert "Synthetic" in kinds["Comment"]
         assert session.rows("select count(*) from green_tripdata_2022") == [[20_000]]
 
@@ -173,8 +190,7 @@ def test_exec_starts_a_gateway_where_none_serves(installation: Installation) -> 
 def test_ctrl_c_of_a_foreground_up_ends_everything_and_counts_it() -> None:
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(Path(folder) / "home")
-        gateway.home.mkdir(mode=0o700)
-        (gateway.home / "first_run_done").touch()
+        skip_self_check(gateway)
         with subprocess.Popen(
             [LIVIUS, "up"],
             env=gateway.environment,
@@ -202,8 +218,7 @@ def test_ctrl_c_of_a_foreground_up_ends_everything_and_counts_it() -> None:
 def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() -> None:
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(Path(folder) / "home")
-        gateway.home.mkdir(mode=0o700)
-        (gateway.home / "first_run_done").touch()
+        skip_self_check(gateway)
         installation = Installation(gateway)
         with subprocess.Popen(
             [LIVIUS, "up"],
@@ -236,7 +251,9 @@ def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() 
                 up.kill()
 
 
-def test_a_sigterm_in_the_first_run_ends_all_that_was_started() -> None:
+@pytest.fixture
+def starting() -> Iterator[tuple[Gateway, subprocess.Popen[str]]]:
+    """``livius up`` in a data folder without anything; nothing of it may be left afterwards."""
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(Path(folder) / "home")
         with subprocess.Popen(
@@ -245,20 +262,79 @@ def test_a_sigterm_in_the_first_run_ends_all_that_was_started() -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         ) as up:
             try:
-                # A driver is on its way: that is in the middle of the first run's session.
-                wait_for(gateway.driver_processes, seconds=120, what="a driver")
-                up.terminate()
-                output, _ = up.communicate(timeout=60)
-                assert up.returncode == 130, output
-                assert "Interrupted. Nothing is lost" in output
-                assert "Stopped: the gateway, 1 session and the metastore." in output
+                yield gateway, up
                 assert gateway.processes() == []
                 assert Home(gateway.home).holder() is None
+                assert not (gateway.home / "self_check.json").exists()
             finally:
                 gateway.clean()
                 up.kill()
+
+
+def test_a_sigterm_before_it_serves_leaves_nothing_running(
+    starting: tuple[Gateway, subprocess.Popen[str]],
+) -> None:
+    gateway, up = starting
+    wait_for(Home(gateway.home).is_locked, seconds=60, what="the gateway starts")
+    assert not (gateway.home / "connection.json").exists()
+    up.terminate()
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 130, output
+    assert "Interrupted. Nothing is lost" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_end_in_the_self_check_ends_all_that_was_started(
+    starting: tuple[Gateway, subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    gateway, up = starting
+    # A driver is on its way: that is in the middle of the self-check's session.
+    wait_for(gateway.driver_processes, seconds=120, what="a driver")
+    os.killpg(up.pid, number)
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 0, output
+    assert output.index("Livius serves.") < output.index("Stopped: the gateway, 1 session and")
+
+
+def test_down_in_the_self_check_ends_all_that_was_started(
+    starting: tuple[Gateway, subprocess.Popen[str]],
+) -> None:
+    gateway, up = starting
+    wait_for(gateway.driver_processes, seconds=120, what="a driver")
+    assert "Stopped: the gateway, 1 session and" in Installation(gateway).livius("down")
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 0, output
+    assert "The gateway was stopped." in output
+    assert "failed" not in output
+
+
+def test_the_sample_table_is_there_before_any_session(
+    starting: tuple[Gateway, subprocess.Popen[str]],
+) -> None:
+    gateway, up = starting
+    wait_for((gateway.home / "connection.json").exists, seconds=60, what="it serves")
+    facts = gateway.connection
+    lakehouse = f"{facts['workspace_id']}/{facts['lakehouse_id']}"
+    table = gateway.home / "onelake" / lakehouse / "Tables" / "green_tripdata_2022"
+    assert DeltaTable(table).count() == 20_000
+    assert list(table.parent.iterdir()) == [table]
+    up.terminate()
+    up.communicate(timeout=60)
+
+
+def test_the_rows_of_the_sample_table_are_those_that_its_program_draws() -> None:
+    program = ROOT / "src" / "livius" / "sample" / "green_tripdata_2022.py"
+    code = f"""
+import runpy, pandas
+drawn = runpy.run_path({str(program)!r})["trips"]()
+[file] = {[str(one) for one in program.with_suffix("").glob("*.parquet")]}
+pandas.testing.assert_frame_equal(drawn, pandas.read_parquet(file), check_dtype=False)
+"""
+    python = runtimes_folder() / "2.0" / "venv" / "bin" / "python"
+    subprocess.run([python, "-c", code], check=True, timeout=120)
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ class LocalLakehouses:
         folder = lakehouse_folder(self._root, workspace, lakehouse)
         await asyncio.to_thread(lay_lakehouse, folder, await self._users.workspace(workspace))
 
+    async def copy_table(self, workspace: WorkspaceId, lakehouse: LakehouseId, table: Path) -> None:
+        """Make both folders, and copy a Delta table into the lakehouse unless it has one there."""
+        await self.create(workspace, lakehouse)
+        group = await self._users.workspace(workspace)
+        tables = lakehouse_folder(self._root, workspace, lakehouse) / "Tables"
+        await asyncio.to_thread(_copy_whole, table, tables / table.name, group)
+
     async def tables(
         self, workspace: WorkspaceId, lakehouse: LakehouseId
     ) -> Sequence[LakehouseTable]:
@@ -61,6 +68,21 @@ def lay_lakehouse(folder: Path, group: OsUser | None) -> None:
         _hand_over(path, group.number)
     share(folder.parent, group, 0o2750)
     share(folder, group, 0o3770)
+
+
+def _copy_whole(source: Path, target: Path, group: OsUser | None) -> None:
+    """Copy a folder, so that others see it whole or not at all."""
+    if target.exists():
+        return
+    beside = target.with_name(f".{target.name}")
+    shutil.rmtree(beside, ignore_errors=True)  # one that a crash has left
+    try:
+        shutil.copytree(source, beside, copy_function=shutil.copyfile)
+        if group is not None:
+            _hand_over(beside, group.number)
+        beside.replace(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _hand_over(top: Path, group: int) -> None:

@@ -27,6 +27,8 @@ _SLASHES: Final = re.compile("//+")
 _LIVYAPI: Final = re.compile(
     r"^/v1/workspaces/([^/]+)/lakehouses/([^/]+)/livyapi/versions/([^/]+)/(\w+)", re.IGNORECASE
 )
+_LINK: Final = re.compile("^(/portal/in)/.*")
+"""A one-time sign-in link, whose secret must not be logged."""
 _COLLECTIONS: Final = {
     name.lower(): name for name in ("sessions", "batches", "highConcurrencySessions")
 }
@@ -176,7 +178,7 @@ class Edge:
             "request_handled",
             method=method,
             route=route,
-            path=scope["path"][:_LONGEST_PATH],
+            path=_LINK.sub(r"\1/…", scope["path"])[:_LONGEST_PATH],
             status=status,
             milliseconds=round(seconds * 1000, 1),
             caller=caller.oid if caller else None,

@@ -12,6 +12,7 @@ from livius.adapters.identity.assertions import JwtAssertions
 from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.keys import KeyRing
+from livius.adapters.identity.links import FileSignInLinks
 from livius.adapters.identity.oidc_login import NobodySignsIn, OidcLogin
 from livius.adapters.identity.provider_client import Credential, ProviderClient, read_credential
 from livius.adapters.identity.provider_keys import ProviderKeys
@@ -43,11 +44,12 @@ from livius.installation.prepare import Prepared
 from livius.installation.progress import SetupFailed
 from livius.ports.clock import Clock
 from livius.ports.identity import SessionTokens, TokenVerifier
-from livius.ports.login_provider import LoginProvider
+from livius.ports.login_provider import LinkSignIn, LoginProvider
 from livius.reconcile.services import Service
 from livius.settings import Settings
 from livius.usecases.audit_throttle import AuditThrottle, act, present_actor
 from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.links import EmbeddedLinkSignIn
 from livius.usecases.identity.presence import Presence, Present, anybody
 
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
@@ -71,6 +73,7 @@ class Trust:
     routers: tuple[APIRouter, ...]
     people: LoginProvider
     present: Present
+    links: LinkSignIn | None = None
     services: tuple[Service, ...] = ()
 
 
@@ -200,5 +203,10 @@ def trust_ourselves(
             known=lambda: endpoints,
             id_tokens=verifier,
             scope=f"{FABRIC}/.default",
+        ),
+        links=EmbeddedLinkSignIn(
+            authority=embedded,
+            links=FileSignInLinks(prepared.home.links),
+            portal=portal_client_id(tenant),
         ),
     )

@@ -49,7 +49,7 @@ from livius.api.app import create_app
 from livius.bootstrap.authority import trust_ourselves, trust_provider
 from livius.bootstrap.gateway import Gateway
 from livius.bootstrap.listeners import KEEP_ALIVE, listener
-from livius.bootstrap.sample import Sample, ensure_place, tenant_of
+from livius.bootstrap.sample import Sample, copy_table, ensure_place, tenant_of
 from livius.domain.identity import FABRIC
 from livius.domain.ids import (
     DriverId,
@@ -79,8 +79,8 @@ _BEAT: Final = timedelta(seconds=5)
 _log = structlog.get_logger(__name__)
 
 
-async def compose(prepared: Prepared) -> Gateway:
-    """Return a gateway that is ready to serve."""
+async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
+    """Return a gateway that is ready to serve, in a first run with the sample table."""
     settings, paths = prepared.settings, prepared.home
     clock = SystemClock()
     metrics = Metrics()
@@ -98,6 +98,9 @@ async def compose(prepared: Prepared) -> Gateway:
     sample = await ensure_place(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
     numbers = settings.launch_numbers
     users: OsUsers = SharedOsUser() if numbers is None else PerPrincipalOsUsers(store, numbers)
+    lakehouses = LocalLakehouses(paths.onelake, users)
+    if first_run:
+        await copy_table(lakehouses, sample)
     agent = ensure_agent(paths.root)
     runtime = prepared.launchable()
     metastore = LocalMetastore(
@@ -180,7 +183,7 @@ async def compose(prepared: Prepared) -> Gateway:
     )
     context = Context(
         store=store,
-        lakehouses=LocalLakehouses(paths.onelake, users),
+        lakehouses=lakehouses,
         browser=LocalLakehouseBrowser(paths.onelake, users),
         outputs=outputs,
         links=links,
@@ -234,6 +237,7 @@ async def compose(prepared: Prepared) -> Gateway:
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,
         read_certificate=read_certificate,
+        links=trust.links,
     )
     app = create_app(
         BearerVerifier(trust.verifier, store, clock, present=trust.present),

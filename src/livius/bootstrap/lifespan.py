@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -17,12 +19,18 @@ class _Stop(Exception):
     """The orderly end of the task group."""
 
 
-async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
+async def serve(
+    prepared: Prepared,
+    *,
+    keep_drivers: bool,
+    first_run: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     ``keep_drivers`` leaves drivers and metastore running for the next start to adopt.
+    ``first_run`` is called once the gateway serves, and cancelled before anything else ends.
     """
-    gateway = await compose(prepared)
+    gateway = await compose(prepared, first_run=first_run is not None)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,7 +48,13 @@ async def serve(prepared: Prepared, *, keep_drivers: bool) -> None:
                 # It runs Spark as ourselves, which is nothing to have beside others' drivers.
                 archive = ("class archive", gateway.archive.run)
                 group.create_task(gateway.service_runner.keep(archive), name=archive[0])
+            beside = None
+            if first_run is not None:
+                beside = group.create_task(first_run(), name="first run")
             await stop.wait()
+            if beside is not None:
+                beside.cancel()
+                await asyncio.wait([beside])
             await gateway.end(listening, keep_drivers=keep_drivers)
             raise _Stop  # noqa: TRY301 - a task group ends by an error and by nothing else
     except* _Stop:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from typing import Final
 
 from livius.adapters.clock import SystemClock
+from livius.adapters.lakehouses import LocalLakehouses
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -23,6 +25,7 @@ from livius.domain.lakehouse import (
 from livius.installation.home import Home
 from livius.ports.store import Store
 
+SAMPLE_TABLE: Final = "green_tripdata_2022"
 _SAMPLE_NAME: Final = "sample"
 
 
@@ -67,3 +70,9 @@ async def ensure_place(
     )
     await store.add_lakehouse(lakehouse)
     return Sample(workspace, lakehouse)
+
+
+async def copy_table(lakehouses: LocalLakehouses, sample: Sample) -> None:
+    """Put the sample table into the sample lakehouse, where the first session finds it by name."""
+    with as_file(files("livius") / "sample" / SAMPLE_TABLE) as table:
+        await lakehouses.copy_table(sample.workspace.id, sample.lakehouse.id, table)

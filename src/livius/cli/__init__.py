@@ -75,6 +75,23 @@ def status() -> int:
     return run()
 
 
+@app.command(name="open")
+def open_(*, print_: Annotated[bool, Parameter(name="--print", negative="")] = False) -> int:
+    """Open the portal in the browser, with the first user signed in.
+
+    A link signs in, once and within ten minutes. Only a user who may write the data folder can
+    make one.
+
+    Parameters
+    ----------
+    print_
+        Print the link instead, to be opened in a browser on this machine.
+    """
+    from livius.cli.opening import open_portal
+
+    return open_portal(only_print=print_)
+
+
 @app.command
 def logs(
     *,
@@ -230,17 +247,24 @@ def env(
 
 
 @app.command
-def serve(*, keep_drivers: Annotated[bool, Parameter(negative="")] = False) -> int:
+def serve(
+    *,
+    keep_drivers: Annotated[bool, Parameter(negative="")] = False,
+    first_run: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Serve in this process, without set-up: what `up` starts, and what a service manager runs.
 
     Parameters
     ----------
     keep_drivers
         Leave sessions and metastore running at the end, for the next start to adopt.
+    first_run
+        Put the sample table into the sample lakehouse and, beside, check the whole way once with a
+        session. `up` asks for it until the check has passed.
     """
     from livius.cli.serving import serve as run
 
-    return run(keep_drivers=keep_drivers)
+    return run(keep_drivers=keep_drivers, first_run=first_run)
 
 
 @app.command

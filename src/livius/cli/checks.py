@@ -27,6 +27,8 @@ from cryptography import x509
 from livius.adapters.metastore import ready_file
 from livius.adapters.supervised import SupervisedProcess
 from livius.cli.client import open_http
+from livius.cli.self_check import State
+from livius.cli.self_check import read as read_self_check
 from livius.installation.home import Home
 from livius.installation.java import find_java
 from livius.installation.launching import check_launch
@@ -456,6 +458,23 @@ def _answers(port: int) -> bool:
     return True
 
 
+def self_check(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
+    """How the first session went that `livius up` has the gateway make."""
+    found = read_self_check(home)
+    if found is None:
+        return
+    if found.state is State.PASSED:
+        yield Finding(Verdict.OK, f"The self-check of {found.day} passed: {found.text}")
+    elif found.state is State.FAILED:
+        yield Finding(
+            Verdict.FAIL,
+            f"The self-check of {found.day} failed: {found.text}",
+            "see: livius logs; to repeat it: livius down, then livius up",
+        )
+    elif home.holder() == found.pid:
+        yield Finding(Verdict.OK, f"The self-check is under way: {found.text}")
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     java,
     runtime,
@@ -467,4 +486,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     variables,
     authority,
     gateway,
+    self_check,
 )

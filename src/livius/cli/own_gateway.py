@@ -34,7 +34,7 @@ class OwnGateway:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0
 
-    def start(self) -> None:
+    def start(self, *, first_run: bool) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches us and not it."""
         path = self._home.log_file
         if path.exists() and path.stat().st_size > _LOG_KEPT:
@@ -43,7 +43,10 @@ class OwnGateway:
             path.chmod(0o600)
             self._log_from = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "livius.cli", "serve"],
+                [
+                    *(sys.executable, "-m", "livius.cli", "serve"),
+                    *(["--first-run"] if first_run else []),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -76,9 +79,12 @@ class OwnGateway:
             time.sleep(_LOOK_EVERY)
         raise SetupFailed(f"The gateway does not answer. Its last words:\n{self.last_words()}")
 
-    def wait(self) -> int:
-        """Wait for its end and return how it ended."""
-        return self._started().wait()
+    def wait(self, *, within: float | None = None) -> int | None:
+        """Wait for its end and return how it ended; None if it goes on beyond so many seconds."""
+        try:
+            return self._started().wait(within)
+        except subprocess.TimeoutExpired:
+            return None
 
     def last_words(self) -> str:
         """Return the last lines of its log; what stood there before is another one's."""

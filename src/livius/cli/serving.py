@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import os
 import sys
 from collections.abc import Iterator, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor
 
 from livius.cli.console import err, fail, settings
+from livius.cli.self_check import run_beside
 from livius.installation.home import AlreadyServing, Home, Ports
 from livius.installation.prepare import prepared
 from livius.installation.progress import SetupFailed
@@ -23,7 +26,7 @@ ALREADY_SERVING: Final = 4
 _M_MMAP_THRESHOLD: Final = -3
 
 
-def serve(*, keep_drivers: bool) -> int:
+def serve(*, keep_drivers: bool, first_run: bool) -> int:
     """Serve until SIGTERM or SIGINT."""
     import uvloop
 
@@ -41,7 +44,8 @@ def serve(*, keep_drivers: bool) -> int:
             for text in changed_ports(chosen, before, ready.ports):
                 err.print(text, markup=False)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run(ready, keep_drivers=keep_drivers))
+                check = partial(run_beside, home, os.getpid()) if first_run else None
+                runner.run(run(ready, keep_drivers=keep_drivers, first_run=check))
     except AlreadyServing as error:
         fail(f"A gateway serves {chosen.home} already ({error}). See: livius status")
         return ALREADY_SERVING

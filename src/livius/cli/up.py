@@ -11,24 +11,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-import httpx
 import psutil
 
 from livius.adapters.archives import ArchiveFailed
-from livius.cli.client import ApiFailed, SampleClient
 from livius.cli.console import ConsoleProgress, fail, out, settings
+from livius.cli.opening import sign_in_link
 from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway
+from livius.cli.self_check import State
+from livius.cli.self_check import read as read_self_check
 from livius.cli.serving import changed_ports
 from livius.data_folder import clone_root
 from livius.installation.home import Connection, Home, Ports
 from livius.installation.java import find_java
 from livius.installation.prepare import class_archive, prepare
-from livius.installation.progress import Progress, SetupFailed
+from livius.installation.progress import SetupFailed
 from livius.installation.runtime import load_runtime
 from livius.settings import Settings
 
-_SESSION_WITHIN: Final = 180.0
 _LOOK_EVERY: Final = 0.05
+_CHECK_LOOK_EVERY: Final = 0.5
 _GIB: Final = 1024**3
 _DISK_NEEDED: Final = 4 * _GIB
 _MEMORY_NEEDED: Final = 3 * _GIB
@@ -52,17 +53,17 @@ def up(*, detach: bool) -> int:
         prepare(chosen, progress)
         progress.step("Starting the gateway")
         before = home.kept_ports()
-        gateway.start()
+        checked = read_self_check(home)
+        first_run = checked is None or checked.state is not State.PASSED
+        gateway.start(first_run=first_run)
         connection = gateway.wait_until_serving()
-        if not home.first_run_file.exists():
-            _first_run(connection, home, progress)
         progress.close()
     except KeyboardInterrupt:
         progress.close()
         out.print("\nInterrupted. Nothing is lost: the same command goes on from here.")
         gateway.stop()
         return 130
-    except (SetupFailed, ApiFailed, httpx.HTTPError) as error:
+    except SetupFailed as error:
         progress.close()
         gateway.stop()
         return fail(str(error))
@@ -70,8 +71,10 @@ def up(*, detach: bool) -> int:
         out.print(text, markup=False)
     _tell(connection, home)
     if detach:
+        if first_run:
+            out.print("A first session checks the whole way meanwhile. livius doctor tells how.")
         return 0
-    return _stay(gateway)
+    return _stay(gateway, home if first_run else None)
 
 
 def _running_already(home: Home) -> Connection | None:
@@ -146,24 +149,6 @@ def _warn_of_size(chosen: Settings) -> None:
         )
 
 
-def _first_run(connection: Connection, home: Home, progress: Progress) -> None:
-    """Make the sample table and check the whole way once, as any client would."""
-    progress.step("First run: a session through the public API")
-    client = SampleClient(connection, home)
-    session = client.create("first run", within=_SESSION_WITHIN)
-    try:
-        progress.step("First run: the sample table green_tripdata_2022 (synthetic rows)")
-        code = (files("livius") / "sample" / "green_tripdata_2022.py").read_text(encoding="utf-8")
-        client.run(session, code, kind="pyspark", within=_SESSION_WITHIN)
-        progress.step("First run: a query in Scala")
-        query = 'println(spark.sql("SELECT COUNT(*) FROM green_tripdata_2022").first.getLong(0))'
-        rows = client.run(session, query, kind="spark", within=_SESSION_WITHIN)
-        progress.step(f"First run: {rows} rows were counted; all is well")
-    finally:
-        client.delete(session)
-    home.first_run_file.touch(mode=0o600)
-
-
 def _write_first_query(home: Home) -> None:
     text = (files("livius") / "sample" / "first_query.py").read_text(encoding="utf-8")
     home.first_query_file.write_text(text, encoding="utf-8")
@@ -185,9 +170,13 @@ def _tell(connection: Connection, home: Home) -> None:
     missing = ", ".join(settings().missing_for_portal)
     token = "token" if has_sample else "token create --expires 1h"
     bearer = f'"Authorization: Bearer $({prefix}{livius} {token})"'
+    # A link that signs somebody in is for the person at the terminal, and for no log.
+    is_person = embedded and connection.username is not None and out.is_terminal
+    link = [f"Open {sign_in_link(connection, home)}  (once, ten minutes)"] if is_person else []
     lines = [
         "",
         "Livius serves.",
+        *link,
         f"  API              {connection.api}/v1",
         f"  For people       {connection.http}",
         *([f"                   nobody can sign in there yet: set {missing}"] if missing else []),
@@ -225,19 +214,35 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _stay(gateway: OwnGateway) -> int:
-    """Wait for Ctrl-C, or for the gateway's end."""
+def _stay(gateway: OwnGateway, checks: Home | None) -> int:
+    """Wait for Ctrl-C or for the gateway's end; report the self-check of a data folder."""
     out.print("Ctrl-C stops everything.")
     try:
+        if checks is not None:
+            _report_check(gateway, checks)
         code = gateway.wait()
     except KeyboardInterrupt:
         gateway.stop()
         return 0
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    if code == 0:
+    if not code:
         out.print("The gateway was stopped.")
         return 0
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return fail(
         f"The gateway ended by itself ({how}). Its last words:\n{gateway.last_words()}\n"
         "Its sessions go on; start it again and it finds them: livius up"
     )
+
+
+def _report_check(gateway: OwnGateway, home: Home) -> None:
+    """Wait until the self-check is over, or the gateway is, and say how it went."""
+    out.print("A first session checks the whole way meanwhile …")
+    while gateway.wait(within=_CHECK_LOOK_EVERY) is None:
+        found = read_self_check(home)
+        if found is None or found.state is State.RUNNING:
+            continue
+        if found.state is State.PASSED:
+            out.print(f"Self-check: all is well: {found.text}.", markup=False)
+        else:
+            fail(f"The self-check failed: {found.text}. See: livius doctor; livius logs")
+        return

@@ -74,6 +74,7 @@ class Home:
         self.identity = root / "identity"
         self.tenant_file = self.identity / "tenant"
         self.keys = self.identity / "keys"
+        self.links = self.identity / "links"
         self.used_assertions = self.identity / "used-assertions"
         self.sample = root / "sample"
         self.first_user_file = self.sample / "user.json"
@@ -89,7 +90,7 @@ class Home:
         self.address_file = root / "address.json"
         self.connection_file = root / "connection.json"
         self.last_shutdown_file = root / "last_shutdown.json"
-        self.first_run_file = root / "first_run_done"
+        self.self_check_file = root / "self_check.json"
         self.first_query_file = root / "first_query.py"
         self._ports_file = root / "ports.json"
         self._lock_file = root / "gateway.lock"
@@ -182,7 +183,7 @@ class Home:
         first = _free_port(host, kept.https)
         ports = Ports(https=first, http=_free_port(_LOOPBACK, kept.http, but=first))
         if ports != self.kept_ports():
-            _write_private(self._ports_file, asdict(ports))
+            write_private(self._ports_file, asdict(ports))
         return ports
 
     def kept_ports(self) -> Ports | None:
@@ -194,11 +195,11 @@ class Home:
 
     def write_address(self, url: str) -> None:
         """Tell agents where to dial, as whomever they run: it is no secret."""
-        _write_private(self.address_file, {"url": url}, mode=0o644)
+        write_private(self.address_file, {"url": url}, mode=0o644)
 
     def write_connection(self, connection: Connection) -> None:
         """Tell programs where we serve."""
-        _write_private(self.connection_file, asdict(connection))
+        write_private(self.connection_file, asdict(connection))
 
     def read_connection(self) -> Connection | None:
         """Return the connection of the gateway that serves; None where none does."""
@@ -289,7 +290,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _write_private(path: Path, body: dict[str, Any], *, mode: int = 0o600) -> None:
+def write_private(path: Path, body: dict[str, Any], *, mode: int = 0o600) -> None:
+    """Write JSON whole or not at all, for the owner's eyes unless the mode says more."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

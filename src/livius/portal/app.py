@@ -24,6 +24,7 @@ from livius.portal.pages import (
     home,
     jobs,
     lakehouse,
+    link,
     logs,
     monitor,
     preferences,
@@ -46,6 +47,7 @@ NAVIGATION: Final = (
 PAGES: Final[tuple[Page, ...]] = (
     home.routes,
     signin.routes,
+    link.routes,
     preferences.routes,
     monitor.routes,
     statements.routes,

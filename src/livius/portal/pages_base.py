@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
@@ -51,7 +51,7 @@ from livius.portal import labels
 from livius.portal.assets import Assets
 from livius.portal.events import EventStreams, PageVersion, ReadPageVersion
 from livius.ports.identity import TokenVerifier
-from livius.ports.login_provider import LoginProvider
+from livius.ports.login_provider import LinkSignIn, LoginProvider
 from livius.usecases.audit import note_refusal
 from livius.usecases.audit_throttle import ORIGIN
 from livius.usecases.context import Context
@@ -259,8 +259,10 @@ class Portal:
         tokens: TokenVerifier,
         navigation: Sequence[Entry],
         read_certificate: Callable[[bytes], ClientCertificate],
+        links: LinkSignIn | None = None,
     ) -> None:
         self.context = context
+        self.links = links
         self.people = people
         self.read_certificate = read_certificate
         self.tokens = tokens
@@ -298,8 +300,10 @@ class Portal:
         guarded = self._guarded(handler, what, touch=True, code=code)
         return Route(ROOT + path, guarded, methods=["POST"])
 
-    def public(self, path: str, handler: PublicHandler) -> Route:
-        """Return a route that is open to people who have not signed in; GET only."""
+    def public(
+        self, path: str, handler: PublicHandler, *, method: Literal["GET", "POST"] = "GET"
+    ) -> Route:
+        """Return a route that is open to people who have not signed in."""
 
         async def endpoint(request: Request) -> Response:
             elsewhere = self._elsewhere(request)
@@ -310,7 +314,7 @@ class Portal:
             except LiviusError as error:
                 return self.trouble(request, error)
 
-        return Route(ROOT + path, endpoint, methods=["GET"])
+        return Route(ROOT + path, endpoint, methods=[method])
 
     def _guarded(
         self, handler: Handler, what: str, *, touch: bool, code: bool = False
@@ -534,23 +538,36 @@ def _check_form(page: PageRequest) -> None:
     Raises:
         Forbidden: it comes from another site, or lacks the portal session's token.
     """
-    headers = page.http.headers
-    sent_by = headers.get("sec-fetch-site", "same-origin")
-    from_origin = headers.get("origin")
-    token = headers.get("x-csrf") or page.sent("csrf")
-    if (
-        sent_by not in ("same-origin", "none")
-        or (from_origin is not None and from_origin.lower() != origin(page.http))
-        or not hmac.compare_digest(token.encode(), page.portal.form_token(page.http).encode())
+    check_sender(page.http)
+    token = page.http.headers.get("x-csrf") or page.sent("csrf")
+    if not hmac.compare_digest(token.encode(), page.portal.form_token(page.http).encode()):
+        raise _foreign_form(page.http)
+
+
+def check_sender(request: Request) -> None:
+    """Refuse a form that a browser says another site has sent.
+
+    Raises:
+        Forbidden: it does.
+    """
+    sent_by = request.headers.get("sec-fetch-site", "same-origin")
+    from_origin = request.headers.get("origin")
+    if sent_by not in ("same-origin", "none") or (
+        from_origin is not None and from_origin.lower() != origin(request)
     ):
-        _log.warning("form_refused", path=page.http.url.path, sent_by=sent_by)
-        raise Forbidden(
-            "FormExpired",
-            Message(
-                "This form does not belong to your sign-in, or is too old. Load the page again "
-                "and repeat what you did."
-            ),
-        )
+        raise _foreign_form(request)
+
+
+def _foreign_form(request: Request) -> Forbidden:
+    sent_by = request.headers.get("sec-fetch-site")
+    _log.warning("form_refused", path=request.url.path, sent_by=sent_by)
+    return Forbidden(
+        "FormExpired",
+        Message(
+            "This form does not belong to your sign-in, or is too old. Load the page again "
+            "and repeat what you did."
+        ),
+    )
 
 
 def _iso(moment: datetime) -> str:

@@ -262,6 +262,17 @@ class AssertionReplayCache(Protocol):
         ...
 
 
+class SignInLinks(Protocol):
+    """Links that the operator makes and that sign a user in once."""
+
+    async def spend(self, secret: str, *, now: datetime) -> PrincipalId | None:
+        """Return the user whom a link signs in, and never again; None for one without effect.
+
+        Of several calls at once with one secret, one gets the user.
+        """
+        ...
+
+
 class AssertionFault(StrEnum):
     """Why a client assertion proves nothing."""
 

@@ -42,3 +42,15 @@ class LoginProvider(Protocol):
             Unavailable: the authority does not answer, or does not take our credential.
         """
         ...
+
+
+class LinkSignIn(Protocol):
+    """Signing in by a link that the operator has made."""
+
+    async def redeem(self, secret: str) -> str:
+        """Return an access token of the user whom the link is for. It counts once.
+
+        Raises:
+            Unauthenticated: the link was used, has expired, or its user was removed.
+        """
+        ...

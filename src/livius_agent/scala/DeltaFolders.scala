@@ -1,13 +1,14 @@
 package livius
 
 import java.io.{File, IOException}
+import java.lang.reflect.{InvocationHandler, InvocationTargetException, Method, Proxy}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path}
 import java.nio.file.StandardCopyOption.ATOMIC_MOVE
 
 import org.apache.hadoop.fs.{Path => Location}
 import org.apache.hadoop.hive.metastore.{IHMSHandler, TableType}
-import org.apache.hadoop.hive.metastore.api.{FieldSchema, SerDeInfo, StorageDescriptor, Table}
+import org.apache.hadoop.hive.metastore.api.{Database, FieldSchema, SerDeInfo, StorageDescriptor, Table}
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
@@ -32,34 +33,56 @@ final class DeltaFolders(handler: IHMSHandler, memory: Path) {
   private val reported = mutable.Set.empty[String]
 
   /** Looks into every database once. It never throws: what is wrong with a folder is that folder's problem. */
-  def look(): Unit = attempt("the metastore") {
+  def look(): Unit = synchronized(attempt("the metastore") {
     val databases = handler.get_all_databases.asScala.toSeq.map(name => attempt(name)(lookInto(name)))
     val seen      = databases.flatten.flatten.toMap
     waiting = seen.collect { case (folder, log) if !known.get(folder).contains(log) => folder }.toSet
     // What is gone may come back as something new. But what could not be read is not gone.
     if (databases.forall(_.nonEmpty)) remember(known.filter { case (folder, _) => seen.contains(folder) })
-  }
+  })
+
+  /** The handler for others: a database that they make has the Delta folders that lie there as its tables from the start.
+    *
+    * They are managed tables, as if they had been made by name. Nothing is waited for: no CREATE TABLE can be under way there yet.
+    */
+  def served: IHMSHandler = Proxy.newProxyInstance(getClass.getClassLoader, Array(classOf[IHMSHandler]), new InvocationHandler {
+    def invoke(proxy: Object, method: Method, arguments: Array[AnyRef]): AnyRef = {
+      val answer = try method.invoke(handler, Option(arguments).toSeq.flatten: _*) catch { case failure: InvocationTargetException => throw failure.getCause }
+      if (method.getName == "create_database") arguments.foreach { case made: Database => adopt(made.getName); case _ => }
+      answer
+    }
+  }).asInstanceOf[IHMSHandler]
+
+  private def adopt(database: String): Unit = synchronized(attempt(database) {
+    for ((root, folders) <- foldersOf(database); (folder, log) <- folders if commits(new File(folder, "_delta_log")).nonEmpty) attempt(folder.getPath) {
+      handler.create_table(managed(table(database, tableName(folder), new Location(root, folder.getName).toString)))
+      remember(known + (folder -> log))
+    }
+  })
 
   /** Returns the Delta folders of a database, with the identity of their logs. */
-  private def lookInto(database: String): Map[File, String] = {
+  private def lookInto(database: String): Map[File, String] = foldersOf(database).fold(Map.empty[File, String]) { case (root, folders) =>
+    val tables = handler.get_all_tables(database).asScala.toSet
+    for ((folder, log) <- folders) attempt(folder.getPath) {
+      val name = tableName(folder)
+      if (tables(name)) remember(known + (folder -> log))
+      else if (!known.get(folder).contains(log) && waiting(folder) && isSettled(new File(folder, "_delta_log"))) {
+        val location = new Location(root, folder.getName).toString
+        // A table of another name may be there.
+        if (!locations(database, tables).contains(location)) handler.create_table(table(database, name, location))
+        remember(known + (folder -> log))
+      }
+    }
+    folders
+  }
+
+  /** Returns where a database lies and the Delta folders there, with the identity of their logs; None where it is not on this machine. */
+  private def foldersOf(database: String): Option[(Location, Map[File, String])] = {
     val root = new Location(handler.get_database(database).getLocationUri)
-    if (root.toUri.getScheme != "file") Map.empty
-    else {
-      val tables  = handler.get_all_tables(database).asScala.toSet
-      val folders = Option(new File(root.toUri.getPath).listFiles).toSeq.flatten
+    Option.when(root.toUri.getScheme == "file") {
+      root -> Option(new File(root.toUri.getPath).listFiles).toSeq.flatten
         .filter(folder => Name.matches(tableName(folder)))
         .flatMap(folder => identity(new File(folder, "_delta_log")).map(folder -> _)).toMap
-      for ((folder, log) <- folders) attempt(folder.getPath) {
-        val name = tableName(folder)
-        if (tables(name)) remember(known + (folder -> log))
-        else if (!known.get(folder).contains(log) && waiting(folder) && isSettled(new File(folder, "_delta_log"))) {
-          val location = new Location(root, folder.getName).toString
-          // A table of another name may be there.
-          if (!locations(database, tables).contains(location)) handler.create_table(table(database, name, location))
-          remember(known + (folder -> log))
-        }
-      }
-      folders
     }
   }
 
@@ -105,11 +128,11 @@ object DeltaFolders {
     try if (log.isDirectory) Some(Files.getAttribute(log.toPath, "unix:ino").toString) else None
     catch { case _: IOException => None }
 
+  private def commits(log: File): Seq[File] = Option(log.listFiles).toSeq.flatten.filter(file => Commit.matches(file.getName))
+
   private def isSettled(log: File): Boolean = {
-    val now     = System.currentTimeMillis
-    val commits = Option(log.listFiles).toSeq.flatten.filter(file => Commit.matches(file.getName))
-    commits.nonEmpty && {
-      val first = commits.minBy(_.getName)
+    val now = System.currentTimeMillis
+    commits(log).minByOption(_.getName).exists { first =>
       first.lastModified < now - SettledAfterMillis && createdAt(first).forall(_ < now - CreatedAfterMillis)
     }
   }
@@ -120,7 +143,13 @@ object DeltaFolders {
     Some(head).filter(Creation.matches).collect { case Moment(millis) => millis.toLong }
   }
 
-  /** A table as Spark stores one that Hive itself cannot read; columns are in Delta's log only. */
+  private def managed(table: Table): Table = {
+    table.setTableType(TableType.MANAGED_TABLE.name)
+    table.getParameters.remove("EXTERNAL")
+    table
+  }
+
+  /** An external table as Spark stores one that Hive itself cannot read; columns are in Delta's log only. */
   private def table(database: String, name: String, location: String): Table = {
     val storage = new StorageDescriptor
     storage.setCols(List(new FieldSchema("col", "array<string>", "from deserializer")).asJava)

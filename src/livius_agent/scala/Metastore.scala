@@ -60,9 +60,10 @@ object Metastore {
       conf.set("hive.warehouse.subdir.inherit.perms", "false")
     }
     val handler = HiveMetaStore.newRetryingHMSHandler(new HMSHandler("livius", conf, false), conf)
+    val folders = new DeltaFolders(handler, data.resolve("known-tables"))
     val (socket, processor) = options.get("--callers") match {
-      case None    => new TServerSocket(address) -> new TSetIpAddressProcessor[IHMSHandler](handler)
-      case Some(_) => new OwnedSockets(address)  -> new CallersProcessor(MetastoreGuard(handler, Rights.of(conf)))
+      case None    => new TServerSocket(address) -> new TSetIpAddressProcessor[IHMSHandler](folders.served)
+      case Some(_) => new OwnedSockets(address)  -> new CallersProcessor(MetastoreGuard(folders.served, Rights.of(conf)))
     }
     val server  = new TThreadPoolServer(
       new TThreadPoolServer.Args(socket)
@@ -70,7 +71,6 @@ object Metastore {
         .minWorkerThreads(2).maxWorkerThreads(MaxClients).stopTimeoutVal(1).stopTimeoutUnit(TimeUnit.SECONDS)
     )
     server.setServerEventHandler(Departures)
-    val folders = new DeltaFolders(handler, data.resolve("known-tables"))
     val looking = new Thread(() => while (true) { TimeUnit.SECONDS.sleep(LookEvery); folders.look() }, "delta-folders")
     looking.setDaemon(true)
 

@@ -1,0 +1,147 @@
+"""The self-check of a first run: one session through the public API, as any client would make it.
+
+The gateway runs it as a child process, so that nothing of it is left when the gateway ends. The
+result is written to a file, which `livius up` and `livius doctor` report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from livius.installation.home import Home, write_private
+
+_SESSION_WITHIN: Final = 180.0
+_ALL_WITHIN: Final = 600.0
+_LONGEST_REASON: Final = 500
+_TABLE: Final = "green_tripdata_2022"
+# In a data folder where sessions ran before, the metastore takes some seconds to see the table.
+_COUNT: Final = f"""
+import time
+began = time.monotonic()
+while not spark.catalog.tableExists("{_TABLE}") and time.monotonic() - began < 60:
+    time.sleep(0.5)
+print(spark.table("{_TABLE}").count())
+"""
+_COUNT_IN_SCALA: Final = f'println(spark.table("{_TABLE}").count())'
+
+
+class State(StrEnum):
+    """How far it is."""
+
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfCheck:
+    """What is written down: by the gateway with process id ``pid``, at ``at`` in ISO 8601."""
+
+    state: State
+    at: str
+    pid: int
+    text: str
+
+    @property
+    def day(self) -> str:
+        """Return the day of it."""
+        return self.at[:10]
+
+
+def read(home: Home) -> SelfCheck | None:
+    """Return how the self-check of a data folder ended or how far it is; None without one."""
+    try:
+        found = json.loads(home.self_check_file.read_text(encoding="utf-8"))
+        return SelfCheck(**{**found, "state": State(found["state"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+async def run_beside(home: Home, pid: int) -> None:
+    """Run the check as a child and write down how it went. Cancelled, it leaves nothing."""
+    _write(home, State.RUNNING, pid, "a first session is being started")
+    try:
+        state, text = await _ask_child()
+    except asyncio.CancelledError:
+        home.self_check_file.unlink(missing_ok=True)
+        raise
+    _write(home, state, pid, text)
+
+
+async def _ask_child() -> tuple[State, str]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "livius.cli.self_check"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(_ALL_WITHIN):
+            said, _ = await child.communicate()
+    except TimeoutError:
+        return State.FAILED, f"it did not end within {_ALL_WITHIN:.0f} s"
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+    lines = said.decode("utf-8", errors="replace").splitlines()
+    text = lines[-1][:_LONGEST_REASON] if lines else "it said nothing"
+    return (State.PASSED if child.returncode == 0 else State.FAILED), text
+
+
+def _write(home: Home, state: State, pid: int, text: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = SelfCheck(state=state, at=now, pid=pid, text=text)
+    write_private(home.self_check_file, asdict(made))
+
+
+def main() -> int:
+    """Check, and say in the last line how it went."""
+    from httpx import HTTPError
+
+    from livius.cli.client import ApiFailed, SampleClient
+    from livius.cli.console import settings
+
+    home = Home(settings().home)
+    connection = home.read_connection()
+    if connection is None:
+        print("the gateway does not say where it serves")
+        return 1
+    began = time.monotonic()
+    try:
+        client = SampleClient(connection, home)
+        session = client.create("self-check", within=_SESSION_WITHIN)
+        try:
+            ready = time.monotonic() - began
+            counted = [
+                client.run(session, code, kind=kind, within=_SESSION_WITHIN).strip()
+                for code, kind in ((_COUNT, "pyspark"), (_COUNT_IN_SCALA, "spark"))
+            ]
+        finally:
+            client.delete(session)
+    except (ApiFailed, HTTPError) as error:
+        print(" ".join(str(error).split()))
+        return 1
+    seconds = time.monotonic() - began
+    rows = f"{int(counted[0]):,}" if counted[0].isdecimal() else counted[0]
+    if counted[0] != counted[1]:
+        print(f"Python counted {rows} rows of the sample table, and Scala {counted[1]}")
+        return 1
+    print(
+        f"a session was ready after {ready:.0f} s; Python and Scala counted {rows} rows of the "
+        f"sample table; {seconds:.0f} s in all"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
