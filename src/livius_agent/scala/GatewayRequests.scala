@@ -53,7 +53,7 @@ object GatewayRequests {
   /** The repl whose statement runs on this thread, or on the one that started it. */
   private[livius] val repl = new InheritableThreadLocal[String]
 
-  /** Asks for Scala code, whose answer is what stands under `value`. */
+  /** Requests for Scala code, whose answer is what stands under `value`. */
   def of(what: String, arguments: (String, String)*): JsonNode = {
     val body = json.createObjectNode
     for ((name, value) <- arguments) body.put(name, value)
