@@ -30,6 +30,7 @@ from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignm
 from livius.ports.capacity import Capacity
 from livius.ports.catalog import LakehouseAccess
 from livius.ports.launcher import DriverState, LaunchSpec, Observation
+from livius.ports.links import Link
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.outputs import Stream
 from livius.reconcile.sessions import Reconciler, Timeouts
@@ -168,7 +169,26 @@ class FakeLinks:
 
     open: set[DriverId] = field(default_factory=set)
     sent: list[FromGateway] = field(default_factory=list)
-    heard: dict[DriverId, float] = field(default_factory=dict)
+    last: dict[DriverId, float] = field(default_factory=dict)
+
+    def admits(self, driver: DriverId) -> bool:
+        del driver
+        return True
+
+    def add(self, driver: DriverId, link: Link) -> object:
+        self.open.discard(driver)
+        return link
+
+    def opened(self, driver: DriverId, token: object) -> None:
+        del token
+        self.open.add(driver)
+
+    def heard(self, driver: DriverId) -> None:
+        self.last[driver] = 0.0
+
+    def drop(self, driver: DriverId, token: object) -> None:
+        del token
+        self.open.discard(driver)
 
     def send(self, driver: DriverId, message: FromGateway) -> bool:
         if driver in self.open:
@@ -179,14 +199,14 @@ class FakeLinks:
         return driver in self.open
 
     def last_heard(self, driver: DriverId) -> float | None:
-        return self.heard.get(driver)
+        return self.last.get(driver)
 
     def close(self, driver: DriverId) -> None:
         self.open.discard(driver)
 
     def forget(self, driver: DriverId) -> None:
         self.open.discard(driver)
-        self.heard.pop(driver, None)
+        self.last.pop(driver, None)
 
 
 @dataclass

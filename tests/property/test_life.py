@@ -20,7 +20,8 @@ from livius.domain.ids import DriverId, SessionId, StatementNumber
 from livius.domain.session import FINAL, Session
 from livius.domain.statement import ACTIVE, OPEN, Statement
 from livius.domain.statement import FINAL as STATEMENT_FINAL
-from livius.usecases.drivers import attach_driver, report, resume
+from livius.usecases.driver_link import attach_driver, resume
+from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session, delete_session
 from livius.usecases.statements import cancel_statement
 from livius_agent.wire import PROTOCOL, Finished, Hello, LedgerEntry, Ready, Run

@@ -10,8 +10,9 @@ from livius.domain.ids import ClientId, LakehouseId, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.ports.store import AuditQuery
+from livius.usecases.driver_link import attach_driver
 from livius.usecases.driver_requests import answer
-from livius.usecases.drivers import attach_driver, report
+from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session
 from livius_agent.wire import (
     LONGEST_ASK,

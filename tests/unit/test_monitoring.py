@@ -14,7 +14,8 @@ from livius.domain.identity import Principal
 from livius.domain.lakehouse import Role
 from livius.domain.session import Event, Session
 from livius.usecases import history, monitoring, statements
-from livius.usecases.drivers import SessionLost, report
+from livius.usecases.driver_link import SessionLost
+from livius.usecases.drivers import report
 from livius.usecases.monitoring import Wanted
 from livius.usecases.sessions import CreateSession, create_session, delete_session
 from livius_agent.wire import MOST_JOBS, Finished, Job, Jobs, Output, Ready, Stage

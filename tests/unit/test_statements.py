@@ -12,13 +12,8 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import Ending, Event, Kind, Phase
-from livius.usecases.drivers import (
-    SessionLost,
-    attach_driver,
-    authenticate_driver,
-    report,
-    resume,
-)
+from livius.usecases.driver_link import SessionLost, attach_driver, authenticate_driver, resume
+from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statements import (
     StatementView,

@@ -17,7 +17,8 @@ from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
 from livius.domain.session import Session
 from livius.usecases.audit import note_refusal
-from livius.usecases.drivers import attach_driver, report, resume
+from livius.usecases.driver_link import attach_driver, resume
+from livius.usecases.drivers import report
 from livius_agent.wire import PROTOCOL, Hello, Ready
 from wire.documented import Documented
 

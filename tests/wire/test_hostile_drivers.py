@@ -200,7 +200,7 @@ async def gateway() -> AsyncIterator[Gateway]:
     await world.begin()
     app = create_app(
         NamedTokens({"ada": world.admin}),
-        [fabric.router(world.context), driver.router(world.context, links)],
+        [fabric.router(world.context), driver.router(world.context)],
         version="0",
     )
     limits = Connections(most=100, most_of_peer=100, patience=20, keep_alive=75)

@@ -285,7 +285,7 @@ def routers(world: World) -> list[APIRouter]:
     """The routers whose callers are principals."""
     return [
         fabric.router(world.context),
-        driver.router(world.context, world.links),  # type: ignore[arg-type]
+        driver.router(world.context),
         home.router(world.context, home.Facts(version="0", api="x", authority="x")),
         audit.router(world.context),
         metrics.router(no_metrics),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from livius.domain.ids import DriverId
 from livius.domain.pace import Pace
 from livius.ports.clock import Clock
+from livius.ports.links import Link
 from livius_agent.wire import FromGateway
 
 _DIALS_A_SECOND: Final = 2.0
@@ -16,68 +16,62 @@ _DIALS_AT_ONCE: Final = 20.0
 
 
 @dataclass(slots=True)
-class _Link:
-    send: Callable[[FromGateway], None]
-    close: Callable[[], None]
+class _Entry:
+    link: Link
     is_open: bool = False
 
 
 class LinkTable:
-    """Implements `livius.ports.links.Links`; `api/driver` puts its sockets in.
-
-    A driver has one link at a time: a new one closes the old one, which may be half-open.
-    """
+    """Implements `livius.ports.links.Links`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._links: dict[DriverId, _Link] = {}
+        self._links: dict[DriverId, _Entry] = {}
         self._heard: dict[DriverId, float] = {}
         self._dials: dict[DriverId, Pace] = {}
 
     def admits(self, driver: DriverId) -> bool:
-        """Tell whether the driver may open another link now: none dials in all the time."""
+        """See the port."""
         pace = self._dials.setdefault(driver, Pace(rate=_DIALS_A_SECOND, burst=_DIALS_AT_ONCE))
         return not pace.spend(1, now=self._clock.monotonic())
 
-    def add(
-        self, driver: DriverId, send: Callable[[FromGateway], None], close: Callable[[], None]
-    ) -> object:
-        """Take a new link, not yet open, and return its token for `opened` and `drop`."""
+    def add(self, driver: DriverId, link: Link) -> object:
+        """See the port."""
         self.close(driver)
-        link = self._links[driver] = _Link(send, close)
-        return link
+        entry = self._links[driver] = _Entry(link)
+        return entry
 
     def opened(self, driver: DriverId, token: object) -> None:
-        """The welcome is on its way: from now on messages may be sent."""
-        link = self._links.get(driver)
-        if link is token and link is not None:
-            link.is_open = True
+        """See the port."""
+        entry = self._links.get(driver)
+        if entry is not None and entry is token:
+            entry.is_open = True
 
     def heard(self, driver: DriverId) -> None:
-        """Note a sign of life."""
+        """See the port."""
         self._heard[driver] = self._clock.monotonic()
 
     def drop(self, driver: DriverId, token: object) -> None:
-        """Forget a link that ended, unless a newer one has taken its place."""
+        """See the port."""
         if self._links.get(driver) is token:
             del self._links[driver]
 
     def send(self, driver: DriverId, message: FromGateway) -> bool:
         """See the port."""
-        link = self._links.get(driver)
-        if link is None or not link.is_open:
+        entry = self._links.get(driver)
+        if entry is None or not entry.is_open:
             return False
-        link.send(message)
+        entry.link.send(message)
         return True
 
     def is_open(self, driver: DriverId) -> bool:
         """See the port."""
-        link = self._links.get(driver)
-        return link is not None and link.is_open
+        entry = self._links.get(driver)
+        return entry is not None and entry.is_open
 
     def __len__(self) -> int:
         """Return how many links are open."""
-        return sum(link.is_open for link in self._links.values())
+        return sum(entry.is_open for entry in self._links.values())
 
     def last_heard(self, driver: DriverId) -> float | None:
         """See the port."""
@@ -85,9 +79,9 @@ class LinkTable:
 
     def close(self, driver: DriverId) -> None:
         """See the port."""
-        link = self._links.pop(driver, None)
-        if link is not None:
-            link.close()
+        entry = self._links.pop(driver, None)
+        if entry is not None:
+            entry.link.close()
 
     def forget(self, driver: DriverId) -> None:
         """See the port."""

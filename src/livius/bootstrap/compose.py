@@ -243,7 +243,7 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
         BearerVerifier(trust.verifier, store, clock, present=trust.present),
         (
             fabric.router(context),
-            driver.router(context, links),
+            driver.router(context),
             home.router(context, _facts(connection), lambda: service_runner.failing),
             metrics_api.router(scrape),
             audit.router(context),

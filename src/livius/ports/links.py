@@ -8,8 +8,43 @@ from livius.domain.ids import DriverId
 from livius_agent.wire import FromGateway
 
 
+class Link(Protocol):
+    """One agent's link. Neither call waits for the agent."""
+
+    def send(self, message: FromGateway) -> None:
+        """Queue a message."""
+        ...
+
+    def close(self) -> None:
+        """Have the link closed."""
+        ...
+
+
 class Links(Protocol):
-    """Sends to the agents whose links this gateway holds."""
+    """The agents' links that this gateway holds. A driver has one at a time."""
+
+    def admits(self, driver: DriverId) -> bool:
+        """Tell whether the driver may open another link now: none dials in all the time."""
+        ...
+
+    def add(self, driver: DriverId, link: Link) -> object:
+        """Take a new link in place of the old one, and return its token for `opened` and `drop`.
+
+        Nothing is sent on it yet. The old one is closed: it may be half-open.
+        """
+        ...
+
+    def opened(self, driver: DriverId, token: object) -> None:
+        """Let messages be sent on a link, unless a newer one has taken its place."""
+        ...
+
+    def heard(self, driver: DriverId) -> None:
+        """Note a sign of life."""
+        ...
+
+    def drop(self, driver: DriverId, token: object) -> None:
+        """Forget a link that ended, unless a newer one has taken its place."""
+        ...
 
     def send(self, driver: DriverId, message: FromGateway) -> bool:
         """Queue a message on the driver's link; False where there is none.

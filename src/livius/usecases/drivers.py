@@ -1,4 +1,4 @@
-"""What drivers say: attaching, and reporting on statements.
+"""What drivers report of their sessions and statements.
 
 A driver runs its user's code, so nothing that it says is believed beyond its own session: each
 message is checked against the repl of the driver that the link's secret proved, and against what
@@ -8,37 +8,31 @@ that repl runs. A driver that breaks a rule loses its session (`SessionLost`).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from livius.domain.audit import Action, entry
 from livius.domain.conf_secrets import hide
-from livius.domain.driver import Driver, verify_secret
-from livius.domain.errors import Conflict, Unauthenticated
 from livius.domain.identity import moment
-from livius.domain.ids import DriverId, StatementNumber
+from livius.domain.ids import StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
-from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
+from livius.domain.session import Session
 from livius.domain.statement import ACTIVE, Ending, Event
-from livius.domain.statement import Phase as StatementPhase
 from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
+from livius.usecases.dispatch import note_end, pump_repl, send_run
+from livius.usecases.driver_link import rule_broken
 from livius.usecases.driver_requests import stop_session
-from livius.usecases.statements import note_end, pump_repl, send_run
 from livius_agent.text import tail
 from livius_agent.wire import (
     LARGEST_DATA,
     LONGEST_ERROR,
-    OLDEST_PROTOCOL,
-    PROTOCOL,
     Ack,
     AgentRequest,
     Beat,
-    Cancel,
-    Durable,
     Failing,
     Finished,
     FromAgent,
@@ -49,7 +43,6 @@ from livius_agent.wire import (
     Progress,
     Ready,
     Stage,
-    Welcome,
     WireError,
     check_data,
     check_values,
@@ -68,123 +61,6 @@ _MOST_CONF: Final = 2_000
 _LONGEST_VALUE: Final = 10_000
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
-    """A proven link: whose it is, what to answer, and the statements that the agent has.
-
-    ``protocol`` is the one that the agent says it speaks.
-    """
-
-    session: Session
-    welcome: Welcome
-    known: frozenset[tuple[str, int]]
-    protocol: int
-
-
-class SessionLost(Exception):
-    """The driver is not served any longer. The message is the sentence for its session."""
-
-
-def rule_broken(rule: str) -> SessionLost:
-    """Return what ends the session of a driver that broke a rule."""
-    return SessionLost(
-        "The session's Spark driver broke a rule of its link to the gateway, so it was ended: "
-        f"{rule}. Code that speaks in the driver's name is one cause. Create a new session."
-    )
-
-
-def frame_refused(rule: str, protocol: int) -> SessionLost:
-    """Return what ends the session of a driver whose frame is not taken.
-
-    One of an older protocol may have sent it in good faith.
-    """
-    if protocol == PROTOCOL:
-        return rule_broken(rule)
-    return SessionLost(
-        "The session's Spark driver was started by an older version of Livius and sent what this "
-        f"version does not take: {rule}. Results over 1 MiB and NaN or Infinity in a result are "
-        "causes. Create a new session."
-    )
-
-
-async def end_session_of(context: Context, driver: Driver, lost: SessionLost) -> None:
-    """End the session of a driver that is not served any longer."""
-    _log.warning("driver_refused", driver=driver.id, session=driver.session, reason=str(lost))
-    await context.store.request_stop(
-        driver.session, end_cause=EndCause.DRIVER_REFUSED, end_reason=str(lost)
-    )
-    context.notifications.notify(driver.session)
-    context.wake(driver.session)
-
-
-async def authenticate_driver(context: Context, driver: str, secret: str) -> Driver:
-    """Return the driver that the secret proves.
-
-    Raises:
-        Unauthenticated: unknown, ended, or the wrong secret; which of these is not told.
-    """
-    found = await context.store.driver(DriverId(driver))
-    if found is None or found.ended_at is not None or not verify_secret(secret, found.secret_hash):
-        raise Unauthenticated("DriverUnknown", "No driver of this gateway has this secret.")
-    return found
-
-
-async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attached:
-    """Take a driver's link, its first or a later one, and settle what each side knows.
-
-    Raises:
-        Conflict: the driver's session has ended.
-        SessionLost: the driver speaks a protocol that we don't, or is another one.
-    """
-    if not OLDEST_PROTOCOL <= hello.protocol <= PROTOCOL:
-        raise SessionLost(
-            f"The session's Spark driver speaks protocol {hello.protocol} with the gateway, which "
-            f"speaks {OLDEST_PROTOCOL} to {PROTOCOL} since it was replaced. Create a new session."
-        )
-    if hello.driver != driver.id:
-        raise rule_broken("its hello names another driver than its secret")
-    now = context.clock.now()
-    await context.store.move_session(driver.session, SessionEvent.DRIVER_ATTACHED, at=now)
-    session = await context.store.session(driver.session)
-    if session is None or session.phase not in (Phase.STARTING, Phase.READY):
-        raise Conflict("SessionEnded", "The driver's session has ended.")
-    context.notifications.notify(session.id)
-    known = frozenset((entry.repl, entry.number) for entry in hello.ledger)
-    durable: list[Durable] = []
-    for statement in await context.store.open_statements(driver.id):
-        if (statement.repl, statement.number) in known:
-            size = await context.outputs.size(statement.session, statement.repl, statement.number)
-            data = await context.outputs.size(
-                session.id, statement.repl, statement.number, stream="data"
-            )
-            durable.append(
-                Durable(repl=statement.repl, number=statement.number, offset=size, data=data)
-            )
-    welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
-    return Attached(session=session, welcome=welcome, known=known, protocol=hello.protocol)
-
-
-async def resume(context: Context, attached: Attached) -> None:
-    """Go on with a driver whose link is open: what it never saw, then what waits.
-
-    The records are read now that the link is open: a claim or a cancel that was committed before
-    is found here, one that is committed later is sent by the request that made it. One that is
-    sent by both does no harm: the agent ignores a number that it was given before.
-    """
-    session = attached.session
-    for statement in await context.store.open_statements(session.driver):
-        if statement.phase is StatementPhase.WAITING:
-            continue
-        if (statement.repl, statement.number) not in attached.known:
-            send_run(context, statement)
-        if statement.phase is StatementPhase.CANCELLING:
-            cancel = Cancel(repl=statement.repl, number=statement.number)
-            context.links.send(statement.driver, cancel)
-    if session.phase is Phase.READY:
-        await pump_repl(context, session.driver, session.repl)
-    context.wake(session.id)
 
 
 async def report(

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.identity import Principal
-from livius.domain.ids import DriverId, ReplId, StatementNumber
+from livius.domain.ids import StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.messages import Message
 from livius.domain.permissions import READ_SESSION, RUN, STEER
@@ -28,13 +26,12 @@ from livius.domain.statement import (
     Statement,
     cancelled_before_start,
 )
-from livius.ports.meter import Meter
 from livius.ports.notifications import OutputGrew, StatementsChanged, Topic
 from livius.ports.store import NewStatement
 from livius.usecases.access import SessionPath, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
-from livius_agent.wire import Cancel, Run
+from livius.usecases.dispatch import note_end, pump, send_cancel, send_run
 
 DEFAULT_KIND: Final = Kind.PYSPARK
 _ALIASES: Final = {"scala": Kind.SPARK, "python": Kind.PYSPARK, "r": Kind.SPARKR}
@@ -42,7 +39,6 @@ _INT32_MAX: Final = 2**31 - 1
 _SMALL: Final = 64 * 1024
 """Bytes of text that are decoded on the event loop; of more a thread takes care."""
 _PIECE: Final = 256 * 1024
-_log = structlog.get_logger(__name__)
 
 _UTF8_MASK: Final = 0b1100_0000
 _UTF8_CONTINUATION: Final = 0b1000_0000
@@ -165,39 +161,6 @@ async def submit(
         # The link may have opened, or the repl become free, since we looked.
         await pump(context, session)
     return StatementView(statement, "")
-
-
-def send_run(context: Context, statement: Statement) -> None:
-    """Hand a running statement to its driver. If that fails, the redial makes up for it."""
-    context.links.send(
-        statement.driver,
-        Run(
-            repl=statement.repl,
-            number=statement.number,
-            kind=statement.kind.value,
-            code=statement.code,
-        ),
-    )
-
-
-async def pump(context: Context, session: Session) -> None:
-    """Have the repl's next waiting statement run, if the repl is free and can be reached."""
-    present = await context.store.session(session.id)
-    if (
-        present is not None
-        and present.phase is SessionPhase.READY
-        and context.links.is_open(present.driver)
-    ):
-        await pump_repl(context, present.driver, present.repl)
-
-
-async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
-    """Like `pump`, for a session known to be ready."""
-    if context.links.is_open(driver):
-        claimed = await context.store.claim_next(repl, at=context.clock.now())
-        if claimed is not None:
-            context.notifications.notify(StatementsChanged(claimed.session))
-            send_run(context, claimed)
 
 
 async def get_statement(
@@ -346,27 +309,10 @@ async def cancel_statement(
     if moved is not None:
         context.notifications.notify(StatementsChanged(session.id))
     if moved is not None and moved.phase is Phase.CANCELLING:
-        context.links.send(moved.driver, Cancel(repl=moved.repl, number=moved.number))
+        send_cancel(context, moved)
     elif moved is not None:
         note_end(context.meter, moved, "cancelled")
         context.notifications.notify((moved.repl, moved.number))
-
-
-def note_end(meter: Meter, statement: Statement, outcome: str) -> None:
-    """Count a statement that has just ended, and log it: what and how long, never its code."""
-    ended = statement.ended_at or statement.created_at
-    started = statement.started_at or ended
-    waited, ran = started - statement.created_at, ended - started
-    meter.statement_ended(statement.kind, outcome, waited=waited, ran=ran)
-    _log.info(
-        "statement_ended",
-        session=statement.session,
-        number=statement.number,
-        kind=statement.kind.value,
-        result=outcome,
-        waited=round(waited.total_seconds(), 3),
-        seconds=round(ran.total_seconds(), 3),
-    )
 
 
 def parse_number(number: str) -> StatementNumber:

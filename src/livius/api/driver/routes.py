@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from fastapi import APIRouter, WebSocket
@@ -19,11 +19,10 @@ from livius.api.driver.outbox import Outbox
 from livius.api.middleware import note_known
 from livius.domain.driver import Driver
 from livius.domain.errors import LiviusError, Unauthenticated, Unavailable
-from livius.domain.ids import DriverId
 from livius.domain.pace import Pace
-from livius.usecases import driver_requests, drivers
+from livius.usecases import driver_link, driver_requests, drivers
 from livius.usecases.context import Context
-from livius.usecases.drivers import Attached, SessionLost, frame_refused, rule_broken
+from livius.usecases.driver_link import Attached, SessionLost, frame_refused, rule_broken
 from livius_agent.wire import (
     MAX_FRAME_BYTES,
     PROTOCOL,
@@ -31,8 +30,6 @@ from livius_agent.wire import (
     Beat,
     Finished,
     FromAgent,
-    FromGateway,
-    Hello,
     Output,
     Run,
     WireError,
@@ -40,7 +37,6 @@ from livius_agent.wire import (
     encode,
 )
 
-_HELLO_WITHIN: Final = 10.0
 _CLOSE_WITHIN: Final = 1.0
 _SILENT_BEATS: Final = 3.0
 _GOING_AWAY: Final = 1001
@@ -70,44 +66,7 @@ _BYTES_OF_RECORDS: Final = 4096
 _log = structlog.get_logger(__name__)
 
 
-class LinkRegister(Protocol):
-    """The part of the link table that takes sockets."""
-
-    def add(
-        self,
-        driver: DriverId,
-        send: _Send,
-        close: _Close,
-    ) -> object:
-        """Take a new link and return its token."""
-        ...
-
-    def opened(self, driver: DriverId, token: object) -> None:
-        """Let messages be sent on it."""
-        ...
-
-    def admits(self, driver: DriverId) -> bool:
-        """Tell whether the driver may open another link now."""
-        ...
-
-    def heard(self, driver: DriverId) -> None:
-        """Note a sign of life."""
-        ...
-
-    def drop(self, driver: DriverId, token: object) -> None:
-        """Forget a link that ended."""
-        ...
-
-
-class _Send(Protocol):
-    def __call__(self, message: FromGateway, /) -> None: ...
-
-
-class _Close(Protocol):
-    def __call__(self) -> None: ...
-
-
-def router(context: Context, links: LinkRegister) -> APIRouter:
+def router(context: Context) -> APIRouter:
     """Return the route over one core."""
     routes = APIRouter(prefix="/driver/v1")
 
@@ -121,17 +80,17 @@ def router(context: Context, links: LinkRegister) -> APIRouter:
             return
         note_known(socket.scope)
         await socket.accept()
-        if not links.admits(driver.id):
+        if not context.links.admits(driver.id):
             await _close(socket, _TRY_AGAIN)
             return
         try:
-            await _serve(context, links, socket, driver)
+            await _serve(context, socket, driver)
         except* Unavailable as group:
             # Our trouble, not the driver's: it is to come again.
             _log.error("link_lost", driver=driver.id, reasons=[str(e) for e in group.exceptions])
             await _close(socket, _TRY_AGAIN)
         except* SessionLost as group:
-            await drivers.end_session_of(context, driver, _first(group))
+            await driver_link.end_session_of(context, driver, _first(group))
             await _close(socket, _POLICY)
         except* LiviusError as group:
             _log.warning("link_refused", driver=driver.id, reason=str(group.exceptions[0]))
@@ -152,38 +111,31 @@ async def _authenticate(context: Context, socket: WebSocket) -> Driver:
     driver, _, secret = token.partition(".")
     if scheme.lower() != "bearer" or not secret:
         raise Unauthenticated("DriverUnknown", "No driver of this gateway has this secret.")
-    return await drivers.authenticate_driver(context, driver, secret)
+    return await driver_link.authenticate_driver(context, driver, secret)
 
 
-async def _serve(context: Context, links: LinkRegister, socket: WebSocket, driver: Driver) -> None:
+async def _serve(context: Context, socket: WebSocket, driver: Driver) -> None:
     """Run one link until it ends, from either side."""
     outbox = Outbox()
-    token = links.add(driver.id, outbox.send, outbox.close)
-    try:
-        async with asyncio.timeout(_HELLO_WITHIN):
-            hello, _ = await _receive(socket, PROTOCOL)
-        if not isinstance(hello, Hello):
-            raise rule_broken("its link did not begin with hello")
-        attached = await drivers.attach_driver(context, driver, hello)
-        links.heard(driver.id)
-        await socket.send_bytes(encode(attached.welcome))
-        links.opened(driver.id, token)
-        await drivers.resume(context, attached)
-        async with asyncio.TaskGroup() as group:
-            tasks = (
-                group.create_task(_send_all(socket, outbox)),
-                group.create_task(_watch_overflow(outbox)),
-                group.create_task(_watch_close(outbox)),
-            )
-            try:
-                await _receive_all(context, links, socket, attached, group)
-            finally:
-                for task in tasks:
-                    task.cancel()
-    finally:
-        links.drop(driver.id, token)
-        # Whether the driver ended too is for the reconciler to find out.
-        context.wake(driver.session)
+
+    async def receive() -> FromAgent:
+        message, _ = await _receive(socket, PROTOCOL)
+        return message
+
+    async with (
+        driver_link.attached(context, driver, outbox, receive) as attached,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = (
+            group.create_task(_send_all(socket, outbox)),
+            group.create_task(_watch_overflow(outbox)),
+            group.create_task(_watch_close(outbox)),
+        )
+        try:
+            await _receive_all(context, socket, attached, group)
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 async def _send_all(socket: WebSocket, outbox: Outbox) -> None:
@@ -209,11 +161,7 @@ async def _watch_close(outbox: Outbox) -> None:
 
 
 async def _receive_all(
-    context: Context,
-    links: LinkRegister,
-    socket: WebSocket,
-    attached: Attached,
-    group: asyncio.TaskGroup,
+    context: Context, socket: WebSocket, attached: Attached, group: asyncio.TaskGroup
 ) -> None:
     session = attached.session
     asks: set[asyncio.Task[None]] = set()
@@ -223,7 +171,7 @@ async def _receive_all(
     while True:
         async with asyncio.timeout(silence):
             message, size = await _receive(socket, attached.protocol)
-        links.heard(session.driver)
+        context.links.heard(session.driver)
         # Not read on, its driver has to wait, and nobody else.
         if pause := pace.spend(_cost(message, size), now=loop.time()):
             await asyncio.sleep(pause)
