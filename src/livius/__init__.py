@@ -1,6 +1,12 @@
 """Livius: the Microsoft Fabric Livy API in front of real Apache Spark."""
 
-from importlib.metadata import version
-from typing import Final
+from __future__ import annotations
 
-__version__: Final = version("livius")
+
+def __getattr__(name: str) -> str:
+    """Look the version up when somebody asks for it: that takes longer than many a command."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("livius")

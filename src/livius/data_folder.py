@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+OTHER_VARIABLES: Final = frozenset({"LIVIUS_DRIVER", "LIVIUS_TREE", "LIVIUS_PASSWORD"})
+"""Variables of ours that are no settings: marks of processes, and what `livius exec` reads."""
 
 
 def clone_root() -> Path | None:
@@ -25,4 +29,4 @@ def default_data_folder() -> Path:
 def data_folder() -> Path:
     """Return the data folder, as the setting ``LIVIUS_HOME`` has it."""
     named = os.environ.get("LIVIUS_HOME")
-    return default_data_folder() if named is None else Path(named)
+    return default_data_folder() if named is None else Path(named).expanduser().absolute()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -21,12 +22,14 @@ from pydantic import (
     ByteSize,
     Field,
     SecretStr,
+    TypeAdapter,
+    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from livius.data_folder import default_data_folder
+from livius.data_folder import OTHER_VARIABLES, default_data_folder
 from livius.domain.identity import AUDIENCES, FABRIC
 from livius.domain.ids import TenantId
 from livius.domain.oidc_provider import Provider, check_provider, entra_tenant, own_audiences
@@ -35,12 +38,11 @@ from livius.domain.resources import AUDIENCE_OF
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)
 _ISO_DURATION: Final = re.compile(r"\s*[-+]?(P|\d+:)", re.IGNORECASE)
+_AS_PYDANTIC: Final = TypeAdapter(timedelta)
 _DURATION: Final = re.compile(r"(-?\d{1,9}(?:\.\d+)?)\s*([smhd]?)", re.IGNORECASE)
 _FIRST_UID: Final = 65536
 _LAST_UID: Final = 2**31 - 2
 _FEWEST_UIDS: Final = 8192
-_OTHER_VARIABLES: Final = frozenset({"LIVIUS_DRIVER", "LIVIUS_TREE", "LIVIUS_PASSWORD"})
-"""Variables of ours that are no settings: marks of processes, and what `livius exec` reads."""
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -51,9 +53,10 @@ def _as_people_write(value: object) -> object:
     found = _DURATION.fullmatch(value.strip())
     if found is not None:
         return timedelta(seconds=float(found[1]) * _UNITS[found[2].lower()])
-    if not _ISO_DURATION.match(value):
-        raise ValueError("it is a duration, such as 90 (seconds), 20m, 14d or PT20M")
-    return value
+    if _ISO_DURATION.match(value):
+        with suppress(ValidationError):
+            return _AS_PYDANTIC.validate_python(value)
+    raise ValueError("it is a duration, such as 90 (seconds), 20m, 14d or PT20M")
 
 
 def _at_least(seconds: int) -> AfterValidator:
@@ -77,7 +80,7 @@ _LOCAL_MASTER: Final = re.compile(r"local(\[([1-9]\d{0,3}|\*)(,[1-9]\d{0,3})?\])
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
     """Return the ``LIVIUS_`` variables that are none of ours, each with the one it may mean."""
     settings = {f"LIVIUS_{name.upper()}" for name in Settings.model_fields}
-    unknown = {name for name in names if name.upper().startswith("LIVIUS_")} - _OTHER_VARIABLES
+    unknown = {name for name in names if name.upper().startswith("LIVIUS_")} - OTHER_VARIABLES
     return {
         name: next(iter(get_close_matches(name.upper(), settings, n=1, cutoff=0.8)), None)
         for name in sorted(unknown)

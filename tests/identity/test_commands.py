@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from identity.conftest import TENANT, World
 from livius.adapters.identity.keys import KeyRing
 from livius.api.authority import router
-from livius.cli import app as livius
+from livius.cli.commands import app as livius
 
 FABRIC = "https://api.fabric.microsoft.com/.default"
 
@@ -81,6 +82,11 @@ def test_an_application_from_its_making_to_its_end(
     added = run(capsys, f"app add-certificate pipeline {certificate}")
     assert field(added, "Thumbprint") == world.sample.thumbprint
     assert "already" in run(capsys, f"app add-certificate pipeline {certificate}", code=1)
+    documents = json.loads(run(capsys, "app list --json"))
+    [document] = [one for one in documents if one["name"] == "pipeline"]
+    assert document["clientId"] == client_id
+    assert document["scopes"] == ["Code.AccessStorage.All"]
+    assert [one["thumbprint"] for one in document["certificates"]] == [world.sample.thumbprint]
     run(capsys, "app remove pipeline")
     assert "700016" in asks(world, client_id, value)[1]
 
@@ -122,6 +128,14 @@ def test_users_and_their_passwords(
     listed = run(capsys, "user list")
     assert "ada@livius.localhost" in listed
     assert password not in listed
+    [document] = [
+        one for one in json.loads(run(capsys, "user list --json")) if one["name"] == "Ada"
+    ]
+    assert document == {
+        "id": field(made, "Object id"), "username": "ada@livius.localhost", "name": "Ada"
+    }  # fmt: skip
+    changed = run(capsys, "user set-password ada")
+    assert changed.replace(field(changed, "Password"), password) == made
     assert "already" in run(capsys, "user create ada", code=1)
     assert "can't be a username" in run(capsys, "user create a/b", code=1)
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))

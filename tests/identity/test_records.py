@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from identity.browser import Person
 from identity.conftest import TENANT, World
 from identity.flows import AUTHORIZE, TOKEN, get_tokens, request
-from livius.cli import app
+from livius.cli.commands import app
 from livius.domain.audit import Action, ActorKind, AuditEntry
 from livius.ports.store import AuditQuery
 from support.gateway import LIVIUS

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import dataclasses
 import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,7 @@ from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.store import SqlStore, open_store
 from livius.api import fabric
 from livius.api.app import create_app
-from livius.cli import app
+from livius.cli.commands import app
 from livius.domain.accounts import ClientApplication
 from livius.domain.identity import Realm
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
@@ -150,6 +151,9 @@ async def test_a_role_counts_from_the_next_request_on(operated: Operated) -> Non
     assert f"Contributor  {EVE}  eve" in listed
     assert "Admin" in listed
     assert "sample" in listed
+    [document] = json.loads((await operated.livius("workspace", "list", "--json")).stdout)
+    assert document["displayName"] == "Research"
+    assert {"role": "Contributor", "principal": EVE, "name": "eve"} in document["roles"]
     await operated.livius("workspace", "remove", "eve")
     assert await operated.status(**eve) == 403
 
@@ -200,6 +204,9 @@ async def test_a_personal_token_is_good_as_bearer_and_as_password(operated: Oper
     listed = (await operated.livius("token", "list")).stdout
     assert "airflow" in listed
     assert secret not in listed
+    [document] = json.loads((await operated.livius("token", "list", "--json")).stdout)
+    assert (document["id"], document["name"]) == (listed.split()[0], "airflow")
+    assert document["expired"] is False
     stored = b"".join(path.read_bytes() for path in operated.home.root.glob("livius.db*"))
     assert secret.encode() not in stored
     await operated.livius("token", "revoke", listed.split()[0])

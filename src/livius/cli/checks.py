@@ -20,13 +20,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-import httpx
 import psutil
 from cryptography import x509
 
 from livius.adapters.metastore import ready_file
 from livius.adapters.supervised import SupervisedProcess
-from livius.cli.client import open_http
+from livius.cli.answers import ApiFailed, ask
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check
 from livius.installation.home import Home
@@ -269,10 +268,14 @@ def _certificate(certificate: x509.Certificate, now: datetime) -> Iterator[Findi
         yield Finding(Verdict.FAIL, "The https certificate has expired", "restart: livius up")
     elif left < _CERTIFICATE_WARNING:
         yield Finding(
-            Verdict.WARN, f"The https certificate ends in {left.days} days", "restart: livius up"
+            Verdict.WARN, f"The https certificate ends in {_days(left)}", "restart: livius up"
         )
     else:
-        yield Finding(Verdict.OK, f"The https certificate is good for {left.days} days")
+        yield Finding(Verdict.OK, f"The https certificate is valid for {_days(left)}")
+
+
+def _days(time: timedelta) -> str:
+    return "1 day" if time.days == 1 else f"{time.days} days"
 
 
 def launch(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
@@ -326,7 +329,7 @@ def _private(home: Home) -> list[Path]:
     return sorted(file for file in (*keys, *others) if file.is_file())
 
 
-def variables(_chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
+def variables(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
     """Variables that lead clients astray."""
     proxies = [name for name in _PROXIES if os.environ.get(name)]
     spared = os.environ.get("NO_PROXY", "") + os.environ.get("no_proxy", "")
@@ -341,7 +344,8 @@ def variables(_chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Fin
         yield Finding(
             Verdict.WARN,
             f"{' and '.join(bundles)}: Python clients trust that bundle and nothing else",
-            "for calls to Livius set REQUESTS_CA_BUNDLE to its ca_file and unset CURL_CA_BUNDLE",
+            f"for calls to Livius: export REQUESTS_CA_BUNDLE={home.tls / 'ca.pem'}; unset "
+            "CURL_CA_BUNDLE",
         )
 
 
@@ -391,18 +395,17 @@ def gateway(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding
         yield Finding(Verdict.WARN, "No gateway is serving", "run: livius up")
         return
     try:
-        with open_http(connection) as http:
-            url = f"{connection.api}/readyz"
-            ready = http.get(url, timeout=_ANSWER_WITHIN).raise_for_status().json()
-            sessions = ready["sessions"]
-    except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+        ready = ask(connection, f"{connection.api}/readyz", within=_ANSWER_WITHIN)
+        sessions = int(ready["sessions"])
+    except (ApiFailed, ValueError, TypeError, KeyError) as error:
         yield Finding(
             Verdict.FAIL,
             f"The gateway, process {connection.pid}, does not answer: {error}",
             "see: livius logs; then restart it: livius down, livius up",
         )
         return
-    yield Finding(Verdict.OK, f"The gateway serves {connection.api} with {sessions} sessions")
+    count = "1 session" if sessions == 1 else f"{sessions} sessions"
+    yield Finding(Verdict.OK, f"The gateway serves {connection.api} with {count}")
     yield from _metastore(home)
 
 
@@ -430,7 +433,7 @@ def _leftovers(home: Home) -> Iterator[Finding]:
     if alive:
         yield Finding(
             Verdict.WARN,
-            f"Processes of an earlier gateway go on without one: {len(alive)}",
+            f"Processes of an earlier gateway that go on without one: {len(alive)}",
             "livius up takes them over; livius down ends them",
         )
 

@@ -9,15 +9,11 @@ from typing import Any, Final
 
 import httpx
 
+from livius.cli.answers import ApiFailed, fetch_token
 from livius.installation.home import Connection, Home
 
-_SCOPE: Final = "https://api.fabric.microsoft.com/.default"
 _ANSWER_WITHIN: Final = 60.0
 _LOOK_EVERY: Final = 0.2
-
-
-class ApiFailed(Exception):
-    """The gateway answered with an error, or not in time."""
 
 
 class StatementFailed(ApiFailed):
@@ -46,31 +42,6 @@ def open_http(connection: Connection) -> httpx.Client:
     )
 
 
-def fetch_token(connection: Connection, http: httpx.Client) -> str:
-    """Return an access token for the sample application.
-
-    Raises:
-        ApiFailed: there is none to be had.
-    """
-    if connection.client_id is None:
-        raise ApiFailed(
-            f"The authority is {connection.authority}: it issues the tokens, so sign in there. For "
-            "a program that knows no sign-in: livius token create"
-        )
-    answer = http.post(
-        f"{connection.authority}/oauth2/v2.0/token",
-        data={
-            "grant_type": "client_credentials",
-            "client_id": connection.client_id,
-            "client_secret": connection.client_secret,
-            "scope": _SCOPE,
-        },
-    )
-    if answer.is_error:
-        raise ApiFailed(f"No token: {answer.text[:300]}")
-    return str(answer.json()["access_token"])
-
-
 class SampleClient:
     """Calls the API as the sample application.
 
@@ -92,7 +63,7 @@ class SampleClient:
 
             token = command_token(self._home)
         else:
-            token = fetch_token(self._connection, self._http)
+            token = fetch_token(self._connection)
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def enter(self, workspace: str, lakehouse: str) -> None:

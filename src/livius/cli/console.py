@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -56,6 +57,11 @@ def fail(message: str) -> int:
     """Print an error; return the exit code."""
     err.print(f"[red]livius:[/] {message.replace('[', chr(92) + '[')}")
     return 1
+
+
+def print_json(documents: object) -> None:
+    """Print for a program to read."""
+    print(json.dumps(documents, indent=2, ensure_ascii=False))
 
 
 def settings() -> Settings:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.certificates import read_certificate
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.sample import forget_first_password
 from livius.adapters.store import SqlStore
-from livius.cli.console import fail, out, settings
+from livius.cli.console import fail, out, print_json, settings
 from livius.cli.records import with_store
-from livius.domain.accounts import ClientApplication
+from livius.domain.accounts import ClientApplication, User
 from livius.domain.audit import Action
 from livius.domain.lakehouse import Role
 from livius.installation.home import Home
@@ -29,18 +30,20 @@ def create_user(username: str, *, name: str, password_stdin: bool) -> int:
     async def work(store: SqlStore, _home: Home) -> None:
         password = _password(password_stdin)
         user = await directory.create_user(store, _CLOCK, username, name=name, password=password)
-        _say(f"User       {user.username}\nObject id  {user.oid}")
-        if not password_stdin:
-            _say(f"Password   {password}\nIt is not shown again.")
+        _say_user(user, None if password_stdin else password)
 
     return _run(work)
 
 
-def list_users() -> int:
+def list_users(*, as_json: bool) -> int:
     """List the users."""
 
     async def work(store: SqlStore, _home: Home) -> None:
-        for user in await store.users():
+        users = await store.users()
+        if as_json:
+            print_json([{"id": u.oid, "username": u.username, "name": u.name} for u in users])
+            return
+        for user in users:
             _say(f"{user.username}  {user.oid}  {user.name}")
 
     return _run(work)
@@ -54,10 +57,16 @@ def set_password(username: str, *, password_stdin: bool) -> int:
         password = _password(password_stdin)
         await directory.set_password(store, _CLOCK, user, password)
         forget_first_password(home.sample, user.oid)
-        if not password_stdin:
-            _say(f"Password of {user.username}: {password}\nIt is not shown again.")
+        _say_user(user, None if password_stdin else password)
 
     return _run(work)
+
+
+def _say_user(user: User, password: str | None) -> None:
+    """Show a user, with the password that was drawn."""
+    _say(f"User       {user.username}\nObject id  {user.oid}")
+    if password is not None:
+        _say(f"Password   {password}\nIt is not shown again.")
 
 
 def remove_user(username: str) -> int:
@@ -90,14 +99,34 @@ def create_app(
     return _run(work)
 
 
-def list_apps() -> int:
+def list_apps(*, as_json: bool) -> int:
     """List the applications."""
 
     async def work(store: SqlStore, _home: Home) -> None:
-        for one in await store.applications():
+        applications = await store.applications()
+        if as_json:
+            print_json([_document(one) for one in applications])
+            return
+        for one in applications:
             _say(_described(one))
 
     return _run(work)
+
+
+def _document(one: ClientApplication) -> dict[str, Any]:
+    return {
+        "clientId": one.client_id,
+        "objectId": one.object_id,
+        "name": one.name,
+        "public": one.public,
+        "secrets": [{"id": kept.id, "hint": kept.hint} for kept in one.secrets],
+        "certificates": [
+            {"thumbprint": kept.sha1, "validUntil": f"{kept.not_after:%Y-%m-%dT%H:%M:%SZ}"}
+            for kept in one.certificates
+        ],
+        "redirectUris": list(one.redirect_uris),
+        "scopes": sorted(one.scopes),
+    }
 
 
 def remove_app(app: str) -> int:
@@ -141,7 +170,7 @@ def add_certificate(app: str, file: Path) -> int:
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         await directory.add_certificate(store, _CLOCK, application, certificate)
-        return f"Thumbprint  {certificate.sha1}\nGood until  {certificate.not_after:%Y-%m-%d}"
+        return f"Thumbprint  {certificate.sha1}\nValid until {certificate.not_after:%Y-%m-%d}"
 
     return _change(app, change)
 
@@ -192,16 +221,29 @@ def remove_redirect(app: str, uri: str) -> int:
     return _change(app, change)
 
 
-def list_consents() -> int:
+def list_consents(*, as_json: bool) -> int:
     """List the consents."""
 
     async def work(store: SqlStore, _home: Home) -> None:
         users = {one.oid: one.username for one in await store.users()}
         apps = {one.client_id: one.name for one in await store.applications()}
-        for one in await store.consents():
+        found = [
+            {
+                "username": users[one.user],
+                "clientId": one.client_id,
+                "application": apps[one.client_id],
+                "resource": one.resource,
+                "scopes": sorted(one.scopes),
+            }
+            for one in await store.consents()
+        ]
+        if as_json:
+            print_json(found)
+            return
+        for one in found:
             _say(
-                f"{users[one.user]}  {apps[one.client_id]} ({one.client_id})  "
-                f"{one.resource}: {' '.join(sorted(one.scopes))}"
+                f"{one['username']}  {one['application']} ({one['clientId']})  "
+                f"{one['resource']}: {' '.join(one['scopes'])}"
             )
 
     return _run(work)

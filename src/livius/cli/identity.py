@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from livius.cli.parameters import AsJson
+
 _Flag = Parameter(negative="")
 
 app = App(
@@ -53,11 +55,11 @@ def create_user(
 
 
 @user.command(name="list")
-def list_users() -> int:
+def list_users(*, as_json: AsJson = False) -> int:
     """List the users with their object ids."""
     from livius.cli.identities import list_users as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @user.command(name="set-password")
@@ -119,11 +121,11 @@ def create_app(
 
 
 @application.command(name="list")
-def list_apps() -> int:
+def list_apps(*, as_json: AsJson = False) -> int:
     """List the client applications with their credentials, scopes and redirect URIs."""
     from livius.cli.identities import list_apps as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @application.command(name="remove")
@@ -198,11 +200,11 @@ def remove_redirect(app: str, uri: str, /) -> int:
 
 
 @consent.command(name="list")
-def list_consents() -> int:
+def list_consents(*, as_json: AsJson = False) -> int:
     """List who has let which application do what."""
     from livius.cli.identities import list_consents as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @consent.command(name="grant")

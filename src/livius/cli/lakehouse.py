@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from livius.cli.parameters import AsJson
+
 app = App(
     name="lakehouse",
     help="""List and create lakehouses, and load your own files into their tables.
@@ -20,11 +22,11 @@ app = App(
 
 
 @app.command(name="list")
-def list_all() -> int:
+def list_all(*, as_json: AsJson = False) -> int:
     """List the lakehouses with their ids, folders and tables."""
     from livius.cli.lakehouses import list_all as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @app.command

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import httpx
 
-from livius.cli.client import ApiFailed, SampleClient, StatementFailed
-from livius.cli.console import ConsoleProgress, fail, out, settings
+from livius.cli.answers import ApiFailed
+from livius.cli.client import SampleClient, StatementFailed
+from livius.cli.console import ConsoleProgress, fail, out, print_json, settings
 from livius.cli.loading import CannotLoad, Load, Wanted, look, readable, statement
 from livius.installation.home import Connection, Home
 
@@ -25,20 +26,34 @@ class _Refused(Exception):
     """What was asked for can't be done. The message is for people."""
 
 
-def list_all() -> int:
+def list_all(*, as_json: bool) -> int:
     """List lakehouses and their tables."""
-    return _with_gateway(_list)
+
+    def show(client: SampleClient, home: Home, _connection: Connection) -> None:
+        found = [_described(client, home, one) for one in client.lakehouses()]
+        if as_json:
+            print_json(found)
+            return
+        for one in found:
+            about = f": {one['description']}" if one["description"] else ""
+            out.print(f"{one['workspaceName']}/{one['displayName']}{about}", markup=False)
+            out.print(f"  id      {one['id']}")
+            out.print(f"  folder  {one['folder']}", markup=False)
+            out.print(f"  tables  {', '.join(one['tables']) or 'none yet'}", markup=False)
+
+    return _with_gateway(show)
 
 
-def _list(client: SampleClient, home: Home, _connection: Connection) -> None:
-    for lakehouse in client.lakehouses():
-        folder = home.onelake / lakehouse["workspaceId"] / lakehouse["id"]
-        about = f": {lakehouse['description']}" if lakehouse["description"] else ""
-        out.print(f"{lakehouse['workspaceName']}/{lakehouse['displayName']}{about}", markup=False)
-        out.print(f"  id      {lakehouse['id']}")
-        out.print(f"  folder  {folder}", markup=False)
-        tables = client.tables(lakehouse)
-        out.print(f"  tables  {', '.join(tables) or 'none yet'}", markup=False)
+def _described(client: SampleClient, home: Home, lakehouse: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": lakehouse["id"],
+        "displayName": lakehouse["displayName"],
+        "description": lakehouse["description"],
+        "workspaceId": lakehouse["workspaceId"],
+        "workspaceName": lakehouse["workspaceName"],
+        "folder": str(home.onelake / lakehouse["workspaceId"] / lakehouse["id"]),
+        "tables": client.tables(lakehouse),
+    }
 
 
 def create(name: str, *, workspace: str | None, description: str) -> int:

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-import httpx
-
-from livius.cli.client import open_http
+from livius.cli.answers import ApiFailed, ask
 from livius.cli.console import out
 from livius.cli.running import count_ended
 from livius.cli.serving import ALREADY_SERVING
@@ -73,9 +71,9 @@ class OwnGateway:
                 )
             connection = self._home.read_connection()
             if connection is not None and connection.pid == process.pid:
-                with suppress(httpx.TransportError), open_http(connection) as http:
-                    if http.get(f"{connection.api}/healthz").is_success:
-                        return connection
+                with suppress(ApiFailed):
+                    ask(connection, f"{connection.api}/healthz")
+                    return connection
             time.sleep(_LOOK_EVERY)
         raise SetupFailed(f"The gateway does not answer. Its last words:\n{self.last_words()}")
 

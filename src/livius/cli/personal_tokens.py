@@ -10,7 +10,7 @@ from typing import Final
 
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore, open_store
-from livius.cli.console import err, out, settings
+from livius.cli.console import err, out, print_json, settings
 from livius.cli.records import act_as_operator, find_workspace, with_store
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
@@ -89,12 +89,28 @@ def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: 
     return with_store(work)
 
 
-def list_all() -> int:
+def list_all(*, as_json: bool) -> int:
     """List the tokens."""
 
     async def work(store: SqlStore) -> None:
         now = SystemClock().now()
-        for one in await store.list_personal_tokens():
+        tokens = await store.list_personal_tokens()
+        if as_json:
+            print_json(
+                [
+                    {
+                        "id": one.id,
+                        "name": one.name,
+                        "principal": one.principal_name,
+                        "scopes": list(one.scopes),
+                        "expiresAt": f"{one.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+                        "expired": one.expires_at <= now,
+                    }
+                    for one in tokens
+                ]
+            )
+            return
+        for one in tokens:
             ends = "expired" if one.expires_at <= now else f"until {one.expires_at:%Y-%m-%d %H:%M}"
             out.print(
                 f"{one.id}  {ends}  {one.principal_name}  {one.name}\n    {' '.join(one.scopes)}",

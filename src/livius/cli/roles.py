@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore
-from livius.cli.console import out, settings
+from livius.cli.console import out, print_json, settings
 from livius.cli.records import find_workspace, with_store
 from livius.domain.lakehouse import Role
 from livius.usecases.identity.principals import Principals
@@ -26,17 +28,35 @@ def assign(principal: str, role: Role, *, workspace: str | None) -> int:
     return with_store(work)
 
 
-def list_all(*, workspace: str | None) -> int:
+def list_all(*, workspace: str | None, as_json: bool) -> int:
     """List who has which role."""
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
         chosen = [await find_workspace(store, workspace)] if workspace else None
-        for where in chosen or await store.list_workspaces():
-            out.print(f"{where.name}  {where.id}", markup=False)
-            for one in await store.roles_in(where.id):
-                name = principals.name(one.principal)
-                out.print(f"  {one.role:<12} {one.principal}  {name}".rstrip(), markup=False)
+        found: list[dict[str, Any]] = [
+            {
+                "id": where.id,
+                "displayName": where.name,
+                "roles": [
+                    {
+                        "role": one.role.value,
+                        "principal": one.principal,
+                        "name": principals.name(one.principal),
+                    }
+                    for one in await store.roles_in(where.id)
+                ],
+            }
+            for where in chosen or await store.list_workspaces()
+        ]
+        if as_json:
+            print_json(found)
+            return
+        for one in found:
+            out.print(f"{one['displayName']}  {one['id']}", markup=False)
+            for role in one["roles"]:
+                line = f"  {role['role']:<12} {role['principal']}  {role['name']}"
+                out.print(line.rstrip(), markup=False)
 
     return with_store(work)
 

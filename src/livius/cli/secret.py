@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from livius.cli.parameters import AsJson
+
 app = App(
     name="secret",
     help="""Keep secrets for sessions, in vaults of this installation.
@@ -34,17 +36,19 @@ def set_value(vault: str, name: str, /) -> int:
 
 
 @app.command(name="list")
-def list_all(vault: str | None = None, /) -> int:
+def list_all(vault: str | None = None, /, *, as_json: AsJson = False) -> int:
     """List the vaults with the names of their secrets, never the values.
 
     Parameters
     ----------
     vault
         Only this one.
+    as_json
+        Print the same for a program to read.
     """
     from livius.cli.secrets import list_all as run
 
-    return run(vault)
+    return run(vault, as_json=as_json)
 
 
 @app.command

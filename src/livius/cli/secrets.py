@@ -9,7 +9,7 @@ from typing import Final
 from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore
 from livius.adapters.vaults import FileVaults
-from livius.cli.console import out, settings
+from livius.cli.console import out, print_json, settings
 from livius.cli.records import with_store
 from livius.domain.audit import Action
 from livius.domain.errors import NotFound
@@ -32,16 +32,24 @@ def set_value(vault: str, name: str) -> int:
     return with_store(work)
 
 
-def list_all(vault: str | None) -> int:
+def list_all(vault: str | None, *, as_json: bool) -> int:
     """List names."""
 
     async def work(_store: SqlStore) -> None:
         vaults = _vaults()
-        for one in [vault] if vault else vaults.vaults():
-            for secret in vaults.names(one):
-                out.print(
-                    f"{one}  {secret.name}  {secret.created_at:%Y-%m-%d %H:%M} UTC", markup=False
-                )
+        found = [
+            {"vault": one, "name": secret.name, "createdAt": secret.created_at}
+            for one in ([vault] if vault else vaults.vaults())
+            for secret in vaults.names(one)
+        ]
+        if as_json:
+            print_json(
+                [{**one, "createdAt": f"{one['createdAt']:%Y-%m-%dT%H:%M:%SZ}"} for one in found]
+            )
+            return
+        for one in found:
+            line = f"{one['vault']}  {one['name']}  {one['createdAt']:%Y-%m-%d %H:%M} UTC"
+            out.print(line, markup=False)
 
     return with_store(work)
 

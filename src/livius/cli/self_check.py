@@ -108,7 +108,8 @@ def main() -> int:
     """Check, and say in the last line how it went."""
     from httpx import HTTPError
 
-    from livius.cli.client import ApiFailed, SampleClient
+    from livius.cli.answers import ApiFailed
+    from livius.cli.client import SampleClient
     from livius.cli.console import settings
 
     home = Home(settings().home)

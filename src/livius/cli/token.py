@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from livius.cli.parameters import AsJson
+
 app = App(
     name="token",
     help="""Print an access token for the sample application, good for an hour.
@@ -18,7 +20,7 @@ app = App(
 @app.default
 def token() -> int:
     """Print an access token for the sample application, good for an hour."""
-    from livius.cli.running import token as run
+    from livius.cli.status import token as run
 
     return run()
 
@@ -53,11 +55,11 @@ def create(
 
 
 @app.command(name="list")
-def list_all() -> int:
+def list_all(*, as_json: AsJson = False) -> int:
     """List the personal access tokens: whose, what for, until when. Never the tokens."""
     from livius.cli.personal_tokens import list_all as run
 
-    return run()
+    return run(as_json=as_json)
 
 
 @app.command

@@ -20,7 +20,7 @@ from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check
 from livius.cli.serving import changed_ports
-from livius.data_folder import clone_root
+from livius.data_folder import clone_root, default_data_folder
 from livius.installation.home import Connection, Home, Ports
 from livius.installation.java import find_java
 from livius.installation.prepare import class_archive, prepare
@@ -162,8 +162,7 @@ def _tell(connection: Connection, home: Home) -> None:
         f"{connection.api}/v1/workspaces/{connection.workspace_id}/lakehouses/"
         f"{connection.lakehouse_id}/livyapi/versions/2023-12-01/sessions"
     )
-    default_home = Settings.model_fields["home"].get_default(call_default_factory=True)
-    prefix = "" if home.root == default_home else f"LIVIUS_HOME={home.root} "
+    prefix = "" if home.root == default_data_folder() else f"LIVIUS_HOME={home.root} "
     # Only what works: the sample application can sign in at the embedded authority alone, and not
     # once it was removed.
     embedded, has_sample = settings().provider is None, connection.client_id is not None

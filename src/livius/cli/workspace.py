@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from livius.cli.parameters import AsJson
 from livius.domain.lakehouse import Role
 
 app = App(
@@ -41,17 +42,19 @@ def assign(principal: str, role: Role, /, *, workspace: _Workspace = None) -> in
 
 
 @app.command(name="list")
-def list_all(*, workspace: _Workspace = None) -> int:
+def list_all(*, workspace: _Workspace = None, as_json: AsJson = False) -> int:
     """List who has which role.
 
     Parameters
     ----------
     workspace
         Name or id of the workspace; all of them if left out.
+    as_json
+        Print the same for a program to read.
     """
     from livius.cli.roles import list_all as run
 
-    return run(workspace=workspace)
+    return run(workspace=workspace, as_json=as_json)
 
 
 @app.command

@@ -1,0 +1,108 @@
+"""``livius status`` and ``livius token``: quick, because people and scripts ask often."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from livius.cli.answers import ApiFailed, ask, fetch_token
+from livius.cli.place import find_home
+from livius.installation.home import Connection, Home
+from livius.installation.progress import SetupFailed
+
+_GIB: Final = 1024**3
+_NONE: Final = 3
+_STARTING: Final = 4
+
+
+def status(*, as_json: bool) -> int:
+    """Say whether a gateway serves."""
+    home = find_home()
+    try:
+        code, facts, text = _look(home)
+    except SetupFailed as error:
+        return _fail(str(error))
+    if as_json:
+        print(json.dumps({"home": str(home.root), **facts}, indent=2, ensure_ascii=False))
+    elif code == 1:
+        return _fail(text)
+    else:
+        print(text)
+    return code
+
+
+def _look(home: Home) -> tuple[int, dict[str, Any], str]:
+    """Return the exit code, and the same for programs and for people."""
+    connection = home.read_connection()
+    if connection is not None:
+        return _serving(home, connection)
+    if home.is_locked():
+        pid = home.holder()
+        text = (
+            f"A gateway has {home.root} (process {pid or 'unknown'}) and does not say where it "
+            "serves: it is starting, or its connection.json was deleted. Look again in a moment; "
+            "livius down ends it, livius up then starts another."
+        )
+        return _STARTING, {"state": "starting", "pid": pid}, text
+    left = _left_running(home)
+    text = f"No gateway serves {home.root}. Start one with: livius up"
+    if left:
+        text += (
+            f"\n{left} process{'es' if left > 1 else ''} of an earlier one "
+            f"{'go' if left > 1 else 'goes'} on; a new one adopts what goes on."
+        )
+    return _NONE, {"state": "stopped", "leftProcesses": left}, text
+
+
+def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], str]:
+    since = datetime.fromtimestamp(home.connection_file.stat().st_mtime, UTC)
+    facts = {
+        "pid": connection.pid,
+        "since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
+        "api": f"{connection.api}/v1",
+        "portal": connection.http,
+    }
+    try:
+        sessions = int(ask(connection, f"{connection.api}/readyz")["sessions"])
+    except (ApiFailed, KeyError, ValueError, TypeError) as error:
+        text = f"It does not answer: {error}. See: livius logs"
+        return 1, {"state": "silent", **facts, "error": str(error)}, text
+    free = shutil.disk_usage(home.root).free
+    text = (
+        f"Serving since {since:%Y-%m-%d %H:%M:%S} UTC, process {connection.pid}\n"
+        f"  API         {connection.api}/v1\n"
+        f"  For people  {connection.http}\n"
+        f"  Sessions    {sessions}\n"
+        f"  Disk        {free / _GIB:.1f} GB free in {home.root}"
+    )
+    return 0, {"state": "serving", **facts, "sessions": sessions, "diskFreeBytes": free}, text
+
+
+def _left_running(home: Home) -> int:
+    """Return how many processes of an earlier gateway go on."""
+    if not home.metastore.is_dir() and not any(home.drivers.glob("*")):
+        return 0
+    from livius.cli.running import kept
+
+    return sum(one.supervisor() is not None for one in kept(home))
+
+
+def token() -> int:
+    """Print an access token, and nothing else."""
+    home = find_home()
+    try:
+        connection = home.read_connection()
+        if connection is None:
+            return _fail(f"No gateway serves {home.root}. Start one with: livius up")
+        print(fetch_token(connection))
+    except (ApiFailed, SetupFailed) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"livius: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,126 @@
+"""The command line before it does anything: what it shows, how little it imports, its log."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from livius.cli.commands import app
+from livius.cli.overview import GROUPS, overview
+from support.gateway import LIVIUS
+from support.plain import LIBRARIES, imported, plain_environment
+
+
+def livius(
+    home: Path, *arguments: str, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LIVIUS, *arguments],
+        env={**plain_environment(home), **(variables or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["status"], ["status", "--json"], ["token"]], ids=" ".join
+)
+def test_quick_commands_import_no_library(tmp_path: Path, arguments: list[str]) -> None:
+    assert not imported(tmp_path, *arguments) & LIBRARIES
+
+
+def test_another_command_imports_its_library(tmp_path: Path) -> None:
+    """So that the test above sees what it looks for."""
+    assert imported(tmp_path, "status", "--help") >= {"cyclopts", "rich"}
+
+
+def test_the_help_has_all_commands_in_groups(tmp_path: Path) -> None:
+    listed = [name for commands in GROUPS.values() for name in commands]
+    assert sorted(listed) == sorted(name for name in app if not name.startswith("-"))
+    for arguments in ([], ["-h"], ["--help"]):
+        assert livius(tmp_path, *arguments).stdout == overview() + "\n"
+    for group, commands in GROUPS.items():
+        assert f"\n{group}\n  {next(iter(commands))} " in overview()
+
+
+def test_each_commands_own_help_is_there(tmp_path: Path) -> None:
+    said = livius(tmp_path, "up", "--help").stdout
+    assert "Set up what is missing" in said
+    assert "--detach" in said
+
+
+def test_status_without_a_gateway(tmp_path: Path) -> None:
+    done = livius(tmp_path, "status")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == f"No gateway serves {tmp_path}. Start one with: livius up\n"
+    done = livius(tmp_path, "status", "--json")
+    assert done.returncode == 3
+    found = json.loads(done.stdout)
+    assert found == {"home": str(tmp_path), "state": "stopped", "leftProcesses": 0}
+
+
+def test_token_without_a_gateway(tmp_path: Path) -> None:
+    done = livius(tmp_path, "token")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"No gateway serves {tmp_path}. Start one with: livius up" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "token", "logs"])
+def test_quick_commands_name_a_setting_that_is_none(tmp_path: Path, command: str) -> None:
+    done = livius(tmp_path, command, variables={"LIVIUS_PROT": "8443"})
+    assert "LIVIUS_PROT is no setting and is ignored. Did you mean LIVIUS_PORT?" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["soon", "20 min", "P20X", "PT", "1:2:3:4"])
+def test_a_wrong_duration_is_explained(tmp_path: Path, text: str) -> None:
+    done = livius(tmp_path, "status", variables={"LIVIUS_IDLE_TIMEOUT": text})
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "LIVIUS_IDLE_TIMEOUT: it is a duration, such as 90 (seconds), 20m, 14d or PT20M" in said
+    assert "timedelta" not in said
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    entry = {
+        "event": "gateway_serving",
+        "level": "info",
+        "timestamp": "2026-05-01T10:11:12.123456Z",
+        "api": "https://localhost:8443\x1b[2J",
+    }
+    file = tmp_path / "gateway.log"
+    file.write_text(f"plain \x1b[2J words\n{json.dumps(entry)}\n")
+    return file
+
+
+def test_logs_in_a_pipe_are_as_they_were_written(tmp_path: Path, log: Path) -> None:
+    assert livius(tmp_path, "logs").stdout == log.read_text()
+    assert livius(tmp_path, "logs", "-n", "1").stdout == log.read_text().splitlines()[1] + "\n"
+    assert livius(tmp_path, "logs", "-n", "0").stdout == ""
+
+
+def test_logs_on_a_terminal_are_for_people(tmp_path: Path, log: Path) -> None:
+    assert log.exists()
+    ours, theirs = pty.openpty()
+    shown = subprocess.Popen([LIVIUS, "logs"], env=plain_environment(tmp_path), stdout=theirs)
+    os.close(theirs)
+    said = b""
+    try:
+        while piece := os.read(ours, 65536):
+            said += piece
+    except OSError:  # its end closes the terminal
+        pass
+    finally:
+        os.close(ours)
+        assert shown.wait(60) == 0
+    text = said.decode()
+    assert "2026-05-01 10:11:12" in text
+    assert "gateway_serving" in text
+    assert '"event"' not in text
+    assert "\x1b[2J" not in text
