@@ -38,7 +38,8 @@ from livius.usecases.access import SessionPath
 from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.context import Context, Rules
 from livius.usecases.livy_log import LivyLogs
-from livius.usecases.statements import StatementView, may_submit, submit
+from livius.usecases.statement_reads import StatementView
+from livius.usecases.statements import may_submit, submit
 from livius_agent.wire import FromGateway
 
 Key = tuple[SessionId, ReplId, StatementNumber]

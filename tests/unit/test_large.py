@@ -11,9 +11,9 @@ from starlette.responses import Response
 from fakes.world import World, submit_statement
 from livius.api.fabric.large import statement_response, statements_response
 from livius.api.fabric.responses import statement_body, statements_body
-from livius.usecases import statements
+from livius.usecases import statement_reads
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import StatementView, Window, whole_characters
+from livius.usecases.statement_reads import StatementView, Window, get_statement, whole_characters
 
 CODE = 'print("台北 \\ud83d")\n' * 200_000
 MIB = 1024 * 1024
@@ -86,8 +86,10 @@ async def test_large_text_is_decoded_in_a_thread(
         threads.append(threading.current_thread())
         return whole_characters(raw)
 
-    monkeypatch.setattr(statements, "whole_characters", decode)
-    view = await statements.with_output(world.context, found, Window())
+    monkeypatch.setattr(statement_reads, "whole_characters", decode)
+    session = await world.store.session(found.session)
+    assert session is not None
+    view = await get_statement(world.context, session, "0", Window())
     assert view.text == text
     assert (threads == [threading.main_thread()]) == (size < MIB)
 

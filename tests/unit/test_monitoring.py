@@ -13,7 +13,7 @@ from livius.domain.errors import Forbidden, NotFound
 from livius.domain.identity import Principal
 from livius.domain.lakehouse import Role
 from livius.domain.session import Event, Session
-from livius.usecases import history, monitoring, statements
+from livius.usecases import monitoring, statement_reads
 from livius.usecases.driver_link import SessionLost
 from livius.usecases.drivers import report
 from livius.usecases.monitoring import Wanted
@@ -150,7 +150,7 @@ async def test_jobs_are_told_while_a_statement_runs_and_kept(world: World) -> No
     running = Jobs(repl=session.repl, number=0, total=1, jobs=(job(3),))
     await ran(world, session, world.admin, running)
     path = world.path(session.id)
-    found = await statements.statement_jobs(world.context, world.admin, path, "0")
+    found = await statement_reads.statement_jobs(world.context, session, "0")
     assert (found.total, found.jobs[0].id, found.jobs[0].stages[0].done) == (1, 3, 1)
     assert found.jobs[0].started_at is not None
     done = job(3, status="SUCCEEDED", done=4, active=0, ended=2.5, stages=())
@@ -165,10 +165,10 @@ async def test_jobs_are_told_while_a_statement_runs_and_kept(world: World) -> No
     activity = await monitoring.own_activity(
         world.context, world.admin, world.workspace.id, session.id
     )
-    found = await monitoring.activity_jobs(world.context, activity, "0")
+    found = await statement_reads.statement_jobs(world.context, activity.session, "0")
     assert (found.jobs[0].status, found.jobs[0].done) == ("SUCCEEDED", 4)
     with pytest.raises(NotFound):
-        await monitoring.activity_jobs(world.context, activity, "1")
+        await statement_reads.statement_jobs(world.context, activity.session, "1")
 
 
 async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_say(
@@ -182,7 +182,7 @@ async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_sa
         world.admin,
         Jobs(repl=session.repl, number=0, total=-5, jobs=(odd,) * MOST_JOBS),
     )
-    found = await statements.statement_jobs(world.context, world.admin, world.path(session.id), "0")
+    found = await statement_reads.statement_jobs(world.context, session, "0")
     assert len(found.jobs) == MOST_JOBS
     assert found.total == MOST_JOBS
     assert len(found.jobs[0].name) == 200
@@ -205,8 +205,12 @@ async def test_statements_of_a_deleted_session_can_be_read_by_whose_they_are(
     activity = await monitoring.own_activity(
         world.context, world.admin, world.workspace.id, session.id
     )
-    [view], total = await history.list_statements(world.context, activity, skip=0, top=9)
+    [view], total = await statement_reads.list_statements(
+        world.context, activity.session, skip=0, top=9
+    )
     assert (view.text, total) == ("nine\n", 1)
-    assert (await monitoring.activity_statement(world.context, activity, "0")).text == "nine\n"
+    assert (
+        await statement_reads.get_statement(world.context, activity.session, "0")
+    ).text == "nine\n"
     with pytest.raises(NotFound):
-        await monitoring.activity_statement(world.context, activity, "1")
+        await statement_reads.get_statement(world.context, activity.session, "1")

@@ -15,14 +15,8 @@ from livius.domain.statement import Ending, Event, Kind, Phase
 from livius.usecases.driver_link import SessionLost, attach_driver, authenticate_driver, resume
 from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session
-from livius.usecases.statements import (
-    StatementView,
-    Window,
-    cancel_statement,
-    get_statement,
-    list_statements,
-    parse_kind,
-)
+from livius.usecases.statement_reads import StatementView, Window, get_statement, list_statements
+from livius.usecases.statements import cancel_statement, parse_kind
 from livius_agent.text import json_bytes
 from livius_agent.wire import (
     OLDEST_PROTOCOL,
@@ -91,9 +85,8 @@ async def submit(world: World, session: Session, code: str = "1") -> StatementVi
 
 
 async def get(world: World, session: Session, number: int = 0, **window: int) -> StatementView:
-    path = world.path(session.id)
     asked = Window(**window) if window else None
-    return await get_statement(world.context, world.admin, path, str(number), asked)
+    return await get_statement(world.context, session, str(number), asked)
 
 
 def finished(session: Session, number: int = 0, **more: object) -> Finished:
@@ -256,7 +249,7 @@ async def test_a_statement_that_is_not_there_is_not_found(world: World, number: 
     await submit(world, session)
     path = world.path(session.id)
     with pytest.raises(NotFound):
-        await get_statement(world.context, world.admin, path, number)
+        await get_statement(world.context, session, number)
     with pytest.raises(NotFound):
         await cancel_statement(world.context, world.admin, path, number)
 
@@ -266,9 +259,7 @@ async def test_a_list_brings_no_data_that_lies_elsewhere(world: World) -> None:
     await submit(world, session)
     large = {"application/json": "x" * (world.context.rules.inline_bytes + 1)}
     await report(world.context, session, finished(session, data=large))
-    [listed], _ = await list_statements(
-        world.context, world.admin, world.path(session.id), skip=0, top=10
-    )
+    [listed], _ = await list_statements(world.context, session, skip=0, top=10)
     assert listed.statement.ending is not None
     assert listed.statement.ending.data is None
     assert (await get(world, session)).data == json_bytes(large)
@@ -282,8 +273,7 @@ async def test_the_list_has_all_statements_with_the_heads_of_their_outputs(world
     message = Output(repl=session.repl, number=0, seq=1, offset=0, text="abcdef")
     await report(world.context, session, message)
     await report(world.context, session, finished(session, size=6))
-    path = world.path(session.id)
-    page, total = await list_statements(world.context, world.admin, path, skip=0, top=10)
+    page, total = await list_statements(world.context, session, skip=0, top=10)
     assert total == 2
     assert [view.text for view in page] == ["ab", ""]
 
@@ -404,9 +394,7 @@ async def test_a_short_text_comes_with_the_end_and_lies_in_the_record(world: Wor
     assert (view.text, view.statement.phase) == ("héllo\n", Phase.AVAILABLE)
     assert (await get(world, session, offset=1, size=3)).text == "él"
     assert (await get(world, session, offset=7)).text == ""
-    found, _ = await list_statements(
-        world.context, world.admin, world.path(session.id), skip=0, top=1
-    )
+    found, _ = await list_statements(world.context, session, skip=0, top=1)
     assert (found[0].text, found[0].whole) == ("héllo\n", True)
     assert await world.outputs.size(session.id, session.repl, StatementNumber(0)) == 0
 

@@ -17,7 +17,6 @@ from livius.domain.activity import STEPS, Activity, ActivityState, Order, Positi
 from livius.domain.errors import Forbidden, Invalid, NotFound
 from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
-from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role
 from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
@@ -28,14 +27,6 @@ from livius.usecases.access import enter_workspace, entered
 from livius.usecases.catalog import list_workspaces
 from livius.usecases.context import Context
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
-from livius.usecases.statements import (
-    StatementView,
-    Window,
-    jobs_of_statement,
-    no_statement,
-    parse_number,
-    with_output,
-)
 
 MAX_PAGE: Final = 1000
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -344,29 +335,6 @@ async def conf_of(context: Context, session: Session) -> ConfView:
         sizes_asked={name: str(session.request[name]) for name in SIZES if name in session.request},
         sizes_in_effect=dict(pair.split("=", 1) for pair in sizes.split(",")) if sizes else {},
     )
-
-
-async def activity_statement(
-    context: Context, activity: Activity, number: str, window: Window | None = None
-) -> StatementView:
-    """Return one of an activity's statements with its output.
-
-    Raises:
-        NotFound: there is no such statement.
-    """
-    found = await context.store.statement(activity.session.repl, parse_number(number))
-    if found is None:
-        raise no_statement(number)
-    return await with_output(context, found, window)
-
-
-async def activity_jobs(context: Context, activity: Activity, number: str) -> StatementJobs:
-    """Return the Spark jobs of one of an activity's statements.
-
-    Raises:
-        NotFound: there is no such statement.
-    """
-    return await jobs_of_statement(context, activity.session, number)
 
 
 async def driver_logs(context: Context, activity: Activity) -> Sequence[LogFile]:

@@ -17,7 +17,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from livius.api.fabric.responses import shown_text, statement_body, statements_body
-from livius.usecases.statements import StatementView
+from livius.usecases.statement_reads import StatementView
 from livius_agent.text import json_bytes
 
 _SMALL: Final = 64 * 1024

@@ -18,7 +18,7 @@ from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import FINAL, Statement
 from livius.domain.statement import Phase as StatementPhase
 from livius.usecases.sessions import SessionView
-from livius.usecases.statements import StatementView
+from livius.usecases.statement_reads import StatementView
 
 
 def session_body(view: SessionView) -> dict[str, Any]:

@@ -29,11 +29,12 @@ from livius.api.long_poll import asked_long_poll, unless_gone
 from livius.domain.errors import Invalid
 from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
+from livius.domain.permissions import READ_SESSION
 from livius.limits import expect_code
-from livius.usecases import sessions, statements
-from livius.usecases.access import SessionPath
+from livius.usecases import sessions, statement_reads, statements
+from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
-from livius.usecases.statements import Window
+from livius.usecases.statement_reads import Window
 
 _BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
 _MAX_PAGE: Final = 1000
@@ -183,10 +184,10 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         order: Annotated[Literal["asc", "desc"], BeforeValidator(str.lower)] = "asc",
     ) -> Response:
         """List the session's statements in order, with the heads of their outputs."""
-        page, total = await statements.list_statements(
+        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        page, total = await statement_reads.list_statements(
             context,
-            here.caller,
-            here.session(session),
+            found,
             skip=skip,
             top=top,
             newest_first=order == "desc",
@@ -205,12 +206,13 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         offset, size = read_count(request, "from"), read_count(request, "size")
         asked = offset is not None or size is not None
         window = Window(offset=offset or 0, size=size) if asked else None
+        path = here.session(request.path_params["session"])
+        session = await own_session(context, here.caller, path, READ_SESSION)
         view = await unless_gone(
             request,
-            statements.get_statement(
+            statement_reads.get_statement(
                 context,
-                here.caller,
-                here.session(request.path_params["session"]),
+                session,
                 request.path_params["number"],
                 window,
                 long_poll=asked_long_poll(request, context.rules.long_poll),
@@ -224,8 +226,8 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
         Fabric has no such endpoint.
         """
-        found = await statements.statement_jobs(context, here.caller, here.session(session), number)
-        return JSONResponse(jobs_body(found))
+        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        return JSONResponse(jobs_body(await statement_reads.statement_jobs(context, found, number)))
 
     @routes.post(base + "/{number}/cancel")
     async def cancel(

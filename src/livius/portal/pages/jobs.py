@@ -22,7 +22,7 @@ from livius.portal.events import PageVersion
 from livius.portal.labels import N_, State
 from livius.portal.pages.activity import BASE, View, find, show, version_of
 from livius.portal.pages_base import PageRequest, Portal
-from livius.usecases import monitoring
+from livius.usecases import monitoring, statement_reads
 
 _MOST: Final = 200
 _LOOK_EVERY: Final = 3.0
@@ -82,7 +82,7 @@ async def jobs(request: PageRequest) -> Response:
 
 async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
     """Show one statement's jobs, as they were told when it ran: of ended sessions too."""
-    told = await monitoring.activity_jobs(request.context, view.activity, number)
+    told = await statement_reads.statement_jobs(request.context, view.activity.session, number)
     found = [_told_job(job, int(number)) for job in reversed(told.jobs)]
     stages = {one.id: _told_stage(one) for job in told.jobs for one in job.stages}
     return _shown(request, view, found, list(stages.values()), statement=number)

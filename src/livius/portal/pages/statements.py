@@ -24,8 +24,16 @@ from livius.portal.output_html import Rich
 from livius.portal.pages.activity import BASE, View, find, show, version_of
 from livius.portal.pages_base import PageRequest, Portal, as_file, number, text_file
 from livius.ports.notifications import OutputGrew, Topic
-from livius.usecases import history, monitoring, statements
-from livius.usecases.statements import StatementView, Window
+from livius.usecases import statements
+from livius.usecases.statement_reads import (
+    StatementView,
+    Window,
+    get_statement,
+    latest_statements,
+    list_statements,
+    statement_head,
+    text_of,
+)
 
 _Data = TypeVar("_Data")
 _PARSED: Final = Decoder(dict[str, Any])
@@ -88,8 +96,8 @@ async def notebook(request: PageRequest) -> Response:
     pages = max(1, -(-total // _PAGE))
     page = _page(request.asked("page"), pages)
     first = (page - 1) * _PAGE
-    found, total = await history.list_statements(
-        request.context, view.activity, skip=first, top=_PAGE
+    found, total = await list_statements(
+        request.context, view.activity.session, skip=first, top=_PAGE, follow=True
     )
     return show(
         request,
@@ -118,8 +126,8 @@ async def further(request: PageRequest) -> Response:
 
 
 async def _further(request: PageRequest, view: View, skip: int) -> Response:
-    found, _total = await history.list_statements(
-        request.context, view.activity, skip=skip, top=_PAGE
+    found, _total = await list_statements(
+        request.context, view.activity.session, skip=skip, top=_PAGE, follow=True
     )
     return request.fragment(
         "_cells.html",
@@ -156,7 +164,7 @@ async def cell(request: PageRequest) -> Response:
     if request.asked("whole"):
         found = await _whole(request, view)
     else:
-        found = await history.glance(request.context, view.activity, which)
+        found = await statement_head(request.context, view.activity.session, which)
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
@@ -167,20 +175,20 @@ async def cancel(request: PageRequest) -> Response:
     await statements.cancel_statement(request.context, request.caller, view.session, which)
     if not request.is_fragment:
         return request.go(view.path)
-    found = await history.glance(request.context, view.activity, which)
+    found = await statement_head(request.context, view.activity.session, which)
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
 async def text(request: PageRequest) -> Response:
     """Return all that a statement printed, as a file."""
     view = await find(request, whole=True)
-    found = await monitoring.activity_statement(
-        request.context, view.activity, request.path("number"), Window(size=0)
+    found = await get_statement(
+        request.context, view.activity.session, request.path("number"), Window(size=0)
     )
     statement = found.statement
 
     async def read(offset: int, size: int) -> bytes:
-        return await statements.text_of(request.context, statement, offset=offset, size=size)
+        return await text_of(request.context, statement, offset=offset, size=size)
 
     return text_file(read, f"statement-{statement.number}.txt")
 
@@ -219,9 +227,7 @@ async def rich_frame(request: PageRequest) -> Response:
 
 
 async def _whole(request: PageRequest, view: View) -> StatementView:
-    return await monitoring.activity_statement(
-        request.context, view.activity, request.path("number")
-    )
+    return await get_statement(request.context, view.activity.session, request.path("number"))
 
 
 async def _data(found: StatementView, decoder: Decoder[_Data]) -> _Data:
@@ -255,14 +261,13 @@ async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
 
     One that has just ended needs a version too, so those that were open last are kept in it.
     """
-    base, repl = version_of(view), view.activity.session.repl
-    recent, total = await request.context.store.list_statements(repl, skip=None, top=_PAGE)
+    base = version_of(view)
+    latest, total = await latest_statements(request.context, view.activity.session, _PAGE)
     versions = {**base.versions, "list": str(total)}
     topics: list[Topic] = list(base.topics)
-    for one in recent:
+    for one, size in latest:
         versions[f"s{one.number}"] = f"{one.phase}"
         if one.phase in OPEN and one.phase is not Phase.WAITING:
-            size = await request.context.outputs.size(one.session, one.repl, one.number)
             versions[f"s{one.number}"] = f"{one.phase} {size} {one.progress:.2f}"
             topics.append(OutputGrew(one.repl, one.number))
     return PageVersion(versions=versions, topics=tuple(topics)), total
