@@ -5,35 +5,46 @@ An absent object is left out, never null: clients of Fabric's reach into what th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
 
+from livius.api.fabric.schemas import (
+    JobDocument,
+    JobsDocument,
+    SessionDocument,
+    SessionError,
+    SessionItem,
+    SessionPage,
+    StageDocument,
+    StatementDocument,
+    StatementOutput,
+    StatementPage,
+)
 from livius.api.fabric.states import session_state, statement_state
-from livius.domain.jobs import SparkJob, StatementJobs
+from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import FINAL, Statement
 from livius.domain.statement import Phase as StatementPhase
 from livius.usecases.sessions import SessionView
 from livius.usecases.statement_reads import StatementView
 
+_Value = TypeVar("_Value")
 
-def session_body(view: SessionView) -> dict[str, Any]:
+
+def session_body(view: SessionView) -> SessionDocument:
     """Return one session."""
     session = view.session
     words = session_state(session, busy=view.busy)
     times = session.times
     ended = session.ended_at
-    body: dict[str, Any] = {
+    body: SessionDocument = {
         "id": session.id,
         "name": session.name,
-        "appId": session.spark_app_id,
-        "appInfo": _present(
-            {"sparkUiUrl": session.ui_url, "driverLogUrl": None, **_prefixed(session)}
-        ),
+        "appInfo": _present({"sparkUiUrl": session.ui_url, **_prefixed(session)}),
         "workspaceId": session.workspace,
         "artifactId": session.lakehouse,
         "jobType": "SparkSession",
@@ -44,36 +55,38 @@ def session_body(view: SessionView) -> dict[str, Any]:
             "state": words.fabric,
             "errorMessage": session.end_reason or "" if words.fabric == "error" else "",
         },
-        "schedulerInfo": _present(
+        "schedulerInfo": _times(
             {
-                "submittedAt": _text(session.created_at),
-                "queuedAt": _text(session.created_at),
-                "scheduledAt": _text(times.get(Phase.LAUNCHING)),
-                "endedAt": _text(ended),
-                "cancellationRequestedAt": _text(times.get(Phase.STOPPING)),
-                "currentState": words.scheduler,
+                "submittedAt": session.created_at,
+                "queuedAt": session.created_at,
+                "scheduledAt": times.get(Phase.LAUNCHING),
+                "endedAt": ended,
+                "cancellationRequestedAt": times.get(Phase.STOPPING),
             }
-        ),
-        "pluginInfo": _present(
+        )
+        | {"currentState": words.scheduler},
+        "pluginInfo": _times(
             {
-                "preparationStartedAt": _text(session.created_at),
-                "resourceAcquisitionStartedAt": _text(session.created_at),
-                "submissionStartedAt": _text(times.get(Phase.LAUNCHING)),
-                "monitoringStartedAt": _text(times.get(Phase.READY)),
-                "cleanupStartedAt": _text(times.get(Phase.STOPPING)),
-                "currentState": words.plugin,
+                "preparationStartedAt": session.created_at,
+                "resourceAcquisitionStartedAt": session.created_at,
+                "submissionStartedAt": times.get(Phase.LAUNCHING),
+                "monitoringStartedAt": times.get(Phase.READY),
+                "cleanupStartedAt": times.get(Phase.STOPPING),
             }
-        ),
+        )
+        | {"currentState": words.plugin},
         "errorInfo": _errors(session, words.result),
         "log": list(session.log),
         "tags": dict(session.tags),
         "result": words.result,
     }
+    if session.spark_app_id is not None:
+        body["appId"] = session.spark_app_id
     if words.livy is not None:
         body["livyInfo"] = _livy_info(session, words.livy, ended)
-    if words.result != "Failed" and session.end_cause is not None:
+    if words.result != "Failed" and session.end_cause is not None and session.end_reason:
         body["cancellationReason"] = session.end_reason
-    return _present(body)
+    return body
 
 
 def _prefixed(session: Session) -> dict[str, str]:
@@ -83,20 +96,22 @@ def _prefixed(session: Session) -> dict[str, str]:
 
 def _livy_info(session: Session, current: str, ended: datetime | None) -> dict[str, Any]:
     times = session.times
-    return _present(
-        {
-            "currentState": current,
-            "jobCreationRequest": {"name": session.name, **session.request},
-            "notStartedAt": _text(session.created_at),
-            "startingAt": _text(times.get(Phase.LAUNCHING)),
-            "idleAt": _text(times.get(Phase.READY)),
-            "shuttingDownAt": _text(times.get(Phase.STOPPING)),
-            f"{current}At": _text(ended) if current in ("dead", "killed") else None,
-        }
-    )
+    moments = {
+        "notStartedAt": session.created_at,
+        "startingAt": times.get(Phase.LAUNCHING),
+        "idleAt": times.get(Phase.READY),
+        "shuttingDownAt": times.get(Phase.STOPPING),
+    }
+    if current in ("dead", "killed"):
+        moments[f"{current}At"] = ended
+    return {
+        "currentState": current,
+        "jobCreationRequest": {"name": session.name, **session.request},
+        **_times(moments),
+    }
 
 
-def _errors(session: Session, result: str) -> list[dict[str, str]]:
+def _errors(session: Session, result: str) -> list[SessionError]:
     if result != "Failed" or session.end_reason is None:
         return []
     died = session.phase is Phase.DIED or session.end_cause is EndCause.DRIVER_REFUSED
@@ -109,39 +124,40 @@ def _errors(session: Session, result: str) -> list[dict[str, str]]:
     ]
 
 
-def activity_body(view: SessionView) -> dict[str, Any]:
+def activity_body(view: SessionView) -> SessionItem:
     """Return one session as an item of a list, where its state is called ``livyState``.
 
     ``state`` is there for those clients that read the classic envelope.
     """
     session = view.session
     words = session_state(session, busy=view.busy)
-    errors = _errors(session, words.result)
-    return _present(
-        {
-            "id": session.id,
-            "appId": session.spark_app_id,
-            "name": session.name,
-            "workspaceId": session.workspace,
-            "artifactId": session.lakehouse,
-            "submitterId": session.submitter,
-            "submitterName": session.submitter_name,
-            "submittedAt": _text(session.created_at),
-            "startedAt": _text(session.times.get(Phase.READY)),
-            "endedAt": _text(session.ended_at),
-            "schedulerState": words.scheduler,
-            "pluginState": words.plugin,
-            "livyState": words.state,
-            "state": words.state,
-            "result": words.result,
-            "errorSource": errors[0]["source"] if errors else None,
-            "errorCode": errors[0]["errorCode"] if errors else None,
-            "isJobTimedOut": session.end_cause is EndCause.IDLE,
-        }
-    )
+    body: SessionItem = {
+        "id": session.id,
+        "name": session.name,
+        "workspaceId": session.workspace,
+        "artifactId": session.lakehouse,
+        "submitterId": session.submitter,
+        "submitterName": session.submitter_name,
+        "submittedAt": _text(session.created_at),
+        "schedulerState": words.scheduler,
+        "pluginState": words.plugin,
+        "livyState": words.state,
+        "state": words.state,
+        "result": words.result,
+        "isJobTimedOut": session.end_cause is EndCause.IDLE,
+    }
+    if session.spark_app_id is not None:
+        body["appId"] = session.spark_app_id
+    if (started := session.times.get(Phase.READY)) is not None:
+        body["startedAt"] = _text(started)
+    if session.ended_at is not None:
+        body["endedAt"] = _text(session.ended_at)
+    for error in _errors(session, words.result):
+        body["errorSource"], body["errorCode"] = error["source"], error["errorCode"]
+    return body
 
 
-def activities_body(views: Sequence[SessionView], *, total: int) -> dict[str, Any]:
+def activities_body(views: Sequence[SessionView], *, total: int) -> SessionPage:
     """Return a page of a list, under both names that clients look for (Fabric contract 1.7)."""
     items = [activity_body(view) for view in views]
     return {
@@ -152,27 +168,30 @@ def activities_body(views: Sequence[SessionView], *, total: int) -> dict[str, An
     }
 
 
-def statement_body(view: StatementView) -> dict[str, Any]:
+def statement_body(view: StatementView) -> StatementDocument:
     """Return one statement. Before it ends there is no ``output`` but for who reads along."""
     statement = view.statement
-    body: dict[str, Any] = {
+    body: StatementDocument = {
         "id": statement.number,
         "code": statement.code,
         "kind": statement.kind.value,
         "state": statement_state(statement.phase),
-        "sourceId": statement.source_id,
         "progress": statement.progress,
-        "started": _milliseconds(statement.started_at),
-        "completed": _milliseconds(statement.ended_at),
     }
+    if statement.source_id is not None:
+        body["sourceId"] = statement.source_id
+    if statement.started_at is not None:
+        body["started"] = _milliseconds(statement.started_at)
+    if statement.ended_at is not None:
+        body["completed"] = _milliseconds(statement.ended_at)
     if statement.phase in FINAL:
         body["output"] = _output(statement, view)
     elif view.text:
         body["output"] = _ok(statement, {"text/plain": view.text})
-    return _present(body)
+    return body
 
 
-def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
+def _output(statement: Statement, view: StatementView) -> StatementOutput:
     """Return a finished statement's output.
 
     On an error there is no ``data`` at all: the documented sample takes any ``data`` for a result.
@@ -186,7 +205,7 @@ def _output(statement: Statement, view: StatementView) -> dict[str, Any]:
         if plain or ending.with_text:
             data["text/plain"] = plain
         return _ok(statement, data | _parts(view.data))
-    output: dict[str, Any] = {
+    output: StatementOutput = {
         "status": "error",
         "execution_count": statement.number,
         "ename": ending.ename or "Error",
@@ -213,59 +232,63 @@ def shown_text(view: StatementView) -> str:
     return view.text.rstrip() if view.whole and is_result else view.text
 
 
-def _ok(statement: Statement, data: dict[str, Any]) -> dict[str, Any]:
+def _ok(statement: Statement, data: dict[str, Any]) -> StatementOutput:
     return {"status": "ok", "execution_count": statement.number, "data": data}
 
 
-def statements_body(views: Sequence[StatementView], *, total: int) -> dict[str, Any]:
+def statements_body(views: Sequence[StatementView], *, total: int) -> StatementPage:
     """Return a page of a session's statements."""
     return {"statements": [statement_body(view) for view in views], "total_statements": total}
 
 
-def jobs_body(found: StatementJobs) -> dict[str, Any]:
+def jobs_body(found: StatementJobs) -> JobsDocument:
     """Return a statement's Spark jobs, with Spark's REST API's own names."""
     return {"jobs": [_job(job) for job in found.jobs], "total_jobs": found.total}
 
 
-def _job(job: SparkJob) -> dict[str, Any]:
-    return _present(
-        {
-            "jobId": job.id,
-            "name": job.name,
-            "status": job.status,
-            "submissionTime": _text(job.started_at),
-            "completionTime": _text(job.ended_at),
-            "numTasks": job.tasks,
-            "numCompletedTasks": job.done,
-            "numActiveTasks": job.active,
-            "numFailedTasks": job.failed,
-            "numSkippedTasks": job.skipped,
-            "stages": [
-                {
-                    "stageId": stage.id,
-                    "attemptId": stage.attempt,
-                    "name": stage.name,
-                    "status": stage.status,
-                    "numTasks": stage.tasks,
-                    "numCompleteTasks": stage.done,
-                    "numActiveTasks": stage.active,
-                    "numFailedTasks": stage.failed,
-                }
-                for stage in job.stages
-            ],
-        }
-    )
+def _job(job: SparkJob) -> JobDocument:
+    body: JobDocument = {
+        "jobId": job.id,
+        "name": job.name,
+        "status": job.status,
+        "numTasks": job.tasks,
+        "numCompletedTasks": job.done,
+        "numActiveTasks": job.active,
+        "numFailedTasks": job.failed,
+        "numSkippedTasks": job.skipped,
+        "stages": [_stage(stage) for stage in job.stages],
+    }
+    if job.started_at is not None:
+        body["submissionTime"] = _text(job.started_at)
+    if job.ended_at is not None:
+        body["completionTime"] = _text(job.ended_at)
+    return body
 
 
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
+def _stage(stage: SparkStage) -> StageDocument:
+    return {
+        "stageId": stage.id,
+        "attemptId": stage.attempt,
+        "name": stage.name,
+        "status": stage.status,
+        "numTasks": stage.tasks,
+        "numCompleteTasks": stage.done,
+        "numActiveTasks": stage.active,
+        "numFailedTasks": stage.failed,
+    }
+
+
+def _present(fields: Mapping[str, _Value | None]) -> dict[str, _Value]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _text(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
+def _times(fields: Mapping[str, datetime | None]) -> dict[str, str]:
+    return {name: _text(moment) for name, moment in fields.items() if moment is not None}
+
+
+def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -1,31 +1,35 @@
-"""The shapes of answers, for the OpenAPI document. The wire tests hold every answer against them.
+"""The shapes of responses, for the OpenAPI document and for mypy.
 
-Nothing is built through these, so that they cost an answer nothing. A field that is not required is
+The functions that build responses are annotated with them, and the wire tests hold every response
+against them; at run time they cost a response nothing. A field that is not required is
 left out where there is nothing to say; none is ever null but where that is written.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NotRequired
+from typing import Any, Literal, NotRequired, TypeAlias
 
-from pydantic import ConfigDict
+from pydantic import with_config
 from typing_extensions import TypedDict
 
-_EXACT: Final = ConfigDict(extra="forbid")
+_exact = with_config(extra="forbid")
+
+Result: TypeAlias = Literal["Uncertain", "Succeeded", "Failed", "Cancelled"]
+StatementState: TypeAlias = Literal["waiting", "running", "available", "cancelling", "cancelled"]
 
 
+@_exact
 class Detail(TypedDict):
     """One of several things that are wrong."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     errorCode: str
     message: str
 
 
+@_exact
 class ErrorDocument(TypedDict):
     """Fabric's error envelope."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     requestId: str
     errorCode: str
     message: str
@@ -33,34 +37,34 @@ class ErrorDocument(TypedDict):
     moreDetails: NotRequired[list[Detail]]
 
 
+@_exact
 class MessageDocument(TypedDict):
     """A word of confirmation."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     msg: str
 
 
+@_exact
 class AcquisitionState(TypedDict):
     """Fabric's own state of a session."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     state: str
     errorMessage: str
 
 
+@_exact
 class SessionError(TypedDict):
     """Why a session failed."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     message: str
     errorCode: str
     source: Literal["System", "User", "Unknown", "Dependency"]
 
 
+@_exact
 class SessionDocument(TypedDict):
     """A Livy session."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     name: str
     appId: NotRequired[str]
@@ -78,14 +82,14 @@ class SessionDocument(TypedDict):
     errorInfo: list[SessionError]
     log: list[str]
     tags: dict[str, str]
-    result: Literal["Uncertain", "Succeeded", "Failed", "Cancelled"]
+    result: Result
     cancellationReason: NotRequired[str]
 
 
+@_exact
 class SessionItem(TypedDict):
     """A Livy session in a list."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     name: str
     appId: NotRequired[str]
@@ -106,20 +110,20 @@ class SessionItem(TypedDict):
     isJobTimedOut: bool
 
 
+@_exact
 class SessionPage(TypedDict):
     """A page of Livy sessions, the same under two names."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     items: list[SessionItem]
     sessions: list[SessionItem]
     totalCountOfMatchedItems: int
     pageSize: int
 
 
+@_exact
 class StatementOutput(TypedDict):
     """What a statement gave: ``data`` by MIME type, or an error."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     status: Literal["ok", "error"]
     execution_count: int
     data: NotRequired[dict[str, Any]]
@@ -129,14 +133,14 @@ class StatementOutput(TypedDict):
     stdout: NotRequired[str]
 
 
+@_exact
 class StatementDocument(TypedDict):
     """A statement. Times are Unix milliseconds."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: int
     code: str
     kind: Literal["spark", "pyspark", "sql", "sparkr"]
-    state: Literal["waiting", "running", "available", "cancelling", "cancelled"]
+    state: StatementState
     sourceId: NotRequired[str]
     progress: float
     started: NotRequired[int]
@@ -144,18 +148,18 @@ class StatementDocument(TypedDict):
     output: NotRequired[StatementOutput]
 
 
+@_exact
 class StatementPage(TypedDict):
     """A page of statements."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     statements: list[StatementDocument]
     total_statements: int
 
 
+@_exact
 class StageDocument(TypedDict):
     """A stage of a Spark job."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     stageId: int
     attemptId: int
     name: str
@@ -166,10 +170,10 @@ class StageDocument(TypedDict):
     numFailedTasks: int
 
 
+@_exact
 class JobDocument(TypedDict):
     """A Spark job."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     jobId: int
     name: str
     status: str
@@ -183,43 +187,43 @@ class JobDocument(TypedDict):
     stages: list[StageDocument]
 
 
+@_exact
 class JobsDocument(TypedDict):
     """A statement's Spark jobs, the last of ``total_jobs``."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     jobs: list[JobDocument]
     total_jobs: int
 
 
+@_exact
 class Reference(TypedDict):
     """An item by its id."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     workspaceId: str
     itemId: str
     referenceType: Literal["ById"]
 
 
+@_exact
 class Submitter(TypedDict):
     """Who submitted it."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     type: NotRequired[Literal["User", "ServicePrincipal"]]
 
 
+@_exact
 class Duration(TypedDict):
     """A span of time."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: int
     timeUnit: Literal["Seconds"]
 
 
+@_exact
 class LivySessionDocument(TypedDict):
     """A Livy session as monitoring shows it. Memory is in gigabytes."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     sparkApplicationId: NotRequired[str]
     state: Literal["NotStarted", "InProgress", "Cancelled", "Succeeded", "Failed", "Unknown"]
     livyId: str
@@ -255,19 +259,19 @@ class LivySessionDocument(TypedDict):
     dynamicAllocationMaxExecutors: NotRequired[int]
 
 
+@_exact
 class LivySessionPage(TypedDict):
     """A page of Livy sessions; the last one has no token."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[LivySessionDocument]
     continuationToken: str | None
     continuationUri: str | None
 
 
+@_exact
 class AuditDocument(TypedDict):
     """An entry of the audit log."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     number: int
     at: str
     action: str
@@ -289,49 +293,49 @@ class AuditDocument(TypedDict):
     requestId: NotRequired[str]
 
 
+@_exact
 class AuditPage(TypedDict):
     """Entries of the audit log; ``before`` is there if there may be older ones."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[AuditDocument]
     before: NotRequired[int]
 
 
+@_exact
 class WorkspaceDocument(TypedDict):
     """A workspace."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     displayName: str
     description: str
     type: Literal["Workspace"]
 
 
+@_exact
 class WorkspacePage(TypedDict):
     """The caller's workspaces."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[WorkspaceDocument]
 
 
+@_exact
 class RoleUserDetails(TypedDict):
     """How a user signs in."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     userPrincipalName: str
 
 
+@_exact
 class RoleApplicationDetails(TypedDict):
     """What an application signs in as."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     aadAppId: str
 
 
+@_exact
 class RolePrincipalDocument(TypedDict):
     """Who has a role: of one that the directory does not know, the id alone."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     type: NotRequired[Literal["User", "ServicePrincipal"]]
     displayName: NotRequired[str]
@@ -339,26 +343,26 @@ class RolePrincipalDocument(TypedDict):
     servicePrincipalDetails: NotRequired[RoleApplicationDetails]
 
 
+@_exact
 class RoleDocument(TypedDict):
     """A role that is assigned; its id is the principal's."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     principal: RolePrincipalDocument
     role: Literal["Admin", "Member", "Contributor", "Viewer"]
 
 
+@_exact
 class RolePage(TypedDict):
     """Who has which role in a workspace."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[RoleDocument]
 
 
+@_exact
 class ItemDocument(TypedDict):
     """An item of a workspace."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     id: str
     type: Literal["Lakehouse"]
     displayName: str
@@ -366,48 +370,49 @@ class ItemDocument(TypedDict):
     workspaceId: str
 
 
+@_exact
 class ItemPage(TypedDict):
     """A workspace's items."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[ItemDocument]
 
 
+@_exact
 class LakehousePaths(TypedDict):
     """Where a lakehouse's data is."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     oneLakeTablesPath: str
     oneLakeFilesPath: str
 
 
+@_exact
 class LakehouseDocument(ItemDocument):
     """A lakehouse."""
 
     properties: LakehousePaths
 
 
+@_exact
 class LakehousePage(TypedDict):
     """A workspace's lakehouses."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     value: list[LakehouseDocument]
 
 
+@_exact
 class TableDocument(TypedDict):
     """A table."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     type: Literal["Managed"]
     name: str
     location: str
     format: str
 
 
+@_exact
 class TablePage(TypedDict):
     """A page of tables; the last one has no token."""
 
-    __pydantic_config__ = _EXACT  # type: ignore[misc]
     data: list[TableDocument]
     continuationToken: NotRequired[str]
     continuationUri: NotRequired[str]

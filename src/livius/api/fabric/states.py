@@ -7,8 +7,11 @@ acquisition state is Fabric's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from livius.api.fabric.schemas import Result, StatementState
 from livius.domain.session import GIVEN_UP, EndCause, Goal, Phase, Session
 from livius.domain.statement import Phase as StatementPhase
 
@@ -19,10 +22,10 @@ class WireState:
 
     state: str
     livy: str | None
-    fabric: str | None
+    fabric: str
     scheduler: str
     plugin: str
-    result: str
+    result: Result
 
 
 def session_state(session: Session, *, busy: bool) -> WireState:
@@ -102,12 +105,15 @@ def _stopped(session: Session) -> WireState:
     )
 
 
-def statement_state(phase: StatementPhase) -> str:
+def statement_state(phase: StatementPhase) -> StatementState:
     """Return the word for a statement. ``error`` is never one: failed code is available."""
-    return {
-        StatementPhase.WAITING: "waiting",
-        StatementPhase.RUNNING: "running",
-        StatementPhase.CANCELLING: "cancelling",
-        StatementPhase.AVAILABLE: "available",
-        StatementPhase.CANCELLED: "cancelled",
-    }[phase]
+    return _STATEMENTS[phase]
+
+
+_STATEMENTS: Final[Mapping[StatementPhase, StatementState]] = {
+    StatementPhase.WAITING: "waiting",
+    StatementPhase.RUNNING: "running",
+    StatementPhase.CANCELLING: "cancelling",
+    StatementPhase.AVAILABLE: "available",
+    StatementPhase.CANCELLED: "cancelled",
+}
