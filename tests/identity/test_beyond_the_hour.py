@@ -12,7 +12,6 @@ from fakes.world import World as Core
 from identity.browser import Person
 from identity.conftest import World
 from identity.flows import TOKEN, claims_of, get_tokens
-from livius.adapters.identity.session_tokens import EmbeddedSessionTokens
 from livius.api import fabric
 from livius.api.app import create_app
 from livius.domain.identity import FABRIC
@@ -20,6 +19,7 @@ from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.session import Event
 from livius.usecases.driver_requests import answer
+from livius.usecases.identity.session_tokens import EmbeddedSessionTokens
 from livius_agent.wire import AgentRequest, Answer
 
 

@@ -21,7 +21,6 @@ from livius.adapters.identity.sample import (
     portal_client_id,
 )
 from livius.adapters.identity.session_tokens import (
-    EmbeddedSessionTokens,
     OwnApplication,
     ProviderSessionTokens,
 )
@@ -43,14 +42,15 @@ from livius.installation.home import Connection
 from livius.installation.prepare import Prepared
 from livius.installation.progress import SetupFailed
 from livius.ports.clock import Clock
-from livius.ports.identity import SessionTokens, TokenVerifier
+from livius.ports.identity import Present, SessionTokens, TokenVerifier
 from livius.ports.login_provider import LinkSignIn, LoginProvider
 from livius.reconcile.services import Service
 from livius.settings import Settings
 from livius.usecases.audit_throttle import AuditThrottle, act, present_actor
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.links import EmbeddedLinkSignIn
-from livius.usecases.identity.presence import Presence, Present, anybody
+from livius.usecases.identity.presence import Presence, anybody
+from livius.usecases.identity.session_tokens import EmbeddedSessionTokens
 
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"}) | ENTRA
 _DOMAIN: Final = "livius.localhost"

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from livius.domain.errors import Forbidden, Invalid
 from livius.domain.identity import AUDIENCES, FABRIC, Scope
 
 DEFAULT: Final = ".default"
@@ -107,3 +108,28 @@ def find_resource(text: str) -> tuple[Resource, str] | None:
         if resource.takes(plain):
             return resource, plain
     return None
+
+
+def opened_resource(audience: str) -> tuple[Resource, str]:
+    """Return what an audience means that a scope can open for session code, and its plain form.
+
+    Raises:
+        Invalid: there is no such audience.
+    """
+    found = find_resource(audience)
+    if found is None or found[0].opened_by is None:
+        raise Invalid(
+            "UnknownAudience",
+            f"There is no audience {audience[:100]!r}. Known are "
+            f"{', '.join(one.name for one in RESOURCES if one.opened_by)}, and their URLs.",
+        )
+    return found
+
+
+def missing_scope(whose: str, resource: Resource) -> Forbidden:
+    """Return the refusal that names the scope."""
+    return Forbidden(
+        "InsufficientScopes",
+        f"{whose} lacks the scope {resource.opened_by}, without which code gets no token for "
+        f"{resource.name}.",
+    )

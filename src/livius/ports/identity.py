@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from livius.domain.accounts import (
     ClientApplication,
@@ -20,6 +20,9 @@ from livius.domain.accounts import (
 from livius.domain.audit import AuditEntry
 from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, PrincipalId, SessionId
+
+Present: TypeAlias = Callable[[Principal], Awaitable[None]]
+"""Raises Unauthenticated for a principal that is gone."""
 
 
 class TokenVerifier(Protocol):

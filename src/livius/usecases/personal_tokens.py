@@ -16,10 +16,9 @@ from livius.domain.personal_token import (
     new_secret,
 )
 from livius.ports.clock import Clock
-from livius.ports.identity import TokenVerifier
+from livius.ports.identity import Present, TokenVerifier
 from livius.ports.store import PersonalTokens
 from livius.usecases.audit_throttle import act
-from livius.usecases.identity.presence import Present
 
 
 async def create_token(

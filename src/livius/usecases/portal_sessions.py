@@ -10,8 +10,8 @@ from livius.domain.errors import Unauthenticated, Unavailable
 from livius.domain.identity import Principal
 from livius.domain.portal_session import PortalSession, key_of, new_cookie
 from livius.ports.clock import Clock
+from livius.ports.identity import Present
 from livius.ports.store import PortalSessions as VisitRecords
-from livius.usecases.identity.presence import Present
 
 _MOST: Final = 10_000
 _MOST_OF_ONE: Final = 50

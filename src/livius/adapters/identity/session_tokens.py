@@ -1,4 +1,4 @@
-"""Tokens for sessions: of the embedded authority, or of another one."""
+"""Tokens for sessions where another authority than ours issues them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,8 @@ from livius.domain.errors import Forbidden, LiviusError, Unavailable
 from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import SessionId
 from livius.domain.oidc_provider import Provider, audiences_in
-from livius.domain.resources import Resource
+from livius.domain.resources import Resource, missing_scope, opened_resource
 from livius.ports.clock import Clock
-from livius.usecases.identity.authority import Authority
-from livius.usecases.identity.session_tokens import (
-    issue_for_session,
-    missing_scope,
-    opened_resource,
-)
 
 _CREDENTIAL: Final = (
     "LIVIUS_AUTHORITY_CLIENT_ID with LIVIUS_AUTHORITY_CLIENT_SECRET_FILE or "
@@ -34,22 +28,6 @@ _CREDENTIAL: Final = (
 )
 _SIGN_IN: Final = frozenset({"interaction_required", "login_required"})
 _OURS: Final = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
-
-
-class EmbeddedSessionTokens:
-    """Implements `livius.ports.identity.SessionTokens`."""
-
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
-
-    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
-        """Need no token: the authority is ours."""
-
-    async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
-        """See the port."""
-        del session
-        issued = await issue_for_session(self._authority, principal, audience)
-        return issued.access_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

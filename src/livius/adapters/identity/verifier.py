@@ -29,7 +29,7 @@ from livius.domain.identity import (
 from livius.domain.ids import ClientId
 from livius.domain.oidc_provider import check_id_token
 from livius.ports.clock import Clock
-from livius.usecases.identity.presence import Present
+from livius.ports.identity import Present
 
 
 class EmbeddedVerifier:

@@ -31,10 +31,6 @@ _BUSY_MILLISECONDS: Final = 10_000
 _RETRY_AFTER: Final = timedelta(seconds=30)
 
 
-class SchemaMismatch(Exception):
-    """The database was made by a newer Livius. Install that one; nothing was changed."""
-
-
 class Transactions:
     """Runs functions on a connection, each in a transaction of its own, off the event loop.
 

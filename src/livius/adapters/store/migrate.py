@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from livius.adapters.store.engine import SchemaMismatch
+from livius.adapters.store.schema import SchemaMismatch
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 

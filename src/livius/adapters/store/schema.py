@@ -35,6 +35,10 @@ from livius.domain.statement import OPEN, Kind
 from livius.domain.statement import Phase as StatementPhase
 
 
+class SchemaMismatch(Exception):
+    """The database was made by a newer Livius. Install that one; nothing was changed."""
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware moment in UTC; SQLite has no time zones, so it is kept without one."""
 

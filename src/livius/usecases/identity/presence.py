@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -17,9 +16,6 @@ BOUND: Final = timedelta(seconds=5)
 """For so long after a removal what was proved before may still be taken."""
 
 _REMEMBERED: Final = 4096
-
-Present = Callable[[Principal], Awaitable[None]]
-"""Raises Unauthenticated for a principal that is gone."""
 
 
 async def anybody(_principal: Principal) -> None:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from livius.domain.errors import Forbidden, Invalid, Unauthenticated
+from livius.domain.errors import Unauthenticated
 from livius.domain.identity import Principal, PrincipalKind
-from livius.domain.ids import PrincipalId
-from livius.domain.resources import RESOURCES, Resource, find_resource
+from livius.domain.ids import PrincipalId, SessionId
+from livius.domain.resources import missing_scope, opened_resource
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.token_issuance import Issue, IssuedToken, app_token, user_token
 
 
-def opened_resource(audience: str) -> tuple[Resource, str]:
-    """Return what an audience means that a scope can open for session code, and its plain form.
+class EmbeddedSessionTokens:
+    """Implements `livius.ports.identity.SessionTokens` with the embedded authority."""
 
-    Raises:
-        Invalid: there is no such audience.
-    """
-    found = find_resource(audience)
-    if found is None or found[0].opened_by is None:
-        raise Invalid(
-            "UnknownAudience",
-            f"There is no audience {audience[:100]!r}. Known are "
-            f"{', '.join(one.name for one in RESOURCES if one.opened_by)}, and their URLs.",
-        )
-    return found
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
 
+    def offer(self, session: SessionId, caller: Principal, token: str) -> None:
+        """Need no token: the authority is ours."""
 
-def missing_scope(whose: str, resource: Resource) -> Forbidden:
-    """Return the refusal that names the scope."""
-    return Forbidden(
-        "InsufficientScopes",
-        f"{whose} lacks the scope {resource.opened_by}, without which code gets no token for "
-        f"{resource.name}.",
-    )
+    async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
+        """See the port."""
+        del session
+        issued = await issue_for_session(self._authority, principal, audience)
+        return issued.access_token
 
 
 async def issue_for_session(
