@@ -272,3 +272,8 @@ async def reset_timeout(context: Context, caller: Principal, path: SessionPath) 
         raise Conflict(
             "SessionNotActive", "The session has ended and can't be kept alive. Create a new one."
         )
+
+
+async def count_live(context: Context) -> int:
+    """Return how many sessions have not ended; that it returns tells that the store answers."""
+    return len(await context.store.live_sessions())

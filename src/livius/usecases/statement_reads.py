@@ -19,7 +19,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.messages import Message
 from livius.domain.session import Session
-from livius.domain.statement import FINAL, OPEN, Phase, Statement
+from livius.domain.statement import ACTIVE, FINAL, Statement
 from livius.ports.notifications import OutputGrew, Topic
 from livius.usecases.context import Context
 
@@ -127,10 +127,18 @@ async def latest_statements(
     found, total = await context.store.list_statements(session.repl, skip=None, top=top)
     latest: list[tuple[Statement, int]] = []
     for one in found:
-        runs = one.phase in OPEN and one.phase is not Phase.WAITING
-        size = await context.outputs.size(one.session, one.repl, one.number) if runs else 0
+        size = 0
+        if one.phase in ACTIVE:
+            size = await context.outputs.size(one.session, one.repl, one.number)
         latest.append((one, size))
     return latest, total
+
+
+async def count_open(context: Context, session: Session) -> tuple[int, int]:
+    """Return how many of a session's statements run, and how many wait."""
+    open_ones = await context.store.open_statements(session.driver)
+    active = sum(one.phase in ACTIVE for one in open_ones)
+    return active, len(open_ones) - active
 
 
 async def statement_jobs(context: Context, session: Session, number: str) -> StatementJobs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from livius.usecases import sessions
 from livius.usecases.context import Context
 
 
@@ -48,8 +49,7 @@ def router(
     @routes.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
         """Answer when the store does, and name the services that fail."""
-        await context.store.ping()
-        sessions = len(await context.store.live_sessions())
-        return JSONResponse({"status": "ready", "sessions": sessions, "failing": list(failing())})
+        live = await sessions.count_live(context)
+        return JSONResponse({"status": "ready", "sessions": live, "failing": list(failing())})
 
     return routes

@@ -13,7 +13,6 @@ from starlette.routing import Route
 from livius.domain.activity import OVER, Activity, activity_state
 from livius.domain.lakehouse import MAY_RUN
 from livius.domain.session import Phase, Session
-from livius.domain.statement import ACTIVE
 from livius.portal import labels
 from livius.portal.events import PageVersion
 from livius.portal.labels import N_, PhaseWords, State
@@ -21,6 +20,7 @@ from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal
 from livius.ports.notifications import StatementsChanged
 from livius.usecases import monitoring, sessions
 from livius.usecases.access import SessionPath
+from livius.usecases.statement_reads import count_open
 
 BASE: Final = "/workspaces/{workspace}/activities/{session}"
 TABS: Final[Sequence[tuple[str, str]]] = (
@@ -206,14 +206,13 @@ async def panel(request: PageRequest) -> Response:
 async def ask_to_stop(request: PageRequest) -> Response:
     """Ask, and say what it means for those who wait for statements."""
     view = await find(request, whole=True)
-    open_ones = await request.context.store.open_statements(view.activity.session.driver)
-    running = sum(one.phase in ACTIVE for one in open_ones)
+    running, waiting = await count_open(request.context, view.activity.session)
     return request.fragment(
         "_stop.html",
         view=view,
         activity=view.activity,
         running=running,
-        waiting=len(open_ones) - running,
+        waiting=waiting,
     )
 
 

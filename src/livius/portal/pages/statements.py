@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.messages import Message
-from livius.domain.statement import FINAL, OPEN, Kind, Phase, Statement
+from livius.domain.statement import ACTIVE, FINAL, Kind, Phase, Statement
 from livius.portal import labels, output_html
 from livius.portal.events import PageVersion
 from livius.portal.labels import State
@@ -267,7 +267,7 @@ async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
     topics: list[Topic] = list(base.topics)
     for one, size in latest:
         versions[f"s{one.number}"] = f"{one.phase}"
-        if one.phase in OPEN and one.phase is not Phase.WAITING:
+        if one.phase in ACTIVE:
             versions[f"s{one.number}"] = f"{one.phase} {size} {one.progress:.2f}"
             topics.append(OutputGrew(one.repl, one.number))
     return PageVersion(versions=versions, topics=tuple(topics)), total
