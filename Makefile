@@ -1,6 +1,6 @@
 # up      set up what is missing and serve; Ctrl-C stops
 # test    check, then run all tests (real Spark included)
-# check   linters, types, import contracts, spelling
+# check   linters, types, import contracts, prose
 # bench   measure against plain PySpark (needs a quiet machine)
 # clean   remove what can be made again; never data
 
@@ -26,6 +26,7 @@ check: $(STAMP)-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell *.md docs src tests bench
+	$(BIN)/python -m pytest -q tests/unit/test_prose.py
 
 bench: $(STAMP)-dev
 	@$(BIN)/livius runtime

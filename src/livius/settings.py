@@ -101,53 +101,53 @@ class Settings(BaseSettings):
         default=8443,
         ge=0,
         le=65535,
-        description="First choice for the https port, then kept; 0 takes any that is free.",
+        description="The https port at the first start, kept from then on; 0 takes any free one.",
     )
     http_port: int = Field(
         default=8998,
         ge=0,
         le=65535,
-        description="First choice for the loopback http port, then kept; 0 takes any free one.",
+        description="The loopback http port at the first start, kept from then on; 0 takes any "
+        "free one.",
     )
     host: str = Field(
         default="127.0.0.1",
-        description="The address that the https port listens at. The http port is on loopback "
-        "always.",
+        description="The address of the https port. The http port is always on loopback.",
     )
     authority_tenant: UUID | None = Field(
         default=None,
-        description="The Entra tenant whose tokens count, instead of the embedded authority's. "
-        "With an issuer: the tenant of what speaks as Entra does.",
+        description="The Entra tenant whose tokens are valid instead of the embedded authority's. "
+        "With an issuer: the tenant of an authority that behaves as Entra does.",
     )
     authority_issuer: str | None = Field(
         default=None,
-        description="The OpenID provider whose tokens count, instead of the embedded authority's: "
-        "its issuer, exactly as its discovery document says it.",
+        description="The issuer of the OpenID provider whose tokens are valid instead of the "
+        "embedded authority's, exactly as in its discovery document.",
     )
     authority_audience: str | None = Field(
         default=None,
-        description="What tokens of that tenant or provider are made out for: the client id or "
+        description="The audience of that tenant's or provider's tokens: the client id or "
         "application id URI of Livius's own registration there.",
     )
     authority_fabric_tokens: bool = Field(
         default=False,
-        description="Take tokens that a real tenant made out for Fabric itself. Such a token "
-        "opens its owner's real Fabric: whoever runs this server could use it there.",
+        description="Accept tokens that a real tenant issued for Fabric itself. Such a token gives "
+        "access to its owner's real Fabric: the operator of this server could use it there.",
     )
     authority_client_id: str | None = Field(
         default=None,
         min_length=1,
         description="The client id of Livius's own application at that tenant or provider. With it "
-        "people sign in at the portal; with a secret or a certificate session code gets tokens.",
+        "users sign in to the portal; with a secret or a certificate session code gets tokens.",
     )
     authority_client_secret: SecretStr | None = Field(
         default=None,
         min_length=1,
-        description="The application's secret. A file is better: what a process was started with "
-        "can be read for as long as it runs.",
+        description="The application's secret. A file is better: the variables of a process can "
+        "be read for as long as it runs.",
     )
     authority_client_secret_file: Path | None = Field(
-        default=None, description="A file that has the application's secret on its one line."
+        default=None, description="A file with the application's secret on its only line."
     )
     authority_client_certificate_file: Path | None = Field(
         default=None,
@@ -157,14 +157,14 @@ class Settings(BaseSettings):
     authority_scope: str | None = Field(
         default=None,
         min_length=1,
-        description="What people who sign in at the portal are asked for: scopes with which the "
-        "provider makes access tokens out to Livius. For a tenant <audience>/.default, if not set.",
+        description="The scopes that the portal asks for when a user signs in, so that the "
+        "provider issues access tokens for Livius. Default for a tenant: <audience>/.default.",
     )
     authority_application_audiences: str = Field(
         default="",
         description="Audiences (pbi, storage, keyvault, kusto, sql, datalake) for which session "
-        "code gets the application's own tokens where the caller's can't be exchanged on behalf of "
-        "the user. They open what the application may, whoever runs the code.",
+        "code gets the application's own tokens if the caller's can't be exchanged on behalf of "
+        "the user. They give every user who runs code the application's rights.",
     )
     embedded_authority_beyond_loopback: bool = Field(
         default=False,
@@ -174,37 +174,38 @@ class Settings(BaseSettings):
     portal_url: str | None = Field(
         default=None,
         pattern=r"^https://[^\s/?#@]+$",
-        description="The address by which people elsewhere reach the https port, such as "
-        "https://livius.example.org:8443: the portal answers under it too.",
+        description="The address at which users on other machines reach the https port, such as "
+        "https://livius.example.org:8443: the portal answers there too.",
     )
     owners: str = Field(
         default="",
-        description="Object ids of principals who may run code beside the first user and the "
-        "sample application: other accounts of the one person whom this installation is for. "
-        "People among them also change client applications in the portal.",
+        description="Object ids of principals that may run code in addition to the first user and "
+        "the sample application: other accounts of the person that this installation is for. "
+        "Users among them also change client applications in the portal.",
     )
     launch: Literal["single-user", "per-user"] = Field(
         default="single-user",
-        description="As whom drivers run: all as the gateway's own user, or each principal's as a "
-        "user of its own, for which the gateway runs as root.",
+        description="The operating system user of drivers: the gateway's own for all, or one for "
+        "each principal, for which the gateway has to run as root.",
     )
     launch_uids: str = Field(
         default="2000000-2099999",
         pattern=r"^\d{4,10}-\d{4,10}$",
-        description="With per-user: the numbers of those users and of their groups, first to last. "
-        "Nobody else on the machine may have them. The last 4096 are the workspaces' groups.",
+        description="With per-user: the uids of those users and of their groups, first to last. No "
+        "other user of the machine may have them. The last 4096 are the workspaces' groups.",
     )
     trust_all_users: bool = Field(
         default=False,
-        description="Let everybody with the role run code, although all sessions run as one "
+        description="Let every principal with the role run code, although all sessions run as one "
         "operating system user: they can read each other's data, keys and tokens.",
     )
     runtimes: Path | None = Field(
         default=None,
-        description="Where runtimes are built; several installations may share the folder.",
+        description="The folder of the runtimes; several installations may share it.",
     )
     java_home: Path | None = Field(
-        default=None, description="The Java 17 or 21 to use, before JAVA_HOME and the path."
+        default=None,
+        description="The Java 17 or 21 to use. It comes before JAVA_HOME and the path.",
     )
     ivy_settings: Path | None = Field(
         default=None, description="An Ivy settings file that names your mirror for jars."
@@ -212,9 +213,9 @@ class Settings(BaseSettings):
     vault_url: str | None = Field(
         default=None,
         pattern=r"^https://[^\s?#]+$",
-        description="Where sessions' secrets come from, in Azure Key Vault's form, such as "
-        "https://{vault}.vault.azure.net; {vault} is a vault's name. Else this installation's own "
-        "vaults: see livius secret.",
+        description="The address of the key vaults with sessions' secrets, such as "
+        "https://{vault}.vault.azure.net; {vault} is a vault's name. The default is this "
+        "installation's own vaults: see livius secret.",
     )
     default_runtime: str = Field(default="2.0", description="The runtime of new sessions.")
     spark_master: str = Field(
@@ -225,20 +226,20 @@ class Settings(BaseSettings):
     driver_memory: str = Field(
         default="1g",
         pattern=r"^[1-9]\d{0,5}[mgMG]$",
-        description="A driver's heap. Smaller carries more sessions, larger more data in each.",
+        description="A driver's heap. A smaller one allows more sessions, a larger one more data.",
     )
     show_lakehouse: bool = Field(
         default=True,
         description="Show the lakehouse at /lakehouse/default to a session's own processes, as "
-        "Fabric does. Needs root or unprivileged user namespaces; without, errors name the path.",
+        "Fabric does. Needs root or unprivileged user namespaces; otherwise errors name the path.",
     )
     max_drivers: int = Field(
         default=8, ge=1, description="How many sessions may live at once; each is a JVM."
     )
     memory_reserve: _Size = Field(
         default=ByteSize(512 * _MIB),
-        description="Memory that stays free: a session that would leave less is refused. What "
-        "sessions that are starting have yet to take counts as taken.",
+        description="Memory that stays free: a session that would leave less is refused. The "
+        "memory that starting sessions will need counts as used.",
     )
     disk_reserve: _Size = Field(
         default=ByteSize(512 * _MIB),
@@ -246,15 +247,15 @@ class Settings(BaseSettings):
     )
     idle_timeout: _Positive = Field(
         default=timedelta(minutes=20),
-        description="After this long without work a session ends. A busy one never does.",
+        description="A session ends after this time without work. A busy one never does.",
     )
     start_timeout: _Positive = Field(
         default=timedelta(minutes=5),
-        description="How long a session may start. Larger suits slow machines.",
+        description="How long the start of a session may take. Slow machines need more.",
     )
     lease: _Positive = Field(
         default=timedelta(minutes=15),
-        description="How long a driver goes on without any gateway before it ends itself.",
+        description="How long a driver keeps running without any gateway before it ends itself.",
     )
     redial_grace: _Positive = Field(
         default=timedelta(seconds=60),
@@ -266,7 +267,7 @@ class Settings(BaseSettings):
     )
     long_poll: Duration = Field(
         default=timedelta(seconds=10),
-        description="How long a request for something unfinished waits for news; 0 for not at all.",
+        description="How long a request for something unfinished waits for news; 0 does not wait.",
     )
     max_long_polls: int = Field(
         default=2000,
@@ -283,36 +284,36 @@ class Settings(BaseSettings):
         default=2000,
         ge=1,
         description="How many of them one address may have; at most three quarters of all. At a "
-        "limit, a new one takes the place of one that waits and on which nobody has signed in.",
+        "limit, a new one replaces a waiting one without an authenticated caller.",
     )
     request_timeout: Duration = Field(
         default=timedelta(seconds=20),
         gt=timedelta(),
         description="How long a request's head may take to arrive, and its body, but for a second "
-        "more for each 16 KiB of it. What the gateway holds or works on is not counted. A client "
+        "more for each 16 KiB of it. The gateway's own time is not counted. A client "
         "that stops reading an answer has three times as long, and a second more for each 16 KiB "
         "that wait, until its connection is closed.",
     )
     output_limit: _Size = Field(
         default=ByteSize(100 * _MIB),
-        description="The most that is kept of one statement's text; the rest is cut, and said.",
+        description="The most text that is stored of one statement; the output says if it is cut.",
     )
     output_inline: _Size = Field(
         default=ByteSize(64 * 1024),
-        description="The most of a statement's data, and of its text, that lies in its record; "
-        "more is in files.",
+        description="The most of a statement's data, and of its text, that its record has; more is "
+        "in files.",
     )
     sql_row_limit: int = Field(
         default=10_000,
         ge=1,
-        description="The most rows that an SQL statement gives; where it cuts, the output says so.",
+        description="The most rows that an SQL statement returns; the output says if it is cut.",
     )
     retention: Duration = Field(
         default=timedelta(days=30), description="How long ended sessions stay readable."
     )
     audit_retention: Duration = Field(
         default=timedelta(days=365),
-        description="How long the audit log keeps each entry. Of those there are, it changes none.",
+        description="How long the audit log keeps each entry. It never changes one.",
     )
     sqlite_synchronous: Literal["NORMAL", "FULL"] = Field(
         default="NORMAL",

@@ -1,14 +1,16 @@
 """``livius up`` and its sisters as a stranger uses them: processes, real sockets, real MSAL."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from deltalake import DeltaTable
 
 from livius.installation.home import Home
+from support.documents import blocks
 from support.gateway import LIVIUS, ROOT, Gateway, runtimes_folder
 from support.waiting import wait_for
 
@@ -156,20 +159,39 @@ def test_the_sample_table_has_the_real_schema_and_says_that_it_is_synthetic(
         assert session.rows("select count(*) from green_tripdata_2022") == [[20_000]]
 
 
-def test_the_commands_of_the_readme_run(installation: Installation) -> None:
-    """Those after ``make up``, in order; each block is one script."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
-    scripts = [block for block in blocks if ".livius/" in block or "livius " in block]
-    assert scripts
-    home = str(installation.gateway.home)
-    for script in scripts:
-        if "livius up" in script:
-            continue
-        ours = script.replace(".livius/", f"{home}/").replace(
-            ".venv/bin", str(Path(sys.executable).parent)
-        )
-        installation.shell(ours)
+def test_the_blocks_of_the_readme_print_what_it_shows(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """Each block after ``make up``, pasted into a terminal in a clone."""
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    (tmp_path / ".livius").symlink_to(installation.gateway.home)
+    pasted = [block for block in blocks(ROOT / "README.md", "sh") if "make up" not in block.code]
+    assert [block.prints is not None for block in pasted] == [True, True, True, False]
+    for block in pasted:
+        printed = in_a_terminal(block.code, tmp_path, installation.gateway.environment)
+        assert block.prints is None or block.is_printed(printed), printed
+
+
+def in_a_terminal(code: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """What code that must succeed writes to a terminal of its own."""
+    ours, theirs = pty.openpty()
+    written = b""
+    with subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", code],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as shell:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # EIO: the last process that had it has ended
+            while part := os.read(ours, 65536):
+                written += part
+        os.close(ours)
+    assert shell.returncode == 0, written.decode()
+    return written.decode()
 
 
 def test_exec_starts_a_gateway_where_none_serves(installation: Installation) -> None:

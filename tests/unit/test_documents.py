@@ -76,3 +76,22 @@ def test_links_lead_to_pages_and_headings_that_are_there(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_both_readmes_have_the_same_blocks_and_links() -> None:
+    english, chinese = ROOT / "README.md", ROOT / "README.zh-TW.md"
+    for language in ("sh", "text"):
+        codes = [
+            [re.sub(r" +#.*", "", block.code) for block in blocks(page, language)]
+            for page in (english, chinese)
+        ]
+        assert codes[0] == codes[1]
+    links = [
+        set(re.findall(r"\]\((docs/[^)]+)\)", page.read_text())) for page in (english, chinese)
+    ]
+    assert links[0] == links[1]
+
+
+def test_the_chinese_readme_has_full_width_punctuation() -> None:
+    text = (ROOT / "README.zh-TW.md").read_text(encoding="utf-8")
+    assert re.findall("[\u4e00-\u9fff][,:;!?]|[,;:!?][\u4e00-\u9fff]|[\uff08\uff09]", text) == []

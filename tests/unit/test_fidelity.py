@@ -39,3 +39,12 @@ def test_each_point_has_a_verdict_and_a_test() -> None:
         assert point
         assert re.match(r"same\b|different: |unknown\b", verdict), row
         assert re.fullmatch(r"`[\w/]+\.py::test_\w+`", test), row
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-TW.md"])
+def test_readme_has_the_number_of_points_in_fifties(page: str) -> None:
+    text = (TESTS.parent / page).read_text(encoding="utf-8")
+    line = next(
+        line for line in text.splitlines() if line.startswith("[") and "fidelity.md" in line
+    )
+    assert re.findall(r"\d{2,}", line) == [str(len(ROWS) // 50 * 50)]

@@ -1,6 +1,6 @@
 """The reference pages that are made from the code: settings, conf and metrics.
 
-``python -m livius.installation.reference`` writes them anew, in a clone.
+``python -m livius.installation.reference`` writes them again, in a clone.
 """
 
 from __future__ import annotations
@@ -92,20 +92,20 @@ def _shown(value: object) -> str:
 _CONF: Final = """\
 # Spark conf of a session
 
-What becomes of each key in the `conf` of a create request. Made from the code; a test keeps it
-true. `*` stands for anything; upper and lower case count as the same.
+How Livius treats each key in the `conf` of a create request. Made from the code; a test keeps it
+true. `*` stands for any text; upper and lower case are the same.
 
 The policy is about what a *request* can do before any code of the session runs. A session's own
 statements run as the driver does, so `SET` and `spark.conf.set` are not policed: see
 [SECURITY.md](../../SECURITY.md).
 
-A key that isn't named here and begins with `spark.` is passed to Spark; any other is kept in the
-record and does nothing. Keys that do nothing stand in the session's tag `{without_effect_tag}`.
-Secrets are for the driver alone: a value that matches Spark's redaction pattern (`secret`,
-`password`, `token`, `access.key`) itself or by its key, an account key, and what has a password or
-a signature in a URL, is `*********(redacted)` in every record, answer and page. Until the driver
-starts it is in the server's memory and in no file: if the server is started anew before that, the
-session fails and says why.
+A key that isn't named here and begins with `spark.` is passed to Spark; any other is only
+recorded. The session's tag `{without_effect_tag}` names the keys without effect.
+Only the driver gets secrets: a value that matches Spark's redaction pattern (`secret`,
+`password`, `token`, `access.key`) itself or by its key, an account key, and a URL with a
+password or a signature, is `*********(redacted)` in every record, answer and page. Until the driver
+starts it is in the server's memory and in no file: if the server restarts before that, the
+session fails with that reason.
 
 There are at most {keys} keys, of letters, digits, dots, dashes, underscores and dollar signs, with
 values of at most {characters} characters.
