@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from livius.cli.loading import Wanted, look, readable, statement
+from livius.cli.lakehouse.loading import Wanted, look, readable, statement
 from support.gateway import LIVIUS, ROOT, Client, Gateway, RemoteSession
 from support.waiting import wait_for
 

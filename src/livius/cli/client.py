@@ -59,7 +59,7 @@ class SampleClient:
 
     def _sign_in(self) -> None:
         if self._connection.client_id is None:
-            from livius.cli.personal_tokens import command_token
+            from livius.cli.command_token import command_token
 
             token = command_token(self._home)
         else:

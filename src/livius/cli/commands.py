@@ -8,14 +8,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from livius import __version__
-from livius.cli.identity import app as identity
+from livius.cli.identity.commands import app as identity
 from livius.cli.kernel import app as kernel
-from livius.cli.lakehouse import app as lakehouse
+from livius.cli.lakehouse.commands import app as lakehouse
 from livius.cli.parameters import AsJson
-from livius.cli.secret import app as secret
-from livius.cli.token import app as token
+from livius.cli.secret.commands import app as secret
+from livius.cli.token.commands import app as token
 from livius.cli.work.commands import run, session_app, sql
-from livius.cli.workspace import app as workspace
+from livius.cli.workspace.commands import app as workspace
 
 app = App(
     name="livius",

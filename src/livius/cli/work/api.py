@@ -122,7 +122,7 @@ class Api:
     def _fetch_token(self) -> str:
         known = self.connection
         if known.client_id is None:
-            from livius.cli.personal_tokens import command_token
+            from livius.cli.command_token import command_token
 
             return command_token(self.home)
         try:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from livius.adapters.clock import SystemClock
-from livius.adapters.store import SqlStore, open_store
+from livius.adapters.store import SqlStore
+from livius.cli.command_token import first_admin, principal_of
 from livius.cli.console import err, out, print_json, settings
-from livius.cli.records import act_as_operator, find_workspace, with_store
+from livius.cli.records import with_store
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
-from livius.domain.identity import Principal, PrincipalKind, Realm
-from livius.domain.ids import PrincipalId, TenantId
-from livius.domain.lakehouse import Role
 from livius.domain.personal_token import DEFAULT_SCOPES
 from livius.installation.home import Home
 from livius.usecases.audit_throttle import act
@@ -27,39 +24,6 @@ _LIFE: Final = re.compile(r"([1-9]\d{0,4})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-_COMMANDS: Final = "commands of this data folder's owner"
-
-
-def command_token(home: Home) -> str:
-    """Return a token with which a command of ours calls the API for the next hour.
-
-    Only where another authority issues the tokens: it does not know us, and the owner of the data
-    folder may do anything with it anyway. Those of earlier commands are removed once they ended.
-    """
-    store = SqlStore(open_store(home.database))
-
-    async def make() -> str:
-        act_as_operator()
-        clock = SystemClock()
-        for one in await store.list_personal_tokens():
-            if one.name == _COMMANDS and one.expires_at <= clock.now():
-                await store.remove_personal_token(one.id)
-        _made, secret = await create_token(
-            store,
-            clock,
-            _owner(home, await _first_admin(store), await Principals.read(store)),
-            name=_COMMANDS,
-            scopes=DEFAULT_SCOPES,
-            life=timedelta(hours=1),
-        )
-        return secret
-
-    try:
-        return asyncio.run(make())
-    finally:
-        store.close()
-
-
 def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: str | None) -> int:
     """Make a token, print it and nothing else on the standard output."""
 
@@ -68,9 +32,9 @@ def create(*, scopes: Sequence[str] | None, expires: str, name: str, principal: 
         who = (
             principals.named(principal, only_known=settings().provider is None)
             if principal
-            else await _first_admin(store)
+            else await first_admin(store)
         )
-        owner = _owner(Home(settings().home), who, principals)
+        owner = principal_of(Home(settings().home), who, principals)
         made, secret = await create_token(
             store,
             SystemClock(),
@@ -132,39 +96,6 @@ def revoke(token: str) -> int:
         out.print("Revoked.")
 
     return with_store(work)
-
-
-def _owner(home: Home, who: PrincipalId, principals: Principals) -> Principal:
-    """Return a principal as far as the data folder knows it."""
-    tenant = TenantId(home.tenant_file.read_text(encoding="ascii").strip())
-    return Principal(
-        tenant=tenant,
-        oid=who,
-        kind=PrincipalKind.USER,
-        name=principals.name(who) or who,
-        client_id=None,
-        scopes=frozenset(),
-        roles=frozenset(),
-        issuer=Realm(tenant=tenant, hosts=frozenset()).name,
-        subject=who,
-    )
-
-
-async def _first_admin(store: SqlStore) -> PrincipalId:
-    """Return whom the installation was made for.
-
-    Raises:
-        Invalid: the first workspace has no Admin any more.
-    """
-    sample = await find_workspace(store, None)
-    for one in await store.roles_in(sample.id):
-        if one.role is Role.ADMIN:
-            return one.principal
-    raise Invalid(
-        "InvalidInput",
-        f"Nobody is Admin of {sample.name}. Name a user with --for, or assign the role: livius "
-        f"workspace assign WHO Admin --workspace {sample.id}",
-    )
 
 
 def _life(text: str) -> timedelta:

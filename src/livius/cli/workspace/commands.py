@@ -1,4 +1,4 @@
-"""``livius workspace``: the commands. What they do is in `livius.cli.roles`."""
+"""``livius workspace``: the commands. `roles` and `actions` beside it do what they say."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def assign(principal: str, role: Role, /, *, workspace: _Workspace = None) -> in
     workspace
         Name or id of the workspace; the sample's if left out.
     """
-    from livius.cli.roles import assign as run
+    from livius.cli.workspace.roles import assign as run
 
     return run(principal, role, workspace=workspace)
 
@@ -52,7 +52,7 @@ def list_all(*, workspace: _Workspace = None, as_json: AsJson = False) -> int:
     as_json
         Print the same for a program to read.
     """
-    from livius.cli.roles import list_all as run
+    from livius.cli.workspace.roles import list_all as run
 
     return run(workspace=workspace, as_json=as_json)
 
@@ -68,7 +68,7 @@ def remove(principal: str, /, *, workspace: _Workspace = None) -> int:
     workspace
         Name or id of the workspace; the sample's if left out.
     """
-    from livius.cli.roles import remove as run
+    from livius.cli.workspace.roles import remove as run
 
     return run(principal, workspace=workspace)
 
@@ -84,7 +84,7 @@ def rename(workspace: str, name: str, /) -> int:
     name
         1 to 256 printable characters, not those of another workspace.
     """
-    from livius.cli.workspaces import rename as run
+    from livius.cli.workspace.actions import rename as run
 
     return run(workspace, name)
 
@@ -102,6 +102,6 @@ def delete(workspace: str, /, *, yes: Annotated[bool, Parameter(negative=())] = 
     yes
         Don't ask.
     """
-    from livius.cli.workspaces import delete as run
+    from livius.cli.workspace.actions import delete as run
 
     return run(workspace, yes=yes)

@@ -1,4 +1,4 @@
-"""``livius secret``: the commands. What they do is in `livius.cli.secrets`."""
+"""``livius secret``: the commands. What they do is in `livius.cli.secret.actions`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def set_value(vault: str, name: str, /) -> int:
     name
         The secret's name, up to 127 letters, digits and hyphens.
     """
-    from livius.cli.secrets import set_value as run
+    from livius.cli.secret.actions import set_value as run
 
     return run(vault, name)
 
@@ -46,7 +46,7 @@ def list_all(vault: str | None = None, /, *, as_json: AsJson = False) -> int:
     as_json
         Print the same for a program to read.
     """
-    from livius.cli.secrets import list_all as run
+    from livius.cli.secret.actions import list_all as run
 
     return run(vault, as_json=as_json)
 
@@ -54,6 +54,6 @@ def list_all(vault: str | None = None, /, *, as_json: AsJson = False) -> int:
 @app.command
 def remove(vault: str, name: str, /) -> int:
     """Delete a secret with all its versions."""
-    from livius.cli.secrets import remove as run
+    from livius.cli.secret.actions import remove as run
 
     return run(vault, name)

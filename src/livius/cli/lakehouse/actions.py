@@ -12,7 +12,7 @@ import httpx
 from livius.cli.answers import ApiFailed
 from livius.cli.client import SampleClient, StatementFailed
 from livius.cli.console import ConsoleProgress, fail, out, print_json, settings
-from livius.cli.loading import CannotLoad, Load, Wanted, look, readable, statement
+from livius.cli.lakehouse.loading import CannotLoad, Load, Wanted, look, readable, statement
 from livius.installation.home import Connection, Home
 
 _SESSION_WITHIN: Final = 300.0

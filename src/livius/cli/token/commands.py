@@ -49,7 +49,7 @@ def create(
     principal
         Whom it stands for, by object id; the sample application if left out.
     """
-    from livius.cli.personal_tokens import create as run
+    from livius.cli.token.actions import create as run
 
     return run(scopes=scope, expires=expires, name=name, principal=principal)
 
@@ -57,7 +57,7 @@ def create(
 @app.command(name="list")
 def list_all(*, as_json: AsJson = False) -> int:
     """List the personal access tokens: whose, what for, until when. Never the tokens."""
-    from livius.cli.personal_tokens import list_all as run
+    from livius.cli.token.actions import list_all as run
 
     return run(as_json=as_json)
 
@@ -71,6 +71,6 @@ def revoke(token: str, /) -> int:
     token
         Its id, as `livius token list` shows it.
     """
-    from livius.cli.personal_tokens import revoke as run
+    from livius.cli.token.actions import revoke as run
 
     return run(token)

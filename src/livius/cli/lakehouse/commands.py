@@ -1,4 +1,4 @@
-"""``livius lakehouse``: the commands. What they do is in `livius.cli.lakehouses`."""
+"""``livius lakehouse``: the commands. What they do is in `livius.cli.lakehouse.actions`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app = App(
 @app.command(name="list")
 def list_all(*, as_json: AsJson = False) -> int:
     """List the lakehouses with their ids, folders and tables."""
-    from livius.cli.lakehouses import list_all as run
+    from livius.cli.lakehouse.actions import list_all as run
 
     return run(as_json=as_json)
 
@@ -44,7 +44,7 @@ def create(name: str, /, *, workspace: str | None = None, description: str = "")
     description
         What people see beside the name, up to 256 characters.
     """
-    from livius.cli.lakehouses import create as run
+    from livius.cli.lakehouse.actions import create as run
 
     return run(name, workspace=workspace, description=description)
 
@@ -92,8 +92,8 @@ def load(
     delimiter
         What stands between a CSV file's values; a comma, or a tab for .tsv, if left out.
     """
-    from livius.cli.lakehouses import load as run
-    from livius.cli.loading import Wanted
+    from livius.cli.lakehouse.actions import load as run
+    from livius.cli.lakehouse.loading import Wanted
 
     return run(
         Wanted(

@@ -1,4 +1,4 @@
-"""``livius identity``: the commands. What they do is in `livius.cli.identities`."""
+"""``livius identity``: the commands. What they do is in `livius.cli.identity.actions`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def create_user(
     password_stdin
         Read the password from standard input, instead of drawing one.
     """
-    from livius.cli.identities import create_user as run
+    from livius.cli.identity.actions import create_user as run
 
     return run(username, name=name, password_stdin=password_stdin)
 
@@ -57,7 +57,7 @@ def create_user(
 @user.command(name="list")
 def list_users(*, as_json: AsJson = False) -> int:
     """List the users with their object ids."""
-    from livius.cli.identities import list_users as run
+    from livius.cli.identity.actions import list_users as run
 
     return run(as_json=as_json)
 
@@ -73,7 +73,7 @@ def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = F
     password_stdin
         Read the password from standard input, instead of drawing one.
     """
-    from livius.cli.identities import set_password as run
+    from livius.cli.identity.actions import set_password as run
 
     return run(username, password_stdin=password_stdin)
 
@@ -81,7 +81,7 @@ def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = F
 @user.command(name="remove")
 def remove_user(username: str, /) -> int:
     """Delete a user with its roles, tokens and consents. Access tokens end within seconds."""
-    from livius.cli.identities import remove_user as run
+    from livius.cli.identity.actions import remove_user as run
 
     return run(username)
 
@@ -115,7 +115,7 @@ def create_app(
     scope
         What it may ask users for. Repeat it for more.
     """
-    from livius.cli.identities import create_app as run
+    from livius.cli.identity.actions import create_app as run
 
     return run(name, public=public, redirect_uris=redirect_uri or [], scopes=scope or [])
 
@@ -123,7 +123,7 @@ def create_app(
 @application.command(name="list")
 def list_apps(*, as_json: AsJson = False) -> int:
     """List the client applications with their credentials, scopes and redirect URIs."""
-    from livius.cli.identities import list_apps as run
+    from livius.cli.identity.actions import list_apps as run
 
     return run(as_json=as_json)
 
@@ -131,7 +131,7 @@ def list_apps(*, as_json: AsJson = False) -> int:
 @application.command(name="remove")
 def remove_app(app: str, /) -> int:
     """Delete a client application, by client id or name, with all that users let it do."""
-    from livius.cli.identities import remove_app as run
+    from livius.cli.identity.actions import remove_app as run
 
     return run(app)
 
@@ -139,7 +139,7 @@ def remove_app(app: str, /) -> int:
 @application.command
 def add_secret(app: str, /) -> int:
     """Give an application a further client secret and show it once."""
-    from livius.cli.identities import add_secret as run
+    from livius.cli.identity.actions import add_secret as run
 
     return run(app)
 
@@ -151,7 +151,7 @@ def add_certificate(app: str, file: Path, /) -> int:
     For example: `livius identity app add-certificate pipeline certificate.pem`. The file holds the
     certificate in PEM, with an RSA key; the private key stays with the application.
     """
-    from livius.cli.identities import add_certificate as run
+    from livius.cli.identity.actions import add_certificate as run
 
     return run(app, file)
 
@@ -159,7 +159,7 @@ def add_certificate(app: str, file: Path, /) -> int:
 @application.command
 def remove_credential(app: str, credential: str, /) -> int:
     """Take a secret away by its id, or a certificate by its thumbprint (see `app list`)."""
-    from livius.cli.identities import remove_credential as run
+    from livius.cli.identity.actions import remove_credential as run
 
     return run(app, credential)
 
@@ -170,7 +170,7 @@ def allow(app: str, /, *scopes: str) -> int:
 
     For example: `livius identity app allow notebook Code.AccessSQL.All`.
     """
-    from livius.cli.identities import allow as run
+    from livius.cli.identity.actions import allow as run
 
     return run(app, scopes)
 
@@ -178,7 +178,7 @@ def allow(app: str, /, *scopes: str) -> int:
 @application.command
 def disallow(app: str, /, *scopes: str) -> int:
     """Take scopes away from an application, whoever has consented to them."""
-    from livius.cli.identities import disallow as run
+    from livius.cli.identity.actions import disallow as run
 
     return run(app, scopes)
 
@@ -186,7 +186,7 @@ def disallow(app: str, /, *scopes: str) -> int:
 @application.command
 def add_redirect(app: str, uri: str, /) -> int:
     """Let people be sent back to an application at a URI: https, or http on loopback."""
-    from livius.cli.identities import add_redirect as run
+    from livius.cli.identity.actions import add_redirect as run
 
     return run(app, uri)
 
@@ -194,7 +194,7 @@ def add_redirect(app: str, uri: str, /) -> int:
 @application.command
 def remove_redirect(app: str, uri: str, /) -> int:
     """Take a redirect URI away from an application."""
-    from livius.cli.identities import remove_redirect as run
+    from livius.cli.identity.actions import remove_redirect as run
 
     return run(app, uri)
 
@@ -202,7 +202,7 @@ def remove_redirect(app: str, uri: str, /) -> int:
 @consent.command(name="list")
 def list_consents(*, as_json: AsJson = False) -> int:
     """List who has let which application do what."""
-    from livius.cli.identities import list_consents as run
+    from livius.cli.identity.actions import list_consents as run
 
     return run(as_json=as_json)
 
@@ -213,7 +213,7 @@ def grant_consent(username: str, app: str, /) -> int:
 
     An application that acts on behalf of users, behind another one, has no page to ask at.
     """
-    from livius.cli.identities import grant_consent as run
+    from livius.cli.identity.actions import grant_consent as run
 
     return run(username, app)
 
@@ -221,7 +221,7 @@ def grant_consent(username: str, app: str, /) -> int:
 @consent.command(name="revoke")
 def revoke_consent(username: str, app: str, /) -> int:
     """Forget what a user let an application do; its refresh tokens end."""
-    from livius.cli.identities import revoke_consent as run
+    from livius.cli.identity.actions import revoke_consent as run
 
     return run(username, app)
 
@@ -235,6 +235,6 @@ def rotate_key(*, now: Annotated[bool, _Flag] = False) -> int:
     now
         Believe the old keys no longer: all tokens end at once. For when a key was stolen.
     """
-    from livius.cli.identities import rotate_key as run
+    from livius.cli.identity.actions import rotate_key as run
 
     return run(now=now)
