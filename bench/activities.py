@@ -39,7 +39,7 @@ async def main(rows: int) -> None:
     chance = random.Random(1)
     with tempfile.TemporaryDirectory() as folder:
         store = SqlStore(open_store(Path(folder) / "livius.db"))
-        world = World(store=store)  # type: ignore[arg-type]
+        world = World(store=store)
         await world.begin()
         people = [PrincipalId(new_id()) for _ in range(20)]
         now = datetime.now(UTC)

@@ -5,19 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fakes.store import MemoryStore
 from fakes.world import MemoryOutputs
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.store import SqlStore, open_store
 from livius.ports.outputs import Outputs
-from livius.ports.store import Store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     opened = SqlStore(open_store(tmp_path / "livius.db"))
     yield opened
     opened.close()

@@ -81,10 +81,10 @@ def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path
 
 
 async def test_of_sixteen_requests_at_seven_of_eight_one_is_accepted(
-    store: Store, tmp_path: Path
+    store: SqlStore, tmp_path: Path
 ) -> None:
     """The same through the use case; whoever is refused learns the numbers, and leaves nothing."""
-    world = await World(store=store).begin()  # type: ignore[arg-type] # either will do
+    world = await World(store=store).begin()
     world.room.real = MachineCapacity(
         max_drivers=LIMIT, per_driver=0, reserve=0, disk=tmp_path, disk_reserve=0
     )
@@ -105,9 +105,9 @@ async def test_of_sixteen_requests_at_seven_of_eight_one_is_accepted(
 
 
 async def test_of_lakehouses_of_one_name_one_is_made_and_the_others_leave_nothing(
-    store: Store,
+    store: SqlStore,
 ) -> None:
-    world = await World(store=store).begin()  # type: ignore[arg-type] # either will do
+    world = await World(store=store).begin()
 
     async def create(name: str) -> Lakehouse:
         return await create_lakehouse(world.context, world.admin, world.workspace.id, name, "")

@@ -8,7 +8,7 @@ import pytest
 from fakes.world import World
 from livius.domain.activity import Activity, Order, Position, sorted_by
 from livius.domain.driver import Driver
-from livius.domain.ids import DriverId, LakehouseId, new_id
+from livius.domain.ids import DriverId, LakehouseId, PrincipalId, new_id
 from livius.domain.session import Event
 from livius.ports.store import ActivityQuery, Store
 from livius.usecases.sessions import CreateSession, create_session
@@ -17,7 +17,7 @@ from livius.usecases.sessions import CreateSession, create_session
 async def fill(store: Store, names: list[str]) -> World:
     """Put a session of each name into a store; two submitters take turns."""
     world = await World().begin()
-    await store.add_workspace(world.workspace, world.admin.oid)  # type: ignore[arg-type]
+    await store.add_workspace(world.workspace, PrincipalId(world.admin.oid))
     await store.add_lakehouse(world.lakehouse)
     other = replace(world.lakehouse, id=LakehouseId(new_id()), name="Ärger", database="other")
     await store.add_lakehouse(other)
@@ -45,6 +45,7 @@ async def fill(store: Store, names: list[str]) -> World:
                 Event.DRIVER_ENDED,
                 at=session.created_at + timedelta(seconds=7 * number % 5),
             )
+    world.store.close()
     return world
 
 

@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from fakes.clock import FakeClock
-from fakes.store import MemoryStore
+from fakes.store import new_store
 from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.metrics import Metrics
 from livius.adapters.notifications import LocalNotifications
+from livius.adapters.store import SqlStore
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Forbidden, LiviusError, NotFound
 from livius.domain.identity import Principal, PrincipalKind, Scope
@@ -330,7 +331,7 @@ class World:
     """One workspace with one lakehouse, its admin, and a core to call."""
 
     clock: FakeClock = field(default_factory=FakeClock)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: SqlStore = field(default_factory=new_store)
     lakehouses: MemoryLakehouses = field(default_factory=MemoryLakehouses)
     browser: LocalLakehouseBrowser = field(
         default_factory=lambda: LocalLakehouseBrowser(Path(os.devnull))

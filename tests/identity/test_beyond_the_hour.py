@@ -88,3 +88,4 @@ async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
             assert now - 5 <= float(str(later["nbf"])) <= now
             assert float(str(later["exp"])) >= now + 3590
             world.clock.move(timedelta(hours=7))
+    core.store.close()

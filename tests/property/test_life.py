@@ -1,6 +1,7 @@
 """Sessions, statements and drivers in any order of events: what must hold always does.
 
-The machine plays callers, drivers, time and a gateway that restarts, over the in-memory ports.
+The machine plays callers, drivers, time and a gateway that restarts, over the real
+store and ports in memory.
 """
 
 import asyncio
@@ -8,15 +9,20 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import Connection, select
 
+from fakes.store import in_line_store
 from fakes.world import World, submit_statement
+from livius.adapters.store.rows import session_of, statement_of
+from livius.adapters.store.schema import SESSIONS, STATEMENTS
 from livius.api.fabric.states import session_state
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import LiviusError
-from livius.domain.ids import DriverId, SessionId, StatementNumber
+from livius.domain.ids import DriverId, SessionId
 from livius.domain.session import FINAL, Session
 from livius.domain.statement import ACTIVE, OPEN, Statement
 from livius.domain.statement import FINAL as STATEMENT_FINAL
@@ -30,20 +36,39 @@ WIRE_ORDER = ("not_started", "starting", "idle", "shutting_down", "killed", "dea
 Key = tuple[str, int]
 
 
+class Records:
+    """All records, read again when one has changed."""
+
+    def __init__(self) -> None:
+        self._changes = -1
+        self.sessions: list[Session] = []
+        self.statements: list[Statement] = []
+
+    def read(self, connection: Connection) -> None:
+        changes = connection.connection.driver_connection.total_changes  # type: ignore[union-attr]
+        if changes != self._changes:
+            self._changes = changes
+            self.sessions = [session_of(row) for row in connection.execute(select(SESSIONS))]
+            self.statements = [statement_of(row) for row in connection.execute(select(STATEMENTS))]
+
+
 class Life(RuleBasedStateMachine):
     sessions = Bundle("sessions")
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world = World()
+        self.world = World(store=in_line_store())
         self.final: dict[Key, Statement] = {}
         self.shown: dict[SessionId, int] = {}
         # What each driver was given and has not been told to forget: the agent's ledger.
         self.given: dict[DriverId, dict[int, bool]] = {}
         self.runs: dict[Key, int] = {}
+        self._records = Records()
+        self._is_old = True
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        self._is_old = True
         try:
             return self.loop.run_until_complete(work)
         except LiviusError:
@@ -61,14 +86,22 @@ class Life(RuleBasedStateMachine):
                     self.runs[key] = self.runs.get(key, 0) + 1
         self.world.links.sent.clear()
 
+    @property
+    def records(self) -> Records:
+        if self._is_old:
+            self.loop.run_until_complete(self.world.store._transactions.run(self._records.read))
+            self._is_old = False
+        return self._records
+
     def of_repl(self, repl: str) -> Session:
-        return next(s for s in self.world.store._sessions.values() if s.repl == repl)
+        return next(s for s in self.records.sessions if s.repl == repl)
 
     def get(self, session: SessionId) -> Session:
         found: Session = self.do(self.world.store.session(session))
         return found
 
     def teardown(self) -> None:
+        self.world.store.close()
         self.loop.close()
 
     @initialize()
@@ -176,7 +209,8 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def a_final_statement_never_changes(self) -> None:
-        for key, statement in self.world.store._statements.items():
+        for statement in self.records.statements:
+            key = (statement.repl, statement.number)
             if key in self.final:
                 assert statement == self.final[key]
             elif statement.phase in STATEMENT_FINAL:
@@ -185,7 +219,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def a_repl_runs_one_statement_at_a_time(self) -> None:
-        active = [s.repl for s in self.world.store._statements.values() if s.phase in ACTIVE]
+        active = [s.repl for s in self.records.statements if s.phase in ACTIVE]
         assert len(active) == len(set(active))
 
     @invariant()
@@ -194,24 +228,24 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def an_ended_session_has_no_open_statement_and_no_driver(self) -> None:
-        for session in self.world.store._sessions.values():
+        records = self.records
+        for session in records.sessions:
             if session.phase in FINAL:
                 assert session.driver not in self.world.launcher.alive
-                numbers = (StatementNumber(n) for n in range(10))
-                found = (self.world.store._statements.get((session.repl, n)) for n in numbers)
-                assert not [s for s in found if s is not None and s.phase in OPEN]
+                of_session = [s for s in records.statements if s.session == session.id]
+                assert not [s for s in of_session if s.phase in OPEN]
 
     @invariant()
     def the_shown_state_never_goes_backwards(self) -> None:
-        for session in self.world.store._sessions.values():
+        for session in self.records.sessions:
             now = WIRE_ORDER.index(session_state(session, busy=False).state)
             assert now >= self.shown.get(session.id, 0)
             self.shown[session.id] = now
 
     @invariant()
     def a_session_has_one_driver(self) -> None:
-        assert self.world.launcher.launches <= len(self.world.store._sessions)
+        assert self.world.launcher.launches <= len(self.records.sessions)
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLife = pytest.mark.timeout(120)(Life.TestCase)
+TestLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -242,6 +242,7 @@ def site(world: World | None = None) -> Iterator["Served"]:
         found.loop.call_soon_threadsafe(found.loop.stop)
         thread.join(10)
         found.loop.close()
+        found.world.store.close()
 
 
 @dataclass

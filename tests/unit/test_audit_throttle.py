@@ -1,12 +1,14 @@
 """What comes often is counted: the log stays small, whatever anybody sends."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.store import MemoryStore
+from fakes.store import transactions
+from livius.adapters.store import SqlStore
 from livius.domain.audit import Action, ActorKind, AuditEntry
 from livius.domain.errors import Unavailable
 from livius.ports.store import AuditQuery
@@ -15,7 +17,7 @@ from livius.usecases.audit_throttle import ORIGIN, AuditThrottle, Origin, act
 HOUR = timedelta(hours=1)
 
 
-async def written(store: MemoryStore) -> list[AuditEntry]:
+async def written(store: SqlStore) -> list[AuditEntry]:
     found = await store.audit(AuditQuery(limit=10_000))
     return [record.entry for record in reversed(found)]
 
@@ -25,18 +27,13 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
 def refused(clock: FakeClock, target: str, address: str = "192.0.2.1") -> AuditEntry:
     ORIGIN.set(Origin(address))
     return act(clock, Action.REQUEST_REFUSE, target, result="InsufficientScopes")
 
 
 async def test_the_first_is_written_at_once_and_equal_ones_as_one_count(
-    store: MemoryStore, clock: FakeClock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     throttle = AuditThrottle(store, clock)
     for _ in range(1000):
@@ -54,7 +51,7 @@ async def test_the_first_is_written_at_once_and_equal_ones_as_one_count(
 
 
 async def test_a_count_is_also_written_before_the_next_first_one(
-    store: MemoryStore, clock: FakeClock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     throttle = AuditThrottle(store, clock)
     await throttle.note(refused(clock, "GET /x"))
@@ -64,7 +61,7 @@ async def test_a_count_is_also_written_before_the_next_first_one(
     assert [one.times for one in await written(store)] == [1, 1, 1]
 
 
-async def test_what_differs_has_a_line_of_its_own(store: MemoryStore, clock: FakeClock) -> None:
+async def test_what_differs_has_a_line_of_its_own(store: SqlStore, clock: FakeClock) -> None:
     throttle = AuditThrottle(store, clock)
     await throttle.note(refused(clock, "GET /x"))
     await throttle.note(refused(clock, "GET /y"))
@@ -73,7 +70,7 @@ async def test_what_differs_has_a_line_of_its_own(store: MemoryStore, clock: Fak
 
 
 async def test_who_makes_too_many_different_ones_is_told_without_targets(
-    store: MemoryStore, clock: FakeClock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     throttle = AuditThrottle(store, clock, most_of_one=5)
     for number in range(500):
@@ -85,9 +82,7 @@ async def test_who_makes_too_many_different_ones_is_told_without_targets(
     assert sum(one.times for one in await written(store)) == 501
 
 
-async def test_ever_new_callers_are_told_without_names(
-    store: MemoryStore, clock: FakeClock
-) -> None:
+async def test_ever_new_callers_are_told_without_names(store: SqlStore, clock: FakeClock) -> None:
     throttle = AuditThrottle(store, clock, most=20)
     for number in range(5000):
         await throttle.note(refused(clock, "GET /x", f"2001:db8::{number:x}"))
@@ -104,7 +99,7 @@ async def test_ever_new_callers_are_told_without_names(
     assert newest.address == "2001:db8::1"
 
 
-class FullDisk(MemoryStore):
+class FullDisk(SqlStore):
     """Refuses entries while ``full`` is set, a moment after it was asked."""
 
     full = True
@@ -116,10 +111,17 @@ class FullDisk(MemoryStore):
         await super().note(*entries)
 
 
+@pytest.fixture
+def full() -> Iterator[FullDisk]:
+    made = FullDisk(transactions())
+    yield made
+    made.close()
+
+
 async def test_what_cannot_be_written_is_refused_each_time_and_to_everybody_at_once(
-    clock: FakeClock,
+    full: FullDisk, clock: FakeClock
 ) -> None:
-    store = FullDisk()
+    store = full
     throttle = AuditThrottle(store, clock)
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -133,8 +135,10 @@ async def test_what_cannot_be_written_is_refused_each_time_and_to_everybody_at_o
     assert [one.times for one in await written(store)] == [1]
 
 
-async def test_a_count_that_cannot_be_written_is_written_later(clock: FakeClock) -> None:
-    store = FullDisk()
+async def test_a_count_that_cannot_be_written_is_written_later(
+    full: FullDisk, clock: FakeClock
+) -> None:
+    store = full
     store.full = False
     throttle = AuditThrottle(store, clock)
     for _ in range(4):

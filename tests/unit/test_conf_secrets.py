@@ -8,6 +8,7 @@ from fakes.world import World
 from livius.domain.conf_secrets import REDACTED, SecretsLost, hide, reveal, secrets_of
 from livius.domain.errors import Exhausted
 from livius.domain.session import EndCause, Phase
+from livius.ports.store import AuditQuery
 from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session
 from livius_agent.wire import Ready
@@ -41,11 +42,6 @@ def test_what_was_hidden_comes_back_with_its_secrets_and_not_without() -> None:
         reveal(hide(conf), {})
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 def wanted() -> CreateSession:
     conf = {**WITH_SECRETS, **PLAIN, "mine.password": SECRET}
     return CreateSession(conf=conf, request={"name": "x", "conf": conf})
@@ -65,7 +61,9 @@ async def test_only_the_launch_gets_a_secret(world: World) -> None:
     assert session.request["conf"]["mine.password"] == REDACTED
     known = await world.store.effective_conf(session.id)
     assert known["spark.sql.shuffle.partitions"] == "7"
-    assert SECRET not in f"{session} {known} {world.store._audit}"
+    written = await world.store.audit(AuditQuery(limit=100))
+    assert written
+    assert SECRET not in f"{session} {known} {written}"
     assert world.conf_secrets == {}, "nothing keeps them any longer"
 
 

@@ -26,11 +26,6 @@ from livius_agent.wire import (
 )
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 async def ready(world: World) -> Session:
     view = await create_session(world.context, world.admin, *world.place, CreateSession())
     session = view.session

@@ -19,11 +19,6 @@ CODE = 'print("台北 \\ud83d")\n' * 200_000
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 async def submitted(world: World, code: str) -> StatementView:
     made = await create_session(world.context, world.admin, *world.place, CreateSession())
     path = world.path(made.session.id)

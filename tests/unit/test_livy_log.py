@@ -1,8 +1,12 @@
 """The log of what the gateway did for a session: whole, in order, and read once."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
-from fakes.store import MemoryStore
+import pytest
+
+from fakes.store import transactions
+from livius.adapters.store import SqlStore
 from livius.domain.ids import StatementNumber
 from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending, Event, Statement
@@ -10,11 +14,18 @@ from livius.usecases.livy_log import LivyLogs
 from support.records import NOW, added, code, with_end
 
 
-class CountingStore(MemoryStore):
+@pytest.fixture
+def counting() -> Iterator["CountingStore"]:
+    made = CountingStore()
+    yield made
+    made.close()
+
+
+class CountingStore(SqlStore):
     """Counts the statements that are read."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(transactions())
         self.read = 0
 
     async def list_statements(self, *args: object, **more: object) -> tuple[list[Statement], int]:
@@ -23,7 +34,7 @@ class CountingStore(MemoryStore):
         return list(found), total
 
 
-async def with_statements(store: MemoryStore, number: int, *, ended: int) -> Session:
+async def with_statements(store: SqlStore, number: int, *, ended: int) -> Session:
     """A session whose first statements have ended."""
     session = await added(store)
     for at in range(number):
@@ -34,7 +45,7 @@ async def with_statements(store: MemoryStore, number: int, *, ended: int) -> Ses
     return session
 
 
-async def end(store: MemoryStore, session: Session, number: int, *, ok: bool = True) -> None:
+async def end(store: SqlStore, session: Session, number: int, *, ok: bool = True) -> None:
     at = NOW + timedelta(hours=1, seconds=number)
     key = session.repl, StatementNumber(number)
     ending = Ending(ok=ok, data=b'{"text/plain": "1"}')
@@ -42,8 +53,8 @@ async def end(store: MemoryStore, session: Session, number: int, *, ok: bool = T
     await store.claim_next(session.repl, at=at)
 
 
-async def test_what_has_ended_is_read_once() -> None:
-    store = CountingStore()
+async def test_what_has_ended_is_read_once(counting: CountingStore) -> None:
+    store = counting
     session = await with_statements(store, 1100, ended=1090)
     logs = LivyLogs(store)
     whole = await logs.text(session)
@@ -61,8 +72,7 @@ async def test_what_has_ended_is_read_once() -> None:
     assert await LivyLogs(store).text(session) == more
 
 
-async def test_lines_are_in_order_of_time() -> None:
-    store = MemoryStore()
+async def test_lines_are_in_order_of_time(store: SqlStore) -> None:
     session = await with_statements(store, 5, ended=3)
     lines = (await LivyLogs(store).text(session)).decode().splitlines()
     assert lines == sorted(lines, key=lambda line: line.split()[0])
@@ -74,8 +84,8 @@ async def test_lines_are_in_order_of_time() -> None:
     ]
 
 
-async def test_few_sessions_are_remembered() -> None:
-    store = CountingStore()
+async def test_few_sessions_are_remembered(counting: CountingStore) -> None:
+    store = counting
     sessions = [await with_statements(store, 2, ended=2) for _ in range(20)]
     logs = LivyLogs(store)
     for session in sessions:
@@ -88,8 +98,7 @@ async def test_few_sessions_are_remembered() -> None:
     assert store.read == 42
 
 
-async def test_the_end_is_the_last_line() -> None:
-    store = MemoryStore()
+async def test_the_end_is_the_last_line(store: SqlStore) -> None:
     session = await with_statements(store, 1, ended=0)
     logs = LivyLogs(store)
     before = await logs.text(session)

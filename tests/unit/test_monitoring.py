@@ -21,11 +21,6 @@ from livius.usecases.sessions import CreateSession, create_session, delete_sessi
 from livius_agent.wire import MOST_JOBS, Finished, Job, Jobs, Output, Ready, Stage
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 async def started(world: World, caller: Principal, **wanted: Any) -> Session:
     """A session whose driver takes a second for each step."""
     made = await create_session(world.context, caller, *world.place, CreateSession(**wanted))

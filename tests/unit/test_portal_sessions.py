@@ -1,11 +1,12 @@
 """PortalSessions of the portal: how long they go on, how many there are, and what they cost."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.store import MemoryStore
+from fakes.store import new_store
 from fakes.world import principal
 from livius.domain.errors import Unavailable
 from livius.domain.portal_session import PortalSession, form_token, key_of
@@ -19,7 +20,7 @@ class SupervisedProcess:
     """PortalSessions, and what they stand on."""
 
     def __init__(self) -> None:
-        self.clock, self.store = FakeClock(), MemoryStore()
+        self.clock, self.store = FakeClock(), new_store()
         self.portal_sessions = PortalSessions(
             self.store, self.clock, issuer=ISSUER, present=anybody
         )
@@ -34,8 +35,10 @@ class SupervisedProcess:
 
 
 @pytest.fixture
-def kept() -> SupervisedProcess:
-    return SupervisedProcess()
+def kept() -> Iterator[SupervisedProcess]:
+    made = SupervisedProcess()
+    yield made
+    made.store.close()
 
 
 async def test_a_portal_session_ends_when_idle(kept: SupervisedProcess) -> None:
@@ -90,9 +93,10 @@ async def test_being_there_is_written_once_a_minute(kept: SupervisedProcess) -> 
     began = kept.clock.now()
     for seconds, seen in ((59, 0), (1, 60), (30, 60), (29, 60), (1, 120)):
         kept.clock.advance(timedelta(seconds=seconds))
-        await kept.portal_session(cookie)
-        (portal_session,) = kept.store.all_portal_sessions()
-        assert portal_session.seen_at == began + timedelta(seconds=seen)
+        found = await kept.portal_session(cookie)
+        record = await kept.store.portal_session(found.key)
+        assert record is not None
+        assert record.seen_at == began + timedelta(seconds=seen)
 
 
 async def test_on_a_full_disk_people_are_still_let_in(

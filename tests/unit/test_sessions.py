@@ -24,11 +24,6 @@ from livius.usecases.sessions import (
 )
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 async def created(world: World, **wanted: object) -> Session:
     command = CreateSession(**wanted)  # type: ignore[arg-type]
     view = await create_session(world.context, world.admin, *world.place, command)

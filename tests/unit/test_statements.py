@@ -35,11 +35,6 @@ from livius_agent.wire import (
 )
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World().begin()
-
-
 async def starting(world: World) -> Session:
     view = await create_session(world.context, world.admin, *world.place, CreateSession())
     await world.settle(view.session.id)

@@ -106,6 +106,7 @@ async def served(**given: Any) -> AsyncIterator[Wire]:
             DOCUMENT.update((await client.get("/openapi.json")).json())
         client.event_hooks = {"response": [Documented(DOCUMENT)]}
         yield Wire(world, tokens, client)
+    world.store.close()
 
 
 @pytest.fixture

@@ -216,6 +216,7 @@ async def gateway() -> AsyncIterator[Gateway]:
     server.should_exit = True
     await serving
     sweeping.cancel()
+    world.store.close()
 
 
 Attack = Callable[[Agent], Awaitable[None]]

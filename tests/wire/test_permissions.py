@@ -311,8 +311,10 @@ COVERED: Final = {
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return Installation.make(tmp_path_factory.mktemp("permissions"))
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    made = Installation.make(tmp_path_factory.mktemp("permissions"))
+    yield made
+    made.world.store.close()
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
+from sqlalchemy import Connection, delete
 
+from livius.adapters.store.schema import DELETED_LAKEHOUSES, LAKEHOUSES, ROLES, WORKSPACES
 from livius.domain.ids import SessionId
 from wire.conftest import DOCUMENT, Wire, served
 
@@ -47,7 +49,7 @@ class Made:
 
     async def _send(self, case: Any) -> httpx.Response:
         world = self.wire.world
-        world.store.forget_places()
+        await world.store._transactions.run(forget_places)
         await world.begin()
         session = await world.store.session(self.session) if self.session else None
         if session is None or session.deleted_at is not None:
@@ -74,6 +76,11 @@ class Made:
             content=body_of(case),
             headers={"Content-Type": "application/json"},
         )
+
+
+def forget_places(connection: Connection) -> None:
+    for table in (ROLES, LAKEHOUSES, DELETED_LAKEHOUSES, WORKSPACES):
+        connection.execute(delete(table))
 
 
 def body_of(case: Any) -> bytes | None:

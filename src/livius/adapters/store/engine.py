@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from livius.adapters.store.schema import METADATA
 from livius.domain.errors import Unavailable
@@ -129,8 +130,8 @@ def open_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
     ``synchronous=NORMAL`` survives a kill of the process; ``FULL`` a power cut too, at the cost
     of a disk flush with each commit.
     """
-    # Any thread may close the connection; only the store's thread ever uses it.
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    # Any thread may close the connection; only the store's thread ever uses it, and keeps it.
+    engine = create_engine(url, connect_args={"check_same_thread": False}, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
