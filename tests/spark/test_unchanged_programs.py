@@ -174,14 +174,21 @@ def test_a_notebook_runs_unchanged_in_the_installed_kernel(
 
 def dbt(gateway: Gateway, project: Path, *arguments: str) -> str:
     program = client_python("dbt").with_name("dbt")
-    secret = {"DBT_ENV_SECRET_CLIENT": gateway.connection["client_secret"]}
-    return run(gateway, program, "--no-use-colors", *arguments, cwd=project, **secret)
+    known = gateway.connection
+    variables = {
+        "FABRIC_TENANT_ID": known["tenant_id"],
+        "FABRIC_CLIENT_ID": known["client_id"],
+        "FABRIC_WORKSPACE_ID": known["workspace_id"],
+        "FABRIC_LAKEHOUSE_ID": known["lakehouse_id"],
+        "DBT_ENV_SECRET_CLIENT": known["client_secret"],
+    }
+    return run(gateway, program, "--no-use-colors", *arguments, cwd=project, **variables)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "dbt"
-    shutil.copytree(PROGRAMS / "dbt", folder)
+    shutil.copytree(ROOT / "examples" / "dbt", folder)
     return folder
 
 

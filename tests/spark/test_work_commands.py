@@ -153,6 +153,20 @@ def test_what_code_prints_is_shown_while_it_runs(
     assert (process.returncode, rest) == (0, "seen\n42\n")
 
 
+def test_a_gateway_that_is_started_anew_is_found_again(
+    gateway: Gateway, session: RemoteSession, tmp_path: Path
+) -> None:
+    sign = tmp_path / "sign"
+    arguments = ("run", "-", "--kind", "pyspark", "-s", session.id)
+    with started(gateway, *arguments, given=WAITS.format(path=str(sign))) as process:
+        assert first_line(process) == "begun\n"
+        gateway.kill()
+        gateway.start()
+        sign.touch()
+        rest, said = process.communicate(timeout=120)
+    assert (process.returncode, rest) == (0, "seen\n42\n"), said
+
+
 def test_a_notebook_runs_cell_by_cell_up_to_the_first_that_fails(
     gateway: Gateway, session: RemoteSession, tmp_path: Path
 ) -> None:
@@ -213,6 +227,17 @@ def test_a_reader_that_leaves_ends_the_statement(gateway: Gateway, session: Remo
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     wait_for(lambda: last_state(session) == "cancelled", seconds=30, what="it is cancelled")
+
+
+def test_a_reader_that_leaves_rows_is_no_error(gateway: Gateway, session: RemoteSession) -> None:
+    query = "SELECT repeat('x', 100) AS x FROM range(10000)"
+    with started(gateway, "sql", "-s", session.id, given=query) as process:
+        assert first_line(process) == "x\n"
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
 
 
 def live(gateway: Gateway) -> str:

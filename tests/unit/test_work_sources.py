@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,24 @@ def test_what_keeps_a_command_from_running_is_exit_status_2(
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stdout == ""
+
+
+def test_the_commands_import_little() -> None:
+    """What takes long to import is for who needs it: a query shall answer well below a second."""
+    program = (
+        "import sys, livius.cli, livius.cli.work.running, livius.cli.work.sessions; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=25, check=True
+    )
+    heavy = {
+        "httpx",
+        "requests",
+        "pydantic",
+        "pydantic_settings",
+        "sqlalchemy",
+        "pandas",
+        "pyarrow",
+    }
+    assert set(done.stdout.split()) & heavy == set()

@@ -1,6 +1,6 @@
-"""Run cells as a notebook in the kernel `livius`; print what each put out, as JSON.
+"""Run a notebook's cells in the kernel `livius`; print each one's output, as JSON.
 
-Cells come as a JSON list on standard input.
+The notebook is a file, or a JSON list of cells on standard input.
 """
 
 import json
@@ -9,11 +9,17 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 
-cells = [nbformat.v4.new_code_cell(cell) for cell in json.load(sys.stdin)]
-notebook = nbformat.v4.new_notebook(cells=cells)
+if sys.argv[1:]:
+    notebook = nbformat.read(sys.argv[1], as_version=4)
+else:
+    cells = [nbformat.v4.new_code_cell(cell) for cell in json.load(sys.stdin)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
 NotebookClient(notebook, kernel_name="livius", timeout=240).execute()
-print(
-    json.dumps(
-        ["".join(one.get("text", "") for one in cell["outputs"]) for cell in notebook["cells"]]
-    )
-)
+
+
+def text(output):
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
+
+
+cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+print(json.dumps(["".join(map(text, cell["outputs"])) for cell in cells]))

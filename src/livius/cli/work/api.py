@@ -17,9 +17,16 @@ _TIMEOUT: Final = urllib3.Timeout(connect=10, read=90)
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 _FIRST_ERROR: Final = 400
-# A gateway that is started anew keeps its port, and its sessions: wait about twelve seconds for it.
+# A gateway that is started anew keeps its port, and its sessions: wait half a minute for it.
 _RETRIES: Final = urllib3.Retry(
-    total=None, connect=6, read=2, status=0, other=0, redirect=0, backoff_factor=0.2
+    total=None,
+    connect=20,
+    read=2,
+    status=0,
+    other=0,
+    redirect=0,
+    backoff_factor=0.1,
+    backoff_max=2.0,
 )
 
 

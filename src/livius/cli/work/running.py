@@ -26,6 +26,7 @@ CODE_FAILED: Final = 1
 NOT_RUN: Final = 2
 _PIPE_CLOSED: Final = 141
 """What a shell shows for a program that SIGPIPE ended."""
+_STDOUT: Final = 1
 _WRITERS: Final = {"table": write_table, "csv": write_csv, "json": write_json}
 _FORMAT_OF: Final = {".csv": "csv", ".json": "json", ".arrow": "arrow", ".arrows": "arrow"}
 _OPTION: Final = re.compile(r"--?[a-z][\w-]*(=.*)?")
@@ -91,7 +92,7 @@ def exit_status(work: Callable[[Callable[[], Command]], None]) -> int:
             return interrupts.exit_status
         except BrokenPipeError:
             # Python would try to write the rest at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
             return _PIPE_CLOSED
         except OSError as error:
             progress.say(f"The output can't be written: {error.strerror}.")
