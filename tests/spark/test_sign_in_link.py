@@ -169,6 +169,12 @@ def test_open_leads_a_browser_there_without_the_link_in_its_arguments(
     assert not (served.home / "open.html").exists()
 
 
+def test_up_beside_a_gateway_says_that_it_keeps_its_port(served: Gateway) -> None:
+    said = livius(served, "up", LIVIUS_PORT="8443")
+    port = served.connection["api"].rpartition(":")[2]
+    assert f"LIVIUS_PORT is 8443, but this installation keeps port {port}" in said
+
+
 def test_up_shows_a_link_on_a_terminal_only(served: Gateway) -> None:
     assert "/portal/in/" not in livius(served, "up")
     ours, theirs = pty.openpty()

@@ -71,6 +71,18 @@ def test_token_without_a_gateway(tmp_path: Path) -> None:
     assert f"No gateway serves {tmp_path}. Start one with: livius up" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["up", "status", "token", "open", "logs"])
+def test_a_data_folder_that_is_none_is_said_in_a_sentence(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    done = livius(file, command)
+    assert done.returncode == 1
+    assert str(file) in done.stderr
+    assert "Traceback" not in done.stderr
+    if command != "logs":
+        assert "set LIVIUS_HOME to another folder" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("command", ["status", "token", "logs"])
 def test_quick_commands_name_a_setting_that_is_none(tmp_path: Path, command: str) -> None:
     done = livius(tmp_path, command, variables={"LIVIUS_PROT": "8443"})

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import sys
 
+from livius.installation.progress import SetupFailed
+
 
 def main() -> None:
     """Run the command line."""
     if sys.platform != "linux":
         sys.exit("Livius runs on Linux, WSL2 included. Nothing was changed.")
+    try:
+        _run()
+    except SetupFailed as error:
+        sys.exit(f"livius: {error}")
+
+
+def _run() -> None:
     match sys.argv[1:]:
         case [] | ["--help"] | ["-h"]:
             from livius.cli.overview import overview

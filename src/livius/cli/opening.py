@@ -33,7 +33,10 @@ def open_portal(*, only_print: bool) -> int:
             print(connection.http)
         return 0
     links = FileSignInLinks(home.links)
-    secret = _make(links, home)
+    try:
+        secret = _make(links, home)
+    except OSError as error:
+        return fail(f"The link can't be written to {home.root}: {error.strerror}.")
     link = _link(connection, secret)
     if only_print:
         print(link)

@@ -11,7 +11,6 @@ from typing import Any, Final
 from livius.cli.answers import ApiFailed, ask, fetch_token
 from livius.cli.place import find_home
 from livius.installation.home import Connection, Home
-from livius.installation.progress import SetupFailed
 
 _GIB: Final = 1024**3
 _NONE: Final = 3
@@ -21,10 +20,7 @@ _STARTING: Final = 4
 def status(*, as_json: bool) -> int:
     """Say whether a gateway serves."""
     home = find_home()
-    try:
-        code, facts, text = _look(home)
-    except SetupFailed as error:
-        return _fail(str(error))
+    code, facts, text = _look(home)
     if as_json:
         print(json.dumps({"home": str(home.root), **facts}, indent=2, ensure_ascii=False))
     elif code == 1:
@@ -98,7 +94,7 @@ def token() -> int:
         if connection is None:
             return _fail(f"No gateway serves {home.root}. Start one with: livius up")
         print(fetch_token(connection))
-    except (ApiFailed, SetupFailed) as error:
+    except ApiFailed as error:
         return _fail(str(error))
     return 0
 

@@ -46,6 +46,7 @@ def up(*, detach: bool) -> int:
         present = _running_already(home)
         if present is not None:
             out.print(f"A gateway is running already (process {present.pid}).")
+            _tell_ports(chosen, home.kept_ports(), home)
             _tell(present, home)
             return 0
         home.create(passable=chosen.launch_numbers is not None)
@@ -67,14 +68,19 @@ def up(*, detach: bool) -> int:
         progress.close()
         gateway.stop()
         return fail(str(error))
-    for text in changed_ports(chosen, before, home.kept_ports() or Ports(https=0, http=0)):
-        out.print(text, markup=False)
+    _tell_ports(chosen, before, home)
     _tell(connection, home)
     if detach:
         if first_run:
             out.print("A first session checks the whole way meanwhile. livius doctor tells how.")
         return 0
     return _stay(gateway, home if first_run else None)
+
+
+def _tell_ports(chosen: Settings, before: Ports | None, home: Home) -> None:
+    """Say which ports are not those that were asked for."""
+    for text in changed_ports(chosen, before, home.kept_ports() or Ports(https=0, http=0)):
+        out.print(text, markup=False)
 
 
 def _running_already(home: Home) -> Connection | None:

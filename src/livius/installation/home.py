@@ -202,8 +202,15 @@ class Home:
         write_private(self.connection_file, asdict(connection))
 
     def read_connection(self) -> Connection | None:
-        """Return the connection of the gateway that serves; None where none does."""
-        found = _read_json(self.connection_file)
+        """Return the connection of the gateway that serves; None where none does.
+
+        Raises:
+            SetupFailed: the data folder can't be read.
+        """
+        try:
+            found = _read_json(self.connection_file)
+        except OSError as error:
+            raise _unusable(self.root, error.strerror) from error
         # One that was killed has left its own file to the one that starts now.
         if found is None or self.holder() != found.get("pid"):
             return None
