@@ -37,6 +37,6 @@ def migrate(engine: Engine) -> None:
         if present is not None and present not in known:
             raise SchemaMismatch(
                 f"The database has revision {present}, which this version of Livius does not know. "
-                "It was made by a newer version: install that one."
+                "It was made by a newer version, or before the first release: use that one for it."
             )
         command.upgrade(config, "head")
