@@ -256,7 +256,7 @@ def test_filters_keep_their_place_in_the_address(page: Page, served: Served) -> 
     page.reload()
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_label("Search by activity name").fill("zzz")
-    expect(page.get_by_text("No activity fits")).to_be_visible()
+    expect(page.get_by_text("No activity matches")).to_be_visible()
     page.get_by_role("link", name="Clear filters").click()
     expect(page.locator("tbody tr")).to_have_count(2)
 

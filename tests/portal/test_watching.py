@@ -125,7 +125,7 @@ def test_jobs_and_stages_stand_with_their_statement(served: Served, ada: Visitor
 
 def test_what_spark_does_not_tell_is_said(served: Served, ada: Visitor) -> None:
     session = served.site.session()
-    assert "Spark tells nothing now" in ada.get(f"{activity(session)}/jobs").text
+    assert "No information from Spark" in ada.get(f"{activity(session)}/jobs").text
 
 
 # The Spark UI

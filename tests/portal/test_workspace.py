@@ -126,7 +126,7 @@ def test_what_is_no_role_is_refused(
 def test_members_look_and_others_do_not_even(served: Served) -> None:
     path = f"{here(served)}/access"
     page = member(served, Role.MEMBER).get(path).text
-    assert "Who has which role" in page
+    assert "Assigned roles" in page
     assert '<form class="inline"' not in page
     assert "Add people" not in page
     for role in (Role.CONTRIBUTOR, Role.VIEWER):

@@ -1,9 +1,11 @@
-"""Words and phrases that the rules of prose in CONTRIBUTING.md exclude are in no page."""
+"""No page and no message has words that the rules of prose in CONTRIBUTING.md exclude."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from support.catalogue import messages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -58,6 +60,12 @@ def test_the_glossary_excludes_words() -> None:
 @pytest.mark.parametrize("page", CHECKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_has_an_excluded_word(page: Path) -> None:
     assert found(page.read_text(encoding="utf-8")) == []
+
+
+def test_no_text_of_the_portal_and_no_message_has_an_excluded_word() -> None:
+    texts = [form for one in messages() for form in ([one] if isinstance(one, str) else one)]
+    assert len(texts) > 300
+    assert [text for text in texts if found(text)] == []
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ async def _ask_reader(table: Path, user: OsUser | None) -> dict[str, Any]:
         raise Conflict(
             "TableUnreadable",
             Message(
-                "What lies there could not be read as a Delta table: %(error)s",
+                "The folder could not be read as a Delta table: %(error)s",
                 error=found["error"],
             ),
         )

@@ -27,7 +27,7 @@ MAY_RUN: Final = frozenset({Role.ADMIN, Role.MEMBER, Role.CONTRIBUTOR})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A workspace holds lakehouses and says who may use them."""
+    """A workspace contains lakehouses, and its roles control access to them."""
 
     id: WorkspaceId
     name: str

@@ -61,7 +61,7 @@ PHASES: Final = (
     PhaseWords(Phase.REQUESTED, N_("Submitted"), N_("The request is recorded.")),
     PhaseWords(Phase.LAUNCHING, N_("Driver launched"), N_("The Spark driver is started.")),
     PhaseWords(
-        Phase.STARTING, N_("Spark starts"), N_("The driver has dialled in; Spark is coming up.")
+        Phase.STARTING, N_("Spark starts"), N_("The driver is connected; Spark is starting.")
     ),
     PhaseWords(Phase.READY, N_("Ready"), N_("Statements run.")),
     PhaseWords(Phase.STOPPING, N_("Stopping"), N_("The driver was asked to end.")),
@@ -80,7 +80,7 @@ _FAILED: Final = State(N_("Failed"), "bad", "bad")
 TROUBLE: Final[Mapping[int, str]] = {
     400: N_("This can't be done"),
     401: N_("Sign in first"),
-    403: N_("You may not do this"),
+    403: N_("You don't have permission for this"),
     404: N_("There is no such page"),
     405: N_("There is no such page"),
     409: N_("This can't be done now"),

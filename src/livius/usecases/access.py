@@ -84,11 +84,11 @@ def may_run_code(context: Context, caller: Principal) -> None:
         raise Forbidden(
             "SecondPersonNotTrusted",
             Message(
-                "All sessions of this server run as one operating system user, so whoever runs "
-                "code in one can read what belongs to the others, and %(name)s is not among "
-                "those that the operator trusts with that. The operator adds them to "
-                "LIVIUS_OWNERS (object id %(oid)s), or sets LIVIUS_TRUST_ALL_USERS=true, and "
-                "starts the server anew.",
+                "All sessions of this server run as one operating system user, so code in "
+                "one session can read the data of all others, and %(name)s is not among "
+                "the principals that the operator trusts with that. The operator adds it to "
+                "LIVIUS_OWNERS (object id %(oid)s), or sets LIVIUS_TRUST_ALL_USERS=true, "
+                "and restarts the server.",
                 name=caller.name,
                 oid=caller.oid,
             ),
@@ -124,9 +124,10 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
         raise Forbidden(
             "OwnersOnly",
             Message(
-                "Client applications are changed by the owners of this server, and %(name)s is "
-                "none. The operator adds people to LIVIUS_OWNERS (object id %(oid)s) and starts"
-                " the server anew, or does it with: livius identity app",
+                "Only the owners of this server change client applications, and %(name)s "
+                "is not one of them. The operator adds it to LIVIUS_OWNERS "
+                "(object id %(oid)s) and restarts the server, or makes the change with: livius "
+                "identity app",
                 name=caller.name,
                 oid=caller.oid,
             ),

@@ -287,8 +287,8 @@ def check_may_read(opened: OpenActivity) -> None:
         raise Forbidden(
             "InsufficientPrivileges",
             Message(
-                "Logs, conf, code and outputs of a session are open to who submitted it and to "
-                "the workspace's Admins."
+                "Only the submitter of a session and the workspace's Admins can see its "
+                "logs, conf, code and outputs."
             ),
         )
 

@@ -119,7 +119,7 @@ class OidcLogin:
         if not isinstance(id_token, str):
             raise Unauthenticated(
                 "SignInFailed",
-                Message("The authority did not say who has signed in: it gave no ID token."),
+                Message("The authority did not identify the user: it returned no ID token."),
             )
         oid = await self.id_tokens.person_of(
             id_token, client_id=self.client.credential.client_id, nonce=nonce

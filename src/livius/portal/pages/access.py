@@ -18,13 +18,13 @@ from livius.portal.pages_base import ROOT, PageRequest, Portal
 from livius.usecases import roles
 
 ROLES: Final = (
-    (Role.VIEWER, N_("Viewer"), N_("sees what there is and who runs what")),
+    (Role.VIEWER, N_("Viewer"), N_("sees the workspace's items and activities")),
     (Role.CONTRIBUTOR, N_("Contributor"), N_("also runs code, reads data and changes lakehouses")),
-    (Role.MEMBER, N_("Member"), N_("also sees who has which role")),
+    (Role.MEMBER, N_("Member"), N_("also sees the assigned roles")),
     (
         Role.ADMIN,
         N_("Admin"),
-        N_("also sees and steers everybody's sessions, and changes the workspace"),
+        N_("also sees and controls all sessions, and changes the workspace"),
     ),
 )
 """The roles from the least: name, and what each may do that the one before may not."""

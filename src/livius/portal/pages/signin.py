@@ -152,8 +152,8 @@ async def _bearer(portal: Portal, found: SignedIn) -> Principal:
         raise Unauthenticated(
             "TokenOfNoUse",
             Message(
-                "The authority signed you in, but the access token that it gave does not count "
-                "here. %(error)s The server's operator looks at LIVIUS_AUTHORITY_SCOPE.",
+                "The authority signed you in, but its access token is not valid here. "
+                "%(error)s The server's operator checks LIVIUS_AUTHORITY_SCOPE.",
                 error=error.message,
             ),
         ) from error

@@ -199,7 +199,7 @@ async def as_json(request: PageRequest) -> Response:
     found = await _whole(request, view)
     rows = (await _data(found, _VALUES)).get("application/json")
     if rows is None:
-        raise NotFound("OutputNotFound", Message("The statement gave no rows."))
+        raise NotFound("OutputNotFound", Message("The statement returned no rows."))
     return Response(
         bytes(rows),
         media_type="application/json",
@@ -216,7 +216,7 @@ async def rich_frame(request: PageRequest) -> Response:
     found = await _whole(request, view)
     html = (await _data(found, _PARSED)).get("text/html")
     if not isinstance(html, str):
-        raise NotFound("OutputNotFound", Message("The statement gave no HTML."))
+        raise NotFound("OutputNotFound", Message("The statement returned no HTML."))
     response = request.fragment("rich.html", html=Markup(html))  # noqa: S704 # the frame is its cage
     url = request.http.url
     response.headers["Content-Security-Policy"] = _RICH_CSP.format(

@@ -463,8 +463,7 @@ def _bounded(kept: tuple[Kept, ...], what: str) -> tuple[Kept, ...]:
         raise Conflict(
             "TooManyCredentials",
             Message(
-                "An application has at most %(most)s %(what)s. Remove one that is not used any "
-                "more.",
+                "An application has at most %(most)s %(what)s. Remove one that is no longer used.",
                 most=_MOST,
                 what=what,
             ),
