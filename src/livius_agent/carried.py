@@ -30,7 +30,7 @@ _OF_POOLS: Final = ("concurrent.futures.thread", "multiprocessing.pool")
 
 
 class Statement:
-    """A statement of this repl. ``cancelled``: its code was told to stop."""
+    """A statement of this repl. ``cancelled``: its code has to stop."""
 
     def __init__(self, group: str) -> None:
         self.group = group

@@ -226,7 +226,7 @@ class Link:
                 await socket.send(encode(Beat(busy=self.busy())))
 
     async def _send_news(self, socket: websockets.ClientConnection) -> bool:
-        """Send what there is; tell whether output went out that may have a sequel."""
+        """Send pending messages; return whether output was sent that may continue."""
         more = False
         while self._outbox:
             await socket.send(encode(self._outbox[0]))

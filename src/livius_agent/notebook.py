@@ -90,7 +90,7 @@ def helper(namespace: dict[str, Any], names: tuple[str, ...]) -> Callable[..., N
     """Return the ``help`` of a module: it tells what its functions' docstrings tell."""
 
     def help(method: str = "") -> None:  # noqa: A001 - Fabric's name
-        """Say what there is, or more of one method."""
+        """List the methods, or describe one."""
         import inspect
 
         if method and method not in names:

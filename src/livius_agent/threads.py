@@ -22,7 +22,7 @@ _STILL_FOR: Final = 0.25
 
 
 class StartedThreads:
-    """The threads of the running statement. ``interrupted``: it was told to stop."""
+    """The threads of the running statement. ``interrupted``: it has to stop."""
 
     def __init__(self) -> None:
         self._before: frozenset[int] = frozenset()
@@ -30,7 +30,7 @@ class StartedThreads:
 
     @property
     def interrupted(self) -> bool:
-        """Tell whether the statement was told to stop."""
+        """Tell whether the statement has to stop."""
         return self._statement.cancelled
 
     def begin(self, statement: Statement) -> None:

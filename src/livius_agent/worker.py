@@ -38,7 +38,7 @@ _ENDS_WITHIN: Final = {"python": 3.0, "tasks": 2.0, "planned": 1.0}
 """How long the answer of a cancelled statement waits for tasks of jobs that have ended, and for
 threads of Spark's own, which may work for others."""
 _KILL_TASKS_AFTER: Final = 0.15
-"""A task that goes on for so long after its job was not told, which happens; it is told again."""
+"""If a task outlives its cancelled job by this time, Spark lost the kill: send it again."""
 _LOST_JVM: Final = re.compile(
     "Py4J(Network)?Error|ConnectionRefused|ConnectionReset|BrokenPipe|Connection refused"
     "|Connection reset|Broken pipe|Answer from Java side is empty|while calling \\S+$"

@@ -25,7 +25,7 @@ _MEMORY: Final = 4 * 1024**3
 
 
 def look(folder: Path) -> dict[str, Any]:
-    """Return what there is to see of a table."""
+    """Return the preview of a table."""
     from deltalake import DeltaTable
 
     table = DeltaTable(folder)

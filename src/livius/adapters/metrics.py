@@ -117,7 +117,7 @@ class Metrics:
         )
 
     def described(self) -> Sequence[Described]:
-        """Return what there is, for the reference page; the process's own are left out."""
+        """Return all metrics for the reference page, without those of the process."""
         found = []
         for metric in vars(self).values():
             if isinstance(metric, Counter | Gauge | Histogram):
@@ -172,7 +172,7 @@ class Metrics:
         links: int,
         connections: int,
     ) -> None:
-        """Note how many there are of what comes and goes."""
+        """Set the gauges."""
         self.sessions.clear()
         for phase, number in sessions.items():
             self.sessions.labels(phase).set(number)

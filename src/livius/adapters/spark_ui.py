@@ -100,7 +100,7 @@ async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
     ):
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFound(
-                "SparkCoreItemNotFound", Message("Spark knows nothing of this name or id.")
+                "SparkCoreItemNotFound", Message("Spark has no item with this name or id.")
             )
         kind = answer.headers.get("content-type", "")
         if answer.status_code != httpx.codes.OK or not kind.startswith("application/json"):

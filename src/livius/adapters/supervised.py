@@ -94,15 +94,13 @@ class SupervisedProcess:
         return read_record(self.folder / EXIT_RECORD, ExitRecord)
 
     async def launch(self, spec: SupervisorSpec) -> None:
-        """Start the supervisor and return once it has begun. What an earlier run left is forgotten.
+        """Start the supervisor and return once it has begun. Records of an earlier run are removed.
 
-        Who is cancelled meanwhile is so once the launch has come to its end, which takes moments
-        and at most seconds: the folder then tells what there is, to whoever ends all processes as
-        to the next gateway, which adopts it. Cut off midway, a supervisor could still come up that
-        nobody knows of.
+        Cancellation is deferred until the launch completes (seconds at most), so that the folder
+        always records the process that was started: the next gateway can adopt it or end it.
 
         Raises:
-            SupervisorFailed: it did not come up; its own words are in the message.
+            SupervisorFailed: it did not start; the message has its output.
         """
         await _to_its_end(self._launch(spec))
 

@@ -1,4 +1,4 @@
-"""Digests of what was drawn at random, and the one spelling of bytes that tokens use."""
+"""Hashes of random secrets, and unpadded base64url."""
 
 from __future__ import annotations
 

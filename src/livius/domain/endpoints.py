@@ -20,11 +20,11 @@ _LONGEST: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """A provider's addresses, None where it has none that may be used, and what it can.
+    """The provider's endpoints (None: missing or unsafe) and capabilities.
 
     ``on_behalf_of``: it exchanges users' tokens (Entra's form, of RFC 7523). ``by_form``: it takes
-    a client's secret in the form and not in the header. ``algorithms`` are what client assertions
-    may be signed with; empty where it does not say.
+    a client's secret in the form and not in the header. ``algorithms`` are those for
+    client assertions; empty if it does not list any.
     """
 
     authorize: str | None = None

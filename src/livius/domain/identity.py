@@ -1,7 +1,7 @@
-"""Who is calling, which client applications there are, and the names that tokens are made out to.
+"""The caller, the client applications of an authority, and the audiences of tokens.
 
-Three rules are stated here and kept elsewhere: a token counts for Fabric's audiences only; an
-authority answers under the host names that its realm lists; a client secret is known by its hash.
+Three rules are stated here and enforced elsewhere: a token is valid for Fabric's audiences only; an
+authority answers under the host names that its realm lists; only a client secret's hash is stored.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Realm:
         )
 
     def is_assertion_audience(self, text: str, *, port: int) -> bool:
-        """Tell whether a client assertion is made out to this authority.
+        """Tell whether a client assertion is issued for this authority.
 
         That is a token endpoint under any of the names and prefixes that it is published by, or
         the issuer, which Entra takes too.

@@ -63,7 +63,7 @@ class Provider:
 
     @property
     def realm(self) -> TenantId:
-        """Return the tenant of its principals; one is made up for who has none."""
+        """Return the tenant of its principals, derived from the issuer if it has none."""
         return self.tenant or TenantId(str(uuid5(NAMESPACE_URL, self.issuer)))
 
 
@@ -153,7 +153,7 @@ def read_claims(
 def read_id_token(
     claims: Mapping[str, Any], provider: Provider, now: datetime, *, client_id: str, nonce: str
 ) -> str:
-    """Return the object id of whom the verified claims of an ID token name.
+    """Return the object id of the user that an ID token's verified claims name.
 
     Raises:
         Unauthenticated: it is of another issuer, client, sign-in or time (OpenID Connect 3.1.3.7).
@@ -233,7 +233,7 @@ def _scopes(claims: Mapping[str, Any], provider: Provider) -> frozenset[str]:
 
 
 def audiences_in(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Return what a token is made out to, in the one spelling."""
+    """Return a token's audience in its canonical spelling."""
     named = claims.get("aud")
     every = named if isinstance(named, list) else [named]
     return frozenset(plain_audience(one) for one in every if isinstance(one, str))

@@ -1,4 +1,4 @@
-"""What tokens can be made out to, and which scope opens each of it inside a session.
+"""The audiences of tokens, and the scope that each one needs inside a session.
 
 The scopes' meaning is Fabric contract 8.2, the short names 8.3.
 """
@@ -94,7 +94,7 @@ AUDIENCE_OF: Final = {
     "sql": "https://database.windows.net",
     "datalake": "https://datalake.azure.net",
 }
-"""What tokens are made out to that are asked for by a short name."""
+"""The audience of the tokens for each short name."""
 
 
 def find_resource(text: str) -> tuple[Resource, str] | None:

@@ -10,7 +10,7 @@ from typing import Final
 from livius.domain.errors import Invalid
 
 RESOURCE: Final = "https://vault.azure.net"
-"""What tokens for a vault are made out to."""
+"""The audience of tokens for a vault."""
 
 HOST: Final = "vault.azure.net"
 LARGEST_SECRET: Final = 25 * 1024

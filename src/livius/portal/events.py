@@ -28,7 +28,7 @@ from livius.usecases.portal_sessions import PortalSessions
 _MOST: Final = 500
 _MOST_OF_A_VISIT: Final = 12
 _PACE: Final = 0.3
-"""Seconds between two looks: what changes faster is told together."""
+"""Seconds between two checks: faster changes are sent together."""
 BEAT: Final = 15.0
 _LONGEST: Final = 900.0
 _LONGEST_ID: Final = 4096

@@ -96,7 +96,7 @@ _UNITS: Final = ("KB", "MB", "GB", "TB")
 
 
 def statement_state(statement: Statement) -> State:
-    """Return how a statement stands; code that failed is told from code that did not."""
+    """Return a statement's state; code that failed has one of its own."""
     ending = statement.ending
     if statement.phase is StatementPhase.AVAILABLE and ending is not None and not ending.ok:
         return _FAILED

@@ -131,7 +131,7 @@ def _classes(style: Style) -> Sequence[str]:
 
 
 def rich(data: Mapping[str, Any] | None) -> Rich:
-    """Return what there is beside the text."""
+    """Return the outputs other than the text."""
     found = data or {}
     tables = [
         table

@@ -167,7 +167,7 @@ class PageRequest:
 
     @property
     def caller(self) -> Principal:
-        """Return who asks."""
+        """Return the caller."""
         return self.portal_session.caller
 
     @cached_property

@@ -108,7 +108,7 @@ class AuditThrottle:
         self._tallies: dict[_Key, _Tally] = {}
         self._of_one: dict[_Key, int] = {}
         self._writing = asyncio.Lock()
-        """Whoever comes while the first of its kind is being written waits for how that ends."""
+        """While the first entry of a kind is written, further ones wait for its result."""
 
     async def note(self, said: AuditEntry) -> None:
         """Write an entry, or count it.
@@ -153,7 +153,7 @@ class AuditThrottle:
                     del self._of_one[who]
 
     def _folded(self, said: AuditEntry) -> AuditEntry:
-        """Return what to tell of one that is new, without what there is too much of."""
+        """Return a new entry, without its details once its actor has too many distinct ones."""
         if len(self._tallies) >= self._most:
             kind = said.actor.kind if said.actor else ActorKind.UNPROVEN
             said = replace(said, actor=Actor(kind=kind))

@@ -104,7 +104,7 @@ async def change_workspace(
 
     Raises:
         Forbidden: the caller is not an Admin.
-        Invalid: nothing to change, or a name or description that does not do.
+        Invalid: nothing to change, or an invalid name or description.
         Conflict: another workspace has the name.
     """
     present, _role = await enter_workspace(context, caller, workspace, MANAGE)
@@ -251,7 +251,7 @@ async def change_lakehouse(
     """Change what people see of a lakehouse. Its id, its folder and its database stay.
 
     Raises:
-        Invalid: nothing to change, or a name or description that does not do.
+        Invalid: nothing to change, or an invalid name or description.
         Conflict: another lakehouse of the workspace has the name.
     """
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
@@ -321,10 +321,10 @@ async def list_tables(
 def _described(
     present: Named, name: str | None, description: str | None, check_name: Callable[[str], None]
 ) -> Named:
-    """Return it with what people are to see of it; None leaves what there is.
+    """Return it with a new name or description; None leaves the present one.
 
     Raises:
-        Invalid: nothing to change, or a name or description that does not do.
+        Invalid: nothing to change, or an invalid name or description.
     """
     if name is None and description is None:
         raise Invalid("InvalidInput", Message("Send a displayName, a description or both."))

@@ -115,10 +115,10 @@ def _argument(ask: AgentRequest, name: str) -> str:
 
 
 async def _token(context: Context, session: Session, audience: str) -> str:
-    """Return a token of whom the session acts for now; it may have changed since the link began."""
+    """Return a token of the session's present token principal, which may have changed meanwhile."""
     now = await context.store.session(session.id)
     if now is None or not now.accepts_statements:
-        raise Forbidden("SessionEnded", "The session ends, so it gets no tokens any more.")
+        raise Forbidden("SessionEnded", "The session is ending and gets no further tokens.")
     if now.token_principal is None:
         raise Forbidden(
             "TokensWithheld",

@@ -381,7 +381,7 @@ async def spark_page(
     check_application(session, application)
     parts = [part for part in path.split("/") if part]
     if not all(_PART.fullmatch(part) for part in parts):
-        raise Invalid("InvalidInput", Message("The path has a part that Spark has no name like."))
+        raise Invalid("InvalidInput", Message("The path has a name that Spark does not use."))
     if parts and parts[0] not in _OFFERED:
         raise NotFound(
             "SparkCoreItemNotFound",

@@ -95,9 +95,9 @@ class Delegations:
         self._held: dict[SessionId, Delegation] = {}
 
     def offer(self, session: SessionId, caller: Principal, token: str) -> None:
-        """Keep a caller's token, which was verified, for a session that has none that is good.
+        """Store the caller's verified token, unless the session already has a valid one.
 
-        The first one stays: code that came by it must gain nothing by a later, stronger one.
+        The first one stays: code that came with it must gain nothing from a later, stronger one.
         """
         held = self._held.get(session)
         if held is not None and held.is_good(self._clock.now()):

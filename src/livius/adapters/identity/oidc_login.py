@@ -20,10 +20,10 @@ class IdTokens(Protocol):
     """What tells ID tokens that count."""
 
     async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
-        """Return the object id of whom an ID token names.
+        """Return the object id of the user that an ID token names.
 
         Raises:
-            Unauthenticated: it does not count, was not made for the client, or has another nonce.
+            Unauthenticated: it is not valid, is for another client, or has another nonce.
         """
         ...
 

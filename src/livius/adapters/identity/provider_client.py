@@ -188,7 +188,7 @@ class ProviderClient:
             return answer.status_code, await read_bounded(answer, _LARGEST)
 
     def _prove(self, endpoints: Endpoints, url: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Return what the form and the header say about who asks."""
+        """Return the client's credential, as fields of the form and as a header."""
         own = self.credential
         if own.key is not None:
             signed = self._assertion(own, own.key, endpoints, url)

@@ -58,7 +58,7 @@ _CLIENT: Final = select(APPLICATIONS.c.client_id).where(
 )
 
 _EXPIRED_KEPT: Final = timedelta(days=1)
-"""So long who comes too late is told so."""
+"""How long expired grants are kept: a late client learns "expired", not "unknown"."""
 
 
 class SqlIdentity:

@@ -35,7 +35,7 @@ Reader = Callable[[int, int], Awaitable[bytes]]
 
 
 class _Where:
-    """Which session's application, and who asks."""
+    """The session of the application, and the caller."""
 
     def __init__(self, caller: CurrentCaller, workspace: Id, lakehouse: Id, session: Id) -> None:
         self.caller = caller

@@ -253,7 +253,7 @@ def _was_ended(session: Session) -> bool:
 
 
 def _sizes(session: Session, context: Context) -> dict[str, Any]:
-    """Return what was asked of driver and executors, else what there is."""
+    """Return the requested sizes of driver and executors, else the effective ones."""
     rules, asked, conf = context.rules, session.request, session.conf
     there = rules.local
     most = conf.get("spark.dynamicAllocation.maxExecutors", "")

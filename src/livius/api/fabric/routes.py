@@ -48,7 +48,7 @@ Skip = Annotated[int, Query(alias="$skip", ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What every path of this API begins with, and who asks."""
+    """The ids that every path of this API begins with, and the caller."""
 
     caller: Principal
     workspace: str
@@ -75,7 +75,7 @@ Here = Annotated[Where, Depends(_where)]
 
 
 def _bring(context: Context, here: Where, request: Request, session: SessionId) -> None:
-    """Let what gives sessions their tokens know by which one code came."""
+    """Offer the request's token for on-behalf-of exchange."""
     token = bearer_token(request)
     if token is not None:
         context.tokens.offer(session, here.caller, token)

@@ -46,7 +46,7 @@ _STATUS: Final = {Unauthenticated: 401, Forbidden: 403, NotFound: 404, Invalid: 
 
 
 def router(vaults: VaultFiles, tokens: TokenVerifier, authority: str, told: Told) -> APIRouter:
-    """Return the routes. ``tokens`` proves those that are made out to Azure Key Vault."""
+    """Return the routes. ``tokens`` verifies those issued for Azure Key Vault."""
     routes = APIRouter()
     challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
 

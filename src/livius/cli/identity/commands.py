@@ -64,7 +64,7 @@ def list_users(*, as_json: AsJson = False) -> int:
 
 @user.command(name="set-password")
 def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = False) -> int:
-    """Give a user another password and show it once. Whoever is signed in by the old one is out.
+    """Give a user another password and show it once. The user's sign-ins end.
 
     Parameters
     ----------

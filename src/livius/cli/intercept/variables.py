@@ -1,4 +1,4 @@
-"""What a program under `livius exec` is told: its variables, and the files that they name."""
+"""The variables of a program under `livius exec`, and the files that they name."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a session is told to do, and the size of it."""
+    """The load that a session runs, and its size."""
 
     table: str
     mode: str

@@ -26,7 +26,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def home(request: PageRequest) -> Response:
-    """Show what there is; where there is nothing, how to begin."""
+    """Show recent activities or, in an empty installation, the first step."""
     look = await _look(request)
     context, caller = request.context, request.caller
     workspaces = await catalog.list_workspaces(context, caller)

@@ -22,7 +22,7 @@ Each has a help() of its own. The other modules that Fabric has are not availabl
 
 
 def help(module: str = "") -> None:
-    """Say what there is, or more of one module."""
+    """List the modules, or describe one."""
     if not module:
         print(_HELP)
         return

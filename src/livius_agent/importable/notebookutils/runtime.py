@@ -17,6 +17,6 @@ def __getattr__(name: str) -> Any:
 
 
 def help(method: str = "") -> None:
-    """Say what there is."""
+    """List the attributes."""
     del method
     print(f"context\n    {_context.__doc__}")
