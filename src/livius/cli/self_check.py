@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+import structlog
+
 from livius.installation.home import Home, write_private
 
 _SESSION_WITHIN: Final = 180.0
@@ -66,14 +68,20 @@ def read(home: Home) -> SelfCheck | None:
 
 
 async def run_beside(home: Home, pid: int) -> None:
-    """Run the check as a child and write down how it went. Cancelled, it leaves nothing."""
-    _write(home, State.RUNNING, pid, "a first session is being started")
+    """Run the check as a child and write its result to a file. Cancelled, it leaves nothing.
+
+    On a full disk, or where no process can be started, it only logs that: the gateway goes on.
+    """
     try:
+        _write(home, State.RUNNING, pid, "a first session is being started")
         state, text = await _ask_child()
+        _write(home, state, pid, text)
     except asyncio.CancelledError:
         home.self_check_file.unlink(missing_ok=True)
         raise
-    _write(home, state, pid, text)
+    except OSError as error:
+        home.self_check_file.unlink(missing_ok=True)
+        structlog.get_logger(__name__).warning("self_check_impossible", error=str(error))
 
 
 async def _ask_child() -> tuple[State, str]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -177,7 +178,10 @@ def _tell(connection: Connection, home: Home) -> None:
     bearer = f'"Authorization: Bearer $({prefix}{livius} {token})"'
     # A link that signs somebody in is for the person at the terminal, and for no log.
     is_person = embedded and connection.username is not None and out.is_terminal
-    link = [f"Open {sign_in_link(connection, home)}  (once, ten minutes)"] if is_person else []
+    link = []
+    with suppress(OSError):  # without the link there is still the password
+        if is_person:
+            link = [f"Open {sign_in_link(connection, home)}  (once, ten minutes)"]
     lines = [
         "",
         "Livius serves.",
