@@ -7,6 +7,7 @@ Each is a variable ``LIVIUS_…``. Durations are seconds, have a unit (``20m``) 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -228,6 +229,11 @@ class Settings(BaseSettings):
         pattern=r"^[1-9]\d{0,5}[mgMG]$",
         description="A driver's heap. A smaller one allows more sessions, a larger one more data.",
     )
+    driver_java_options: str = Field(
+        default="",
+        description="Further options of each driver's Java, as a shell reads them, such as "
+        "-Duser.timezone=UTC -XX:+UseParallelGC. Livius's own come after them.",
+    )
     show_lakehouse: bool = Field(
         default=True,
         description="Show the lakehouse at /lakehouse/default to a session's own processes, as "
@@ -337,6 +343,17 @@ class Settings(BaseSettings):
                 "Spark runs on this machine alone: Livius can't launch drivers on a cluster yet. "
                 "Use local[*], or local[N] for N cores"
             )
+        return text
+
+    @field_validator("driver_java_options")
+    @classmethod
+    def _java_options(cls, text: str) -> str:
+        """Refuse what is none of Java's options, or has a setting of its own."""
+        for option in shlex.split(text):
+            if option.startswith("-Xmx"):
+                raise ValueError("the heap's size is LIVIUS_DRIVER_MEMORY")
+            if not option.startswith(("-D", "-X")):
+                raise ValueError(f"{option} is none of -D…, -X… and -XX:…")
         return text
 
     @field_validator("owners")

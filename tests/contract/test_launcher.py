@@ -62,6 +62,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         users=SharedOsUser(),
         master="local[2]",
         memory="1g",
+        java_options=("-Dtold=by the operator",),
         show_lakehouse=False,
         lease_seconds=60,
         cancel_seconds=10.0,

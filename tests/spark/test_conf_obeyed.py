@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from livius.domain.conf_rules import SET_HERE
-from support.gateway import Client
+from support.gateway import Client, Gateway, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -47,6 +47,14 @@ def test_a_session_with_the_conf_of_a_fabric_notebook_runs_with_it(client: Clien
         heap = session.text("sc._jvm.java.lang.Runtime.getRuntime().maxMemory() // 2**20")
         assert 900 < int(heap) <= 1024
         assert session.rows("select count(*) from range(10)") == [[10]]
+
+
+def test_the_operators_java_options_are_the_drivers(
+    gateway: Gateway, session: RemoteSession
+) -> None:
+    java = "sc._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()"
+    [option] = gateway.environment["LIVIUS_DRIVER_JAVA_OPTIONS"].split()
+    assert option in session.text(f"list({java}.getInputArguments())")
 
 
 def test_a_secret_of_the_conf_is_the_sessions_alone(client: Client) -> None:

@@ -25,7 +25,9 @@ def test_every_setting_is_described() -> None:
     [("PORT", "70000"), ("PORT", "x"), ("DRIVER_MEMORY", "1"), ("MAX_DRIVERS", "0"),
      ("SQLITE_SYNCHRONOUS", "OFF"), ("IDLE_TIMEOUT", "soon"), ("IDLE_TIMEOUT", "-5"),
      ("IDLE_TIMEOUT", "5 years"), ("CANCEL_GRACE", "0"), ("IDLE_TIMEOUT", "0"), ("LEASE", "0"),
-     ("MEMORY_RESERVE", "-1"), ("OUTPUT_LIMIT", "-1MB"), ("AUDIT_RETENTION", "-1d")],
+     ("MEMORY_RESERVE", "-1"), ("OUTPUT_LIMIT", "-1MB"), ("AUDIT_RETENTION", "-1d"),
+     ("DRIVER_JAVA_OPTIONS", "-Xmx8g"), ("DRIVER_JAVA_OPTIONS", "-Da=b -jar x.jar"),
+     ("DRIVER_JAVA_OPTIONS", "-Da='b")],
 )  # fmt: skip
 def test_wrong_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LIVIUS_{name}", value)

@@ -45,8 +45,8 @@ class LocalLaunch:
 
     ``drivers`` holds their folders, ``lakehouses`` the data, ``names`` what the lakehouses are
     called, ``users`` who runs what, ``agent`` is the folder that contains the agent's package,
-    ``address_file`` says where to dial. ``memory`` is the JVM's heap; ``show_lakehouse`` asks for
-    `livius_agent.mount`.
+    ``address_file`` says where to dial. ``memory`` is the JVM's heap, ``java_options`` are the
+    operator's; ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     drivers: Path
@@ -57,6 +57,7 @@ class LocalLaunch:
     users: OsUsers
     master: str
     memory: str
+    java_options: tuple[str, ...]
     show_lakehouse: bool
     lease_seconds: float
     cancel_seconds: float
@@ -157,6 +158,7 @@ class LocalLauncher:
                 address_file=str(common.address_file),
                 java=str(runtime.java),
                 java_options=(
+                    *common.java_options,
                     *java_options(common.memory, work / "tmp"),
                     *self._shared_classes(runtime),
                 ),

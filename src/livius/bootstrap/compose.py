@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -122,6 +123,7 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
             users=users,
             master=settings.spark_master,
             memory=settings.driver_memory,
+            java_options=tuple(shlex.split(settings.driver_java_options)),
             show_lakehouse=settings.show_lakehouse,
             lease_seconds=settings.lease.total_seconds(),
             cancel_seconds=settings.cancel_grace.total_seconds(),
