@@ -1,9 +1,12 @@
 """What all tests share."""
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from support.distribution import longest_first, share
 
 # On CI the same examples each time: what a new one finds is no fault of the change under test.
 # A busy machine is no fault either: each test has its timeout, no example one of its own.
@@ -15,3 +18,20 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the random tests take more rounds by hand."""
     parser.addoption("--cancels", type=int, default=2, help="random cancels of each kind of code")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``: tests that share a gateway stay together, the longest first."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # it sorts by the number of tests
+    scheduling = LoadFileScheduling(config, log)
+    scheduling._split_scope = share
+    return scheduling
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)

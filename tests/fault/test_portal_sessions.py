@@ -1,14 +1,13 @@
 """``kill -9`` of the gateway while people are at the portal: they stay signed in."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from support.chromium import chromium
-from support.gateway import LIVIUS, Gateway
+from support.gateway import Gateway
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -63,7 +62,6 @@ def test_people_stay_signed_in_and_their_open_pages_go_on(
     expect(filled.get_by_role("heading", name="Welcome")).to_be_visible()
 
     # Another process says so, and it counts at once.
-    remove = [LIVIUS, "identity", "user", "remove", facts["username"]]
-    subprocess.run(remove, env=served.environment, check=True, capture_output=True, timeout=60)
+    served.livius("identity", "user", "remove", facts["username"])
     filled.goto(workspace)
     expect(filled.locator("input[name=password]")).to_be_visible()

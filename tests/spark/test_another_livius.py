@@ -35,19 +35,6 @@ if os.fork() == 0:
 """
 
 
-def livius(gateway: Gateway, *arguments: str) -> str:
-    done = subprocess.run(
-        [LIVIUS, *arguments],
-        env=gateway.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @dataclass
 class Pair:
     """``authority`` issues the tokens, ``served`` takes them: as its application ``own``."""
@@ -74,14 +61,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         back = "http://localhost/portal"
         scopes = [word for scope in Scope for word in ("--scope", scope)]
         uris = [w for end in ("in", "out") for w in ("--redirect-uri", f"{back}/signed-{end}")]
-        made = livius(authority, "identity", "app", "create", "served", *uris, *scopes)
+        made = authority.livius("identity", "app", "create", "served", *uris, *scopes)
         own = re.search(r"[0-9a-f-]{36}", made)
         assert own is not None
-        added = livius(authority, "identity", "app", "add-secret", "served")
+        added = authority.livius("identity", "app", "add-secret", "served")
         secret = folder / "secret"
         secret.write_text(added.splitlines()[0].split()[-1] + "\n")
         secret.chmod(0o600)
-        livius(authority, "identity", "consent", "grant", facts["username"], "served")
+        authority.livius("identity", "consent", "grant", facts["username"], "served")
         who = jwt.decode(user_token(authority, Scope), options={"verify_signature": False})
         served.settings = {
             "LIVIUS_AUTHORITY_ISSUER": f"{facts['authority']}/v2.0",
@@ -98,7 +85,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         served.start()
-        livius(served, "workspace", "assign", who["oid"], "Admin")
+        served.livius("workspace", "assign", who["oid"], "Admin")
         yield Pair(authority, served, own[0])
     finally:
         for gateway in (served, authority):
@@ -118,13 +105,7 @@ def test_a_session_gets_tokens_on_behalf_of_its_user_also_after_a_restart(pair: 
             read = jwt.decode(token, options={"verify_signature": False})
             assert (read["aud"], read["oid"]) == (STORAGE, caller["oid"])
             assert read["azp"] == pair.own
-        subprocess.run(
-            [LIVIUS, "secret", "set", "kv-pair", "word"],
-            input=b"hunter22",
-            env=pair.authority.environment,
-            check=True,
-            capture_output=True,
-        )
+        pair.authority.livius("secret", "set", "kv-pair", "word", given="hunter22")
         get = 'notebookutils.credentials.getSecret("kv-pair", "word")'
         assert session.text(f"print({get} == 'hunter' + '22')") == "True"
         # A statement that runs over the restart finds its gateway without what was in memory;
@@ -201,7 +182,7 @@ def test_people_sign_in_at_the_portal_by_the_other_livius_and_out_of_it(pair: Pa
 def test_led_programs_sign_in_at_the_other_livius_by_their_own_authority(pair: Pair) -> None:
     """Fabric's names lead here, and Entra's stay Entra's."""
     known, served = pair.authority.connection, pair.served.connection
-    livius(pair.served, "workspace", "assign", object_id(pair), "Viewer")
+    pair.served.livius("workspace", "assign", object_id(pair), "Viewer")
     bundle = Path(pair.served.home, "both.pem")
     bundle.write_text(Path(known["ca_file"]).read_text())
     browser = Path(pair.served.home, "browser")
@@ -272,7 +253,7 @@ def test_another_providers_page_and_what_is_missing_before(
             page.goto(f"{http}/")
             expect(page.locator("body")).to_contain_text("LIVIUS_AUTHORITY_CLIENT_ID")
             expect(page.locator("body")).to_contain_text("LIVIUS_AUTHORITY_SCOPE")
-            assert "LIVIUS_AUTHORITY_SCOPE" in livius(gateway, "up")
+            assert "LIVIUS_AUTHORITY_SCOPE" in gateway.livius("up")
             gateway.stop()
             secret = tmp_path / "secret"
             secret.write_text("s")

