@@ -1,5 +1,5 @@
 # up      set up what is missing and serve; Ctrl-C stops
-# test    check, then run all tests (real Spark included)
+# test    check, then run all tests (real Spark included); prints how long each group took
 # check   linters, types, import contracts, prose
 # bench   measure against plain PySpark (needs a quiet machine)
 # clean   remove what can be made again; never data
@@ -15,10 +15,8 @@ PYTEST_ARGS ?=
 up: $(STAMP)-gateway
 	@$(BIN)/livius up
 
-test: check
-	@$(BIN)/livius runtime
-	$(BIN)/python -m pytest -n 2 -m "not spark" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m spark $(PYTEST_ARGS)
+test: $(STAMP)-dev
+	@$(BIN)/python tests/groups.py $(PYTEST_ARGS)
 
 check: $(STAMP)-dev
 	$(BIN)/ruff check src tests bench

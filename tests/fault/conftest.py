@@ -27,5 +27,7 @@ def shared() -> Iterator[Gateway]:
         started = Gateway(Path(folder) / "home")
         try:
             yield started.start()
+            started.stop()
+            assert started.processes() == []
         finally:
             started.clean()

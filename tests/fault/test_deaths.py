@@ -74,6 +74,8 @@ def test_a_process_of_the_driver_is_killed(
         )
         victim.send_signal(number)
         assert_told(session, running, waiting, said)
+        left = client.gateway.driver_processes
+        wait_for(lambda: not left(), seconds=20, what="nothing of the driver is left")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,10 @@ def assert_told(session: RemoteSession, running: int, waiting: int, said: str) -
     assert said in reason
     assert session.wait(waiting, 10)["output"]["evalue"] == reason
     body = ended_session(session)
-    assert [error["message"] for error in body["errorInfo"]] == [reason]
+    assert (body["result"], body["errorInfo"]) == (
+        "Failed",
+        [{"message": reason, "errorCode": "SparkDriverDied", "source": "Unknown"}],
+    )
     assert body["fabricSessionStateInfo"] == {"state": "error", "errorMessage": reason}
     assert body["livyInfo"]["currentState"] == "dead"
     told = [f"{line}\n" for line in body["log"]]

@@ -1,13 +1,17 @@
 """``kill -9`` of the gateway at different moments, and a new start: nothing is lost or run twice.
 
-Each test is one moment. A statement proves that it ran once by adding a line to a file.
+Each test is one moment. Tests that need a ready session share one. A statement proves that it
+ran once by adding a line to a file.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from support.gateway import Client, Gateway, RemoteSession
+from support.shared import SharedSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -41,24 +45,42 @@ def has_run(path: Path) -> None:
     wait_for(lambda: runs(path), seconds=60, what="the statement begins")
 
 
+@pytest.fixture(scope="module")
+def caller(shared: Gateway) -> Client:
+    return shared.client()
+
+
 @pytest.fixture
-def client(shared: Gateway) -> Client:
-    """A client of a gateway that serves and has no driver, whatever the test before left."""
+def client(shared: Gateway, caller: Client) -> Client:
+    """A client of a gateway that serves, even if the test before failed while it was down."""
     assert shared.process is not None
     if shared.process.poll() is not None:
         shared.start()
-    client = shared.client()
-    client.delete_all()
-    wait_for(lambda: not shared.driver_processes(), seconds=30, what="earlier drivers have ended")
-    return client
+    caller.reconnect()
+    return caller
+
+
+@pytest.fixture(scope="module")
+def lent(caller: Client) -> Iterator[SharedSession]:
+    """One ready session for all tests that need one: it survives all their kills."""
+    sessions = SharedSession(caller)
+    yield sessions
+    sessions.end()
 
 
 @pytest.fixture
-def session(client: Client) -> "RemoteSession":
-    session = client.create()
-    session.wait_idle()
-    session.text("kept = 'a value'")
-    return session
+def session(client: Client, lent: SharedSession) -> Iterator[RemoteSession]:
+    assert client is not None
+    with lent.used() as session:
+        session.text("kept = 'a value'")
+        yield session
+
+
+@pytest.fixture
+def others(shared: Gateway, client: Client) -> set[psutil.Process]:
+    """The processes of drivers that were there before the test."""
+    assert client is not None
+    return set(shared.driver_processes())
 
 
 def test_right_after_the_create_was_answered(shared: Gateway, client: Client) -> None:
@@ -69,39 +91,50 @@ def test_right_after_the_create_was_answered(shared: Gateway, client: Client) ->
     assert session.delete() == 200
 
 
-def test_while_the_driver_is_being_launched(shared: Gateway, client: Client) -> None:
+def test_while_the_driver_is_being_launched(
+    shared: Gateway, client: Client, others: set[psutil.Process]
+) -> None:
     session = client.create()
     wait_for(lambda: session.get()["state"] == "starting", seconds=30, what="it is starting")
     restart(shared, client)
     session.wait_idle()
-    supervisors = [p for p in shared.driver_processes() if "livius_agent.supervisor" in p.cmdline()]
-    assert len(supervisors) == 1
+    started = set(shared.driver_processes()) - others
+    assert len([one for one in started if "livius_agent.supervisor" in one.cmdline()]) == 1
     assert session.delete() == 200
 
 
-def test_while_spark_is_starting(shared: Gateway, client: Client) -> None:
-    session = client.create()
-    number = session.submit("'waited'")
+def java_runs(gateway: Gateway, others: set[psutil.Process]) -> None:
+    """Wait until the Java of a driver of the test's own runs."""
     wait_for(
-        lambda: any("java" in p.name() for p in shared.driver_processes()),
+        lambda: any("java" in p.name() for p in set(gateway.driver_processes()) - others),
         seconds=60,
         what="Java runs",
     )
+
+
+def test_while_spark_is_starting(
+    shared: Gateway, client: Client, others: set[psutil.Process]
+) -> None:
+    session = client.create()
+    number = session.submit("'waited'")
+    java_runs(shared, others)
     restart(shared, client)
     assert session.wait(number)["output"]["data"]["text/plain"] == "'waited'"
     assert session.delete() == 200
 
 
-def test_while_the_gateway_is_down_spark_becomes_ready(shared: Gateway, client: Client) -> None:
+def test_while_the_gateway_is_down_spark_becomes_ready(
+    shared: Gateway, client: Client, others: set[psutil.Process]
+) -> None:
+    opened = set((shared.home / "drivers").glob("*/work/*.pipe"))
     session = client.create()
-    wait_for(
-        lambda: any("java" in p.name() for p in shared.driver_processes()),
-        seconds=60,
-        what="Java runs",
-    )
+    java_runs(shared, others)
     shared.kill()
-    drivers = shared.home / "drivers"
-    wait_for(lambda: list(drivers.glob("*/work/*.pipe")), seconds=60, what="the repl is opened")
+    wait_for(
+        lambda: set((shared.home / "drivers").glob("*/work/*.pipe")) - opened,
+        seconds=60,
+        what="the repl is opened",
+    )
     shared.start()
     client.reconnect()
     session.wait_idle()
@@ -111,12 +144,13 @@ def test_while_the_gateway_is_down_spark_becomes_ready(shared: Gateway, client: 
 
 def test_while_idle(shared: Gateway, client: Client, session: RemoteSession) -> None:
     before = session.get()
+    number = session.submit("'before the kill'")
+    ended = session.wait(number)
     restart(shared, client)
     assert session.text("kept") == "'a value'"
     after = session.wait_idle()
     assert (after["id"], after["appId"]) == (before["id"], before["appId"])
-    assert session.statement(0)["code"] == "kept = 'a value'"
-    assert session.delete() == 200
+    assert session.statement(number) == ended
 
 
 def test_while_a_statement_runs_and_prints(
@@ -133,7 +167,6 @@ def test_while_a_statement_runs_and_prints(
     ]
     assert runs(mark) == 1
     assert session.text("kept") == "'a value'"
-    assert session.delete() == 200
 
 
 def test_while_the_gateway_is_down_a_statement_ends(
@@ -151,7 +184,6 @@ def test_while_the_gateway_is_down_a_statement_ends(
     output = session.wait(number)["output"]
     assert output["data"]["text/plain"].splitlines()[:10] == [f"line {i}" for i in range(10)]
     assert runs(mark) == 1
-    assert session.delete() == 200
 
 
 def test_right_after_a_statement_was_accepted(
@@ -162,7 +194,6 @@ def test_right_after_a_statement_was_accepted(
     restart(shared, client)
     assert session.wait(number)["output"]["data"]["text/plain"] == "'done'"
     assert runs(mark) == 1
-    assert session.delete() == 200
 
 
 def test_while_statements_wait_behind_a_running_one(
@@ -175,7 +206,6 @@ def test_while_statements_wait_behind_a_running_one(
     for number in numbers:
         assert session.wait(number)["output"]["data"]["text/plain"] == "'done'"
     assert [runs(mark) for mark in marks] == [1, 1, 1]
-    assert session.delete() == 200
 
 
 def test_while_a_stream_of_short_statements_finishes(
@@ -188,7 +218,6 @@ def test_while_a_stream_of_short_statements_finishes(
     for number in numbers:
         assert session.wait(number)["output"]["data"]["text/plain"] == "'done'"
     assert [runs(mark) for mark in marks] == [1] * 20
-    assert session.delete() == 200
 
 
 def test_while_a_scala_statement_and_an_sql_statement_run(
@@ -201,7 +230,6 @@ def test_while_a_scala_statement_and_an_sql_statement_run(
     text = session.wait(scala)["output"]["data"]["text/plain"]
     assert text.splitlines() == [f"s {i}" for i in range(1, 21)]
     assert session.wait(sql)["output"]["data"]["application/json"]["data"] == [[1000]]
-    assert session.delete() == 200
 
 
 def test_while_a_statement_is_being_cancelled(
@@ -214,24 +242,30 @@ def test_while_a_statement_is_being_cancelled(
     restart(shared, client)
     assert session.wait(number)["state"] == "cancelled"
     assert session.text("kept") == "'a value'"
-    assert session.delete() == 200
 
 
 def test_while_a_session_is_being_deleted(
-    shared: Gateway, client: Client, session: RemoteSession
+    shared: Gateway, client: Client, others: set[psutil.Process]
 ) -> None:
+    session = client.create()
+    session.wait_idle()
+    started = set(shared.driver_processes()) - others
+    assert started
     assert session.delete() == 200
     restart(shared, client)
-    wait_for(lambda: not shared.driver_processes(), seconds=30, what="the driver has ended")
+    wait_for(
+        lambda: not any(one.is_running() for one in started),
+        seconds=30,
+        what="the driver has ended",
+    )
     assert client.call("GET", session.path).status_code == 404
 
 
-def test_tables_outlive_the_gateway(
+def test_tables_outlive_their_session_and_the_gateway(
     shared: Gateway, client: Client, session: RemoteSession
 ) -> None:
-    session.run("create table outlives as select 42 as a", "sql")
-    session.run("create view outlives_too as select a from outlives", "sql")
-    assert session.delete() == 200
+    with client.session() as maker:
+        maker.run("create table outlives as select 42 as a", "sql")
+        maker.run("create view outlives_too as select a from outlives", "sql")
     restart(shared, client)
-    with client.session() as another:
-        assert another.rows("select * from outlives_too") == [[42]]
+    assert session.rows("select * from outlives_too") == [[42]]

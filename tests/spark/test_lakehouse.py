@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.gateway import Client, Gateway
+from support.gateway import Client, Gateway, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -15,8 +15,11 @@ def lakehouse_root(gateway: Gateway) -> Path:
     return gateway.home / "onelake" / str(facts["workspace_id"]) / str(facts["lakehouse_id"])
 
 
-def test_two_sessions_at_once_read_each_others_tables_and_views(client: Client) -> None:
-    with client.session(name="one") as one, client.session(name="two") as two:
+def test_two_sessions_at_once_read_each_others_tables_and_views(
+    client: Client, session: RemoteSession
+) -> None:
+    one = session
+    with client.session(name="two") as two:
         one.run("create table from_one as select 1 as a", "sql")
         one.run("create view view_of_one as select a + 1 as b from from_one", "sql")
         two.text("spark.range(7).write.saveAsTable('from_two')")
@@ -26,35 +29,34 @@ def test_two_sessions_at_once_read_each_others_tables_and_views(client: Client) 
         assert one.text('println(spark.table("from_two").count())', "spark") == "7"
 
 
-def test_tables_are_delta_and_lie_in_the_lakehouse(client: Client, gateway: Gateway) -> None:
-    with client.session() as session:
-        session.run("create table where_am_i as select 1 as a", "sql")
-        assert (lakehouse_root(gateway) / "Tables" / "where_am_i" / "_delta_log").is_dir()
-        [[name]] = session.rows("select current_database()")
-        assert name == "sample"
-        session.run("update where_am_i set a = 2", "sql")
-        history = session.rows("describe history where_am_i")
-        assert {row[4] for row in history} >= {"UPDATE"}
+def test_tables_are_delta_and_lie_in_the_lakehouse(
+    gateway: Gateway, session: RemoteSession
+) -> None:
+    session.run("create table where_am_i as select 1 as a", "sql")
+    assert (lakehouse_root(gateway) / "Tables" / "where_am_i" / "_delta_log").is_dir()
+    [[name]] = session.rows("select current_database()")
+    assert name == "sample"
+    session.run("update where_am_i set a = 2", "sql")
+    history = session.rows("describe history where_am_i")
+    assert {row[4] for row in history} >= {"UPDATE"}
 
 
-def test_relative_paths_mean_the_lakehouse(client: Client, gateway: Gateway) -> None:
-    with client.session() as session:
-        session.text("spark.range(3).write.mode('overwrite').csv('Files/numbers')")
-        assert (lakehouse_root(gateway) / "Files" / "numbers").is_dir()
-        assert session.text("spark.read.csv('Files/numbers').count()") == "3"
-        assert session.rows("select count(*) from csv.`Files/numbers`") == [[3]]
-        counted = session.text('println(spark.read.csv("Files/numbers").count())', "spark")
-        assert counted == "3"
-        assert session.text("open('Files/plain.txt', 'w').write('hello')") == "5"
-        assert (lakehouse_root(gateway) / "Files" / "plain.txt").read_text() == "hello"
+def test_relative_paths_mean_the_lakehouse(gateway: Gateway, session: RemoteSession) -> None:
+    session.text("spark.range(3).write.mode('overwrite').csv('Files/numbers')")
+    assert (lakehouse_root(gateway) / "Files" / "numbers").is_dir()
+    assert session.text("spark.read.csv('Files/numbers').count()") == "3"
+    assert session.rows("select count(*) from csv.`Files/numbers`") == [[3]]
+    counted = session.text('println(spark.read.csv("Files/numbers").count())', "spark")
+    assert counted == "3"
+    assert session.text("open('Files/plain.txt', 'w').write('hello')") == "5"
+    assert (lakehouse_root(gateway) / "Files" / "plain.txt").read_text() == "hello"
 
 
-def test_a_delta_folder_that_appears_becomes_a_table(client: Client) -> None:
-    with client.session() as session:
-        session.text("spark.range(4).write.format('delta').save('Tables/appeared')")
+def test_a_delta_folder_that_appears_becomes_a_table(session: RemoteSession) -> None:
+    session.text("spark.range(4).write.format('delta').save('Tables/appeared')")
 
-        def listed() -> bool:
-            return any("appeared" in row for row in session.rows("show tables"))
+    def listed() -> bool:
+        return any("appeared" in row for row in session.rows("show tables"))
 
-        wait_for(listed, seconds=60, what="the folder is registered", every=1)
-        assert session.rows("select count(*) from appeared") == [[4]]
+    wait_for(listed, seconds=60, what="the folder is registered", every=1)
+    assert session.rows("select count(*) from appeared") == [[4]]

@@ -189,7 +189,7 @@ IN_THREADS = {
 def test_jobs_of_threads_are_their_statements(
     client: Client, session: RemoteSession, kind: str, code: str
 ) -> None:
-    prepare(session)
+    prepare(session, scala=kind == "spark")
     number = session.submit(code, kind)
     assert session.wait(number)["output"]["status"] == "ok"
     found = wait_for(

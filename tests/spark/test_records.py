@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
+import pytest
+
 from livius.domain.identity import Scope
 from support.audit import audit_log
 from support.gateway import Client
 from support.sign_in import user_token
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
 
 
 def told(client: Client, *options: str) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 import re
 import time
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import pytest
 
@@ -318,8 +320,16 @@ def test_a_cancelled_endless_print_has_stopped(session: RemoteSession) -> None:
     assert scala(session, "1 + 1").endswith(": Int = 2")
 
 
+class Background(NamedTuple):
+    """Scala code that begins work, checks that it goes on, and ends it."""
+
+    begin: str
+    works: str
+    end: str
+
+
 IN_THE_BACKGROUND = {
-    "a streaming query": (
+    "a streaming query": Background(
         """
 @volatile var rows = 0L
 val stream = spark.readStream.format("rate").option("rowsPerSecond", 5).load().writeStream
@@ -329,7 +339,7 @@ val stream = spark.readStream.format("rate").option("rowsPerSecond", 5).load().w
         "rows > 0",
         "stream.stop()",
     ),
-    "a job of a thread": (
+    "a job of a thread": Background(
         """
 val job = spark.range(1000000000000L).selectExpr("sum(hash(id))")
 val thread = new Thread(() => try job.collect() catch { case _: Exception => })
@@ -341,36 +351,28 @@ thread.start()
 }
 
 
-@pytest.mark.parametrize(
-    ("begin", "works", "end"), IN_THE_BACKGROUND.values(), ids=IN_THE_BACKGROUND
-)
-def test_work_in_the_background_keeps_its_session_alive(
-    client: Client, begin: str, works: str, end: str
-) -> None:
-    with client.session(conf={"spark.livy.session.idle.timeout": "10s"}) as session:
-        scala(session, begin)
-        # A beat reports it every five seconds; without, the session would have ended by then.
+def test_work_in_the_background_keeps_its_session_alive(client: Client) -> None:
+    """Each kind of work has its own session; the test waits for both at the same time."""
+    conf = {"spark.livy.session.idle.timeout": "10s"}
+    with ExitStack() as stack:
+        kept = {}
+        for name, work in IN_THE_BACKGROUND.items():
+            kept[name] = stack.enter_context(client.session(name=name, conf=conf))
+            scala(kept[name], work.begin)
+        # A beat reports it every five seconds; without, the sessions would have ended by then.
         since = time.monotonic()
         wait_for(lambda: time.monotonic() - since > 18, seconds=30, what="the idle time and more")
-        assert session.get()["state"] in ("idle", "busy")
-        assert scala(session, f"println({works})") == "true"
-        scala(session, end)
-        wait_for(
-            lambda: session.client.call("GET", session.path).json()["state"] in ENDED,
-            seconds=60,
-            what="the idle session ends",
-            every=0.5,
-        )
-
-
-def test_an_exit_ends_the_driver_and_the_statement_says_so(client: Client) -> None:
-    session = client.create()
-    session.wait_idle()
-    output = session.run("println(1)\nSystem.exit(3)", "spark")
-    assert output["status"] == "error"
-    assert "exit code 3" in output["evalue"]
-    assert session.get()["state"] in ENDED
-    session.delete()
+        for name, session in kept.items():
+            assert session.get()["state"] in ("idle", "busy"), name
+            assert scala(session, f"println({IN_THE_BACKGROUND[name].works})") == "true", name
+            scala(session, IN_THE_BACKGROUND[name].end)
+        for name, session in kept.items():
+            wait_for(
+                lambda: session.get()["state"] in ENDED,  # noqa: B023 - used at once
+                seconds=60,
+                what=f"the idle session with {name} ends",
+                every=0.5,
+            )
 
 
 MEMORY = """
@@ -381,10 +383,10 @@ val meta = beans.filter(_.getName.contains("Metaspace")).map(_.getUsage.getUsed)
 val heap = java.lang.management.ManagementFactory.getMemoryMXBean.getHeapMemoryUsage.getUsed / 1024
 println(s"$heap $meta")
 """
+STATEMENTS = 100
 
 
-@pytest.mark.timeout(900)
-def test_five_hundred_statements_grow_the_driver_little(session: RemoteSession) -> None:
+def test_statements_grow_the_driver_little(session: RemoteSession) -> None:
     """Measured: see docs/explanation/how-it-works.md."""
 
     def memory() -> list[int]:
@@ -392,10 +394,10 @@ def test_five_hundred_statements_grow_the_driver_little(session: RemoteSession) 
 
     scala(session, MEMORY)
     heap, meta = memory()
-    for n in range(500):
+    for n in range(STATEMENTS):
         session.submit(f"val n{n % 7} = {n}; def f{n % 5}(x: Int) = x + n{n % 7}", "spark")
-    session.wait(session.submit("1", "spark"), 800)
+    session.wait(session.submit("1", "spark"), 200)
     heap_after, meta_after = memory()
-    per_heap, per_meta = (heap_after - heap) / 500, (meta_after - meta) / 500
+    per_heap, per_meta = (heap_after - heap) / STATEMENTS, (meta_after - meta) / STATEMENTS
     assert per_heap < 200, (heap, heap_after)
     assert per_meta < 200, (meta, meta_after)

@@ -132,7 +132,7 @@ sessions = (
 created = requests.post(sessions, headers=headers, json={})
 session = sessions + "/" + created.json()["id"]
 while requests.get(session, headers=headers).json()["state"] != "idle":
-    time.sleep(5)
+    time.sleep(1)
 print(created.status_code)
 """,
     """
@@ -142,7 +142,7 @@ sent = requests.post(
 )
 statement = session + "/statements/" + str(sent.json()["id"])
 while (answer := requests.get(statement, headers=headers).json())["state"] != "available":
-    time.sleep(5)
+    time.sleep(1)
 print(answer["output"]["data"]["text/plain"])
 """,
     "print(requests.delete(session, headers=headers).status_code)",

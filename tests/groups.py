@@ -1,0 +1,79 @@
+"""Runs the checks and all tests in groups, and prints how long each group took: `make test`.
+
+The runtime and the clients' environments wait for the network most of the time, so they are built
+beside the groups that need neither.
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+from support.clients import client_python, java_21
+from support.gateway import LIVIUS, ROOT
+
+PYTEST = (sys.executable, "-m", "pytest")
+BUILD = "--build"
+
+
+@dataclass(frozen=True)
+class Took:
+    """The time of a group in seconds, and whether it failed."""
+
+    group: str
+    seconds: float
+    failed: bool
+
+    def __str__(self) -> str:
+        return f"{self.group:<32}{self.seconds:6.0f} s{'  failed' if self.failed else ''}"
+
+
+def run(group: str, command: Sequence[str], output: IO[str] | None = None) -> Took:
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
+    return Took(group, time.monotonic() - began, done.returncode != 0)
+
+
+def build() -> int:
+    """Build the clients' environments, Java 21 and the runtime; return an exit code."""
+    for clients in ("current", "msal-1.34", "dbt"):
+        client_python(clients)
+    java_21()
+    return subprocess.run([LIVIUS, "runtime"], check=False).returncode
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run the groups until one fails; pytest gets the arguments. Return an exit code."""
+    # A terminal sends Ctrl-C to pytest too, which then ends its own processes.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    began, took = time.monotonic(), list[Took]()
+    with tempfile.TemporaryFile("w+") as log, ThreadPoolExecutor(1) as beside:
+        command = (sys.executable, __file__, BUILD)
+        built = beside.submit(run, "runtime and clients, meanwhile", command, log)
+        parallel = (*PYTEST, "-n", "2", *arguments)
+        groups: tuple[Callable[[], Took], ...] = (
+            lambda: run("check", ("make", "--no-print-directory", "check")),
+            lambda: run("tests without Spark", (*parallel, "-m", "not spark")),
+            built.result,
+            lambda: run("tests with Spark", (*parallel, "--dist", "loadfile", "-m", "spark")),
+        )
+        for group in groups:
+            took.append(group())
+            if took[-1].failed:
+                break
+        if built.result().failed:
+            log.seek(0)
+            shutil.copyfileobj(log, sys.stderr)
+    took.append(Took("in all", time.monotonic() - began, took[-1].failed))
+    sys.stdout.writelines(f"{group}\n" for group in took)
+    return int(took[-1].failed)
+
+
+if __name__ == "__main__":
+    sys.exit(build() if sys.argv[1:] == [BUILD] else test(sys.argv[1:]))
