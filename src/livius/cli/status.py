@@ -70,7 +70,7 @@ def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], s
     text = (
         f"Serving since {since:%Y-%m-%d %H:%M:%S} UTC, process {connection.pid}\n"
         f"  API         {connection.api}/v1\n"
-        f"  For people  {connection.http}\n"
+        f"  Portal      {connection.http}\n"
         f"  Sessions    {sessions}\n"
         f"  Disk        {free / _GIB:.1f} GB free in {home.root}"
     )

@@ -187,7 +187,7 @@ def _tell(connection: Connection, home: Home) -> None:
         "Livius serves.",
         *link,
         f"  API              {connection.api}/v1",
-        f"  For people       {connection.http}",
+        f"  Portal           {connection.http}",
         *([f"                   nobody can sign in there yet: set {missing}"] if missing else []),
         f"  Authority        {connection.authority}",
         f"  Tenant id        {connection.tenant_id}",
