@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -43,77 +44,55 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         ProcessCollector(namespace="livius", registry=registry)
-        self.requests = Histogram(
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        long = partial(histogram, buckets=_LONG_SECONDS)
+        short = partial(histogram, buckets=_STORE_SECONDS)
+        self.requests = histogram(
             "livius_request_seconds",
             "Requests by the template of their path, with the time that they were held.",
             ("method", "route", "status"),
             buckets=_SECONDS,
-            registry=registry,
         )
-        self.sessions = Gauge(
-            "livius_sessions", "Live sessions by phase.", ("phase",), registry=registry
+        self.sessions = gauge("livius_sessions", "Live sessions by phase.", ("phase",))
+        self.sessions_ended = counter(
+            "livius_sessions_ended", "Sessions by the state that they ended in.", ("state",)
         )
-        self.sessions_ended = Counter(
-            "livius_sessions_ended", "Sessions by the state that they ended in.", ("state",),
-            registry=registry,
-        )  # fmt: skip
-        self.driver_start = Histogram(
+        self.driver_start = long(
             "livius_session_start_seconds",
             "From the request for a session until it takes statements.",
-            buckets=_LONG_SECONDS,
-            registry=registry,
         )
-        self.statements_open = Gauge(
-            "livius_statements_open", "Statements that wait or run.", registry=registry
-        )
-        self.statement_wait = Histogram(
+        self.statements_open = gauge("livius_statements_open", "Statements that wait or run.")
+        self.statement_wait = long(
             "livius_statement_wait_seconds",
             "From a statement's arrival until it runs, by kind.",
             ("kind",),
-            buckets=_LONG_SECONDS,
-            registry=registry,
         )
-        self.statement_run = Histogram(
+        self.statement_run = long(
             "livius_statement_run_seconds",
             "From a statement's start until its end, by kind and outcome.",
             ("kind", "outcome"),
-            buckets=_LONG_SECONDS,
-            registry=registry,
         )
-        self.held = Gauge("livius_long_polls", "Long polls that wait now.", registry=registry)
-        self.connections = Gauge(
-            "livius_connections", "Open connections to both ports.", registry=registry
-        )
-        self.connections_dropped = Counter(
+        self.held = gauge("livius_long_polls", "Long polls that wait now.")
+        self.connections = gauge("livius_connections", "Open connections to both ports.")
+        self.connections_dropped = counter(
             "livius_connections_dropped",
             "Connections that were ended (late, displaced) or not taken (refused).",
             ("reason",),
-            registry=registry,
         )
-        self.service_failures = Counter(
+        self.service_failures = counter(
             "livius_service_failures",
             "Errors of the gateway's own services; each is started again.",
             ("service",),
-            registry=registry,
         )
-        self.links = Gauge("livius_links", "Open links to drivers.", registry=registry)
-        self.store_wait = Histogram(
-            "livius_store_wait_seconds",
-            "How long transactions wait for their turn.",
-            buckets=_STORE_SECONDS,
-            registry=registry,
+        self.links = gauge("livius_links", "Open links to drivers.")
+        self.store_wait = short(
+            "livius_store_wait_seconds", "How long transactions wait for their turn."
         )
-        self.store_work = Histogram(
-            "livius_store_transaction_seconds",
-            "How long transactions take.",
-            buckets=_STORE_SECONDS,
-            registry=registry,
-        )
-        self.lag = Histogram(
+        self.store_work = short("livius_store_transaction_seconds", "How long transactions take.")
+        self.lag = short(
             "livius_event_loop_lag_seconds",
             "By how much the event loop is late, looked at twice a second.",
-            buckets=_STORE_SECONDS,
-            registry=registry,
         )
 
     def described(self) -> Sequence[Described]:

@@ -141,6 +141,16 @@ def _credential(settings: Settings) -> Credential | None:
         raise SetupFailed(f"The credential at the authority: {error}") from None
 
 
+def _own_endpoints(connection: Connection, tenant: TenantId) -> Endpoints:
+    # People see it over http on loopback, we over https.
+    pages = f"{connection.http}/{tenant}/oauth2/v2.0"
+    return Endpoints(
+        authorize=f"{pages}/authorize",
+        token=f"{connection.authority}/oauth2/v2.0/token",
+        sign_out=f"{pages}/logout",
+    )
+
+
 def trust_ourselves(
     prepared: Prepared,
     connection: Connection,
@@ -169,13 +179,7 @@ def trust_ourselves(
     present = Presence(store, clock).check
     for_vaults = EmbeddedVerifier(keys, realm, clock, present=present, resource=KEY_VAULT)
     verifier = EmbeddedVerifier(keys, realm, clock, present=present)
-    # People see it over http on loopback, we over https.
-    pages = f"{connection.http}/{tenant}/oauth2/v2.0"
-    endpoints = Endpoints(
-        authorize=f"{pages}/authorize",
-        token=f"{connection.authority}/oauth2/v2.0/token",
-        sign_out=f"{pages}/logout",
-    )
+    endpoints = _own_endpoints(connection, tenant)
 
     async def known() -> Endpoints:
         return endpoints

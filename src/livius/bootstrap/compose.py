@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -15,6 +16,7 @@ import httpx
 import structlog
 
 from livius import __version__, portal
+from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.certificates import read_certificate
@@ -47,7 +49,7 @@ from livius.adapters.vaults import FileVaults, RemoteVaults
 from livius.api import audit, driver, fabric, home
 from livius.api import metrics as metrics_api
 from livius.api.app import create_app
-from livius.bootstrap.authority import trust_ourselves, trust_provider
+from livius.bootstrap.authority import Trust, trust_ourselves, trust_provider
 from livius.bootstrap.gateway import Gateway
 from livius.bootstrap.listeners import KEEP_ALIVE, listener
 from livius.bootstrap.sample import Sample, copy_table, ensure_place, tenant_of
@@ -63,7 +65,7 @@ from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared
 from livius.ports.vaults import Vaults
 from livius.reconcile.housekeeping import Housekeeping
-from livius.reconcile.services import ServiceRunner
+from livius.reconcile.services import Service, ServiceRunner
 from livius.reconcile.sessions import Reconciler, Timeouts
 from livius.reconcile.workqueue import WorkQueue
 from livius.settings import Settings
@@ -83,27 +85,112 @@ _log = structlog.get_logger(__name__)
 async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
     """Return a gateway that is ready to serve, in a first run with the sample table."""
     settings, paths = prepared.settings, prepared.home
-    clock = SystemClock()
-    metrics = Metrics()
+    clock, metrics = SystemClock(), Metrics()
     service_runner = ServiceRunner(metrics.service_failed)
     connections = _connections(settings, metrics)
+    records = await _open_records(prepared, metrics, clock)
+    machine = _machine(prepared, records.store)
+    if first_run:
+        await copy_table(machine.lakehouses, records.sample)
+    connection = _connection(prepared, records)
+    own_vaults = FileVaults(paths.vaults, clock)
+    throttle = AuditThrottle(records.store, clock)
+    trust = _trust(prepared, records, connection, own_vaults, clock, throttle)
+    core = _core(
+        prepared, records, machine, trust, _vaults(settings, own_vaults), throttle, metrics, clock
+    )
+    portal_app = _portal(prepared, core, trust, connection)
+    app = create_app(
+        BearerVerifier(trust.verifier, records.store, clock, present=trust.present),
+        (
+            fabric.router(core.context),
+            driver.router(core.context),
+            home.router(core.context, _facts(connection), lambda: service_runner.failing),
+            metrics_api.router(partial(_scrape, core, connections, metrics)),
+            audit.router(core.context),
+            *trust.routers,
+        ),
+        version=__version__,
+        observe=metrics.request_handled,
+        refused=partial(note_refusal, core.context),
+        mounts={portal.ROOT: portal.create_portal(portal_app)},
+        addresses=_addresses(settings, connection),
+        link_address=link_address(settings, connection),
+    )
+    paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
+    for key in await records.store.live_sessions():
+        core.queue.wake(key)
+    return Gateway(
+        prepared=prepared,
+        store=records.store,
+        queue=core.queue,
+        service_runner=service_runner,
+        services=_services(settings, core, machine, trust, connections, metrics),
+        capacity=core.capacity,
+        metastore=machine.metastore,
+        archive=machine.archive,
+        https=listener(
+            app, settings.host, prepared.ports.https, prepared.certificates, connections
+        ),
+        http=listener(app, _LOOPBACK, prepared.ports.http, None, connections),
+        notifications=core.notifications,
+        throttle=throttle,
+        streams=portal_app.streams,
+        connection=connection,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Records:
+    """The store, and what this installation has in it from the beginning."""
+
+    store: SqlStore
+    tenant: TenantId
+    application: SampleApplication
+    first_user: FirstUser
+    portal_secret: str
+    sample: Sample
+
+
+async def _open_records(prepared: Prepared, metrics: Metrics, clock: SystemClock) -> _Records:
+    settings, paths = prepared.settings, prepared.home
     transactions = open_store(paths.database, synchronous=settings.sqlite_synchronous)
     transactions.observe = metrics.transaction
     store = SqlStore(transactions, keep_audit=settings.audit_retention)
     tenant = tenant_of(paths)
-    sample_app = await ensure_sample(paths.sample, store, clock)
+    application = await ensure_sample(paths.sample, store, clock)
     first_user = await ensure_first_user(paths.sample, store, clock)
     portal_secret = await ensure_own_applications(
         store, tenant, clock, portal=_portal_origins(prepared)
     )
-    sample = await ensure_place(store, clock, (PrincipalId(sample_app.object_id), first_user.oid))
+    sample = await ensure_place(store, clock, (PrincipalId(application.object_id), first_user.oid))
+    return _Records(
+        store=store,
+        tenant=tenant,
+        application=application,
+        first_user=first_user,
+        portal_secret=portal_secret,
+        sample=sample,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """What starts processes here, and the files that they work on."""
+
+    runtime: str
+    users: OsUsers
+    lakehouses: LocalLakehouses
+    metastore: LocalMetastore
+    archive: ClassArchive
+    launcher: LocalLauncher
+
+
+def _machine(prepared: Prepared, store: SqlStore) -> _Machine:
+    settings, paths = prepared.settings, prepared.home
     numbers = settings.launch_numbers
     users: OsUsers = SharedOsUser() if numbers is None else PerPrincipalOsUsers(store, numbers)
-    lakehouses = LocalLakehouses(paths.onelake, users)
-    if first_run:
-        await copy_table(lakehouses, sample)
-    agent = ensure_agent(paths.root)
-    runtime = prepared.launchable()
+    agent, runtime = ensure_agent(paths.root), prepared.launchable()
     metastore = LocalMetastore(
         paths.metastore,
         runtime,
@@ -135,19 +222,69 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
         metastore.uri,
         lambda _: archive.options(),
     )
-    links, outputs = (
-        LinkTable(clock),
-        FileOutputs(
-            paths.outputs,
-            # The drivers cut what they print before: at the whole reserve.
-            reserve=settings.disk_reserve // 2,
-        ),
+    return _Machine(
+        runtime=runtime.name,
+        users=users,
+        lakehouses=LocalLakehouses(paths.onelake, users),
+        metastore=metastore,
+        archive=archive,
+        launcher=launcher,
     )
-    notifications = LocalNotifications(most=settings.max_long_polls)
+
+
+def _trust(
+    prepared: Prepared,
+    records: _Records,
+    connection: Connection,
+    own_vaults: FileVaults,
+    clock: SystemClock,
+    throttle: AuditThrottle,
+) -> Trust:
+    # Made in any case, so that an installation can go back to its own authority.
+    keys = KeyRing.open(prepared.home.keys, clock)
+    if (provider := prepared.settings.provider) is not None:
+        return trust_provider(prepared.settings, provider, records.store, clock)
+    return trust_ourselves(
+        prepared,
+        connection,
+        records.tenant,
+        records.store,
+        keys,
+        own_vaults,
+        clock,
+        throttle,
+        portal_secret=records.portal_secret,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Core:
+    """The use cases' context with the queue of the reconciler, and adapters by their own types."""
+
+    context: Context
+    queue: WorkQueue[SessionId]
+    store: SqlStore
+    links: LinkTable
+    notifications: LocalNotifications
+    capacity: MachineCapacity
+
+
+def _core(
+    prepared: Prepared,
+    records: _Records,
+    machine: _Machine,
+    trust: Trust,
+    vaults: Vaults,
+    throttle: AuditThrottle,
+    metrics: Metrics,
+    clock: SystemClock,
+) -> _Core:
+    settings, paths, store = prepared.settings, prepared.home, records.store
+    links, notifications = LinkTable(clock), LocalNotifications(most=settings.max_long_polls)
     conf_secrets: dict[DriverId, Mapping[str, str]] = {}
     reconciler = Reconciler(
         store=store,
-        launcher=launcher,
+        launcher=machine.launcher,
         links=links,
         notifications=notifications,
         clock=clock,
@@ -157,37 +294,13 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
         started_at=clock.monotonic(),
     )
     queue = WorkQueue[SessionId](reconciler.step)
-    capacity = MachineCapacity(
-        max_drivers=settings.max_drivers,
-        per_driver=settings.driver_memory_bytes,
-        reserve=settings.memory_reserve,
-        disk=paths.root,
-        disk_reserve=settings.disk_reserve,
-    )
-    keys = KeyRing.open(paths.keys, clock)
-    connection = _connection(prepared, tenant, sample_app, first_user, sample)
-    own_vaults = FileVaults(paths.vaults, clock)
-    throttle = AuditThrottle(store, clock)
-    trust = (
-        trust_provider(settings, settings.provider, store, clock)
-        if settings.provider is not None
-        else trust_ourselves(
-            prepared,
-            connection,
-            tenant,
-            store,
-            keys,
-            own_vaults,
-            clock,
-            throttle,
-            portal_secret=portal_secret,
-        )
-    )
+    capacity = _capacity(settings, paths)
     context = Context(
         store=store,
-        lakehouses=lakehouses,
-        browser=LocalLakehouseBrowser(paths.onelake, users),
-        outputs=outputs,
+        lakehouses=machine.lakehouses,
+        browser=LocalLakehouseBrowser(paths.onelake, machine.users),
+        # The drivers cut what they print before: at the whole reserve.
+        outputs=FileOutputs(paths.outputs, reserve=settings.disk_reserve // 2),
         links=links,
         logs=FileDriverLogs(paths.drivers),
         pages=HttpSparkUi(),
@@ -198,102 +311,103 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
         wake=queue.wake,
         tokens=trust.tokens,
         directory=store if settings.provider is None else None,
-        vaults=_vaults(settings, own_vaults),
+        vaults=vaults,
         throttle=throttle,
         livy_logs=LivyLogs(store),
         conf_secrets=conf_secrets,
-        rules=Rules(
-            default_runtime=settings.default_runtime,
-            runtimes=frozenset({runtime.name}),
-            idle_timeout=settings.idle_timeout,
-            local=settings.spark_master.startswith("local"),
-            driver_memory=settings.driver_memory,
-            driver_cores=_local_cores(settings.spark_master),
-            beat=_BEAT,
-            inline_bytes=settings.output_inline,
-            output_limit=settings.output_limit,
-            long_poll=settings.long_poll,
-            trusted=None
-            if settings.trust_all_users or numbers is not None
-            else frozenset({sample_app.object_id, first_user.oid, *settings.owners.split()}),
-            owners=frozenset({first_user.oid, *settings.owners.split()}),
-        ),
+        rules=_rules(settings, records, machine.runtime),
+    )
+    return _Core(
+        context=context,
+        queue=queue,
+        store=store,
+        links=links,
+        notifications=notifications,
+        capacity=capacity,
     )
 
-    async def scrape() -> bytes:
-        sessions, statements = await store.count_live()
-        metrics.set_present(
-            sessions=sessions,
-            statements=statements,
-            held=notifications.watched,
-            links=len(links),
-            connections=len(connections),
-        )
-        return metrics.text()
 
-    portal_app = portal.Portal(
-        context,
-        _portal_facts(settings, connection, paths),
-        portal_sessions=PortalSessions(store, clock, issuer=trust.issuer, present=trust.present),
+def _capacity(settings: Settings, paths: Home) -> MachineCapacity:
+    return MachineCapacity(
+        max_drivers=settings.max_drivers,
+        per_driver=settings.driver_memory_bytes,
+        reserve=settings.memory_reserve,
+        disk=paths.root,
+        disk_reserve=settings.disk_reserve,
+    )
+
+
+def _rules(settings: Settings, records: _Records, runtime: str) -> Rules:
+    owners = frozenset({records.first_user.oid, *settings.owners.split()})
+    all_may_run = settings.trust_all_users or settings.launch_numbers is not None
+    return Rules(
+        default_runtime=settings.default_runtime,
+        runtimes=frozenset({runtime}),
+        idle_timeout=settings.idle_timeout,
+        local=settings.spark_master.startswith("local"),
+        driver_memory=settings.driver_memory,
+        driver_cores=_local_cores(settings.spark_master),
+        beat=_BEAT,
+        inline_bytes=settings.output_inline,
+        output_limit=settings.output_limit,
+        long_poll=settings.long_poll,
+        trusted=None if all_may_run else owners | {records.application.object_id},
+        owners=owners,
+    )
+
+
+def _portal(prepared: Prepared, core: _Core, trust: Trust, connection: Connection) -> portal.Portal:
+    return portal.Portal(
+        core.context,
+        _portal_facts(prepared.settings, connection, prepared.home),
+        portal_sessions=PortalSessions(
+            core.store, core.context.clock, issuer=trust.issuer, present=trust.present
+        ),
         people=trust.people,
         tokens=trust.verifier,
         navigation=portal.NAVIGATION,
         read_certificate=read_certificate,
         links=trust.links,
     )
-    app = create_app(
-        BearerVerifier(trust.verifier, store, clock, present=trust.present),
-        (
-            fabric.router(context),
-            driver.router(context),
-            home.router(context, _facts(connection), lambda: service_runner.failing),
-            metrics_api.router(scrape),
-            audit.router(context),
-            *trust.routers,
-        ),
-        version=__version__,
-        observe=metrics.request_handled,
-        refused=partial(note_refusal, context),
-        mounts={portal.ROOT: portal.create_portal(portal_app)},
-        addresses=_addresses(settings, connection),
-        link_address=link_address(settings, connection),
+
+
+async def _scrape(core: _Core, connections: Connections, metrics: Metrics) -> bytes:
+    sessions, statements = await core.store.count_live()
+    metrics.set_present(
+        sessions=sessions,
+        statements=statements,
+        held=core.notifications.watched,
+        links=len(core.links),
+        connections=len(connections),
     )
-    paths.write_address(f"ws://{_LOOPBACK}:{prepared.ports.http}/driver/v1/attach")
-    for key in await store.live_sessions():
-        queue.wake(key)
+    return metrics.text()
+
+
+def _services(
+    settings: Settings,
+    core: _Core,
+    machine: _Machine,
+    trust: Trust,
+    connections: Connections,
+    metrics: Metrics,
+) -> Sequence[Service]:
+    """Return what runs as long as the gateway does, by its name."""
     housekeeping = Housekeeping(
-        store=store,
-        outputs=outputs,
-        launcher=launcher,
-        clock=clock,
-        wake=queue.wake,
-        settle=throttle.settle,
+        store=core.store,
+        outputs=core.context.outputs,
+        launcher=machine.launcher,
+        clock=core.context.clock,
+        wake=core.queue.wake,
+        settle=core.context.throttle.settle,
         retention=settings.retention,
     )
-    return Gateway(
-        prepared=prepared,
-        store=store,
-        queue=queue,
-        service_runner=service_runner,
-        services=(
-            ("queue", queue.run),
-            *housekeeping.services(),
-            ("metastore", metastore.run),
-            ("loop watch", metrics.watch_loop),
-            ("connections", connections.run),
-            *trust.services,
-        ),
-        capacity=capacity,
-        metastore=metastore,
-        archive=archive,
-        https=listener(
-            app, settings.host, prepared.ports.https, prepared.certificates, connections
-        ),
-        http=listener(app, _LOOPBACK, prepared.ports.http, None, connections),
-        notifications=notifications,
-        throttle=throttle,
-        streams=portal_app.streams,
-        connection=connection,
+    return (
+        ("queue", core.queue.run),
+        *housekeeping.services(),
+        ("metastore", machine.metastore.run),
+        ("loop watch", metrics.watch_loop),
+        ("connections", connections.run),
+        *trust.services,
     )
 
 
@@ -342,13 +456,8 @@ def _local_cores(master: str) -> int | None:
     return int(found[1] or 1)
 
 
-def _connection(
-    prepared: Prepared,
-    tenant: TenantId,
-    application: SampleApplication,
-    first_user: FirstUser,
-    sample: Sample,
-) -> Connection:
+def _connection(prepared: Prepared, records: _Records) -> Connection:
+    application, first_user = records.application, records.first_user
     api = f"https://localhost:{prepared.ports.https}"
     provider = prepared.settings.provider
     embedded = provider is None
@@ -356,8 +465,8 @@ def _connection(
     return Connection(
         api=api,
         http=f"http://localhost:{prepared.ports.http}",
-        authority=f"{api}/{tenant}" if provider is None else provider.issuer,
-        tenant_id=tenant if provider is None else provider.realm,
+        authority=f"{api}/{records.tenant}" if provider is None else provider.issuer,
+        tenant_id=records.tenant if provider is None else provider.realm,
         # The sample application and the first user are known to the embedded authority alone.
         client_id=application.client_id if has_sample else None,
         client_secret=application.client_secret if has_sample else None,
@@ -366,8 +475,8 @@ def _connection(
         thumbprint=application.thumbprint if has_sample else None,
         username=first_user.username if embedded and first_user.password else None,
         password=first_user.password if embedded else None,
-        workspace_id=sample.workspace.id,
-        lakehouse_id=sample.lakehouse.id,
+        workspace_id=records.sample.workspace.id,
+        lakehouse_id=records.sample.lakehouse.id,
         ca_file=str(prepared.certificates.ca_file),
         pid=os.getpid(),
     )

@@ -77,14 +77,7 @@ def plant(wanted: Wanted) -> Tree:
         CannotIntercept: the installation is not set up, or this environment can't be intercepted.
     """
     home = wanted.home
-    certificates = certificates_in(home.tls)
-    authorities = (certificates.ca_file, certificates.intercept_ca_file)
-    if not all(path.exists() for path in authorities):
-        raise CannotIntercept(f"Livius is not set up in {home.root}. Set it up with: livius up")
-    if ":" in str(home.root):
-        raise CannotIntercept(
-            f"{home.root} can't stand in PATH: move LIVIUS_HOME to one without colons"
-        )
+    authorities = _own_authorities(home)
     elsewhere = _authority_elsewhere(home)
     if elsewhere and wanted.person is not None:
         raise CannotIntercept(
@@ -138,6 +131,23 @@ def plant(wanted: Wanted) -> Tree:
             **({} if elsewhere else _sign_in_variables(wanted, programs, here, identity_header)),
         },
     )
+
+
+def _own_authorities(home: Home) -> tuple[Path, Path]:
+    """Return the certificates of the authorities that a tree's processes are to trust.
+
+    Raises:
+        CannotIntercept: the data folder has none yet, or can't be used.
+    """
+    certificates = certificates_in(home.tls)
+    authorities = (certificates.ca_file, certificates.intercept_ca_file)
+    if not all(path.exists() for path in authorities):
+        raise CannotIntercept(f"Livius is not set up in {home.root}. Set it up with: livius up")
+    if ":" in str(home.root):
+        raise CannotIntercept(
+            f"{home.root} can't stand in PATH: move LIVIUS_HOME to one without colons"
+        )
+    return authorities
 
 
 def _sign_in_variables(
