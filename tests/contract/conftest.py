@@ -1,6 +1,6 @@
 """Every implementation of a port, to be put through the same tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,28 @@ import pytest
 from fakes.world import MemoryOutputs
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.store import SqlStore, open_store
+from livius.adapters.store.dialects import Postgresql
+from livius.adapters.store.engine import open_database
 from livius.ports.outputs import Outputs
+from support import postgresql
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = SqlStore(open_store(tmp_path / "livius.db"))
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    if not postgresql.IS_INSTALLED:
+        pytest.skip("PostgreSQL's programs are not on the PATH")
+    with postgresql.cluster() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
+    if request.param == "sqlite":
+        transactions = open_store(tmp_path / "livius.db")
+    else:
+        url = postgresql.new_database(request.getfixturevalue("cluster"))
+        transactions = open_database(Postgresql(url))
+    opened = SqlStore(transactions)
     yield opened
     opened.close()
 

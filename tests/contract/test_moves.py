@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import event
 
 from livius.adapters.store import SqlStore, open_store
-from livius.adapters.store.engine import Transactions, open_engine
+from livius.adapters.store.dialects import Sqlite
+from livius.adapters.store.engine import Transactions
 from livius.domain.audit import Action, entry
 from livius.domain.errors import Exhausted
 from livius.domain.session import Event, Goal, Phase, Session
@@ -78,10 +79,11 @@ class Meeting:
         return results
 
     def _call(self, move: Move, session: Session, results: list[object]) -> None:
-        engine = open_engine(f"sqlite:///{self._database}")
+        dialect = Sqlite(f"sqlite:///{self._database}")
+        engine = dialect.open()
         event.listen(engine, "before_cursor_execute", _begin_as_reader, retval=True)
         event.listen(engine, "after_execute", self._meet)
-        store = SqlStore(Transactions(engine))
+        store = SqlStore(Transactions(engine, dialect))
         try:
             results.append(asyncio.run(_result(move(store, session))))
         except Exception as error:  # noqa: BLE001 - the test compares it

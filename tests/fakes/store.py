@@ -12,8 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from livius.adapters.store import SqlStore, open_store
-from livius.adapters.store.engine import Result, Transactions, open_engine
+from livius.adapters.store.dialects import Sqlite
+from livius.adapters.store.engine import Result, Transactions
 
+_SQLITE = Sqlite("sqlite://")
 _COPYING = threading.Lock()
 
 
@@ -32,7 +34,7 @@ def _empty() -> sqlite3.Connection:
 @functools.cache
 def _engine() -> Engine:
     """One for all stores, as each engine would compile every statement anew."""
-    engine = open_engine("sqlite://")
+    engine = _SQLITE.open()
 
     @event.listens_for(engine, "connect")
     def _fill(connection: Any, _record: Any) -> None:
@@ -44,7 +46,7 @@ def _engine() -> Engine:
 
 def transactions() -> Transactions:
     """Transactions on an empty database of their own."""
-    return Transactions(_engine().execution_options())
+    return Transactions(_engine().execution_options(), _SQLITE)
 
 
 class _InLine(Transactions):
@@ -56,7 +58,7 @@ class _InLine(Transactions):
 
 def in_line_store() -> SqlStore:
     """A store for a test whose callers never come at the same time."""
-    return SqlStore(_InLine(_engine().execution_options()))
+    return SqlStore(_InLine(_engine().execution_options(), _SQLITE))
 
 
 def new_store() -> SqlStore:

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from livius.adapters.store import SchemaMismatch, open_store
-from livius.adapters.store.engine import open_engine
+from livius.adapters.store.dialects import Sqlite
 from livius.adapters.store.migrate import alembic_config, migrate
 from livius.adapters.store.schema import METADATA
 
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    migrated = open_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    migrated = Sqlite(f"sqlite:///{tmp_path / 'migrated.db'}").open()
     open_store(tmp_path / "created.db").close()
-    created = open_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    created = Sqlite(f"sqlite:///{tmp_path / 'created.db'}").open()
     migrate(migrated)
     with migrated.connect() as one, created.connect() as other:
         context = MigrationContext.configure(one, opts={"compare_type": True})
@@ -48,14 +48,14 @@ def _schema(connection: Connection) -> dict[str, object]:
 
 
 def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
     migrate(engine)
     migrate(engine)
     engine.dispose()
 
 
 def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -70,7 +70,7 @@ def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> N
 def test_opening_knows_without_alembic_whether_there_is_something_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    old = Sqlite(f"sqlite:///{tmp_path / 'old.db'}").open()
     with old.begin() as connection:
         command.ensure_version(alembic_config(connection))
     old.dispose()
@@ -85,7 +85,7 @@ def test_opening_knows_without_alembic_whether_there_is_something_to_do(
 
 
 def test_the_audit_log_of_a_migrated_database_is_not_rewritten(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'livius.db'}")
+    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(

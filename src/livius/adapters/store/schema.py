@@ -17,7 +17,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     event,
     literal_column,
 )
+from sqlalchemy.types import TypeEngine
 
 from livius.domain.accounts import Decision, GrantKind
 from livius.domain.lakehouse import Role
@@ -56,6 +59,30 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class AnyText(TypeDecorator[str]):
+    """Text with any character: PostgreSQL's texts have no NUL, so there it is bytes of UTF-8."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the database stores."""
+        plain: TypeEngine[Any] = LargeBinary() if _is_postgresql(dialect) else Text()
+        return dialect.type_descriptor(plain)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """Encode, where bytes are stored."""
+        return value.encode() if value is not None and _is_postgresql(dialect) else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """Decode, where bytes are stored."""
+        return bytes(value).decode() if value is not None and _is_postgresql(dialect) else value
+
+
+def _is_postgresql(dialect: Dialect) -> bool:
+    return dialect.name == "postgresql"
+
+
 GUID: Final = String(36)
 METADATA: Final = MetaData(
     naming_convention={
@@ -66,6 +93,15 @@ METADATA: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+VERSION: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table, for databases that are made without it."""
 
 
 def _one_of(column: str, values: Any) -> CheckConstraint:
@@ -216,7 +252,7 @@ STATEMENTS: Final = Table(
     Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
     Column("driver", GUID, nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("code", Text, nullable=False),
+    Column("code", AnyText, nullable=False),
     Column("source_id", Text),
     Column("phase", String(16), nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -261,7 +297,7 @@ AUDIT: Final = Table(
     Column("detail", Text),
     Column("times", Integer, nullable=False),
     Column("code_hash", String(64)),
-    Column("code_head", Text),
+    Column("code_head", AnyText),
     Column("actor_id", GUID),
     Column("actor_name", Text),
     Column("actor_kind", String(16)),
@@ -283,8 +319,25 @@ _KEPT: Final = (
     "WHEN OLD.kept_until > strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') "
     "BEGIN SELECT RAISE(ABORT, 'the audit log is kept'); END"
 )
-for _trigger in (_UNCHANGED, _KEPT):
-    event.listen(AUDIT, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
+_POSTGRESQL: Final = (
+    (
+        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE EXCEPTION 'the audit log is kept, and not changed' "
+        "USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    ),
+    (
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
+        "FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()"
+    ),
+    (
+        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit FOR EACH ROW "
+        "WHEN (OLD.kept_until > now() AT TIME ZONE 'UTC') EXECUTE FUNCTION refuse_audit_change()"
+    ),
+)
+for _database, _triggers in (("sqlite", (_UNCHANGED, _KEPT)), ("postgresql", _POSTGRESQL)):
+    for _trigger in _triggers:
+        _ddl = DDL(_trigger)  # type: ignore[no-untyped-call]
+        event.listen(AUDIT, "after_create", _ddl.execute_if(dialect=_database))
 
 # At most one statement occupies a repl: the database says so too.
 Index(
