@@ -7,12 +7,16 @@ import pytest
 from hypothesis import settings
 
 from support.distribution import longest_first, share
+from support.gateway import DEFAULTS
 
 # On CI the same examples each time: what a new one finds is no fault of the change under test.
 # A busy machine is no fault either: each test has its timeout, no example one of its own.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+# Java's second compiler takes half of the time of drivers that live as briefly as those of tests.
+DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

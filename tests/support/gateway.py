@@ -19,6 +19,8 @@ from support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 LIVIUS = Path(sys.executable).with_name("livius")
+DEFAULTS: dict[str, str] = {}
+"""Settings of every `Gateway` that does not have its own."""
 AS_INSTALLED = {"LIVIUS_DRIVER_JAVA_OPTIONS": ""}
 """The settings of a `Gateway` whose drivers use both of Java's compilers, as a user's do."""
 TRUST_VARIABLES = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
@@ -47,8 +49,7 @@ class Gateway:
             "LIVIUS_PORT": "0",
             "LIVIUS_HTTP_PORT": "0",
             "LIVIUS_RUNTIMES": str(runtimes_folder()),
-            # Java's second compiler takes half of the time of drivers that live this briefly.
-            "LIVIUS_DRIVER_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+            **DEFAULTS,
             **self.settings,
         }
 
