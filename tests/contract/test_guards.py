@@ -68,6 +68,7 @@ async def test_of_sixteen_creates_at_once_one_gets_the_last_place(store: Store) 
     assert len(await store.live_sessions()) == LIMIT
 
 
+@pytest.mark.timeout(120)  # four processes begin at once
 @pytest.mark.parametrize("kind", KINDS)
 def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path) -> None:
     database = tmp_path / "livius.db"
@@ -121,6 +122,7 @@ async def test_of_lakehouses_of_one_name_one_is_made_and_the_others_leave_nothin
     assert len({one.database for one in several}) == 3
 
 
+@pytest.mark.timeout(120)  # four processes begin at once
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_owners_never_get_one_number(kind: Any, tmp_path: Path) -> None:
     database = tmp_path / "livius.db"

@@ -307,6 +307,7 @@ async def test_the_livy_log_tells_what_the_gateway_did_and_no_code(wire: Wire) -
     assert (meta["fileName"], meta["length"]) == ("livy.log", len(after))
 
 
+@pytest.mark.timeout(120)  # 1203 requests on a busy machine
 async def test_the_livy_log_has_every_statement_and_is_read_piece_by_piece(wire: Wire) -> None:
     session = await wire.ready_session()
     statements = f"{wire.base}/sessions/{session.id}/statements"
