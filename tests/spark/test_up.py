@@ -139,6 +139,7 @@ def test_the_sample_table_has_the_real_schema_and_says_that_it_is_synthetic(
         assert session.rows("select count(*) from green_tripdata_2022") == [[20_000]]
 
 
+@pytest.mark.timeout(900)  # a first start and two sessions
 def test_the_blocks_of_the_readme_print_what_it_shows(
     installation: Gateway, tmp_path: Path
 ) -> None:
