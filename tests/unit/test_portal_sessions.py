@@ -16,7 +16,7 @@ from livius.usecases.portal_sessions import PortalSessions
 ISSUER = principal().issuer
 
 
-class SupervisedProcess:
+class RecordedSessions:
     """PortalSessions, and what they stand on."""
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class SupervisedProcess:
 
 
 @pytest.fixture
-def kept() -> Iterator[SupervisedProcess]:
-    made = SupervisedProcess()
+def kept() -> Iterator[RecordedSessions]:
+    made = RecordedSessions()
     yield made
     made.store.close()
 
 
-async def test_a_portal_session_ends_when_idle(kept: SupervisedProcess) -> None:
+async def test_a_portal_session_ends_when_idle(kept: RecordedSessions) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     portal_session = await kept.portal_session(cookie)
     kept.clock.advance(timedelta(hours=7, minutes=59))
@@ -55,7 +55,7 @@ async def test_a_portal_session_ends_when_idle(kept: SupervisedProcess) -> None:
 
 
 async def test_a_portal_session_ends_when_it_has_lasted_long_enough(
-    kept: SupervisedProcess,
+    kept: RecordedSessions,
 ) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     for _ in range(4):
@@ -65,7 +65,7 @@ async def test_a_portal_session_ends_when_it_has_lasted_long_enough(
     assert not await kept.there(cookie)
 
 
-async def test_an_ended_portal_session_does_not_come_back(kept: SupervisedProcess) -> None:
+async def test_an_ended_portal_session_does_not_come_back(kept: RecordedSessions) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     portal_session = await kept.portal_session(cookie)
     await kept.portal_sessions.end(portal_session)
@@ -76,7 +76,7 @@ async def test_an_ended_portal_session_does_not_come_back(kept: SupervisedProces
 
 
 async def test_one_person_has_few_portal_sessions_and_takes_none_of_others(
-    kept: SupervisedProcess,
+    kept: RecordedSessions,
 ) -> None:
     other = await kept.portal_sessions.begin(principal("Bo"))
     ada = principal("Ada")
@@ -88,7 +88,7 @@ async def test_one_person_has_few_portal_sessions_and_takes_none_of_others(
     assert await kept.there(other)
 
 
-async def test_being_there_is_written_once_a_minute(kept: SupervisedProcess) -> None:
+async def test_being_there_is_written_once_a_minute(kept: RecordedSessions) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     began = kept.clock.now()
     for seconds, seen in ((59, 0), (1, 60), (30, 60), (29, 60), (1, 120)):
@@ -100,7 +100,7 @@ async def test_being_there_is_written_once_a_minute(kept: SupervisedProcess) -> 
 
 
 async def test_on_a_full_disk_people_are_still_let_in(
-    kept: SupervisedProcess, monkeypatch: pytest.MonkeyPatch
+    kept: RecordedSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(_key: str, *, at: object) -> None:
         del at
@@ -113,7 +113,7 @@ async def test_on_a_full_disk_people_are_still_let_in(
 
 
 async def test_portal_sessions_of_an_authority_that_is_not_trusted_any_more_are_over(
-    kept: SupervisedProcess,
+    kept: RecordedSessions,
 ) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     elsewhere = PortalSessions(
@@ -125,14 +125,14 @@ async def test_portal_sessions_of_an_authority_that_is_not_trusted_any_more_are_
 
 @pytest.mark.parametrize("cookie", [None, "", "x", "é" * 10, "\ud800", "x" * 100_000])
 async def test_no_other_cookie_is_a_portal_session(
-    kept: SupervisedProcess, cookie: str | None
+    kept: RecordedSessions, cookie: str | None
 ) -> None:
     await kept.portal_sessions.begin(principal())
     assert await kept.portal_sessions.find(cookie) is None
 
 
 async def test_a_cookie_its_key_and_its_forms_token_do_not_stand_for_each_other(
-    kept: SupervisedProcess,
+    kept: RecordedSessions,
 ) -> None:
     cookie = await kept.portal_sessions.begin(principal())
     assert len({cookie, key_of(cookie), form_token(cookie)}) == 3

@@ -72,8 +72,12 @@ class _Body(BaseModel):
     _nulls = model_validator(mode="before")(_without_nulls)
 
 
-_Digits = Annotated[str, Field(pattern=r"^\s*[+-]?[0-9]{1,18}\s*$")]
-Number = Annotated[StrictInt, BeforeValidator(_number, json_schema_input_type=int | _Digits)]
+def _or_text(digits: str) -> Any:
+    """Return what takes a whole number as text too; ``digits`` is the pattern of that text."""
+    text = Annotated[str, Field(pattern=rf"^\s*\+?0{{0,5}}({digits})\s*$")]
+    return BeforeValidator(_number, json_schema_input_type=int | text)
+
+
 Text = Annotated[StrictStr, BeforeValidator(_text)]
 Pairs = Annotated[
     dict[StrictStr, Text],
@@ -81,7 +85,14 @@ Pairs = Annotated[
 ]
 Paths = Annotated[list[StrictStr] | None, _rule(maxItems=0, description="Not available yet.")]
 Memory = Annotated[StrictStr | None, _rule(pattern=r"^\s*[1-9][0-9]{0,5}\s*[mgtMGT][bB]?\s*$")]
-Cores = Annotated[Number | None, _rule(minimum=1, maximum=256)]
+Cores = Annotated[
+    Annotated[StrictInt, _or_text("[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-6]")] | None,
+    _rule(minimum=1, maximum=256),
+]
+Executors = Annotated[
+    Annotated[StrictInt, _or_text("[1-9][0-9]{0,3}|10000")] | None,
+    _rule(minimum=1, maximum=10_000),
+]
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 Description = Annotated[StrictStr, _rule(maxLength=256)]
@@ -101,7 +112,7 @@ class SessionRequest(_Body):
     driverCores: Cores = None  # noqa: N815
     executorMemory: Memory = None  # noqa: N815
     executorCores: Cores = None  # noqa: N815
-    numExecutors: Annotated[Number | None, _rule(minimum=1, maximum=10_000)] = None  # noqa: N815
+    numExecutors: Executors = None  # noqa: N815
     archives: Paths = None
     jars: Paths = None
     files: Paths = None
