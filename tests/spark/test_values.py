@@ -356,9 +356,9 @@ def test_types_of_users_and_of_places(session: RemoteSession) -> None:
         "spark.conf.set('spark.sql.geospatial.enabled', 'true')\n"
         "from pyspark.ml.linalg import Vectors\n"
         "vectors = spark.createDataFrame([(Vectors.dense(1.5, float('nan')),), (None,)], ['v'])\n"
-        "vectors.createOrReplaceTempView('vectors')"
+        "vectors.createOrReplaceTempView('values_of_vectors')"
     )
-    assert session.rows("select v, array(v) from vectors") == [
+    assert session.rows("select v, array(v) from values_of_vectors") == [
         *(["[1.5,NaN]", ["[1.5,NaN]"]], [None, [None]])
     ]
     point = "0101000000000000000000F03F0000000000000040"
