@@ -1,4 +1,4 @@
-"""What keeps strangers out of the portal: portal_sessions, forms, names, headers."""
+"""What keeps strangers out of the portal: portal sessions, forms, names, headers."""
 
 import logging
 import socket

@@ -1,8 +1,6 @@
 """``livius open``: a link that signs the first user in once, on this machine, and nobody else."""
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from playwright.sync_api import expect
 
 from support.chromium import chromium
 from support.gateway import LIVIUS, Gateway
+from support.terminal import in_a_terminal
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -177,20 +176,7 @@ def test_up_beside_a_gateway_says_that_it_keeps_its_port(served: Gateway) -> Non
 
 def test_up_shows_a_link_on_a_terminal_only(served: Gateway) -> None:
     assert "/portal/in/" not in livius(served, "up")
-    ours, theirs = pty.openpty()
-    up = subprocess.Popen(
-        [LIVIUS, "up"], env={**served.environment, "COLUMNS": "200"}, stdout=theirs, stdin=theirs
-    )
-    os.close(theirs)
-    said = b""
-    try:
-        while piece := os.read(ours, 65536):
-            said += piece
-    except OSError:  # its end closes the terminal
-        pass
-    finally:
-        os.close(ours)
-        assert up.wait(60) == 0
-    found = re.search(r"Open (\S+/portal/in/\S+)  \(once, ten minutes\)", said.decode())
+    said = in_a_terminal([LIVIUS, "up"], {**served.environment, "COLUMNS": "200"}, reads=True)
+    found = re.search(r"Open (\S+/portal/in/\S+)  \(once, ten minutes\)", said)
     assert found is not None, said
     assert use(found[1]).status_code == 303

@@ -1,16 +1,14 @@
 """``livius up`` and its sisters as a stranger uses them: processes, real sockets, real MSAL."""
 
-import contextlib
 import json
 import os
-import pty
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from deltalake import DeltaTable
 from livius.installation.home import Home
 from support.documents import blocks
 from support.gateway import AS_INSTALLED, LIVIUS, ROOT, Gateway, runtimes_folder
+from support.terminal import in_a_terminal
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -149,30 +148,10 @@ def test_the_blocks_of_the_readme_print_what_it_shows(
     pasted = [block for block in blocks(ROOT / "README.md", "sh") if "make up" not in block.code]
     assert [block.prints is not None for block in pasted] == [True, True, True, False]
     for block in pasted:
-        printed = in_a_terminal(block.code, tmp_path, installation.environment)
+        printed = in_a_terminal(
+            ["bash", "-euo", "pipefail", "-c", block.code], installation.environment, tmp_path
+        )
         assert block.prints is None or block.is_printed(printed), printed
-
-
-def in_a_terminal(code: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """What code that must succeed writes to a terminal of its own."""
-    ours, theirs = pty.openpty()
-    written = b""
-    with subprocess.Popen(
-        ["bash", "-euo", "pipefail", "-c", code],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as shell:
-        os.close(theirs)
-        with contextlib.suppress(OSError):  # EIO: the last process that had it has ended
-            while part := os.read(ours, 65536):
-                written += part
-        os.close(ours)
-    assert shell.returncode == 0, written.decode()
-    return written.decode()
 
 
 def test_exec_starts_a_gateway_where_none_serves(installation: Gateway) -> None:

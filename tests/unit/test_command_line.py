@@ -1,8 +1,6 @@
 """The command line before it does anything: what it shows, how little it imports, its log."""
 
 import json
-import os
-import pty
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +11,7 @@ from livius.cli.commands import app
 from livius.cli.overview import GROUPS, overview
 from support.gateway import LIVIUS
 from support.plain import LIBRARIES, imported, plain_environment
+from support.terminal import in_a_terminal
 
 
 def livius(
@@ -119,19 +118,7 @@ def test_logs_in_a_pipe_are_as_they_were_written(tmp_path: Path, log: Path) -> N
 
 def test_logs_on_a_terminal_are_for_people(tmp_path: Path, log: Path) -> None:
     assert log.exists()
-    ours, theirs = pty.openpty()
-    shown = subprocess.Popen([LIVIUS, "logs"], env=plain_environment(tmp_path), stdout=theirs)
-    os.close(theirs)
-    said = b""
-    try:
-        while piece := os.read(ours, 65536):
-            said += piece
-    except OSError:  # its end closes the terminal
-        pass
-    finally:
-        os.close(ours)
-        assert shown.wait(60) == 0
-    text = said.decode()
+    text = in_a_terminal([LIVIUS, "logs"], plain_environment(tmp_path))
     assert "2026-05-01 10:11:12" in text
     assert "gateway_serving" in text
     assert '"event"' not in text

@@ -1,4 +1,4 @@
-"""PortalSessions of the portal: how long they go on, how many there are, and what they cost."""
+"""Sessions of the portal: how long they go on, how many there are, and what they cost."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +17,7 @@ ISSUER = principal().issuer
 
 
 class RecordedSessions:
-    """PortalSessions, and what they stand on."""
+    """Portal sessions, and what they stand on."""
 
     def __init__(self) -> None:
         self.clock, self.store = FakeClock(), new_store()

@@ -50,12 +50,6 @@ class Scope(StrEnum):
     CODE_SQL = "Code.AccessSQL.All"
 
 
-def accepted_audience(text: str) -> str | None:
-    """Return an audience of ours in its one spelling, or None for anybody else's."""
-    plain = text.removesuffix("/").lower()
-    return plain if plain in AUDIENCES else None
-
-
 def moment(number: object) -> datetime | None:
     """Return a NumericDate as a moment, or None for what is not one."""
     if isinstance(number, bool) or not isinstance(number, int | float):

@@ -1,4 +1,4 @@
-"""PortalSessions: people's signed-in stays at the portal, each named by the cookie of a browser.
+"""Portal sessions: people's signed-in stays at the portal, each named by the cookie of a browser.
 
 The cookie is drawn at random and says nothing. What is kept is its hash, and who signed in; the
 token that a portal session's forms carry is made of the cookie, too. So nothing that is kept opens

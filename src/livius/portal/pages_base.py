@@ -466,7 +466,7 @@ class Portal:
     # Cookies
 
     def form_token(self, request: Request) -> str:
-        """Return what each form of this browser's portal_session has to show."""
+        """Return what each form of this browser's portal session has to show."""
         return form_token(request.cookies.get(self.cookie, ""))
 
     async def enter(self, request: Request, response: Response, caller: Principal) -> None:

@@ -399,7 +399,7 @@ class PersonalTokens(Protocol):
 
 
 class PortalSessions(Protocol):
-    """PortalSessions of the portal, found by their keys."""
+    """Sessions of the portal, found by their keys."""
 
     async def add_portal_session(
         self, portal_session: PortalSession, *, most_of_one: int, most: int
@@ -424,7 +424,7 @@ class PortalSessions(Protocol):
         ...
 
     async def forget_portal_sessions(self, now: datetime) -> None:
-        """Forget the portal_sessions that are over."""
+        """Forget the portal sessions that are over."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What to write down in the audit log of an act, and how what comes often is counted.
 
 What changes a record is written in that change's transaction: the store's methods take an entry.
-What only passes by (a token given, a request refused) goes through a `AuditThrottle`, which counts
+What only passes by (a token given, a request refused) goes through an `AuditThrottle`, which counts
 what comes often, so that nobody fills the disk with it.
 """
 

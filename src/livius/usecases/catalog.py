@@ -219,8 +219,8 @@ async def create_lakehouse(
         description=description,
     )
     await context.lakehouses.create(found.id, identity)
-    told = _act(context.clock, Action.LAKEHOUSE_CREATE, lakehouse)
-    while not (outcome := await context.store.add_lakehouse(lakehouse, audit=told)):
+    entry = _act(context.clock, Action.LAKEHOUSE_CREATE, lakehouse)
+    while not (outcome := await context.store.add_lakehouse(lakehouse, audit=entry)):
         if outcome is not Outcome.DATABASE_TAKEN:
             await context.lakehouses.remove(found.id, identity)
             raise _name_in_use(name) if outcome is Outcome.TAKEN else workspace_not_found(found.id)

@@ -51,13 +51,13 @@ async def create_token(
         created_at=now,
         expires_at=now + life,
     )
-    told = act(
+    entry = act(
         clock,
         Action.PERSONAL_TOKEN_CREATE,
         made.id,
         detail=f"for {owner.name} ({owner.oid}), {life}: {' '.join(made.scopes)}",
     )
-    await store.add_personal_token(made, audit=told)
+    await store.add_personal_token(made, audit=entry)
     return made, secret
 
 

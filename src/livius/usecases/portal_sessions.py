@@ -1,4 +1,4 @@
-"""PortalSessions of the portal: begin, go on, end. They are kept: a restart signs nobody out."""
+"""Sessions of the portal: begin, go on, end. They are kept: a restart signs nobody out."""
 
 from __future__ import annotations
 

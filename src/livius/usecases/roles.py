@@ -171,8 +171,8 @@ async def take(catalog: Catalog, clock: Clock, workspace: Workspace, who: Princi
         NotFound: it has no role.
         Conflict: it is the only Admin.
     """
-    told = act(clock, Action.ROLE_REMOVE, who, workspace=workspace.id)
-    outcome = await catalog.remove_role(workspace.id, who, audit=told)
+    entry = act(clock, Action.ROLE_REMOVE, who, workspace=workspace.id)
+    outcome = await catalog.remove_role(workspace.id, who, audit=entry)
     if outcome is Outcome.LAST_ADMIN:
         raise _last_admin(workspace)
     if not outcome:

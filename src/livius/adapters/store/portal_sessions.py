@@ -1,4 +1,4 @@
-"""PortalSessions of the portal, in SQL."""
+"""Sessions of the portal, in SQL."""
 
 from __future__ import annotations
 

@@ -278,8 +278,8 @@ def rotate_key(*, now: bool) -> int:
     async def work(store: SqlStore, home: Home) -> None:
         ring = KeyRing.open(home.keys, _CLOCK)
         current = ring.rotate()
-        told = act(_CLOCK, Action.KEY_ROTATE, current, detail="old keys retired" if now else None)
-        await store.note(told)
+        entry = act(_CLOCK, Action.KEY_ROTATE, current, detail="old keys retired" if now else None)
+        await store.note(entry)
         old = [kid for kid in ring.kids() if kid != current]
         if now:
             for kid in old:

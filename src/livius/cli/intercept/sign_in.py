@@ -155,8 +155,12 @@ def finish_with_error(url: str, reason: str) -> None:
     goes_to = asked.get("redirect_uri", "")
     if urlsplit(goes_to).hostname not in _LOOPBACK:
         return
-    told = {"error": "access_denied", "error_description": reason, "state": asked.get("state", "")}
+    fields = {
+        "error": "access_denied",
+        "error_description": reason,
+        "state": asked.get("state", ""),
+    }
     if asked.get("response_mode") == "form_post":
-        finish(Answer(goes_to, told))
+        finish(Answer(goes_to, fields))
     else:
-        finish(Answer(f"{goes_to}?{urlencode(told)}"))
+        finish(Answer(f"{goes_to}?{urlencode(fields)}"))

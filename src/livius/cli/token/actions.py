@@ -88,8 +88,8 @@ def revoke(token: str) -> int:
     """End a token."""
 
     async def work(store: SqlStore) -> None:
-        told = act(SystemClock(), Action.PERSONAL_TOKEN_REVOKE, token.lower())
-        if not await store.remove_personal_token(token.lower(), audit=told):
+        entry = act(SystemClock(), Action.PERSONAL_TOKEN_REVOKE, token.lower())
+        if not await store.remove_personal_token(token.lower(), audit=entry):
             raise NotFound(
                 "TokenNotFound", f"There is no token {token[:100]}. See: livius token list"
             )

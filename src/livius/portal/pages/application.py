@@ -82,7 +82,7 @@ async def application(request: PageRequest) -> Response:
 
 
 async def rename(request: PageRequest) -> Response:
-    """PageRequest it something else."""
+    """Rename it."""
     known, one = await _found(request)
     await directory.rename_application(known, request.context.clock, one, request.sent("name"))
     return _again(request, one)

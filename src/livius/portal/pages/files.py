@@ -31,7 +31,7 @@ _LINES: Final = _ROWS + 2
 _COLUMNS: Final = 50
 _CELL: Final = 300
 _NUMBER: Final = re.compile(r"[-+]?[\d.,:/% -]+(?:e[-+]?\d+)?[tz\d.:+-]*")
-"""UidAllocator, dates and times: what stands in rows."""
+"""Numbers, dates and times: what stands in rows."""
 _IMAGES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",

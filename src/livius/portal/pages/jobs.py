@@ -81,10 +81,10 @@ async def jobs(request: PageRequest) -> Response:
 
 
 async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
-    """Show one statement's jobs, as they were told when it ran: of ended sessions too."""
-    told = await statement_reads.statement_jobs(request.context, view.activity.session, number)
-    found = [_told_job(job, int(number)) for job in reversed(told.jobs)]
-    stages = {one.id: _told_stage(one) for job in told.jobs for one in job.stages}
+    """Show one statement's jobs, as recorded when it ran: of ended sessions too."""
+    recorded = await statement_reads.statement_jobs(request.context, view.activity.session, number)
+    found = [_told_job(job, int(number)) for job in reversed(recorded.jobs)]
+    stages = {one.id: _told_stage(one) for job in recorded.jobs for one in job.stages}
     return _shown(request, view, found, list(stages.values()), statement=number)
 
 

@@ -117,8 +117,8 @@ def routes(portal: Portal) -> Sequence[Route]:
         response = RedirectResponse(
             begun.following, status_code=303, headers={"Cache-Control": "no-store"}
         )
-        told = act(portal.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
-        await portal.context.throttle.note(told)
+        entry = act(portal.context.clock, Action.SIGN_IN, "portal", by=present_actor(caller))
+        await portal.context.throttle.note(entry)
         await portal.enter(request, response, caller)
         response.delete_cookie(cookie, path=ROOT)
         _log.info("portal_session_begun", caller=caller.oid)

@@ -78,8 +78,8 @@ async def create_user(
         password_hash=await _hashed(password),
         created_at=clock.now(),
     )
-    told = act(clock, Action.USER_CREATE, username, detail=user.oid)
-    if not await directory.add_user(user, audit=told):
+    entry = act(clock, Action.USER_CREATE, username, detail=user.oid)
+    if not await directory.add_user(user, audit=entry):
         raise Conflict("UsernameTaken", f"There is a user {username} already.")
     return user
 
@@ -106,8 +106,8 @@ async def set_password(directory: Directory, clock: Clock, user: User, password:
     Raises:
         Invalid: it is too short or too long.
     """
-    told = act(clock, Action.USER_CHANGE, user.username, detail="password")
-    await directory.set_password(user.oid, await _hashed(password), audit=told)
+    entry = act(clock, Action.USER_CHANGE, user.username, detail="password")
+    await directory.set_password(user.oid, await _hashed(password), audit=entry)
 
 
 async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
@@ -115,8 +115,8 @@ async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
 
     Access tokens end within `livius.usecases.identity.presence.BOUND`.
     """
-    told = act(clock, Action.USER_REMOVE, user.username, detail=user.oid)
-    await directory.remove_user(user.oid, audit=told)
+    entry = act(clock, Action.USER_REMOVE, user.username, detail=user.oid)
+    await directory.remove_user(user.oid, audit=entry)
 
 
 async def create_application(
@@ -142,8 +142,8 @@ async def create_application(
         scopes=frozenset(_checked_scope(scope) for scope in scopes),
         public=public,
     )
-    told = act(clock, Action.APPLICATION_CREATE, _named(application))
-    await directory.put_application(application, audit=told)
+    entry = act(clock, Action.APPLICATION_CREATE, _named(application))
+    await directory.put_application(application, audit=entry)
     return application
 
 
@@ -206,8 +206,8 @@ async def remove_application(
     Raises:
         NotFound: another one has deleted it in the same moment.
     """
-    told = act(clock, Action.APPLICATION_REMOVE, _named(application))
-    if not await directory.remove_application(application.client_id, audit=told):
+    entry = act(clock, Action.APPLICATION_REMOVE, _named(application))
+    if not await directory.remove_application(application.client_id, audit=entry):
         raise _no_application(application.client_id)
 
 
@@ -420,8 +420,8 @@ async def revoke_consent(
     directory: Directory, clock: Clock, user: User, application: ClientApplication
 ) -> bool:
     """Forget what a user let an application do; False if that was nothing."""
-    told = act(clock, Action.CONSENT_REVOKE, _named(application), detail=f"for {user.username}")
-    return await directory.revoke_consent(user.oid, application.client_id, audit=told)
+    entry = act(clock, Action.CONSENT_REVOKE, _named(application), detail=f"for {user.username}")
+    return await directory.revoke_consent(user.oid, application.client_id, audit=entry)
 
 
 async def _changed(
@@ -437,8 +437,8 @@ async def _changed(
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    told = act(clock, action, _named(application), detail=what)
-    changed = await directory.change_application(application.client_id, change, audit=told)
+    entry = act(clock, action, _named(application), detail=what)
+    changed = await directory.change_application(application.client_id, change, audit=entry)
     if changed is None:
         raise _no_application(application.client_id)
     return changed
