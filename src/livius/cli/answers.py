@@ -60,6 +60,21 @@ def ask(
     return found
 
 
+def token_url(connection: Connection) -> str:
+    """Return the authority's token endpoint."""
+    return f"{connection.authority}/oauth2/v2.0/token"
+
+
+def token_form(connection: Connection) -> dict[str, str | None]:
+    """Return the form that asks for an access token as the sample application."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": connection.client_id,
+        "client_secret": connection.client_secret,
+        "scope": _SCOPE,
+    }
+
+
 def fetch_token(connection: Connection) -> str:
     """Return an access token for the sample application.
 
@@ -71,14 +86,8 @@ def fetch_token(connection: Connection) -> str:
             f"The authority is {connection.authority}: it issues the tokens, so sign in there. For "
             "a program that knows no sign-in: livius token create"
         )
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": connection.client_id,
-        "client_secret": connection.client_secret,
-        "scope": _SCOPE,
-    }
     try:
-        answer = ask(connection, f"{connection.authority}/oauth2/v2.0/token", form=form)
+        answer = ask(connection, token_url(connection), form=token_form(connection))
         return str(answer["access_token"])
     except ApiFailed as error:
         raise ApiFailed(f"No token: {error}") from error

@@ -15,9 +15,9 @@ from typing import Final
 
 import requests
 
+from livius.cli.answers import token_form, token_url
 from livius.installation.home import Connection
 
-_SCOPE: Final = "https://api.fabric.microsoft.com/.default"
 _TIMEOUT: Final = 60.0
 _NOT_FOUND: Final = 404
 _LONGEST_NAME: Final = 60
@@ -73,13 +73,8 @@ class Gateway:
     def token(self) -> str:
         """A new access token for the API, valid for an hour."""
         answer = requests.post(
-            f"{self.connection.authority}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": self.client_id,
-                "client_secret": self.client_secret,
-                "scope": _SCOPE,
-            },
+            token_url(self.connection),
+            data=token_form(self.connection),
             verify=self.ca_file,
             timeout=_TIMEOUT,
         )

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from livius.cli.answers import token_url
 from livius.cli.client import open_http
 from livius.cli.intercept.person import Person
 from livius.cli.intercept.sign_in import SignInFailed, sign_in
@@ -108,7 +109,7 @@ def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, 
 
 def _redeem(connection: Connection, form: dict[str, str]) -> Token:
     with open_http(connection) as http:
-        answer = http.post(f"{connection.authority}/oauth2/v2.0/token", data=form)
+        answer = http.post(token_url(connection), data=form)
     body = answer.json()
     if answer.is_error:
         raise NoToken(str(body["error_description"]))

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from livius.cli.answers import token_form, token_url
 from livius.data_folder import data_folder
 from livius.installation.home import Connection, Home
 
-_SCOPE: Final = "https://api.fabric.microsoft.com/.default"
 _TIMEOUT: Final = urllib3.Timeout(connect=10, read=90)
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
@@ -135,13 +135,8 @@ class Api:
         try:
             answer = self._http.request(
                 "POST",
-                f"{known.authority}/oauth2/v2.0/token",
-                fields={
-                    "grant_type": "client_credentials",
-                    "client_id": known.client_id,
-                    "client_secret": known.client_secret or "",
-                    "scope": _SCOPE,
-                },
+                token_url(known),
+                fields={name: value or "" for name, value in token_form(known).items()},
                 encode_multipart=False,
             )
         except urllib3.exceptions.HTTPError as error:
