@@ -31,10 +31,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livius.data_folder import OTHER_VARIABLES, default_data_folder
-from livius.domain.identity import AUDIENCES, FABRIC
 from livius.domain.ids import TenantId
 from livius.domain.oidc_provider import Provider, check_provider, entra_tenant, own_audiences
 from livius.domain.resources import AUDIENCE_OF
+from livius.domain.tokens import AUDIENCES, FABRIC
 
 _MIB: Final = 1024 * 1024
 _HEAP: Final = re.compile(r"(\d+)([mg])", re.IGNORECASE)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 from livius.domain.activity import ActivityState, Position, activity_state
-from livius.domain.identity import PrincipalKind
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -16,6 +15,7 @@ from livius.domain.ids import (
 )
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
+from livius.domain.principal import PrincipalKind
 from livius.domain.session import EndCause, Phase
 from livius.domain.session import Event as SessionEvent
 from livius.ports.store import ActivityQuery, FoundActivity, Store

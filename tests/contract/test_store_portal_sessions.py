@@ -7,9 +7,9 @@ from pathlib import Path
 from fakes.world import principal
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.accounts import User
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.portal_session import IDLE, LONGEST, PortalSession
+from livius.domain.principal import Principal
 from livius.ports.store import Store
 from support.records import NOW
 

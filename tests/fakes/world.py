@@ -15,7 +15,6 @@ from livius.adapters.notifications import LocalNotifications
 from livius.adapters.store import SqlStore
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Forbidden, LiviusError, NotFound
-from livius.domain.identity import Principal, PrincipalKind, Scope
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -28,6 +27,8 @@ from livius.domain.ids import (
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Role, RoleAssignment, Workspace
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.tokens import Scope
 from livius.ports.capacity import Capacity
 from livius.ports.catalog import LakehouseAccess
 from livius.ports.launcher import DriverState, LaunchSpec, Observation

@@ -29,8 +29,8 @@ from livius.adapters.identity.sample import (
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.store import SqlStore, open_store
 from livius.api.authority import router
-from livius.domain.identity import Address, Realm
 from livius.domain.ids import TenantId
+from livius.domain.realm import Address, Realm
 from livius.usecases.audit_throttle import AuditThrottle
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.presence import Presence

@@ -11,7 +11,7 @@ import jwt
 
 from identity.browser import Person
 from identity.conftest import PAGES, TENANT, World
-from livius.domain.identity import FABRIC, Scope
+from livius.domain.tokens import FABRIC, Scope
 
 API = "https://localhost:8443"
 AUTHORIZE = f"{PAGES}/{TENANT}/oauth2/v2.0/authorize"

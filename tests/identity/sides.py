@@ -11,10 +11,12 @@ from identity.sockets import Served
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.accounts import ClientApplication
-from livius.domain.identity import FABRIC, Address, Principal, Scope
 from livius.domain.ids import SessionId
 from livius.domain.oidc_provider import Provider, own_audiences
+from livius.domain.principal import Principal
+from livius.domain.realm import Address
 from livius.domain.resources import Resource
+from livius.domain.tokens import FABRIC, Scope
 from livius.usecases.identity import directory
 from livius.usecases.identity.token_issuance import Issue, user_token
 from support.tasks import running

@@ -25,7 +25,7 @@ from fastapi import FastAPI
 
 from identity.conftest import TENANT, World
 from livius.api.authority import router
-from livius.domain.identity import Address
+from livius.domain.realm import Address
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from livius.adapters.identity.replay_cache import FileAssertionReplayCache
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api.authority import router
 from livius.domain.accounts import Consent, Decision
-from livius.domain.identity import Realm, Scope
+from livius.domain.realm import Realm
+from livius.domain.tokens import Scope
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.presence import anybody
 

@@ -15,7 +15,7 @@ from azure.identity import (
 
 from identity.conftest import TENANT, World
 from identity.sockets import Served
-from livius.domain.identity import FABRIC, Scope
+from livius.domain.tokens import FABRIC, Scope
 from livius.usecases.identity import directory
 
 DEFAULT = f"{FABRIC}/.default"

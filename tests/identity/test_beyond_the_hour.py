@@ -14,10 +14,10 @@ from identity.conftest import World
 from identity.flows import TOKEN, claims_of, get_tokens
 from livius.api import fabric
 from livius.api.app import create_app
-from livius.domain.identity import FABRIC
 from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.session import Event
+from livius.domain.tokens import FABRIC
 from livius.usecases.driver_requests import answer
 from livius.usecases.identity.session_tokens import EmbeddedSessionTokens
 from livius_agent.wire import AgentRequest, Answer

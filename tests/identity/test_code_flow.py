@@ -32,7 +32,8 @@ from identity.flows import (
 )
 from livius.adapters.identity.sample import PORTAL_SIGNED_IN, portal_client_id
 from livius.domain.accounts import ClientApplication, ClientSecret
-from livius.domain.identity import FABRIC, Scope, hash_secret
+from livius.domain.passwords import hash_password
+from livius.domain.tokens import FABRIC, Scope
 
 
 async def test_from_sign_in_over_consent_to_tokens(person: Person, world: World) -> None:
@@ -409,7 +410,7 @@ async def test_registered_places_and_confidential_applications(
             redirect_uris=(back,),
             secrets=(
                 ClientSecret(
-                    id="1", hint="ses", hash=hash_secret("sesame"), created_at=known.created_at
+                    id="1", hint="ses", hash=hash_password("sesame"), created_at=known.created_at
                 ),
             ),
         ),

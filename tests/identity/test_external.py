@@ -16,8 +16,8 @@ from identity.conftest import MovedClock
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.errors import Unauthenticated, Unavailable
-from livius.domain.identity import PrincipalKind
 from livius.domain.oidc_provider import Provider, own_audiences
+from livius.domain.principal import PrincipalKind
 from support.provider import AUDIENCE
 from support.provider import Provider as Process
 from support.tasks import running

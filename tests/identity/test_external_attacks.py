@@ -22,8 +22,8 @@ from identity.test_verifier import FORGED, STRANGER, kid, segment
 from livius.adapters.identity.external import ExternalVerifier
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.domain.errors import Unauthenticated, Unavailable
-from livius.domain.identity import PrincipalKind
 from livius.domain.oidc_provider import Provider, own_audiences
+from livius.domain.principal import PrincipalKind
 from support.tasks import running
 
 CURVE = ec.generate_private_key(ec.SECP256R1())

@@ -18,7 +18,7 @@ from livius.adapters.identity.sample import (
 )
 from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Unavailable
-from livius.domain.identity import hash_secret, secret_matches
+from livius.domain.passwords import hash_password, password_matches
 
 
 def test_nobody_else_may_read_anything(world: World) -> None:
@@ -117,9 +117,9 @@ async def test_spent_assertions_are_bounded_and_none_is_forgotten_early(tmp_path
 
 
 def test_a_secret_is_known_by_its_hash() -> None:
-    kept = hash_secret("sesame")
+    kept = hash_password("sesame")
     assert "sesame" not in kept
-    assert kept != hash_secret("sesame")
-    assert secret_matches("sesame", kept)
+    assert kept != hash_password("sesame")
+    assert password_matches("sesame", kept)
     for wrong in ("", "Sesame", "sesame ", "\ud800", "x" * 2000):
-        assert not secret_matches(wrong, kept)
+        assert not password_matches(wrong, kept)

@@ -29,8 +29,9 @@ from identity.test_authority import assertion, with_assertion
 from livius.adapters.identity.keys import KeyRing
 from livius.domain.accounts import Consent
 from livius.domain.errors import Forbidden, Invalid, Unauthenticated
-from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import ClientId, PrincipalId
+from livius.domain.principal import Principal
+from livius.domain.tokens import FABRIC, Scope
 from livius.usecases.identity import directory
 from livius.usecases.identity.authority import TokenRefused
 from livius.usecases.identity.client_authentication import ASSERTION_TYPE, ClientCredential

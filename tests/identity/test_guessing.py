@@ -15,7 +15,8 @@ from identity.flows import AUTHORIZE, TOKEN, number, request
 from identity.test_authority import assertion, with_assertion
 from livius.domain.accounts import ClientApplication
 from livius.domain.digests import is_drawn
-from livius.domain.identity import FABRIC, hash_secret
+from livius.domain.passwords import hash_password
+from livius.domain.tokens import FABRIC
 from livius.usecases.identity.authority import CheckQueue, TokenRefused
 
 
@@ -117,7 +118,7 @@ async def test_a_secret_of_an_earlier_version_is_checked_slowly_once(
 
     def older(known: ClientApplication) -> ClientApplication:
         secrets = tuple(
-            replace(one, hash=hash_secret(secret))
+            replace(one, hash=hash_password(secret))
             for one, secret in (
                 (known.secrets[0], "another"),
                 (replace(known.secrets[0], id="2"), world.sample.client_secret),

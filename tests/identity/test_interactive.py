@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from identity.chromium import Desk
 from identity.conftest import TENANT
 from identity.sockets import Served
-from livius.domain.identity import FABRIC, Scope
+from livius.domain.tokens import FABRIC, Scope
 
 SCOPES = [f"{FABRIC}/{one}" for one in Scope]
 DEFAULT = f"{FABRIC}/.default"

@@ -18,8 +18,9 @@ from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.provider_client import Credential, ProviderClient, read_credential
 from livius.adapters.identity.session_tokens import OwnApplication, ProviderSessionTokens
 from livius.domain.errors import Forbidden, Invalid, LiviusError, Unavailable
-from livius.domain.identity import FABRIC, Principal, Scope
 from livius.domain.ids import SessionId
+from livius.domain.principal import Principal
+from livius.domain.tokens import FABRIC, Scope
 from livius.usecases.identity import directory
 from livius.usecases.identity.token_issuance import app_token
 

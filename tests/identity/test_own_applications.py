@@ -32,8 +32,8 @@ from livius.adapters.identity.sample import (
 )
 from livius.domain.digests import challenge_of
 from livius.domain.endpoints import Endpoints
-from livius.domain.identity import FABRIC
 from livius.domain.ids import ClientId
+from livius.domain.tokens import FABRIC
 
 PORTAL = portal_client_id(TENANT)
 PORTAL_BACK = PAGES + PORTAL_SIGNED_IN

@@ -28,9 +28,9 @@ from livius.adapters.identity.session_tokens import (
     explained,
 )
 from livius.domain.errors import Forbidden, LiviusError, Unavailable
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import ClientId, SessionId, TenantId
 from livius.domain.oidc_provider import Provider, own_audiences
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.resources import find_resource
 from support.provider import AUDIENCE
 from support.provider import Provider as Process

@@ -17,10 +17,11 @@ from identity.test_grants import middle_tier
 from livius.adapters.store import SqlStore
 from livius.domain.accounts import ClientApplication, User
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Address, Principal, PrincipalKind
 from livius.domain.ids import ClientId, PrincipalId, WorkspaceId, new_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.personal_token import DEFAULT_SCOPES
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.realm import Address
 from livius.usecases.identity import directory
 from livius.usecases.identity.authority import TokenRefused
 from livius.usecases.identity.client_authentication import ClientCredential

@@ -16,7 +16,7 @@ from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.adapters.vaults import FileVaults
 from livius.api import vault
 from livius.domain.audit import Action, ActorKind
-from livius.domain.identity import Principal
+from livius.domain.principal import Principal
 from livius.domain.vault import RESOURCE
 from livius.usecases.audit_throttle import act, present_actor
 from livius.usecases.identity.presence import Presence

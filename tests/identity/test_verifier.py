@@ -17,7 +17,7 @@ from identity.conftest import TENANT, World, kid_of
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import PrincipalKind
+from livius.domain.principal import PrincipalKind
 from livius.usecases.identity.presence import anybody
 
 STRANGER = generate_private_key(public_exponent=65537, key_size=2048)

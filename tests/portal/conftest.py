@@ -13,10 +13,10 @@ from fakes.world import World
 from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.accounts import ClientApplication
-from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import LakehouseTable
 from livius.domain.portal_session import form_token
+from livius.domain.principal import Principal
 from livius.domain.session import Session
 from support.browsing import Served, site
 

@@ -19,9 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.digests import is_drawn
-from livius.domain.identity import PrincipalKind
 from livius.domain.ids import ClientId, new_id
 from livius.domain.lakehouse import Role
+from livius.domain.principal import PrincipalKind
 from livius.ports.store import AuditQuery
 from portal.conftest import Owned, Visitor
 from portal.test_pages import XSS, hostile_free

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId
 from livius.domain.lakehouse import Role, RoleAssignment
+from livius.domain.principal import Principal
 from livius.domain.session import EndCause
 from livius.domain.statement import Ending, Phase
 from livius.usecases.sessions import delete_session

@@ -16,7 +16,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
-from livius.domain.identity import FABRIC, Scope
+from livius.domain.tokens import FABRIC, Scope
 from support.chromium import chromium
 from support.gateway import LIVIUS, ROOT, Client, Gateway
 from support.provider import AUDIENCE, Provider

@@ -12,7 +12,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from livius.domain.identity import Scope
+from livius.domain.tokens import Scope
 from support.gateway import Client, Gateway, RemoteSession
 from support.sign_in import app_token, user_token
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from livius.domain.identity import Scope
+from livius.domain.tokens import Scope
 from support.audit import audit_log
 from support.gateway import Client
 from support.sign_in import user_token

@@ -16,8 +16,8 @@ from livius import portal
 from livius.adapters.identity.certificates import read_certificate
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.ids import SessionId, StatementNumber
+from livius.domain.principal import Principal
 from livius.domain.session import EndCause, Event, Session
 from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from livius.domain.identity import FABRIC
+from livius.domain.tokens import FABRIC
 from support.gateway import Gateway
 
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from fakes.world import World, submit_statement
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import ClientId, LakehouseId, new_id
 from livius.domain.lakehouse import Role
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.ports.store import AuditQuery
 from livius.usecases.driver_link import attach_driver

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from fakes.world import World, submit_statement
 from livius.domain.activity import ActivityState
 from livius.domain.errors import Forbidden, NotFound
-from livius.domain.identity import Principal
 from livius.domain.lakehouse import Role
+from livius.domain.principal import Principal
 from livius.domain.session import Event, Session
 from livius.usecases import monitoring, statement_reads
 from livius.usecases.driver_link import SessionLost

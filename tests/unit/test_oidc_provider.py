@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import AUDIENCES, PrincipalKind, Scope
 from livius.domain.ids import TenantId, new_id
 from livius.domain.oidc_provider import (
     Provider,
@@ -15,6 +14,8 @@ from livius.domain.oidc_provider import (
     own_audiences,
     read_claims,
 )
+from livius.domain.principal import PrincipalKind
+from livius.domain.tokens import AUDIENCES, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TENANT = TenantId(new_id())

@@ -13,8 +13,8 @@ from fakes.world import World, principal
 from livius.api import audit, fabric, home
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
+from livius.domain.principal import Principal
 from livius.domain.session import Session
 from livius.usecases.audit import note_refusal
 from livius.usecases.driver_link import attach_driver, resume

@@ -27,8 +27,8 @@ from livius.api import fabric
 from livius.api.app import create_app
 from livius.cli.commands import app
 from livius.domain.accounts import ClientApplication
-from livius.domain.identity import Realm
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
+from livius.domain.realm import Realm
 from livius.installation.home import Home
 from livius.usecases.identity.presence import BOUND, Presence
 from livius.usecases.personal_tokens import BearerVerifier

@@ -32,7 +32,6 @@ from livius.api import audit, driver, fabric, home, metrics, openapi
 from livius.api.app import create_app
 from livius.domain.digests import hash_drawn
 from livius.domain.driver import Driver
-from livius.domain.identity import Realm, Scope
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -45,8 +44,10 @@ from livius.domain.ids import (
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment
 from livius.domain.personal_token import PersonalToken, new_secret
+from livius.domain.realm import Realm
 from livius.domain.session import Goal, Phase, Session
 from livius.domain.statement import Kind
+from livius.domain.tokens import Scope
 from livius.ports.store import NewStatement
 from livius.usecases.identity.presence import anybody
 from livius.usecases.personal_tokens import BearerVerifier

@@ -14,8 +14,8 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.personal_token import is_personal
+from livius.domain.principal import Principal
 from livius.ports.identity import TokenVerifier
 from livius.usecases.audit_throttle import ORIGIN
 

@@ -25,7 +25,7 @@ from livius.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from livius.domain.identity import Principal
+from livius.domain.principal import Principal
 from livius.usecases.audit_throttle import ORIGIN
 
 _STATUS: Final[Mapping[type[LiviusError], int]] = {

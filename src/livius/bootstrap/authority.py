@@ -30,13 +30,15 @@ from livius.adapters.vaults import FileVaults
 from livius.api import authority, vault
 from livius.domain.audit import Action
 from livius.domain.endpoints import Endpoints
-from livius.domain.identity import FABRIC, Address, Principal, Realm
 from livius.domain.ids import (
     SessionId,
     TenantId,
 )
 from livius.domain.intercepted_hosts import ENTRA
 from livius.domain.oidc_provider import Provider
+from livius.domain.principal import Principal
+from livius.domain.realm import Address, Realm
+from livius.domain.tokens import FABRIC
 from livius.domain.vault import RESOURCE as KEY_VAULT
 from livius.installation.home import Connection
 from livius.installation.prepare import Prepared

@@ -53,13 +53,13 @@ from livius.bootstrap.authority import Trust, trust_ourselves, trust_provider
 from livius.bootstrap.gateway import Gateway
 from livius.bootstrap.listeners import KEEP_ALIVE, listener
 from livius.bootstrap.sample import Sample, copy_table, ensure_place, tenant_of
-from livius.domain.identity import FABRIC
 from livius.domain.ids import (
     DriverId,
     PrincipalId,
     SessionId,
     TenantId,
 )
+from livius.domain.tokens import FABRIC
 from livius.installation.agent import ensure_agent
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared

@@ -10,10 +10,11 @@ from livius.adapters.clock import SystemClock
 from livius.adapters.store import SqlStore, open_store
 from livius.cli.records import act_as_operator, find_workspace
 from livius.domain.errors import Invalid
-from livius.domain.identity import Principal, PrincipalKind, Realm
 from livius.domain.ids import PrincipalId, TenantId
 from livius.domain.lakehouse import Role
 from livius.domain.personal_token import DEFAULT_SCOPES
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.realm import Realm
 from livius.installation.home import Home
 from livius.usecases.identity.principals import Principals
 from livius.usecases.personal_tokens import create_token

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
+from livius.domain.principal import Principal
 from livius.domain.session import Session
 
 _HEAD_CHARS: Final = 200

@@ -16,16 +16,9 @@ from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import (
-    AUDIENCES,
-    CLOCK_SKEW,
-    Principal,
-    PrincipalKind,
-    Scope,
-    moment,
-    words,
-)
 from livius.domain.ids import ClientId, TenantId
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.tokens import AUDIENCES, CLOCK_SKEW, Scope, moment, words
 
 ENTRA: Final = "https://login.microsoftonline.com"
 _MICROSOFT: Final = (

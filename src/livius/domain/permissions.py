@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from livius.domain.errors import Forbidden
-from livius.domain.identity import FABRIC, Principal, PrincipalKind, Scope
 from livius.domain.lakehouse import MAY_RUN, Role
 from livius.domain.messages import Message
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.tokens import FABRIC, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from livius.domain.errors import Invalid
-from livius.domain.identity import Principal, PrincipalKind, Scope
 from livius.domain.ids import PrincipalId, TenantId
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.tokens import Scope
 
 PREFIX: Final = "livius_pat_"
 """By which people, and scanners for secrets, tell what it is."""

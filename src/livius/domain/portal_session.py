@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from livius.domain.digests import hash_drawn
-from livius.domain.identity import Principal
+from livius.domain.principal import Principal
 
 IDLE: Final = timedelta(hours=8)
 LONGEST: Final = timedelta(hours=24)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livius.domain.errors import Forbidden, Invalid
-from livius.domain.identity import AUDIENCES, FABRIC, Scope
+from livius.domain.tokens import AUDIENCES, FABRIC, Scope
 
 DEFAULT: Final = ".default"
 """The scope that stands for all that the application was allowed on a resource."""

@@ -22,8 +22,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from livius.domain.errors import IllegalTransition
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
+from livius.domain.principal import Principal, PrincipalKind
 
 
 class Goal(StrEnum):

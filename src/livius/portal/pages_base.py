@@ -42,9 +42,9 @@ from livius.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from livius.domain.identity import Principal
 from livius.domain.messages import Message
 from livius.domain.portal_session import LONGEST, PortalSession, form_token
+from livius.domain.principal import Principal
 from livius.language import LANGUAGES, Language, language_of, said, templates, translations
 from livius.limits import expect_code
 from livius.portal import labels

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from livius.domain.identity import FABRIC, Scope
 from livius.domain.lakehouse import Lakehouse
+from livius.domain.tokens import FABRIC, Scope
 from livius.portal.labels import N_
 from livius.portal.pages_base import Facts
 

@@ -18,8 +18,8 @@ from livius.domain.accounts import (
     User,
 )
 from livius.domain.audit import AuditEntry
-from livius.domain.identity import Principal
 from livius.domain.ids import ClientId, PrincipalId, SessionId
+from livius.domain.principal import Principal
 
 Present: TypeAlias = Callable[[Principal], Awaitable[None]]
 """Raises Unauthenticated for a principal that is gone."""

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import Action, AuditEntry, AuditRecord
 from livius.domain.driver import Driver
-from livius.domain.identity import Principal
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -29,6 +28,7 @@ from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Role, Workspace
 from livius.domain.personal_token import PersonalToken
 from livius.domain.portal_session import PortalSession
+from livius.domain.principal import Principal
 from livius.domain.session import EndCause, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase

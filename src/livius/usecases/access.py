@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livius.domain.errors import Forbidden, NotFound
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.messages import Message
 from livius.domain.permissions import Right, check_role, check_scopes
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import Session
 from livius.ports.catalog import Found
 from livius.ports.identity import Directory

@@ -10,10 +10,10 @@ import structlog
 
 from livius.domain.audit import Action, AuditEntry, AuditRecord, entry
 from livius.domain.errors import Forbidden, Invalid, LiviusError
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, SessionId, WorkspaceId
 from livius.domain.lakehouse import Role
 from livius.domain.permissions import MONITOR
+from livius.domain.principal import Principal
 from livius.domain.session import Session
 from livius.ports.store import AuditQuery
 from livius.usecases.access import enter_workspace

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from livius.domain.audit import Action, Actor, ActorKind, AuditEntry, actor, shortened
-from livius.domain.identity import Principal
 from livius.domain.ids import WorkspaceId
+from livius.domain.principal import Principal
 from livius.ports.clock import Clock
 from livius.ports.store import Audit
 

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.errors import Conflict, Invalid
-from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, new_id
 from livius.domain.lakehouse import (
     Lakehouse,
@@ -34,6 +33,7 @@ from livius.domain.permissions import (
     MANAGE,
     check_scopes,
 )
+from livius.domain.principal import Principal
 from livius.domain.session import Session
 from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock

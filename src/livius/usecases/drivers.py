@@ -15,12 +15,12 @@ import structlog
 
 from livius.domain.audit import Action, entry
 from livius.domain.conf_secrets import hide
-from livius.domain.identity import moment
 from livius.domain.ids import StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
 from livius.domain.statement import ACTIVE, Ending, Event
+from livius.domain.tokens import moment
 from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
 from livius.usecases.dispatch import note_end, pump_repl, send_run

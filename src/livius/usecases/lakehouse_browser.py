@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from livius.domain.contents import Entry, TablePreview, parts_of
-from livius.domain.identity import Principal
 from livius.domain.lakehouse import Lakehouse
 from livius.domain.permissions import READ_DATA
+from livius.domain.principal import Principal
 from livius.ports.lakehouse_browser import OpenFile
 from livius.usecases.access import enter
 from livius.usecases.context import Context

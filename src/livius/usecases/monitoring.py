@@ -15,11 +15,11 @@ from typing import Final
 
 from livius.domain.activity import STEPS, Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
-from livius.domain.identity import Principal
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Role
 from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
+from livius.domain.principal import Principal
 from livius.domain.session import FINAL, Session
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery

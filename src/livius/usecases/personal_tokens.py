@@ -7,7 +7,6 @@ from datetime import timedelta
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.personal_token import (
     PersonalToken,
@@ -15,6 +14,7 @@ from livius.domain.personal_token import (
     is_personal,
     new_secret,
 )
+from livius.domain.principal import Principal
 from livius.ports.clock import Clock
 from livius.ports.identity import Present, TokenVerifier
 from livius.ports.store import PersonalTokens

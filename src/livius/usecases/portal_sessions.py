@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from livius.domain.errors import Unauthenticated, Unavailable
-from livius.domain.identity import Principal
 from livius.domain.portal_session import PortalSession, key_of, new_cookie
+from livius.domain.principal import Principal
 from livius.ports.clock import Clock
 from livius.ports.identity import Present
 from livius.ports.store import PortalSessions as VisitRecords

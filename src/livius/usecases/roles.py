@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from livius.domain.audit import Action
 from livius.domain.errors import Conflict, NotFound
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.messages import Message
 from livius.domain.permissions import MANAGE, SEE_ROLES
+from livius.domain.principal import Principal
 from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
 from livius.usecases.access import enter_workspace, workspace_not_found

@@ -13,9 +13,9 @@ from livius.domain.conf import ConfDecision, apply_conf_policy, check_sizes, is_
 from livius.domain.conf_secrets import hide, secrets_of
 from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
-from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
+from livius.domain.principal import Principal
 from livius.domain.session import STARTING, EndCause, Goal, Phase, Session, Sizes
 from livius.ports.store import Occupancy
 from livius.usecases.access import (

@@ -6,9 +6,9 @@ from typing import Final
 
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
-from livius.domain.identity import Principal
 from livius.domain.messages import Message
 from livius.domain.permissions import RUN, STEER
+from livius.domain.principal import Principal
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import (

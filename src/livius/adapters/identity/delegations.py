@@ -22,10 +22,11 @@ import structlog
 from livius.adapters.identity.provider_client import ProviderClient, Refused
 from livius.domain.endpoints import JWT_BEARER
 from livius.domain.errors import LiviusError
-from livius.domain.identity import Principal, moment
 from livius.domain.ids import SessionId
 from livius.domain.oidc_provider import Provider, audiences_in, opens_fabric
+from livius.domain.principal import Principal
 from livius.domain.resources import AUDIENCE_OF, RESOURCES
+from livius.domain.tokens import moment
 from livius.ports.clock import Clock
 
 EARLY: Final = timedelta(minutes=5)

@@ -9,8 +9,9 @@ import jwt
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.identity.token_cache import SIGNATURE_ONLY, Seen, VerifiedTokenCache
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import LARGEST_TOKEN, Principal
 from livius.domain.oidc_provider import Provider, read_claims, read_id_token
+from livius.domain.principal import Principal
+from livius.domain.tokens import LARGEST_TOKEN
 from livius.ports.clock import Clock
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")

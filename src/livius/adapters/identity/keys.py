@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from livius.adapters.identity.files import private_folder, read_private, write_private
 from livius.adapters.identity.token_cache import SIGNATURE_ONLY
 from livius.domain.digests import base64url
-from livius.domain.identity import CLOCK_SKEW, TOKEN_LIFETIME
+from livius.domain.tokens import CLOCK_SKEW, TOKEN_LIFETIME
 from livius.ports.clock import Clock
 
 ALGORITHM: Final = "RS256"

@@ -31,8 +31,9 @@ from livius.adapters.identity.certificates import registered, sha1
 from livius.adapters.identity.files import private_folder, read_private, write_private
 from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret, User
 from livius.domain.digests import hash_drawn
-from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
+from livius.domain.passwords import hash_password
+from livius.domain.tokens import Scope
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
 
@@ -144,7 +145,7 @@ async def ensure_first_user(folder: Path, directory: Directory, clock: Clock) ->
                 oid=first.oid,
                 username=first.username,
                 name="Admin",
-                password_hash=hash_secret(first.password),
+                password_hash=hash_password(first.password),
                 created_at=clock.now(),
             )
         )

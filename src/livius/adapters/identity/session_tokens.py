@@ -16,9 +16,9 @@ from livius.adapters.identity.delegations import (
 )
 from livius.adapters.identity.provider_client import ProviderClient, Refused
 from livius.domain.errors import Forbidden, LiviusError, Unavailable
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import SessionId
 from livius.domain.oidc_provider import Provider, audiences_in
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.resources import Resource, missing_scope, opened_resource
 from livius.ports.clock import Clock
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
+from livius.domain.principal import Principal
 from livius.ports.clock import Clock
 
 REMEMBERED: Final = 4096

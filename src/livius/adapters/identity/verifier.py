@@ -15,19 +15,11 @@ import jwt
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.token_cache import REMEMBERED, Seen, VerifiedTokenCache
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import (
-    AUDIENCES,
-    CLOCK_SKEW,
-    FABRIC,
-    LARGEST_TOKEN,
-    Principal,
-    PrincipalKind,
-    Realm,
-    moment,
-    words,
-)
 from livius.domain.ids import ClientId
 from livius.domain.oidc_provider import check_id_token
+from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.realm import Realm
+from livius.domain.tokens import AUDIENCES, CLOCK_SKEW, FABRIC, LARGEST_TOKEN, moment, words
 from livius.ports.clock import Clock
 from livius.ports.identity import Present
 

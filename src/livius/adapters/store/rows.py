@@ -11,9 +11,9 @@ from sqlalchemy import Row
 
 from livius.domain.activity import activity_state, duration_key
 from livius.domain.driver import Driver
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement

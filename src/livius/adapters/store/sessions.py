@@ -29,8 +29,8 @@ from livius.adapters.store.schema import (
 from livius.adapters.store.statements import abandon
 from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
-from livius.domain.identity import Principal
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
+from livius.domain.principal import Principal
 from livius.domain.session import (
     ACCEPTING,
     FINAL,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from livius.domain.identity import Address, Style
 from livius.domain.intercepted_hosts import ENTRA
+from livius.domain.realm import Address, Style
 from livius.usecases.identity.authority import Authority, TokenRefused
 
 _PATHS: Final[Mapping[int, str]] = {1: "/oauth2", 2: "/oauth2/v2.0"}

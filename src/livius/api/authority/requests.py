@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 
 from livius.domain.accounts import LOOPBACK_HOSTS
-from livius.domain.identity import POLICY_PATTERN, Address, Realm, Style
+from livius.domain.realm import POLICY_PATTERN, Address, Realm, Style
 from livius.usecases.identity.authority import TokenRefused
 from livius.usecases.identity.client_authentication import ClientCredential
 

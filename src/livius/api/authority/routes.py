@@ -25,7 +25,7 @@ from livius.api.authority.requests import (
     with_basic,
 )
 from livius.domain.errors import Unavailable
-from livius.domain.identity import Address
+from livius.domain.realm import Address
 from livius.usecases.identity import token_endpoint
 from livius.usecases.identity.authority import Authority, TokenRefused
 from livius.usecases.identity.sign_in import DEVICE_INTERVAL, DEVICE_LIFETIME, start_device

@@ -23,9 +23,9 @@ from livius.api.fabric.requests import (
     read_body,
 )
 from livius.domain.errors import Invalid
-from livius.domain.identity import Principal
 from livius.domain.lakehouse import Lakehouse, LakehouseTable, Workspace
 from livius.domain.permissions import CHANGE, CREATE_WORKSPACE, MANAGE, check_scopes
+from livius.domain.principal import Principal
 from livius.usecases import catalog
 from livius.usecases.access import enter, enter_workspace
 from livius.usecases.context import Context

@@ -17,7 +17,7 @@ from livius.api.auth import CurrentCaller
 from livius.api.fabric.paging import LONGEST_TOKEN, decode_token, encode_token
 from livius.domain.activity import Activity, ActivityState
 from livius.domain.errors import Invalid
-from livius.domain.identity import Principal, PrincipalKind
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases import monitoring
 from livius.usecases.catalog import get_workspace

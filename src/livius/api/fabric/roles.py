@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from livius.api.auth import CurrentCaller
 from livius.api.fabric.requests import ChangedRole, NewRole, read_body
 from livius.domain.errors import Invalid
-from livius.domain.identity import PrincipalKind
 from livius.domain.ids import parse_id
 from livius.domain.permissions import MANAGE
+from livius.domain.principal import PrincipalKind
 from livius.usecases import roles
 from livius.usecases.access import enter_workspace
 from livius.usecases.context import Context

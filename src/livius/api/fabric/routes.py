@@ -27,9 +27,9 @@ from livius.api.fabric.responses import (
 )
 from livius.api.long_poll import asked_long_poll, unless_gone
 from livius.domain.errors import Invalid
-from livius.domain.identity import Principal
 from livius.domain.ids import SessionId
 from livius.domain.permissions import READ_SESSION
+from livius.domain.principal import Principal
 from livius.limits import expect_code
 from livius.usecases import sessions, statement_reads, statements
 from livius.usecases.access import SessionPath, own_session

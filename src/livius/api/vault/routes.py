@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 
 from livius.api.auth import MISSING, bearer_token
 from livius.domain.errors import Forbidden, Invalid, LiviusError, NotFound, Unauthenticated
-from livius.domain.identity import Principal
+from livius.domain.principal import Principal
 from livius.domain.vault import HOST, RESOURCE, Secret, vault_name
 from livius.ports.identity import TokenVerifier
 

@@ -23,8 +23,8 @@ from starlette.routing import Route
 from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.messages import Message
+from livius.domain.principal import Principal
 from livius.language import language_of, translations
 from livius.portal.pages_base import ROOT, PageRequest, Portal, local_path, origin
 from livius.ports.login_provider import SignedIn

@@ -18,8 +18,8 @@ from typing import Final
 from livius.domain.accounts import ClientApplication, User
 from livius.domain.audit import Actor, ActorKind
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Address, Realm
 from livius.domain.ids import PrincipalId
+from livius.domain.realm import Address, Realm
 from livius.ports.clock import Clock
 from livius.ports.identity import AssertionReplayCache, AssertionVerifier, IdentityStore, Signer
 from livius.usecases.audit_throttle import AuditThrottle, present_actor

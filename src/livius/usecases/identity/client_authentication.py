@@ -13,16 +13,10 @@ from uuid import UUID
 
 from livius.domain.accounts import ClientApplication, ClientSecret
 from livius.domain.digests import hash_drawn, is_drawn
-from livius.domain.identity import (
-    CLOCK_SKEW,
-    LARGEST_TOKEN,
-    Address,
-    Realm,
-    is_slow,
-    moment,
-    secret_matches,
-)
 from livius.domain.ids import ClientId
+from livius.domain.passwords import is_password_hash, password_matches
+from livius.domain.realm import Address, Realm
+from livius.domain.tokens import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.ports.identity import AssertionFault, AssertionRefused
 from livius.usecases.identity.authority import Authority, TokenRefused
 
@@ -152,13 +146,13 @@ async def _check_older_secrets(
     """Check those that were hashed slowly, as all once were. A right one is hashed anew."""
     who, secret = (application.client_id, proof.caller), proof.secret or ""
     authority.guard.failures.check(who, at=authority.clock.monotonic())
-    older = [kept for kept in application.secrets if is_slow(kept.hash)]
+    older = [kept for kept in application.secrets if is_password_hash(kept.hash)]
     if older:
         async with authority.guard.checks.turn():
             # Once more: those in front of this one in the queue may have failed meanwhile.
             authority.guard.failures.check(who, at=authority.clock.monotonic())
             for kept in older:
-                if await asyncio.to_thread(secret_matches, secret, kept.hash):
+                if await asyncio.to_thread(password_matches, secret, kept.hash):
                     await _hash_anew(authority, application, kept, secret)
                     return
     raise TokenRefused(

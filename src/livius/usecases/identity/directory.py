@@ -20,10 +20,11 @@ from livius.domain.accounts import (
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
 from livius.domain.errors import Conflict, Invalid, NotFound
-from livius.domain.identity import Scope, hash_secret
 from livius.domain.ids import ClientId, PrincipalId, new_id
 from livius.domain.messages import Message
+from livius.domain.passwords import hash_password
 from livius.domain.resources import RESOURCES
+from livius.domain.tokens import Scope
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
 from livius.usecases.audit_throttle import act
@@ -477,7 +478,7 @@ async def _hashed(password: str) -> str:
             "InvalidPassword",
             f"A password has {SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters.",
         )
-    return await asyncio.to_thread(hash_secret, password)
+    return await asyncio.to_thread(hash_password, password)
 
 
 def _thumbprints(certificate: ClientCertificate) -> tuple[str, str]:

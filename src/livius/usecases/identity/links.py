@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from livius.domain.audit import Action
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import FABRIC, Scope
 from livius.domain.ids import ClientId
 from livius.domain.messages import Message
 from livius.domain.resources import RESOURCES
+from livius.domain.tokens import FABRIC, Scope
 from livius.ports.identity import SignInLinks
 from livius.usecases.audit_throttle import act
 from livius.usecases.identity.authority import Authority

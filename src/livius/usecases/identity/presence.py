@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal
 from livius.domain.ids import PrincipalId
+from livius.domain.principal import Principal
 from livius.ports.clock import Clock
 from livius.ports.identity import Directory
 

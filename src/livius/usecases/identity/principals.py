@@ -8,9 +8,9 @@ from typing import Final
 from uuid import UUID
 
 from livius.domain.errors import Invalid
-from livius.domain.identity import PrincipalKind
 from livius.domain.ids import PrincipalId
 from livius.domain.messages import Message
+from livius.domain.principal import PrincipalKind
 from livius.ports.identity import Directory
 
 _SHOWN: Final = 100

@@ -7,7 +7,6 @@ from typing import Final
 from uuid import UUID
 
 from livius.domain.accounts import ClientApplication
-from livius.domain.identity import Scope
 from livius.domain.ids import ClientId
 from livius.domain.resources import (
     ACCESS_AS_USER,
@@ -18,6 +17,7 @@ from livius.domain.resources import (
     Resource,
     find_resource,
 )
+from livius.domain.tokens import Scope
 from livius.usecases.identity.authority import Authority, TokenRefused
 
 _LONGEST: Final = 4096

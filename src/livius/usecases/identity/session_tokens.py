@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from livius.domain.errors import Unauthenticated
-from livius.domain.identity import Principal, PrincipalKind
 from livius.domain.ids import PrincipalId, SessionId
+from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.resources import missing_scope, opened_resource
 from livius.usecases.identity.authority import Authority
 from livius.usecases.identity.token_issuance import Issue, IssuedToken, app_token, user_token

@@ -23,8 +23,8 @@ from livius.domain.accounts import (
 )
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
-from livius.domain.identity import hash_secret, secret_matches
 from livius.domain.ids import new_id
+from livius.domain.passwords import hash_password, password_matches
 from livius.usecases.audit_throttle import act
 from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
 from livius.usecases.identity.client_authentication import (
@@ -233,7 +233,7 @@ async def _check_password(
         # Once more: those in front of this one in the queue may have failed meanwhile.
         guard.failures.check(who, at=authority.clock.monotonic())
         kept = known.password_hash if known is not None else await asyncio.to_thread(_nobodys)
-        matches = await asyncio.to_thread(secret_matches, password, kept)
+        matches = await asyncio.to_thread(password_matches, password, kept)
     if known is None or not matches:
         guard.failures.count(who, at=authority.clock.monotonic())
         raise _wrong_password()
@@ -248,7 +248,7 @@ def _wrong_password() -> TokenRefused:
 
 @cache
 def _nobodys() -> str:
-    return hash_secret(secrets.token_urlsafe(16))
+    return hash_password(secrets.token_urlsafe(16))
 
 
 async def begin_sign_in(authority: Authority, user: User, application: ClientApplication) -> str:

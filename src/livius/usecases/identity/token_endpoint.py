@@ -18,9 +18,9 @@ from livius.domain.accounts import (
 )
 from livius.domain.audit import Action
 from livius.domain.digests import hash_drawn
-from livius.domain.identity import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.domain.ids import PrincipalId, new_id
 from livius.domain.resources import DEFAULT
+from livius.domain.tokens import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.usecases.audit_throttle import act
 from livius.usecases.identity.authority import Authority, TokenRefused, as_application, as_user
 from livius.usecases.identity.client_authentication import (

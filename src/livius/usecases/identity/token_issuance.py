@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from livius.domain.accounts import ClientApplication, User
 from livius.domain.digests import base64url
-from livius.domain.identity import TOKEN_LIFETIME, Address
 from livius.domain.ids import new_id
+from livius.domain.realm import Address
 from livius.domain.resources import Resource
+from livius.domain.tokens import TOKEN_LIFETIME
 from livius.usecases.identity.authority import Authority
 
 LIFETIME_SECONDS: Final = int(TOKEN_LIFETIME.total_seconds())
