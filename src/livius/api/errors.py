@@ -25,6 +25,7 @@ from livius.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from livius.domain.idempotency import KeyReused
 from livius.domain.principal import Principal
 from livius.usecases.audit_throttle import ORIGIN
 
@@ -33,6 +34,7 @@ _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Forbidden: 403,
     NotFound: 404,
     Invalid: 400,
+    KeyReused: 422,
     Conflict: 409,
     Exhausted: 430,  # Fabric's own status for a full capacity
     Unavailable: 503,

@@ -82,6 +82,13 @@ _WINDOW: Final = [
     }
     for name, what in (("from", "beginning"), ("size", "length"))
 ]
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeats of a request with its key give what the first one created.",
+    "schema": {"type": "string", "minLength": 1},
+}
 _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,
@@ -97,6 +104,8 @@ _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
 _MAY_BE_EMPTY: Final = frozenset({requests.SessionRequest})
 _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("get", _STATEMENTS + "/{number}"): {"parameters": _WINDOW},
+    ("post", _LIVY + "/sessions"): {"parameters": [_KEY]},
+    ("post", _STATEMENTS): {"parameters": [_KEY]},
 }
 """What handlers read from the request themselves."""
 

@@ -6,7 +6,7 @@
     ├── Unauthenticated   sign in (again)
     ├── Forbidden         ask for a role or a scope
     ├── NotFound          use another id
-    ├── Invalid           change the request
+    ├── Invalid           change the request (`livius.domain.idempotency.KeyReused`: or the key)
     ├── Conflict          look at the record's present state, then decide
     ├── Exhausted         free something, or wait
     └── Unavailable       try the same again later

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import Action, AuditEntry, AuditRecord
 from livius.domain.driver import Driver
+from livius.domain.idempotency import IdempotencyKey
 from livius.domain.ids import (
     DriverId,
     LakehouseId,
@@ -48,6 +49,7 @@ class NewStatement:
     code: str
     source_id: str | None
     at: datetime
+    key: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,16 @@ class Sessions(Protocol):
         *,
         admit: Callable[[Occupancy], None] = lambda _: None,
         audit: AuditEntry | None = None,
+        key: IdempotencyKey | None = None,
     ) -> None:
         """Insert a session with its driver, and what the audit log is to say of that.
 
         ``admit`` is called inside the transaction, off the event loop; if it raises, nothing is
         inserted. So no two sessions can both take the last free place.
+
+        Raises:
+            MadeBefore: a session was inserted with this key before.
+            KeyReused: the key came with another request before.
         """
         ...
 
@@ -301,6 +308,10 @@ class Statements(Protocol):
         With ``claim``, it is running at once if nothing else of its repl is open. The audit entry
         gets the number as its target. Returns None
         if the session no longer takes statements.
+
+        Raises:
+            MadeBefore: a statement was inserted with this key before; its number is the resource.
+            KeyReused: the key came with another request before.
         """
         ...
 
@@ -428,6 +439,14 @@ class PortalSessions(Protocol):
         ...
 
 
+class IdempotencyKeys(Protocol):
+    """Keys of repeatable requests. Each is recorded by the method that inserts the resource."""
+
+    async def forget_idempotency_keys(self, now: datetime) -> None:
+        """Forget the keys that are past keeping."""
+        ...
+
+
 class UidAllocator(Protocol):
     """The numbers of operating system users and groups, each for one owner and for good."""
 
@@ -441,7 +460,15 @@ class UidAllocator(Protocol):
 
 
 class Store(
-    Sessions, Activities, Audit, Statements, Catalog, PersonalTokens, PortalSessions, Protocol
+    Sessions,
+    Activities,
+    Audit,
+    Statements,
+    Catalog,
+    PersonalTokens,
+    PortalSessions,
+    IdempotencyKeys,
+    Protocol,
 ):
     """All records of one gateway."""
 

@@ -86,6 +86,7 @@ class Housekeeping:
         """Delete what is past keeping; an ended session goes with outputs and logs."""
         await self.store.forget_audit(self.clock.now())
         await self.store.forget_portal_sessions(self.clock.now())
+        await self.store.forget_idempotency_keys(self.clock.now())
         for session in await self.store.ended_before(self.clock.now() - self.retention):
             await self.outputs.remove(session.id)
             await self.launcher.remove(session.driver)

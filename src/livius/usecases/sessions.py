@@ -13,6 +13,7 @@ from livius.domain.conf import ConfDecision, apply_conf_policy, check_sizes, is_
 from livius.domain.conf_secrets import hide, secrets_of
 from livius.domain.driver import Driver
 from livius.domain.errors import Conflict, Invalid
+from livius.domain.idempotency import IdempotencyKey, MadeBefore
 from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
 from livius.domain.permissions import LIST_SESSIONS, READ_SESSION, RUN, STEER
 from livius.domain.principal import Principal
@@ -68,9 +69,16 @@ async def may_create(context: Context, caller: Principal, workspace: str, lakeho
 
 
 async def create_session(
-    context: Context, caller: Principal, workspace: str, lakehouse: str, wanted: CreateSession
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    wanted: CreateSession,
+    key: IdempotencyKey | None = None,
 ) -> SessionView:
     """Record a session and have it started. What can be known to fail is refused here.
+
+    If an earlier request with the same key made a session, that one is returned as it is now.
 
     Raises:
         LiviusError: and nothing was recorded.
@@ -87,13 +95,22 @@ async def create_session(
     created = by_caller(context, caller, session, Action.SESSION_CREATE)
     context.conf_secrets[driver.id] = secrets
     try:
-        await context.store.add_session(session, driver, admit=admit, audit=created)
-    except BaseException:  # whatever it is: a driver that never starts leaves no secrets
+        await context.store.add_session(session, driver, admit=admit, audit=created, key=key)
+    except BaseException as error:  # whatever it is: a driver that never starts leaves no secrets
         context.conf_secrets.pop(driver.id, None)
+        if isinstance(error, MadeBefore):
+            return await _made_before(context, error)
         raise
     context.notifications.notify(session.id)
     context.wake(session.id)
     return SessionView(session, busy=False)
+
+
+async def _made_before(context: Context, made: MadeBefore) -> SessionView:
+    session = await context.store.session(SessionId(made.resource))
+    if session is None:
+        raise AssertionError("a key is removed with its session") from made
+    return (await _with_work(context, [session]))[0]
 
 
 def _new_session(

@@ -6,6 +6,7 @@ from typing import Final
 
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid, NotFound
+from livius.domain.idempotency import IdempotencyKey, MadeBefore
 from livius.domain.messages import Message
 from livius.domain.permissions import RUN, STEER
 from livius.domain.principal import Principal
@@ -23,7 +24,12 @@ from livius.usecases.access import SessionPath, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.dispatch import note_end, pump, send_cancel, send_run
-from livius.usecases.statement_reads import StatementView, no_statement, parse_number
+from livius.usecases.statement_reads import (
+    StatementView,
+    get_statement,
+    no_statement,
+    parse_number,
+)
 
 DEFAULT_KIND: Final = Kind.PYSPARK
 _ALIASES: Final = {"scala": Kind.SPARK, "python": Kind.PYSPARK, "r": Kind.SPARKR}
@@ -81,10 +87,12 @@ async def submit(
     code: str,
     kind: str | None,
     source_id: str | None,
+    key: IdempotencyKey | None = None,
 ) -> StatementView:
     """Record a statement, durably, then have it run. The session comes from `may_submit`.
 
-    While the session starts it waits.
+    While the session starts it waits. If an earlier request with the same key made a statement,
+    that one is returned as it is now.
 
     Raises:
         NotFound: the session has ended.
@@ -95,19 +103,21 @@ async def submit(
     if session.narrowed_by(caller) != session.token_principal:
         await context.store.narrow_token_principal(session.id, caller)  # before its code can run
     reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
-    statement = await context.store.add_statement(
-        NewStatement(
-            session=session.id,
-            repl=session.repl,
-            driver=session.driver,
-            kind=parsed,
-            code=code,
-            source_id=source_id,
-            at=context.clock.now(),
-        ),
-        claim=reachable,
-        audit=by_caller(context, caller, session, Action.STATEMENT_SUBMIT, code=code),
+    new = NewStatement(
+        session=session.id,
+        repl=session.repl,
+        driver=session.driver,
+        kind=parsed,
+        code=code,
+        source_id=source_id,
+        at=context.clock.now(),
+        key=key,
     )
+    submitted = by_caller(context, caller, session, Action.STATEMENT_SUBMIT, code=code)
+    try:
+        statement = await context.store.add_statement(new, claim=reachable, audit=submitted)
+    except MadeBefore as made:
+        return await get_statement(context, session, made.resource)
     if statement is None:
         raise NotFound(
             "SessionNotFound",

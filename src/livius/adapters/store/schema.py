@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from livius.domain.accounts import Decision, GrantKind
+from livius.domain.idempotency import LONGEST_KEY
 from livius.domain.lakehouse import Role
 from livius.domain.session import Goal
 from livius.domain.session import Phase as SessionPhase
@@ -280,6 +281,18 @@ EFFECTIVE_CONFS: Final = Table(
     METADATA,
     Column("session", GUID, ForeignKey("sessions.id"), primary_key=True),
     Column("conf", JSON, nullable=False),
+)
+
+# With the session that each one's resource belongs to, and goes with.
+IDEMPOTENCY_KEYS: Final = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("principal", GUID, primary_key=True),
+    Column("key", String(LONGEST_KEY), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("resource", Text, nullable=False),
+    Column("created_at", Moment, nullable=False, index=True),
 )
 
 AUDIT: Final = Table(

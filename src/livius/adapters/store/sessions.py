@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Update, bindparam, case, delete, func, insert
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.idempotency import refuse_repeat, remember
 from livius.adapters.store.rows import (
     driver_of,
     encode_session,
@@ -21,6 +22,7 @@ from livius.adapters.store.rows import (
 from livius.adapters.store.schema import (
     DRIVERS,
     EFFECTIVE_CONFS,
+    IDEMPOTENCY_KEYS,
     LAKEHOUSES,
     SESSIONS,
     STATEMENT_JOBS,
@@ -29,6 +31,7 @@ from livius.adapters.store.schema import (
 from livius.adapters.store.statements import abandon
 from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
+from livius.domain.idempotency import IdempotencyKey
 from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
 from livius.domain.principal import Principal
 from livius.domain.session import (
@@ -92,6 +95,7 @@ class SqlSessions:
         *,
         admit: Callable[[Occupancy], None] = lambda _: None,
         audit: AuditEntry | None = None,
+        key: IdempotencyKey | None = None,
     ) -> None:
         """See the port."""
         place = select(LAKEHOUSES.c.id).where(
@@ -99,6 +103,7 @@ class SqlSessions:
         )
 
         def work(connection: Connection) -> None:
+            refuse_repeat(connection, key)
             # Inserted first: the others are counted when none can come between any more.
             connection.execute(insert(SESSIONS).values(session_row(session)))
             drivers, starting = connection.execute(_OCCUPANCY, {"but": session.id}).one()
@@ -112,6 +117,7 @@ class SqlSessions:
                     created_at=driver.created_at,
                 )
             )
+            remember(connection, key, session.id, session.id)
             write(connection, audit, self._keep_audit)
 
         await self._transactions.run(work)
@@ -346,7 +352,7 @@ class SqlSessions:
             row = connection.execute(_HOLD, {"of": session}).first()
             if row is None or row.phase not in FINAL:
                 return
-            for table in (STATEMENT_JOBS, EFFECTIVE_CONFS, STATEMENTS, DRIVERS):
+            for table in (IDEMPOTENCY_KEYS, STATEMENT_JOBS, EFFECTIVE_CONFS, STATEMENTS, DRIVERS):
                 connection.execute(delete(table).where(table.c.session == session))
             connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session))
 

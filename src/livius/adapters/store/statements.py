@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.idempotency import refuse_repeat, remember
 from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
 from livius.adapters.store.schema import IS_OPEN, SESSIONS, STATEMENT_JOBS, STATEMENTS
 from livius.domain.audit import AuditEntry
@@ -112,6 +113,7 @@ class SqlStatements:
         """See the port."""
 
         def work(connection: Connection) -> Statement | None:
+            refuse_repeat(connection, new.key)
             accepted = connection.execute(_ACCEPT, {"of": new.session, "at": new.at})
             if accepted.rowcount == 0:
                 return None
@@ -130,6 +132,7 @@ class SqlStatements:
                 started_at=new.at if runs else None,
             )
             connection.execute(_INSERT, statement_row(statement))
+            remember(connection, new.key, new.session, str(statement.number))
             if audit is not None:
                 write(connection, audit.of_statement(statement.number), self._keep_audit)
             return statement

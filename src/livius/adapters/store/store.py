@@ -10,6 +10,7 @@ from livius.adapters.store.activities import SqlActivities
 from livius.adapters.store.audit import SqlAudit
 from livius.adapters.store.catalog import SqlCatalog
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.idempotency import SqlIdempotencyKeys
 from livius.adapters.store.identity import SqlIdentity
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
 from livius.adapters.store.portal_sessions import SqlPortalSessions
@@ -28,6 +29,7 @@ class SqlStore(
     SqlIdentity,
     SqlPersonalTokens,
     SqlPortalSessions,
+    SqlIdempotencyKeys,
     SqlUids,
 ):
     """Implements `livius.ports.store.Store` and `livius.ports.identity.IdentityStore`."""

@@ -25,6 +25,7 @@ from livius.api.fabric.responses import (
     jobs_body,
     session_body,
 )
+from livius.api.idempotency import idempotency_key
 from livius.api.long_poll import asked_long_poll, unless_gone
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
@@ -99,8 +100,9 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         """Create a session. The body is the session; poll it by its id."""
         await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
         wanted = (await read_body_if_any(request, SessionRequest)).command()
+        key = await idempotency_key(context, request, here.caller)
         view = await sessions.create_session(
-            context, here.caller, here.workspace, here.lakehouse, wanted
+            context, here.caller, here.workspace, here.lakehouse, wanted, key
         )
         _bring(context, here, request, view.session.id)
         location = f"{request.url.path}/{view.session.id}"
@@ -171,6 +173,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             code=body.code,
             kind=body.kind,
             source_id=body.sourceId,
+            key=await idempotency_key(context, request, here.caller),
         )
         _bring(context, here, request, view.statement.session)
         return statement_response(view)
