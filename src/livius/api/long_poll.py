@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
 Value = TypeVar("Value")
@@ -24,14 +24,26 @@ _CLIENT_CLOSED: Final = 499
 
 def asked_long_poll(request: Request, default: timedelta) -> timedelta:
     """Return how long this request may be held."""
-    asked = _WAIT.search(request.headers.get("prefer", ""))
-    return min(timedelta(seconds=int(asked[1])), _LONGEST) if asked else default
+    preferred = preferred_wait(request)
+    return default if preferred is None else preferred
+
+
+def preferred_wait(request: Request) -> timedelta | None:
+    """Return how long the caller wants to be held, within our bound; None if it doesn't say."""
+    asked = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return min(timedelta(seconds=int(asked[1])), _LONGEST) if asked else None
+
+
+def note_wait(answer: Response, wait: timedelta) -> Response:
+    """Say in an answer for how long its request would have been held at most."""
+    answer.headers["Preference-Applied"] = f"wait={wait.total_seconds():.0f}"
+    return answer
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
     """Return what the work returns; end the work as soon as the caller has left.
 
-    Only for requests without a body, for it is the rest of the request that is listened to.
+    Only once the body is read, for it is the rest of the request that is listened to.
     """
     loop = asyncio.get_running_loop()
     working, watching = loop.create_task(work), loop.create_task(_until_gone(request))

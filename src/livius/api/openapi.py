@@ -89,6 +89,13 @@ _KEY: Final = {
     "description": "Repeats of a request with its key give what the first one created.",
     "schema": {"type": "string", "minLength": 1},
 }
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "wait=N (RFC 7240): answer when the work is done, after N seconds at most.",
+    "schema": {"type": "string"},
+}
 _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,
@@ -103,9 +110,10 @@ _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
 """The shape of each request's body."""
 _MAY_BE_EMPTY: Final = frozenset({requests.SessionRequest})
 _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-    ("get", _STATEMENTS + "/{number}"): {"parameters": _WINDOW},
-    ("post", _LIVY + "/sessions"): {"parameters": [_KEY]},
-    ("post", _STATEMENTS): {"parameters": [_KEY]},
+    ("get", _LIVY + "/sessions/{session}"): {"parameters": [_PREFER]},
+    ("get", _STATEMENTS + "/{number}"): {"parameters": [*_WINDOW, _PREFER]},
+    ("post", _LIVY + "/sessions"): {"parameters": [_KEY, _PREFER]},
+    ("post", _STATEMENTS): {"parameters": [_KEY, _PREFER]},
 }
 """What handlers read from the request themselves."""
 

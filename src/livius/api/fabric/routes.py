@@ -26,7 +26,7 @@ from livius.api.fabric.responses import (
     session_body,
 )
 from livius.api.idempotency import idempotency_key
-from livius.api.long_poll import asked_long_poll, unless_gone
+from livius.api.long_poll import asked_long_poll, note_wait, preferred_wait, unless_gone
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
 from livius.domain.permissions import READ_SESSION
@@ -97,7 +97,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         request: Request,
         here: Here,
     ) -> Response:
-        """Create a session. The body is the session; poll it by its id."""
+        """Create a session. The body is the session; poll it by its id, or prefer to wait."""
         await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
         wanted = (await read_body_if_any(request, SessionRequest)).command()
         key = await idempotency_key(context, request, here.caller)
@@ -105,8 +105,14 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
             context, here.caller, here.workspace, here.lakehouse, wanted, key
         )
         _bring(context, here, request, view.session.id)
+        wait = preferred_wait(request)
+        if wait:
+            path = here.session(view.session.id)
+            reading = sessions.get_session(context, here.caller, path, long_poll=wait)
+            view = await unless_gone(request, reading)
         location = f"{request.url.path}/{view.session.id}"
-        return JSONResponse(session_body(view), status_code=202, headers={"Location": location})
+        answer = JSONResponse(session_body(view), status_code=202, headers={"Location": location})
+        return answer if wait is None else note_wait(answer, wait)
 
     @routes.get("/sessions")
     async def list_all(
@@ -160,7 +166,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
     @routes.post(base, status_code=200)
     async def submit(request: Request) -> Response:
-        """Submit a statement. It is recorded before this answers."""
+        """Submit a statement. It is recorded before this answers; prefer to wait for its end."""
         here = await _where(request)
         path = here.session(request.path_params["session"])
         session = await statements.may_submit(context, here.caller, path)
@@ -176,7 +182,13 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
             key=await idempotency_key(context, request, here.caller),
         )
         _bring(context, here, request, view.statement.session)
-        return statement_response(view)
+        wait = preferred_wait(request)
+        if wait:
+            number = str(view.statement.number)
+            reading = statement_reads.get_statement(context, session, number, long_poll=wait)
+            view = await unless_gone(request, reading)
+        answer = statement_response(view)
+        return answer if wait is None else note_wait(answer, wait)
 
     @routes.get(base)
     async def list_all(
