@@ -1,8 +1,10 @@
 """How `livius audit` tells a record."""
 
+from livius.api.schemas import AuditDocument
 from livius.cli.audit import _harmless, _line
 
-RECORD = {
+RECORD: AuditDocument = {
+    "number": 7,
     "at": "2026-11-25T12:44:37.146Z",
     "action": "statement.submit",
     "result": "accepted",
@@ -28,8 +30,14 @@ def test_a_record_is_one_line_with_who_what_where_and_the_codes_first_line() -> 
 
 
 def test_what_the_gateway_noted_by_itself_has_no_name() -> None:
-    parts = ("at", "action", "result", "sessionId")
-    assert "  -  " in _line({name: RECORD[name] for name in parts})
+    record: AuditDocument = {
+        "number": 8,
+        "at": RECORD["at"],
+        "action": "session.end",
+        "result": "idle",
+        "sessionId": RECORD["sessionId"],
+    }
+    assert "  -  " in _line(record)
 
 
 def test_nothing_in_it_steers_the_terminal() -> None:

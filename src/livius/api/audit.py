@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import JSONResponse, Response
 
+from livius.api.audit_document import audit_document
 from livius.api.auth import CurrentCaller
+from livius.api.documented import DocumentedRoute, Json
+from livius.api.schemas import AuditPage
 from livius.domain.audit import Action
-from livius.usecases.audit import document, read_audit
+from livius.usecases.audit import read_audit
 from livius.usecases.context import Context
 
 _PAGE: Final = 100
@@ -21,7 +23,7 @@ Id = Annotated[str, Path(max_length=100)]
 
 def router(context: Context) -> APIRouter:
     """Return the route over one core."""
-    routes = APIRouter(tags=["Livius"])
+    routes = APIRouter(tags=["Livius"], route_class=DocumentedRoute)
 
     @routes.get("/v1/workspaces/{workspace}/auditLog")
     async def audit(
@@ -33,7 +35,7 @@ def router(context: Context) -> APIRouter:
         since: datetime | None = None,
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
         most: Annotated[int, Query(alias="maxResults", ge=1, le=_MAX_PAGE)] = _PAGE,
-    ) -> Response:
+    ) -> Json[AuditPage]:
         """Return who did what in a workspace, newest first. For its Admins.
 
         ``before`` is the number below which to go on; the next page's is in the answer. ``since``
@@ -50,9 +52,9 @@ def router(context: Context) -> APIRouter:
             before=before,
             limit=most,
         )
-        body: dict[str, Any] = {"value": [document(record) for record in found]}
+        body: AuditPage = {"value": [audit_document(record) for record in found]}
         if len(found) == most:
             body["before"] = found[-1].number
-        return JSONResponse(body)
+        return Json(body)
 
     return routes

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from livius.api.auth import MISSING
+from livius.api.documented import Json
 from livius.api.middleware import CLIENT_GONE, request_id
+from livius.api.schemas import Detail, ErrorDocument
 from livius.domain.errors import (
     Conflict,
     Exhausted,
@@ -55,15 +57,19 @@ def envelope(
     message: str,
     *,
     headers: Mapping[str, str] | None = None,
-    details: list[dict[str, Any]] | None = None,
+    details: list[Detail] | None = None,
     retriable: bool = False,
-) -> JSONResponse:
+) -> Json[ErrorDocument]:
     """Return an error in Fabric's form. Its request id is also in the log and in the headers."""
-    body: dict[str, Any] = {"requestId": request_id(), "errorCode": code, "message": message}
+    body: ErrorDocument = {
+        "requestId": request_id(),
+        "errorCode": code,
+        "message": message,
+        "isRetriable": retriable,
+    }
     if details:
         body["moreDetails"] = details
-    body["isRetriable"] = retriable
-    return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+    return Json(body, status_code=status, headers=headers)
 
 
 Refused = Callable[[str, LiviusError, Principal | None, str], Awaitable[None]]
@@ -73,7 +79,7 @@ Refused = Callable[[str, LiviusError, Principal | None, str], Awaitable[None]]
 def add_error_handlers(app: FastAPI, refused: Refused) -> None:
     """Have every error leave in the envelope."""
 
-    async def on_livius_error(request: Request, error: Exception) -> JSONResponse:
+    async def on_livius_error(request: Request, error: Exception) -> Json[ErrorDocument]:
         if isinstance(error, Forbidden) or (
             isinstance(error, Unauthenticated) and error.code != MISSING
         ):
@@ -93,7 +99,7 @@ def add_error_handlers(app: FastAPI, refused: Refused) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-async def _on_livius_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_livius_error(_request: Request, error: Exception) -> Json[ErrorDocument]:
     if not isinstance(error, LiviusError):
         raise error
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
@@ -102,7 +108,7 @@ async def _on_livius_error(_request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, _RETRIABLE) and error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    details = None
+    details: list[Detail] | None = None
     if isinstance(error, Invalid) and error.field is not None:
         details = [{"errorCode": error.code, "message": f"The field is {error.field}."}]
     return envelope(
@@ -115,14 +121,14 @@ async def _on_livius_error(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_wrong_type(_request: Request, error: Exception) -> JSONResponse:
+async def _on_wrong_type(_request: Request, error: Exception) -> Json[ErrorDocument]:
     """Name each field that is wrong, and what it should have been."""
     if not isinstance(error, RequestValidationError):
         raise error
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return envelope(400, "CorruptedPayload", "The body is not valid JSON.")
-    details = [
+    details: list[Detail] = [
         {"errorCode": "InvalidInput", "message": f"{_field(one['loc'])}: {one['msg']}"}
         for one in found[:20]
     ]
@@ -135,7 +141,7 @@ def _field(location: tuple[str | int, ...]) -> str:
     return ".".join(inner) or "The body"
 
 
-async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(_request: Request, error: Exception) -> Json[ErrorDocument]:
     if not isinstance(error, HTTPException):
         raise error
     code = "RequestTooLarge" if error.status_code == _TOO_LARGE else "InvalidRequest"
@@ -148,7 +154,7 @@ async def _on_client_gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+async def _on_bug(request: Request, error: Exception) -> Json[ErrorDocument]:
     _log.error("request_failed", path=request.url.path, exc_info=error)
     return envelope(
         500,

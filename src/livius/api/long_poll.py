@@ -16,6 +16,7 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
 Value = TypeVar("Value")
+_Answer = TypeVar("_Answer", bound=Response)
 
 _LONGEST: Final = timedelta(seconds=60)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})", re.IGNORECASE)
@@ -34,7 +35,7 @@ def preferred_wait(request: Request) -> timedelta | None:
     return min(timedelta(seconds=int(asked[1])), _LONGEST) if asked else None
 
 
-def note_wait(answer: Response, wait: timedelta) -> Response:
+def note_wait(answer: _Answer, wait: timedelta) -> _Answer:
     """Say in an answer for how long its request would have been held at most."""
     answer.headers["Preference-Applied"] = f"wait={wait.total_seconds():.0f}"
     return answer

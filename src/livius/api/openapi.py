@@ -1,8 +1,8 @@
 """The OpenAPI document, made true, and a page to read it.
 
-What the framework writes by itself lacks what handlers say in their own ways: the shapes of
-answers, the envelope of errors, parameters that are read from the request itself. The wire tests
-hold every answer against the document.
+What the framework writes by itself lacks the shapes of responses, the envelope of errors, and
+parameters that handlers read from the request itself. The wire tests check every response against
+the document.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, TypeAdapter
 
+from livius.api.documented import DocumentedRoute
 from livius.api.fabric import requests
-from livius.api.fabric import schemas as shapes
+from livius.api.schemas import ErrorDocument
 
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -39,38 +40,6 @@ _STATEMENTS: Final = _LIVY + "/sessions/{session}/statements"
 _COMPONENT: Final = "#/components/schemas/{model}"
 _ERROR: Final = ("", "error")
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
-
-_ANSWERS: Final[Mapping[tuple[str, str], Any]] = {
-    ("post", _LIVY + "/sessions"): shapes.SessionDocument,
-    ("get", _LIVY + "/sessions"): shapes.SessionPage,
-    ("get", _LIVY + "/sessions/{session}"): shapes.SessionDocument,
-    ("delete", _LIVY + "/sessions/{session}"): shapes.MessageDocument,
-    ("post", _STATEMENTS): shapes.StatementDocument,
-    ("get", _STATEMENTS): shapes.StatementPage,
-    ("get", _STATEMENTS + "/{number}"): shapes.StatementDocument,
-    ("get", _STATEMENTS + "/{number}/jobs"): shapes.JobsDocument,
-    ("post", _STATEMENTS + "/{number}/cancel"): shapes.MessageDocument,
-    ("get", _WORKSPACES): shapes.WorkspacePage,
-    ("post", _WORKSPACES): shapes.WorkspaceDocument,
-    ("get", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
-    ("patch", _WORKSPACES + "/{workspace}"): shapes.WorkspaceDocument,
-    ("get", _ROLES): shapes.RolePage,
-    ("post", _ROLES): shapes.RoleDocument,
-    ("get", _ROLES + "/{principal}"): shapes.RoleDocument,
-    ("patch", _ROLES + "/{principal}"): shapes.RoleDocument,
-    ("get", _WORKSPACES + "/{workspace}/items"): shapes.ItemPage,
-    ("post", _WORKSPACES + "/{workspace}/items"): shapes.ItemDocument,
-    ("get", _WORKSPACES + "/{workspace}/auditLog"): shapes.AuditPage,
-    ("get", _WORKSPACES + "/{workspace}/spark/livySessions"): shapes.LivySessionPage,
-    ("get", _LAKEHOUSES): shapes.LakehousePage,
-    ("post", _LAKEHOUSES): shapes.LakehouseDocument,
-    ("get", _LAKEHOUSES + "/{lakehouse}"): shapes.LakehouseDocument,
-    ("patch", _LAKEHOUSES + "/{lakehouse}"): shapes.LakehouseDocument,
-    ("get", _LAKEHOUSES + "/{lakehouse}/tables"): shapes.TablePage,
-    ("get", _LAKEHOUSES + "/{lakehouse}/livySessions"): shapes.LivySessionPage,
-    ("get", _LAKEHOUSES + "/{lakehouse}/livySessions/{session}"): shapes.LivySessionDocument,
-}
-"""The shape of each answer that is JSON of ours."""
 
 _WINDOW: Final = [
     {
@@ -135,9 +104,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     components: dict[str, Any] = written.setdefault("components", {})
     schemas: dict[str, Any] = components.setdefault("schemas", {})
+    shapes = _shapes(app)
     adapters: list[tuple[tuple[str, str], Literal["validation"], TypeAdapter[Any]]] = [
         (key, "validation", TypeAdapter(shape))
-        for key, shape in {**_ANSWERS, _ERROR: shapes.ErrorDocument}.items()
+        for key, shape in {**shapes, _ERROR: ErrorDocument}.items()
     ]
     adapters += [
         ((f"{method} body", path), "validation", TypeAdapter(shape))
@@ -160,9 +130,19 @@ def _document(app: FastAPI) -> dict[str, Any]:
                     of_key[(f"{method} body", path), "validation"],
                     required=_BODIES[key] not in _MAY_BE_EMPTY,
                 )
-            if key in _ANSWERS:
+            if key in shapes:
                 _answer(operation, of_key[key, "validation"])
     return written
+
+
+def _shapes(app: FastAPI) -> dict[tuple[str, str], Any]:
+    """Return the shape of each response that is JSON of ours, by method and path."""
+    return {
+        (method.lower(), route.path_format): route.shape
+        for route in app.routes
+        if isinstance(route, DocumentedRoute) and route.shape is not None
+        for method in route.methods or ()
+    }
 
 
 def _complete(
@@ -194,7 +174,7 @@ def _body(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
 
 def _answer(operation: dict[str, Any], schema: Mapping[str, Any]) -> None:
     [status] = [status for status in operation["responses"] if status.startswith("2")]
-    operation["responses"][status]["content"] = {"application/json": {"schema": schema}}
+    operation["responses"][status]["content"]["application/json"] = {"schema": schema}
 
 
 def router() -> APIRouter:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from livius.adapters.store import SqlStore
+from livius.api.audit_document import audit_document
+from livius.api.schemas import AuditDocument
 from livius.cli.console import fail, out
 from livius.cli.records import find_workspace, with_store
 from livius.domain.audit import Action
 from livius.domain.errors import Invalid
 from livius.domain.ids import PrincipalId, SessionId
 from livius.ports.store import AuditQuery
-from livius.usecases.audit import document
 from livius.usecases.identity.principals import Principals
 
 
@@ -37,7 +36,7 @@ def audit(wanted: Wanted, *, as_json: bool) -> int:
         return fail("Ask for at least one line.")
 
     async def work(store: SqlStore) -> None:
-        records = [document(one) for one in await store.audit(await _query(store, wanted))]
+        records = [audit_document(one) for one in await store.audit(await _query(store, wanted))]
         for one in reversed(records):
             # Lines, not a table: a narrow terminal, a pipe and grep get all of each.
             line = json.dumps(one, ensure_ascii=False) if as_json else _harmless(_line(one))
@@ -78,7 +77,7 @@ def _action(text: str) -> Action:
         ) from None
 
 
-def _line(one: Mapping[str, Any]) -> str:
+def _line(one: AuditDocument) -> str:
     what = f"session {one['sessionId']}" if "sessionId" in one else ""
     if "statement" in one:
         what += f" statement {one['statement']}"
@@ -97,7 +96,7 @@ def _line(one: Mapping[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _actor(one: Mapping[str, Any]) -> str:
+def _actor(one: AuditDocument) -> str:
     match one.get("actorKind"):
         case None:
             return "-"
@@ -106,7 +105,7 @@ def _actor(one: Mapping[str, Any]) -> str:
         case "unproven":
             return "somebody"
         case _:
-            return str(one["actorName"])
+            return one["actorName"]
 
 
 def _harmless(text: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -112,35 +112,3 @@ def _aware(moment: datetime) -> datetime:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         raise Invalid("InvalidInput", "since: no such moment can be told in UTC.") from None
-
-
-def document(record: AuditRecord) -> Mapping[str, Any]:
-    """Return a record in the form in which the API and the command give it."""
-    said, by = record.entry, record.entry.actor
-    of_statement = said.action.startswith("statement.")
-    at = said.at.astimezone(UTC).isoformat(timespec="milliseconds")
-    body = {
-        "number": record.number,
-        "at": at.replace("+00:00", "Z"),
-        "action": said.action.value,
-        "result": said.result,
-        "workspaceId": said.workspace,
-        "lakehouseId": said.lakehouse,
-        "sessionId": said.session,
-        "statement": said.target if of_statement else None,
-        "target": None if of_statement else said.target,
-        "detail": said.detail,
-        "times": said.times if said.times > 1 else None,
-        "codeSha256": said.code_hash,
-        "codeHead": said.code_head,
-    }
-    if by is not None:
-        body |= {
-            "actorId": by.id,
-            "actorName": by.name,
-            "actorKind": by.kind.value,
-            "clientId": by.client_id,
-            "address": by.address,
-            "requestId": by.request_id,
-        }
-    return {name: value for name, value in body.items() if value is not None}

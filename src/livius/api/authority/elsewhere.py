@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
 from livius.api.errors import envelope
 
@@ -16,7 +16,7 @@ def elsewhere(issuer: str) -> APIRouter:
     """Return routes that send callers to the authority that issues the tokens."""
     routes = APIRouter(include_in_schema=False)
 
-    async def refuse() -> JSONResponse:
+    async def refuse() -> Response:
         return envelope(
             404,
             "AuthorityElsewhere",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 
 from livius.api.auth import CurrentCaller
+from livius.api.documented import DocumentedRoute, Json
 from livius.api.errors import envelope
+from livius.api.moments import to_milliseconds
+from livius.api.schemas import ContainerLog, ContainerLogs, LogDocument
 from livius.domain.activity import Activity
 from livius.domain.errors import Invalid, NotFound
 from livius.ports.logs import LogFile
@@ -25,12 +27,18 @@ _MAX_PARAMETERS: Final = 20
 _ATTEMPT: Final = "1"
 _NONE: Final = "none"
 _LIVY_LOG: Final = "livy.log"
-_CONTAINER: Final = {"containerId": "driver", "nodeId": "driver"}
 _TYPES: Final = ("driver", "rollingdriver", "executor", "livy")
 _BYTES: Final = "application/octet-stream"
 
 Id = Annotated[str, Path(max_length=100)]
 _Kind = Annotated[str, StringConstraints(to_lower=True)]
+Log: TypeAlias = (
+    Json[LogDocument]
+    | Json[ContainerLog]
+    | Json[ContainerLogs]
+    | Json[list[ContainerLogs]]
+    | Response
+)
 Reader = Callable[[int, int], Awaitable[bytes]]
 
 
@@ -75,6 +83,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(
         prefix="/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livySessions/{session}",
         tags=["Fabric monitoring API"],
+        route_class=DocumentedRoute,
     )
 
     async def own(here: _Where) -> Activity:
@@ -86,7 +95,7 @@ def router(context: Context) -> APIRouter:
         here: Here,
         application: Id,
         asked: Asked,
-    ) -> Response:
+    ) -> Log:
         """Return a log, or with ``meta`` what is known of it.
 
         Without ``size`` there is 1 MiB, and all of it for ``isDownload``.
@@ -127,13 +136,16 @@ def router(context: Context) -> APIRouter:
         application: Id,
         attempt: Id,
         asked: Asked,
-    ) -> Response:
+    ) -> Log:
         """Return a log of an attempt; there is one attempt."""
         _check_attempt(attempt)
         return await logs(here, application, asked)
 
-    routes.add_api_route("/applications/{application}/logs", logs)
-    routes.add_api_route("/applications/{application}/{attempt}/logs", logs_of_attempt)
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {_BYTES: {}}}}
+    routes.add_api_route("/applications/{application}/logs", logs, responses=text)
+    routes.add_api_route(
+        "/applications/{application}/{attempt}/logs", logs_of_attempt, responses=text
+    )
     routes.add_api_route("/applications/{application}", root)
     routes.add_api_route("/applications/{application}/{path:path}", page)
     return routes
@@ -144,7 +156,7 @@ def _check_attempt(attempt: str) -> None:
         raise NotFound("SparkCoreItemNotFound", "A session's application has one attempt: 1.")
 
 
-async def _log(context: Context, activity: Activity, asked: _Asked) -> Response:
+async def _log(context: Context, activity: Activity, asked: _Asked) -> Log:
     match asked.kind:
         case "livy":
             return await _livy_log(context, activity, asked)
@@ -160,10 +172,16 @@ async def _log(context: Context, activity: Activity, asked: _Asked) -> Response:
                 )
             kept = [file for file in files if file.name.startswith(asked.prefix)]
             page = kept[asked.offset : asked.offset + asked.most]
-            return JSONResponse({**_CONTAINER, "containerLogMeta": [_meta(one) for one in page]})
+            found: ContainerLogs = {
+                "containerId": "driver",
+                "nodeId": "driver",
+                "containerLogMeta": [_meta(one) for one in page],
+            }
+            return Json(found)
         case "executor":
             if asked.meta:
-                return JSONResponse([])
+                none: list[ContainerLogs] = []
+                return Json(none)
             raise NotFound(
                 "SparkCoreItemNotFound",
                 "The session has no executors of its own whose logs are kept here: see the "
@@ -178,7 +196,9 @@ async def _log(context: Context, activity: Activity, asked: _Asked) -> Response:
             raise Invalid("InvalidInput", f"type is one of {', '.join(_TYPES)}.", field="type")
 
 
-async def _driver_log(context: Context, activity: Activity, asked: _Asked) -> Response:
+async def _driver_log(
+    context: Context, activity: Activity, asked: _Asked
+) -> Json[ContainerLog] | Response:
     if not asked.name:
         raise Invalid("InvalidInput", "fileName is stdout or stderr.", field="fileName")
     name = asked.name
@@ -187,7 +207,9 @@ async def _driver_log(context: Context, activity: Activity, asked: _Asked) -> Re
         file = next((file for file in files if file.name == name), None)
         if file is None:
             raise NotFound("SparkCoreItemNotFound", f"There is no log {name[:40]!r}.")
-        return JSONResponse({**_CONTAINER, "containerLogMeta": _meta(file)})
+        return Json[ContainerLog](
+            {"containerId": "driver", "nodeId": "driver", "containerLogMeta": _meta(file)}
+        )
 
     async def read(offset: int, size: int) -> bytes:
         return await monitoring.read_driver_log(context, activity, name, offset=offset, size=size)
@@ -195,7 +217,9 @@ async def _driver_log(context: Context, activity: Activity, asked: _Asked) -> Re
     return await _piece(read, asked, name)
 
 
-async def _livy_log(context: Context, activity: Activity, asked: _Asked) -> Response:
+async def _livy_log(
+    context: Context, activity: Activity, asked: _Asked
+) -> Json[LogDocument] | Response:
     session = activity.session
     text = await context.livy_logs.text(session)
     if asked.meta:
@@ -203,7 +227,7 @@ async def _livy_log(context: Context, activity: Activity, asked: _Asked) -> Resp
         file = LogFile(
             name=_LIVY_LOG, size=len(text), created_at=session.created_at, changed_at=changed
         )
-        return JSONResponse(_meta(file))
+        return Json(_meta(file))
 
     async def read(offset: int, size: int) -> bytes:
         return text[offset : offset + size]
@@ -231,15 +255,11 @@ async def _pieces(read: Reader, first: bytes, offset: int) -> AsyncIterator[byte
         piece = await read(offset, _MIB)
 
 
-def _meta(file: LogFile) -> dict[str, Any]:
+def _meta(file: LogFile) -> LogDocument:
     return {
         "fileName": file.name,
         "length": file.size,
-        "lastModified": _text(file.changed_at),
-        "creationTime": _text(file.created_at),
+        "lastModified": to_milliseconds(file.changed_at),
+        "creationTime": to_milliseconds(file.created_at),
         "metaData": {},
     }
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

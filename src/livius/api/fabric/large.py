@@ -10,13 +10,15 @@ import asyncio
 import dataclasses
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from fastapi.responses import StreamingResponse
 
+from livius.api.documented import Json
 from livius.api.fabric.responses import shown_text, statement_body, statements_body
+from livius.api.schemas import StatementDocument, StatementPage
 from livius.usecases.statement_reads import StatementView
 from livius_agent.text import json_bytes
 
@@ -24,27 +26,25 @@ _SMALL: Final = 64 * 1024
 _PIECE: Final = 256 * 1024
 
 
-def statement_response(view: StatementView) -> Response:
+def statement_response(view: StatementView) -> Json[StatementDocument] | StreamingResponse:
     """Return one statement's response."""
     if _is_small((view,)):
-        return _response(statement_body(view))
+        return Json(statement_body(view))
     return StreamingResponse(_pieces(view), media_type="application/json")
 
 
-def statements_response(views: Sequence[StatementView], *, total: int) -> Response:
+def statements_response(
+    views: Sequence[StatementView], *, total: int
+) -> Json[StatementPage] | StreamingResponse:
     """Return the response of a page of a session's statements."""
     if _is_small(views):
-        return _response(statements_body(views, total=total))
+        return Json(statements_body(views, total=total))
     return StreamingResponse(_page(views, total), media_type="application/json")
 
 
 def _is_small(views: Sequence[StatementView]) -> bool:
     sizes = (len(view.statement.code) + len(view.text) + len(view.data or b"") for view in views)
     return sum(sizes) <= _SMALL
-
-
-def _response(body: Mapping[str, Any]) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 async def _page(views: Sequence[StatementView], total: int) -> AsyncIterator[bytes]:

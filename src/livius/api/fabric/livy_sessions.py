@@ -6,29 +6,39 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from livius.api.addresses import own_url
 from livius.api.auth import CurrentCaller
+from livius.api.documented import DocumentedRoute, Json
 from livius.api.fabric.paging import LONGEST_TOKEN, decode_token, encode_token
+from livius.api.moments import to_seconds
+from livius.api.schemas import (
+    Duration,
+    LivySessionDocument,
+    LivySessionPage,
+    LivySessionState,
+    Reference,
+    Submitter,
+)
 from livius.domain.activity import Activity, ActivityState
 from livius.domain.errors import Invalid
 from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases import monitoring
 from livius.usecases.catalog import get_workspace
-from livius.usecases.context import Context
+from livius.usecases.context import Context, Rules
 from livius.usecases.monitoring import Wanted
 
 _PAGE: Final = 100
 _GIB: Final = {"k": 1024**-2, "m": 1024**-1, "g": 1, "t": 1024}
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgt])i?b?", re.IGNORECASE)
 
-_STATES: Final[Mapping[str, frozenset[ActivityState]]] = {
+_STATES: Final[Mapping[LivySessionState, frozenset[ActivityState]]] = {
     "NotStarted": frozenset({ActivityState.WAITING}),
     "InProgress": frozenset({ActivityState.RUNNING, ActivityState.STOPPING}),
     "Succeeded": frozenset({ActivityState.STOPPED}),
@@ -39,12 +49,24 @@ _STATES: Final[Mapping[str, frozenset[ActivityState]]] = {
 """Fabric's words, and what they mean here: a session that timed out counts as failed."""
 _WORDS: Final = {state: word for word, states in _STATES.items() for state in states}
 
+_Size: TypeAlias = Literal[
+    "driverMemory",
+    "driverCores",
+    "executorMemory",
+    "executorCores",
+    "numExecutors",
+    "dynamicAllocationMaxExecutors",
+]
 Id = Annotated[str, Path(max_length=100)]
 
 
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
-    routes = APIRouter(prefix="/v1/workspaces/{workspace}", tags=["Fabric monitoring API"])
+    routes = APIRouter(
+        prefix="/v1/workspaces/{workspace}",
+        tags=["Fabric monitoring API"],
+        route_class=DocumentedRoute,
+    )
 
     @routes.get("/spark/livySessions")
     async def of_workspace(
@@ -52,7 +74,7 @@ def router(context: Context) -> APIRouter:
         caller: CurrentCaller,
         workspace: Id,
         asked: Annotated[_Asked, Depends()],
-    ) -> Response:
+    ) -> Json[LivySessionPage]:
         """List the Livy sessions of a workspace, newest first, deleted ones too.
 
         ``submittedDateTime`` keeps those submitted then or later, ``endDateTime`` those that had
@@ -67,17 +89,19 @@ def router(context: Context) -> APIRouter:
         workspace: Id,
         lakehouse: Id,
         asked: Annotated[_Asked, Depends()],
-    ) -> Response:
+    ) -> Json[LivySessionPage]:
         """List the Livy sessions of a lakehouse; the parameters are those of the workspace's."""
         return await _page(context, request, caller, workspace, asked.wanted(lakehouse), asked)
 
     @routes.get("/lakehouses/{lakehouse}/livySessions/{session}")
-    async def get(caller: CurrentCaller, workspace: Id, lakehouse: Id, session: Id) -> Response:
+    async def get(
+        caller: CurrentCaller, workspace: Id, lakehouse: Id, session: Id
+    ) -> Json[LivySessionDocument]:
         """Return one Livy session."""
         found = await monitoring.get_activity(
             context, caller, workspace, session, lakehouse=lakehouse
         )
-        return JSONResponse(livy_session(found, context))
+        return Json(livy_session(found, context))
 
     for kind in ("notebooks", "sparkJobDefinitions"):
         routes.add_api_route(f"/{kind}/{{item}}/livySessions", _of_others(context))
@@ -138,7 +162,7 @@ async def _page(
     workspace: str,
     wanted: Wanted,
     asked: _Asked,
-) -> Response:
+) -> Json[LivySessionPage]:
     """Answer with one page of a list, and the way to the next."""
     states = sorted(wanted.states) if wanted.states is not None else None
     scope = {
@@ -157,7 +181,7 @@ async def _page(
     if page.following is not None:
         following = encode_token(page.following, scope)
         uri = own_url(request, continuationToken=following)
-    return JSONResponse(
+    return Json(
         {
             "value": [livy_session(one, context) for one in page.activities],
             "continuationToken": following,
@@ -197,22 +221,18 @@ def _guid(text: str | None, name: str) -> str | None:
         raise Invalid("InvalidInput", f"{name} is a GUID.", field=name) from None
 
 
-def livy_session(activity: Activity, context: Context) -> dict[str, Any]:
+def livy_session(activity: Activity, context: Context) -> LivySessionDocument:
     """Return an activity as Fabric's ``LivySession``. What is not known is left out."""
     session = activity.session
-    kind = session.submitter_kind
-    submitter: dict[str, str] = {"id": session.submitter}
-    if kind is not None:
-        submitter["type"] = "ServicePrincipal" if kind is PrincipalKind.APP else "User"
-    item = {
+    submitter = _submitter(session)
+    item: Reference = {
         "workspaceId": session.workspace,
         "itemId": session.lakehouse,
         "referenceType": "ById",
     }
     started, ended = session.times.get(Phase.READY), session.ended_at
     now = context.clock.now()
-    body = {
-        "sparkApplicationId": session.spark_app_id,
+    body: LivySessionDocument = {
         "state": _WORDS[activity.state],
         "livyId": session.id,
         "origin": "PendingJob" if activity.state is ActivityState.WAITING else "SubmittedJob",
@@ -226,21 +246,39 @@ def livy_session(activity: Activity, context: Context) -> dict[str, Any]:
         "itemName": activity.lakehouse_name,
         "itemType": "Lakehouse",
         "jobType": "SparkSession",
-        "submittedDateTime": _second(session.created_at),
-        "startDateTime": _second(started),
-        "endDateTime": _second(ended),
+        "submittedDateTime": to_seconds(session.created_at),
         "queuedDuration": _duration((started or ended or now) - session.created_at),
         "runningDuration": _duration((ended or now) - started if started else timedelta()),
         "totalDuration": _duration((ended or now) - session.created_at),
         "jobInstanceId": session.id,
         "isHighConcurrency": False,
-        "cancellationReason": session.end_reason if _was_ended(session) else None,
         "operationName": "Session Livy Run",
         "runtimeVersion": session.runtime,
         "livySessionItemResourceUri": "",
-        **_sizes(session, context),
+        "isDynamicAllocationEnabled": (
+            session.conf.get("spark.dynamicAllocation.enabled", "false").lower() == "true"
+        ),
     }
-    return {name: value for name, value in body.items() if value is not None}
+    if session.spark_app_id is not None:
+        body["sparkApplicationId"] = session.spark_app_id
+    if started is not None:
+        body["startDateTime"] = to_seconds(started)
+    if ended is not None:
+        body["endDateTime"] = to_seconds(ended)
+    if session.end_reason is not None and _was_ended(session):
+        body["cancellationReason"] = session.end_reason
+    _add_sizes(body, session, context.rules)
+    return body
+
+
+def _submitter(session: Session) -> Submitter:
+    match session.submitter_kind:
+        case None:
+            return {"id": session.submitter}
+        case PrincipalKind.APP:
+            return {"id": session.submitter, "type": "ServicePrincipal"}
+        case PrincipalKind.USER:
+            return {"id": session.submitter, "type": "User"}
 
 
 def _was_ended(session: Session) -> bool:
@@ -252,22 +290,22 @@ def _was_ended(session: Session) -> bool:
     )
 
 
-def _sizes(session: Session, context: Context) -> dict[str, Any]:
-    """Return the requested sizes of driver and executors, else the effective ones."""
-    rules, asked, conf = context.rules, session.request, session.conf
-    there = rules.local
-    most = conf.get("spark.dynamicAllocation.maxExecutors", "")
-    return {
+def _add_sizes(body: LivySessionDocument, session: Session, rules: Rules) -> None:
+    """Add the requested sizes of driver and executors, else the effective ones."""
+    asked = session.request
+    no_executors = 0 if rules.local else None
+    most = session.conf.get("spark.dynamicAllocation.maxExecutors", "")
+    sizes: Mapping[_Size, int | None] = {
         "driverMemory": _gigabytes(asked.get("driverMemory") or rules.driver_memory),
         "driverCores": asked.get("driverCores") or rules.driver_cores,
-        "executorMemory": _gigabytes(asked.get("executorMemory")) or (0 if there else None),
-        "executorCores": asked.get("executorCores") or (0 if there else None),
-        "numExecutors": asked.get("numExecutors") or (0 if there else None),
-        "isDynamicAllocationEnabled": (
-            conf.get("spark.dynamicAllocation.enabled", "false").lower() == "true"
-        ),
+        "executorMemory": _gigabytes(asked.get("executorMemory")) or no_executors,
+        "executorCores": asked.get("executorCores") or no_executors,
+        "numExecutors": asked.get("numExecutors") or no_executors,
         "dynamicAllocationMaxExecutors": int(most) if most.isdecimal() else None,
     }
+    for name, size in sizes.items():
+        if size is not None:
+            body[name] = size
 
 
 def _gigabytes(size: object) -> int | None:
@@ -276,9 +314,5 @@ def _gigabytes(size: object) -> int | None:
     return math.ceil(int(found[1]) * _GIB[found[2].lower()]) if found else None
 
 
-def _second(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _duration(span: timedelta) -> dict[str, Any]:
+def _duration(span: timedelta) -> Duration:
     return {"value": max(0, round(span.total_seconds())), "timeUnit": "Seconds"}

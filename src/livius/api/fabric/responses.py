@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from livius.api.fabric.schemas import (
+from livius.api.fabric.states import session_state, statement_state
+from livius.api.moments import to_milliseconds
+from livius.api.schemas import (
     JobDocument,
     JobsDocument,
     SessionDocument,
@@ -24,7 +26,6 @@ from livius.api.fabric.schemas import (
     StatementOutput,
     StatementPage,
 )
-from livius.api.fabric.states import session_state, statement_state
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import FINAL, Statement
@@ -138,7 +139,7 @@ def activity_body(view: SessionView) -> SessionItem:
         "artifactId": session.lakehouse,
         "submitterId": session.submitter,
         "submitterName": session.submitter_name,
-        "submittedAt": _text(session.created_at),
+        "submittedAt": to_milliseconds(session.created_at),
         "schedulerState": words.scheduler,
         "pluginState": words.plugin,
         "livyState": words.state,
@@ -149,9 +150,9 @@ def activity_body(view: SessionView) -> SessionItem:
     if session.spark_app_id is not None:
         body["appId"] = session.spark_app_id
     if (started := session.times.get(Phase.READY)) is not None:
-        body["startedAt"] = _text(started)
+        body["startedAt"] = to_milliseconds(started)
     if session.ended_at is not None:
-        body["endedAt"] = _text(session.ended_at)
+        body["endedAt"] = to_milliseconds(session.ended_at)
     for error in _errors(session, words.result):
         body["errorSource"], body["errorCode"] = error["source"], error["errorCode"]
     return body
@@ -181,9 +182,9 @@ def statement_body(view: StatementView) -> StatementDocument:
     if statement.source_id is not None:
         body["sourceId"] = statement.source_id
     if statement.started_at is not None:
-        body["started"] = _milliseconds(statement.started_at)
+        body["started"] = _unix_milliseconds(statement.started_at)
     if statement.ended_at is not None:
-        body["completed"] = _milliseconds(statement.ended_at)
+        body["completed"] = _unix_milliseconds(statement.ended_at)
     if statement.phase in FINAL:
         body["output"] = _output(statement, view)
     elif view.text:
@@ -259,9 +260,9 @@ def _job(job: SparkJob) -> JobDocument:
         "stages": [_stage(stage) for stage in job.stages],
     }
     if job.started_at is not None:
-        body["submissionTime"] = _text(job.started_at)
+        body["submissionTime"] = to_milliseconds(job.started_at)
     if job.ended_at is not None:
-        body["completionTime"] = _text(job.ended_at)
+        body["completionTime"] = to_milliseconds(job.ended_at)
     return body
 
 
@@ -283,12 +284,8 @@ def _present(fields: Mapping[str, _Value | None]) -> dict[str, _Value]:
 
 
 def _times(fields: Mapping[str, datetime | None]) -> dict[str, str]:
-    return {name: _text(moment) for name, moment in fields.items() if moment is not None}
+    return {name: to_milliseconds(moment) for name, moment in fields.items() if moment is not None}
 
 
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _milliseconds(moment: datetime) -> int:
+def _unix_milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from livius.api.auth import CurrentCaller
+from livius.api.documented import DocumentedRoute, Json
 from livius.api.fabric.requests import ChangedRole, NewRole, read_body
+from livius.api.schemas import RoleDocument, RolePage, RolePrincipalDocument
 from livius.domain.errors import Invalid
 from livius.domain.ids import parse_id
 from livius.domain.permissions import MANAGE
@@ -28,16 +30,17 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(
         prefix="/v1/workspaces/{workspace}/roleAssignments",
         tags=["Fabric workspaces and lakehouses"],
+        route_class=DocumentedRoute,
     )
 
     @routes.get("")
-    async def list_all(caller: CurrentCaller, workspace: Id) -> Response:
+    async def list_all(caller: CurrentCaller, workspace: Id) -> Json[RolePage]:
         """List who has which role, for Admins and Members."""
         found = await roles.list_roles(context, caller, workspace)
-        return JSONResponse({"value": [_role(one) for one in found]})
+        return Json({"value": [_role(one) for one in found]})
 
     @routes.post("", status_code=201)
-    async def add(request: Request, caller: CurrentCaller, workspace: Id) -> Response:
+    async def add(request: Request, caller: CurrentCaller, workspace: Id) -> Json[RoleDocument]:
         """Give a role to a principal that has none."""
         await enter_workspace(context, caller, workspace, MANAGE)
         body = await read_body(request, NewRole)
@@ -51,22 +54,22 @@ def router(context: Context) -> APIRouter:
         principal = parse_id(body.principal.id, what="Principal")
         made = await roles.add_role(context, caller, workspace, principal, body.role)
         location = f"{request.url.path}/{made.principal}"
-        return JSONResponse(_role(made), status_code=201, headers={"Location": location})
+        return Json(_role(made), status_code=201, headers={"Location": location})
 
     @routes.get("/{principal}")
-    async def get(caller: CurrentCaller, workspace: Id, principal: Id) -> Response:
+    async def get(caller: CurrentCaller, workspace: Id, principal: Id) -> Json[RoleDocument]:
         """Return one principal's role."""
-        return JSONResponse(_role(await roles.get_role(context, caller, workspace, principal)))
+        return Json(_role(await roles.get_role(context, caller, workspace, principal)))
 
     @routes.patch("/{principal}")
     async def change(
         request: Request, caller: CurrentCaller, workspace: Id, principal: Id
-    ) -> Response:
+    ) -> Json[RoleDocument]:
         """Give a principal another role. A workspace keeps an Admin."""
         await enter_workspace(context, caller, workspace, MANAGE)
         body = await read_body(request, ChangedRole)
         changed = await roles.change_role(context, caller, workspace, principal, body.role)
-        return JSONResponse(_role(changed))
+        return Json(_role(changed))
 
     @routes.delete("/{principal}")
     async def remove(caller: CurrentCaller, workspace: Id, principal: Id) -> Response:
@@ -77,17 +80,24 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _role(member: Member) -> dict[str, Any]:
-    return {"id": member.principal, "principal": _principal(member), "role": member.role}
+def _role(member: Member) -> RoleDocument:
+    return {"id": member.principal, "principal": _principal(member), "role": member.role.value}
 
 
-def _principal(member: Member) -> dict[str, Any]:
+def _principal(member: Member) -> RolePrincipalDocument:
     known = member.known
     if known is None:
         return {"id": member.principal}
-    details = (
-        {"type": "User", "userDetails": {"userPrincipalName": known.handle}}
-        if known.kind is PrincipalKind.USER
-        else {"type": "ServicePrincipal", "servicePrincipalDetails": {"aadAppId": known.handle}}
-    )
-    return {"id": member.principal, "displayName": known.name, **details}
+    if known.kind is PrincipalKind.USER:
+        return {
+            "id": member.principal,
+            "displayName": known.name,
+            "type": "User",
+            "userDetails": {"userPrincipalName": known.handle},
+        }
+    return {
+        "id": member.principal,
+        "displayName": known.name,
+        "type": "ServicePrincipal",
+        "servicePrincipalDetails": {"aadAppId": known.handle},
+    }

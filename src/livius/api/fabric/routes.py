@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BeforeValidator
 
 from livius.api.auth import bearer_token, current
+from livius.api.documented import DocumentedRoute, Json
 from livius.api.errors import envelope
 from livius.api.fabric.large import statement_response, statements_response
 from livius.api.fabric.requests import (
@@ -27,6 +28,14 @@ from livius.api.fabric.responses import (
 )
 from livius.api.idempotency import idempotency_key
 from livius.api.long_poll import asked_long_poll, note_wait, preferred_wait, unless_gone
+from livius.api.schemas import (
+    JobsDocument,
+    MessageDocument,
+    SessionDocument,
+    SessionPage,
+    StatementDocument,
+    StatementPage,
+)
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
 from livius.domain.permissions import READ_SESSION
@@ -84,7 +93,7 @@ def _bring(context: Context, here: Where, request: Request, session: SessionId) 
 
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
-    routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"])
+    routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"], route_class=DocumentedRoute)
     _add_statements(routes, context)  # first, because routes are tried in order
     _add_sessions(routes, context)
     _add_later(routes)
@@ -96,7 +105,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
     async def create(
         request: Request,
         here: Here,
-    ) -> Response:
+    ) -> Json[SessionDocument]:
         """Create a session. The body is the session; poll it by its id, or prefer to wait."""
         await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
         wanted = (await read_body_if_any(request, SessionRequest)).command()
@@ -111,7 +120,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
             reading = sessions.get_session(context, here.caller, path, long_poll=wait)
             view = await unless_gone(request, reading)
         location = f"{request.url.path}/{view.session.id}"
-        answer = JSONResponse(session_body(view), status_code=202, headers={"Location": location})
+        answer = Json(session_body(view), status_code=202, headers={"Location": location})
         return answer if wait is None else note_wait(answer, wait)
 
     @routes.get("/sessions")
@@ -120,16 +129,16 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         top: Top = 100,
         skip: Skip = 0,
         count: Count = False,  # noqa: FBT002 - the wire's
-    ) -> Response:
+    ) -> Json[SessionPage]:
         """List the lakehouse's sessions, newest first. The count is there with or without it."""
         del count
         page, total = await sessions.list_sessions(
             context, here.caller, here.workspace, here.lakehouse, skip=skip, top=top
         )
-        return JSONResponse(activities_body(page, total=total))
+        return Json(activities_body(page, total=total))
 
     @routes.get("/sessions/{session}")
-    async def get(here: Here, session: Id, request: Request) -> Response:
+    async def get(here: Here, session: Id, request: Request) -> Json[SessionDocument]:
         """Return a session; one that starts is held for a moment."""
         view = await unless_gone(
             request,
@@ -140,16 +149,16 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
                 long_poll=asked_long_poll(request, context.rules.long_poll),
             ),
         )
-        return JSONResponse(session_body(view))
+        return Json(session_body(view))
 
     @routes.delete("/sessions/{session}")
     async def delete(
         here: Here,
         session: Id,
-    ) -> Response:
+    ) -> Json[MessageDocument]:
         """End a session. From now on it is not found."""
         await sessions.delete_session(context, here.caller, here.session(session))
-        return JSONResponse({"msg": "deleted"})
+        return Json({"msg": "deleted"})
 
     @routes.post("/sessions/{session}/reset-timeout", status_code=204)
     async def reset_timeout(
@@ -165,7 +174,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
     base = "/sessions/{session}/statements"
 
     @routes.post(base, status_code=200)
-    async def submit(request: Request) -> Response:
+    async def submit(request: Request) -> Json[StatementDocument] | StreamingResponse:
         """Submit a statement. It is recorded before this answers; prefer to wait for its end."""
         here = await _where(request)
         path = here.session(request.path_params["session"])
@@ -197,7 +206,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         top: Annotated[int, Query(alias="size", ge=0, le=_MAX_PAGE)] = _MAX_PAGE,
         skip: Annotated[int, Query(alias="from", ge=0)] = 0,
         order: Annotated[Literal["asc", "desc"], BeforeValidator(str.lower)] = "asc",
-    ) -> Response:
+    ) -> Json[StatementPage] | StreamingResponse:
         """List the session's statements in order, with the heads of their outputs."""
         found = await own_session(context, here.caller, here.session(session), READ_SESSION)
         page, total = await statement_reads.list_statements(
@@ -210,7 +219,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         return statements_response(page, total=total)
 
     @routes.get(base + "/{number}")
-    async def get(request: Request) -> Response:
+    async def get(request: Request) -> Json[StatementDocument] | StreamingResponse:
         """Return a statement; ``from`` and ``size`` cut its text by bytes.
 
         One that runs is held for a moment, so that its end is told the instant it comes. With
@@ -236,23 +245,23 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         return statement_response(view)
 
     @routes.get(base + "/{number}/jobs")
-    async def jobs(here: Here, session: Id, number: Id) -> Response:
+    async def jobs(here: Here, session: Id, number: Id) -> Json[JobsDocument]:
         """Return the statement's Spark jobs and their stages, while it runs and afterwards.
 
         Fabric has no such endpoint.
         """
         found = await own_session(context, here.caller, here.session(session), READ_SESSION)
-        return JSONResponse(jobs_body(await statement_reads.statement_jobs(context, found, number)))
+        return Json(jobs_body(await statement_reads.statement_jobs(context, found, number)))
 
     @routes.post(base + "/{number}/cancel")
     async def cancel(
         here: Here,
         session: Id,
         number: Id,
-    ) -> Response:
+    ) -> Json[MessageDocument]:
         """Have a statement stopped."""
         await statements.cancel_statement(context, here.caller, here.session(session), number)
-        return JSONResponse({"msg": "canceled"})
+        return Json({"msg": "canceled"})
 
 
 def _add_later(routes: APIRouter) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from livius.api.fabric.schemas import Result, StatementState
+from livius.api.schemas import Result, StatementState
 from livius.domain.session import GIVEN_UP, EndCause, Goal, Phase, Session
 from livius.domain.statement import Phase as StatementPhase
 

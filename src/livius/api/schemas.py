@@ -1,8 +1,11 @@
-"""The shapes of responses, for the OpenAPI document and for mypy.
+"""The shapes of responses, for mypy and the OpenAPI document.
 
-The functions that build responses are annotated with them, and the wire tests hold every response
-against them; at run time they cost a response nothing. A field that is not required is
-left out where there is nothing to say; none is ever null but where that is written.
+A handler names its shape in its annotation, ``-> Json[Shape]`` (``livius.api.documented``): mypy
+checks the code that builds the response, and the OpenAPI document shows the same shape. The wire
+tests check every response against the document. At run time shapes cost a response nothing.
+
+A field that is not required is absent where it has no value; none is ever null unless its type says
+so.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ _exact = with_config(extra="forbid")
 
 Result: TypeAlias = Literal["Uncertain", "Succeeded", "Failed", "Cancelled"]
 StatementState: TypeAlias = Literal["waiting", "running", "available", "cancelling", "cancelled"]
+LivySessionState: TypeAlias = Literal[
+    "NotStarted", "InProgress", "Cancelled", "Succeeded", "Failed", "Unknown"
+]
 
 
 @_exact
@@ -196,6 +202,35 @@ class JobsDocument(TypedDict):
 
 
 @_exact
+class LogDocument(TypedDict):
+    """A log file. ``length`` is in bytes."""
+
+    fileName: str
+    length: int
+    lastModified: str
+    creationTime: str
+    metaData: dict[str, str]
+
+
+@_exact
+class ContainerLog(TypedDict):
+    """A log file of a container."""
+
+    containerId: Literal["driver"]
+    nodeId: Literal["driver"]
+    containerLogMeta: LogDocument
+
+
+@_exact
+class ContainerLogs(TypedDict):
+    """The log files of a container."""
+
+    containerId: Literal["driver"]
+    nodeId: Literal["driver"]
+    containerLogMeta: list[LogDocument]
+
+
+@_exact
 class Reference(TypedDict):
     """An item by its id."""
 
@@ -225,7 +260,7 @@ class LivySessionDocument(TypedDict):
     """A Livy session as monitoring shows it. Memory is in gigabytes."""
 
     sparkApplicationId: NotRequired[str]
-    state: Literal["NotStarted", "InProgress", "Cancelled", "Succeeded", "Failed", "Unknown"]
+    state: LivySessionState
     livyId: str
     origin: Literal["SubmittedJob", "PendingJob"]
     attemptNumber: int
