@@ -1,6 +1,7 @@
 """The command line before it does anything: what it shows, how little it imports, its log."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from livius.cli.commands import app
 from livius.cli.overview import GROUPS, overview
+from livius.cli.reference import commands_page
 from support.gateway import LIVIUS
 from support.plain import LIBRARIES, imported, plain_environment
 from support.terminal import in_a_terminal
@@ -46,6 +48,25 @@ def test_the_help_has_all_commands_in_groups(tmp_path: Path) -> None:
         assert livius(tmp_path, *arguments).stdout == overview() + "\n"
     for group, commands in GROUPS.items():
         assert f"\n{group}\n  {next(iter(commands))} " in overview()
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+    assert page.read_text(encoding="utf-8") == commands_page()
+    for command in app:
+        assert command.startswith("-") or f"\n## livius {command}\n" in commands_page()
+
+
+def test_each_option_and_argument_is_described() -> None:
+    assert re.findall(r"^\* `[^`]*`: *(?:$|\*)", commands_page(), re.MULTILINE) == []
+
+
+def test_help_fills_its_lines(tmp_path: Path) -> None:
+    """A line that ends early is the end of a paragraph, an example or a box."""
+    lines = livius(tmp_path, "sql", "--help", variables={"COLUMNS": "80"}).stdout.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("Messages and progress"))
+    assert "a second" in lines[begin]
+    assert lines[begin + 1].startswith("one leaves at once. Exit status")
 
 
 def test_each_commands_own_help_is_there(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livius.adapters.runtimes import _BASE_CONF
+from livius.cli.reference import conf_page
 from livius.domain.conf import (
     apply_conf_policy,
     check_sizes,
@@ -30,7 +31,6 @@ from livius.domain.conf_rules import (
 )
 from livius.domain.errors import Invalid
 from livius.domain.session import Sizes
-from livius.installation.reference import conf_page
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from livius.adapters.metrics import Metrics
+from livius.cli.reference import metrics_page
 from livius.domain.statement import Kind
-from livius.installation.reference import metrics_page
 
 ROOT = Path(__file__).parents[2]
 

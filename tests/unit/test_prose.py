@@ -42,7 +42,8 @@ def banned() -> list[str]:
 
 
 EXCLUDED = re.compile(
-    rf"\b(?:{'|'.join([*PHRASES, *map(re.escape, banned())])})\b|(?:^|[.;:] |\| )Who\b(?![^.|]*\?)",
+    rf"\b(?:{'|'.join([*PHRASES, *map(re.escape, banned())])})\b"
+    r"|(?:^|[.;:] |\| )(?-i:Who)\b(?![^.|]*\?)",
     re.IGNORECASE | re.MULTILINE,
 )
 

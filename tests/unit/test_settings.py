@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from livius.installation.reference import settings_page
+from livius.cli.reference import settings_page
 from livius.settings import Settings, unknown_variables
 
 ROOT = Path(__file__).parents[2]

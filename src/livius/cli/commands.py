@@ -17,11 +17,18 @@ from livius.cli.token.commands import app as token
 from livius.cli.work.commands import run, session_app, sql
 from livius.cli.workspace.commands import app as workspace
 
+
+def _default(value: object) -> str | None:
+    """Return what help says of an option's default: nothing where it is to be off or left out."""
+    return str(value) if value else None
+
+
 app = App(
     name="livius",
     version=__version__,
     help="Livius speaks the Microsoft Fabric Livy API in front of Apache Spark.",
-    help_format="plaintext",
+    help_format="markdown",
+    default_parameter=Parameter(negative=(), show_default=_default),
 )
 
 
@@ -37,10 +44,10 @@ app.command(secret)
 
 
 @app.command
-def up(*, detach: Annotated[bool, Parameter(negative="")] = False) -> int:
+def up(*, detach: bool = False) -> int:
     """Set up what is missing, start the gateway, say what to try next.
 
-    May be interrupted and run again at any moment: it goes on where it was.
+    It may be interrupted at any moment; the next run resumes it.
 
     Parameters
     ----------
@@ -64,13 +71,8 @@ def down() -> int:
 def status(*, as_json: AsJson = False) -> int:
     """Say whether a gateway serves, where, and with how many sessions.
 
-    The exit code is 0 if one does, 3 if none does, 4 if one is starting and 1 if it does not
+    Exit status: 0 if a gateway serves, 3 if none runs, 4 if one is starting, 1 if it doesn't
     answer.
-
-    Parameters
-    ----------
-    as_json
-        Print the same for a program to read.
     """
     from livius.cli.status import status as run
 
@@ -78,16 +80,16 @@ def status(*, as_json: AsJson = False) -> int:
 
 
 @app.command(name="open")
-def open_(*, print_: Annotated[bool, Parameter(name="--print", negative="")] = False) -> int:
+def open_(*, print_: Annotated[bool, Parameter(name="--print")] = False) -> int:
     """Open the portal in the browser, with the first user signed in.
 
-    A link signs in, once and within ten minutes. Only a user who may write the data folder can
-    make one.
+    The browser opens a link that signs in once, within ten minutes. Only a user of this machine
+    who may write to the data folder can make a link.
 
     Parameters
     ----------
     print_
-        Print the link instead, to be opened in a browser on this machine.
+        Print the link instead, for a browser on this machine.
     """
     from livius.cli.opening import open_portal
 
@@ -97,17 +99,17 @@ def open_(*, print_: Annotated[bool, Parameter(name="--print", negative="")] = F
 @app.command
 def logs(
     *,
-    follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+    follow: Annotated[bool, Parameter(alias="-f")] = False,
     lines: Annotated[int, Parameter(alias="-n")] = 50,
 ) -> int:
-    """Show the gateway's log: for people on a terminal, as it was written elsewhere.
+    """Show the gateway's log: formatted on a terminal, as it was written in a pipe.
 
     Parameters
     ----------
     follow
-        Go on showing what is added.
+        Print new lines as the gateway writes them, until Ctrl-C.
     lines
-        How many of the last lines to begin with.
+        How many of the last lines to print first.
     """
     from livius.cli.logs import logs as run
 
@@ -125,28 +127,28 @@ def audit(
     lines: Annotated[int, Parameter(alias="-n")] = 50,
     as_json: AsJson = False,
 ) -> int:
-    """Show who did what, with which result, from where: of all workspaces, and of the installation.
+    """Show who did what, with which result, from where, in all workspaces.
 
-    It works with or without a gateway. Examples:
+    It works whether or not a gateway runs. `--json` prints one record per line.
+
+    Examples:
     * `livius audit --action sign_in --since 2026-11-25`
     * `livius audit --actor ada --json -n 1000`
 
     Parameters
     ----------
     workspace
-        Of this workspace only, by name or id.
+        Only records of this workspace, by name or id.
     session
-        Of this session only.
+        Only records of this session, by id.
     actor
-        What this user or application did, by name or object id.
+        Only records of this user or application, by name or object id.
     action
-        Only this, such as sign_in, token.issue, role.assign or request.refuse.
+        Only records of this action, such as sign_in, token.issue, role.assign or request.refuse.
     since
-        From this moment on, in UTC.
+        Only records from this moment on, in UTC.
     lines
-        How many of the last records.
-    as_json
-        Print a line of JSON for each.
+        How many of the latest records to print.
     """
     from livius.cli.audit import Wanted
     from livius.cli.audit import audit as run
@@ -164,14 +166,9 @@ def audit(
 
 @app.command
 def doctor(*, as_json: AsJson = False) -> int:
-    """Look for what could keep Livius from working here, and say what to do about it.
+    """Find problems that could keep Livius from working here, and say how to solve them.
 
-    The exit code is 1 if something does keep it.
-
-    Parameters
-    ----------
-    as_json
-        Print the findings for a program to read.
+    Exit status: 1 if a problem keeps Livius from working, else 0.
     """
     from livius.cli.doctor import doctor as run
 
@@ -181,40 +178,40 @@ def doctor(*, as_json: AsJson = False) -> int:
 @app.command(name="exec")
 def execute(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    only: Annotated[bool, Parameter(negative="")] = False,
-    up: Annotated[bool, Parameter(negative="")] = False,
+    only: bool = False,
+    up: bool = False,
     user: Annotated[str | None, Parameter(name="--as")] = None,
 ) -> int:
     """Run a program that was written for Fabric, with no change, against this gateway.
 
-    For the program and what it starts, and for nothing else on this machine, the host names of
-    Fabric, OneLake, Key Vault and Entra lead to Livius: by a proxy on loopback, by a certificate
-    that only these processes trust, and by variables that requests, MSAL, azure-identity, httpx,
-    curl, Node and others read. Pages to sign in at open in your browser. `az account
-    get-access-token` and the managed identity give tokens of the sample application. Exit code,
-    signals and terminal are the program's own.
+    The host names of Fabric, OneLake, Key Vault and Entra lead to Livius for the program and the
+    processes that it starts, and for nothing else on this machine. A proxy on loopback, a
+    certificate that only these processes trust, and the variables that requests, MSAL,
+    azure-identity, httpx, curl, Node and others read make them do so. Sign-in pages open in your
+    browser. `az account get-access-token` and the managed identity return tokens of the sample
+    application. Exit status, signals and terminal are the program's own.
 
     Examples:
     * `livius exec -- python my_notebook.py`
     * `livius exec -- dbt build`
     * `livius exec -- bash`, for a shell in which every command is intercepted
-    * `livius exec --up --only --as admin -- pytest`, in CI: starts the gateway, reaches no other
-      host, and where a program wants somebody to sign in, the user admin does
+    * `livius exec --up --only --as admin -- pytest`, in CI: starts the gateway, refuses all other
+      hosts, and signs in the user admin where a program opens a sign-in page
 
-    A program that reads no proxy variables is not intercepted: its own settings have to name the
-    gateway.
+    A program that ignores proxy variables is not intercepted. Name the gateway in the program's
+    own settings.
 
     Parameters
     ----------
     command
-        The program and its arguments, behind `--`.
+        The program and its arguments, after `--`.
     only
-        Refuse other hosts instead of passing them through.
+        Refuse connections to other hosts instead of passing them through.
     up
-        Start the gateway first if none serves, as `livius up --detach` does. It goes on afterwards.
+        Start the gateway first if none serves, as `livius up --detach` does. It keeps running.
     user
-        A user who signs in by itself, without a browser, and whom `az` gives tokens of. The first
-        user's password is known; another's is taken from the variable LIVIUS_PASSWORD.
+        Sign in this user on sign-in pages, without a browser, and let `az` return this user's
+        tokens. Livius knows the first user's password; the variable LIVIUS_PASSWORD has another's.
     """
     from livius.cli.intercept.commands import execute as run
 
@@ -224,24 +221,23 @@ def execute(
 @app.command
 def env(
     *,
-    only: Annotated[bool, Parameter(negative="")] = False,
+    only: bool = False,
     pid: int | None = None,
     user: Annotated[str | None, Parameter(name="--as")] = None,
 ) -> int:
-    """Print what `exec` sets, as exports for the shell that you are in.
+    """Print the variables that `exec` sets, as exports for your shell.
 
-    Use it as `eval "$(livius env)"`. The shell, and what it starts from then on, is intercepted
-    until it ends. `livius exec -- bash` gives a shell of its own instead, which is the simpler way
-    back.
+    Use it as `eval "$(livius env)"`. The shell and the programs that it starts are intercepted
+    until the shell ends. `livius exec -- bash` starts a new shell instead, which you can leave.
 
     Parameters
     ----------
     only
-        Refuse other hosts instead of passing them through.
+        Refuse connections to other hosts instead of passing them through.
     pid
-        The process for whose life it is; the shell above this command if left out.
+        Intercept until this process ends; the shell that runs this command if left out.
     user
-        A user who signs in by itself, as with `exec`.
+        Sign in this user without a browser, as with `exec`.
     """
     from livius.cli.intercept.commands import export as run
 
@@ -251,18 +247,18 @@ def env(
 @app.command
 def serve(
     *,
-    keep_drivers: Annotated[bool, Parameter(negative="")] = False,
-    first_run: Annotated[bool, Parameter(negative="")] = False,
+    keep_drivers: bool = False,
+    first_run: bool = False,
 ) -> int:
-    """Serve in this process, without set-up: what `up` starts, and what a service manager runs.
+    """Serve in this process, without set-up: `up` starts it, and a service manager can.
 
     Parameters
     ----------
     keep_drivers
         Leave sessions and metastore running at the end, for the next start to adopt.
     first_run
-        Put the sample table into the sample lakehouse and, beside, check the whole way once with a
-        session. `up` asks for it until the check has passed.
+        Load the sample table into the sample lakehouse, and check once with a session that
+        everything works. `up` passes this option until the check has succeeded.
     """
     from livius.cli.serving import serve as run
 

@@ -20,13 +20,13 @@ app = App(
 def install(
     *,
     python: Path | None = None,
-    user: Annotated[bool, Parameter(negative="")] = False,
+    user: bool = False,
     prefix: Path | None = None,
 ) -> int:
-    """Add the kernel *Python (Livius)* to Jupyter's.
+    """Add the kernel *Python (Livius)* to Jupyter.
 
-    Its first output says where Fabric's names lead. It starts without a gateway too, and finds one
-    that is started later.
+    The kernel's first output says where Fabric's host names lead. The kernel starts without a
+    gateway too, and finds one that starts later.
 
     Examples:
     * `livius kernel install`, for the virtual environment that is active
@@ -36,12 +36,12 @@ def install(
     Parameters
     ----------
     python
-        The Python that runs cells; it needs ipykernel. The one of the active virtual environment if
-        left out, else the one that runs this command.
+        The Python that runs cells; it needs ipykernel. If left out, the Python of the active
+        virtual environment, or else the one that runs this command.
     user
-        For you, in every Jupyter: what happens without --prefix too.
+        Install for you, in every Jupyter. This is the default.
     prefix
-        The environment whose Jupyter is to have it.
+        Install for the Jupyter of this environment only.
     """
     from livius.cli.console import fail
     from livius.cli.intercept.kernel import install as run
@@ -53,12 +53,12 @@ def install(
 
 @app.command
 def remove(*, prefix: Path | None = None) -> int:
-    """Remove the kernel from Jupyter's.
+    """Remove the kernel from Jupyter.
 
     Parameters
     ----------
     prefix
-        The environment that it was installed for; your own folder if left out.
+        The environment that the kernel was installed for; your own folder if left out.
     """
     from livius.cli.intercept.kernel import remove as run
 
@@ -67,7 +67,7 @@ def remove(*, prefix: Path | None = None) -> int:
 
 @app.command(name="run", show=False)
 def start(*command: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
-    """Become a kernel: what Jupyter calls."""
+    """Become a kernel. Jupyter calls this."""
     from livius.cli.intercept.kernel import start as run
 
     return run(list(command))

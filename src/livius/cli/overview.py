@@ -1,4 +1,4 @@
-"""What ``livius --help`` shows: all commands in groups, each in a line. It imports nothing."""
+"""The help of ``livius --help``: all commands in groups, one per line. It imports nothing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ GROUPS: Final = {
         "session": "List, show and end sessions, and read their logs.",
         "lakehouse": "List and create lakehouses, and load your own files into their tables.",
         "exec": "Run a program that was written for Fabric, with no change.",
-        "env": "Print what `exec` sets, as exports for the shell that you are in.",
-        "kernel": "Make a Jupyter kernel in which programs written for Fabric run.",
+        "env": "Print the variables that `exec` sets, as exports for your shell.",
+        "kernel": "Install a Jupyter kernel in which programs written for Fabric run.",
     },
-    "Who": {
+    "Access": {
         "identity": "Users, client applications, consents and keys of the embedded authority.",
-        "workspace": "Say who may do what in a workspace; rename and delete it.",
+        "workspace": "Assign, list and remove roles in a workspace; rename and delete workspaces.",
         "token": "Print an access token; make personal access tokens.",
         "secret": "Keep secrets for sessions, in vaults of this installation.",
     },
-    "Look": {
-        "doctor": "Look for what could keep Livius from working here.",
+    "Monitor": {
+        "doctor": "Find problems that could keep Livius from working here.",
         "logs": "Show the gateway's log.",
         "audit": "Show who did what, with which result, from where.",
     },
@@ -40,16 +40,16 @@ Usage: livius COMMAND [--help]
 
 Livius speaks the Microsoft Fabric Livy API in front of Apache Spark. Begin with `livius up`: it
 sets up what is missing (Java, Spark, certificates, a sample lakehouse), starts the gateway and says
-what to try next. `livius doctor` finds out why something does not work.
+what to try next. `livius doctor` finds out why something doesn't work.
 """
 _TAIL: Final = """\
 Settings are environment variables: LIVIUS_HOME (the data folder; another one is another
 installation), LIVIUS_PORT, LIVIUS_HTTP_PORT, LIVIUS_DRIVER_MEMORY and others; see
-docs/reference/settings.md."""
+docs/reference/settings.md. docs/reference/cli.md has all commands and options."""
 
 
 def overview() -> str:
-    """Return the help of the whole."""
+    """Return the help of ``livius`` itself."""
     width = max(len(name) for commands in GROUPS.values() for name in commands)
     groups = [
         "\n".join([group, *(f"  {name:<{width}}  {text}" for name, text in commands.items()), ""])

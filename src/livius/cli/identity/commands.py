@@ -9,19 +9,22 @@ from cyclopts import App, Parameter
 
 from livius.cli.parameters import AsJson
 
-_Flag = Parameter(negative="")
+_Application = Annotated[str, Parameter(help="The application, by client id or name.")]
+_User = Annotated[str, Parameter(help="The user, by username or object id.")]
 
 app = App(
     name="identity",
     help="""Users, client applications, consents and keys of the embedded authority.
 
-    A user signs in at a page; a client application is the program that asks for it, or that signs
-    in for itself with a secret or certificate. Changes count at once, also for a gateway that runs.
-    Passwords and secrets are shown once and kept as hashes.""",
+    A user signs in on a page. A client application is a program that signs users in, or that signs
+    in as itself with a secret or certificate. Changes take effect at once, also in a running
+    gateway. Passwords and secrets are shown once and stored as hashes.""",
 )
 user = App(name="user", help="People who can sign in.")
 application = App(name="app", help="Client applications: what Entra calls app registrations.")
-consent = App(name="consent", help="What users have let applications do in their name.")
+consent = App(
+    name="consent", help="The consents of users: which application may act for a user, and how."
+)
 app.command(user)
 app.command(application)
 app.command(consent)
@@ -33,21 +36,21 @@ def create_user(
     /,
     *,
     name: str = "",
-    password_stdin: Annotated[bool, _Flag] = False,
+    password_stdin: bool = False,
 ) -> int:
-    """Make a user and show the password once.
+    """Create a user and show the password once.
 
-    For example: `livius identity user create ada --name "Ada L."`. Then give the user a role in a
-    workspace, or there is nothing to see.
+    For example: `livius identity user create ada --name "Ada L."`. Then assign the user a role
+    with `livius workspace assign`; without a role the user sees nothing.
 
     Parameters
     ----------
     username
-        Like ada@example.org; without a domain it gets @livius.localhost.
+        Such as ada@example.org; a name without a domain gets @livius.localhost.
     name
-        What others see.
+        The display name.
     password_stdin
-        Read the password from standard input, instead of drawing one.
+        Read the password from standard input instead of generating one.
     """
     from livius.cli.identity.actions import create_user as run
 
@@ -63,15 +66,13 @@ def list_users(*, as_json: AsJson = False) -> int:
 
 
 @user.command(name="set-password")
-def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = False) -> int:
-    """Give a user another password and show it once. The user's sign-ins end.
+def set_password(username: _User, /, *, password_stdin: bool = False) -> int:
+    """Set a new password for a user and show it once. The user's sign-ins end.
 
     Parameters
     ----------
-    username
-        The user, by username or object id.
     password_stdin
-        Read the password from standard input, instead of drawing one.
+        Read the password from standard input instead of generating one.
     """
     from livius.cli.identity.actions import set_password as run
 
@@ -79,7 +80,7 @@ def set_password(username: str, /, *, password_stdin: Annotated[bool, _Flag] = F
 
 
 @user.command(name="remove")
-def remove_user(username: str, /) -> int:
+def remove_user(username: _User, /) -> int:
     """Delete a user with its roles, tokens and consents. Access tokens end within seconds."""
     from livius.cli.identity.actions import remove_user as run
 
@@ -91,29 +92,29 @@ def create_app(
     name: str,
     /,
     *,
-    public: Annotated[bool, _Flag] = False,
+    public: bool = False,
     redirect_uri: list[str] | None = None,
     scope: list[str] | None = None,
 ) -> int:
     """Register a client application and show its client id.
 
     Examples:
-    * A notebook or tool that people sign in with:
+    * A notebook or tool that signs users in:
       `livius identity app create notebook --public --redirect-uri http://localhost
       --scope Lakehouse.Execute.All --scope Code.AccessFabric.All`
-    * A pipeline that signs in for itself: `livius identity app create pipeline`, then
+    * A pipeline that signs in as itself: `livius identity app create pipeline`, then
       `livius identity app add-secret pipeline`
 
     Parameters
     ----------
     name
-        What people see when they are asked for consent.
+        The name that users see on the consent page.
     public
-        It can't keep a secret: it signs people in by PKCE or device code without one.
+        The application has no secret: it signs users in by PKCE or device code.
     redirect_uri
-        Where people are sent back to; http://localhost counts for any port. Repeat it for more.
+        A redirect URI; may be given several times. http://localhost stands for any port.
     scope
-        What it may ask users for. Repeat it for more.
+        A scope that the application may request of users; may be given several times.
     """
     from livius.cli.identity.actions import create_app as run
 
@@ -129,27 +130,32 @@ def list_apps(*, as_json: AsJson = False) -> int:
 
 
 @application.command(name="remove")
-def remove_app(app: str, /) -> int:
-    """Delete a client application, by client id or name, with all that users let it do."""
+def remove_app(app: _Application, /) -> int:
+    """Delete a client application, by client id or name, with the consents of users."""
     from livius.cli.identity.actions import remove_app as run
 
     return run(app)
 
 
 @application.command
-def add_secret(app: str, /) -> int:
-    """Give an application a further client secret and show it once."""
+def add_secret(app: _Application, /) -> int:
+    """Add a client secret to an application and show it once."""
     from livius.cli.identity.actions import add_secret as run
 
     return run(app)
 
 
 @application.command
-def add_certificate(app: str, file: Path, /) -> int:
-    """Let an application prove itself with a certificate, and show its thumbprint for MSAL.
+def add_certificate(app: _Application, file: Path, /) -> int:
+    """Register a certificate with which an application signs in, and show its thumbprint.
 
-    For example: `livius identity app add-certificate pipeline certificate.pem`. The file holds the
-    certificate in PEM, with an RSA key; the private key stays with the application.
+    For example: `livius identity app add-certificate pipeline certificate.pem`. MSAL needs the
+    thumbprint.
+
+    Parameters
+    ----------
+    file
+        The certificate in PEM, with an RSA key. The private key stays with the application.
     """
     from livius.cli.identity.actions import add_certificate as run
 
@@ -157,18 +163,29 @@ def add_certificate(app: str, file: Path, /) -> int:
 
 
 @application.command
-def remove_credential(app: str, credential: str, /) -> int:
-    """Take a secret away by its id, or a certificate by its thumbprint (see `app list`)."""
+def remove_credential(app: _Application, credential: str, /) -> int:
+    """Remove a secret or certificate of an application.
+
+    Parameters
+    ----------
+    credential
+        The secret's id or the certificate's thumbprint, as `livius identity app list` shows it.
+    """
     from livius.cli.identity.actions import remove_credential as run
 
     return run(app, credential)
 
 
 @application.command
-def allow(app: str, /, *scopes: str) -> int:
-    """Let an application ask users for further scopes, by their short names.
+def allow(app: _Application, /, *scopes: str) -> int:
+    """Let an application request further scopes of users, by their short names.
 
     For example: `livius identity app allow notebook Code.AccessSQL.All`.
+
+    Parameters
+    ----------
+    scopes
+        The scopes to add.
     """
     from livius.cli.identity.actions import allow as run
 
@@ -176,24 +193,42 @@ def allow(app: str, /, *scopes: str) -> int:
 
 
 @application.command
-def disallow(app: str, /, *scopes: str) -> int:
-    """Take scopes away from an application, whoever has consented to them."""
+def disallow(app: _Application, /, *scopes: str) -> int:
+    """Remove scopes from an application, even if users have consented to them.
+
+    Parameters
+    ----------
+    scopes
+        The scopes to remove, by their short names.
+    """
     from livius.cli.identity.actions import disallow as run
 
     return run(app, scopes)
 
 
 @application.command
-def add_redirect(app: str, uri: str, /) -> int:
-    """Let people be sent back to an application at a URI: https, or http on loopback."""
+def add_redirect(app: _Application, uri: str, /) -> int:
+    """Register a redirect URI of an application.
+
+    Parameters
+    ----------
+    uri
+        An https address, or an http address on loopback.
+    """
     from livius.cli.identity.actions import add_redirect as run
 
     return run(app, uri)
 
 
 @application.command
-def remove_redirect(app: str, uri: str, /) -> int:
-    """Take a redirect URI away from an application."""
+def remove_redirect(app: _Application, uri: str, /) -> int:
+    """Remove a redirect URI from an application.
+
+    Parameters
+    ----------
+    uri
+        The address, as it was registered.
+    """
     from livius.cli.identity.actions import remove_redirect as run
 
     return run(app, uri)
@@ -201,17 +236,17 @@ def remove_redirect(app: str, uri: str, /) -> int:
 
 @consent.command(name="list")
 def list_consents(*, as_json: AsJson = False) -> int:
-    """List who has let which application do what."""
+    """List the consents: user, application and scopes."""
     from livius.cli.identity.actions import list_consents as run
 
     return run(as_json=as_json)
 
 
 @consent.command(name="grant")
-def grant_consent(username: str, app: str, /) -> int:
-    """Consent in a user's place to all scopes that an application is allowed.
+def grant_consent(username: _User, app: _Application, /) -> int:
+    """Consent, for a user, to all scopes that an application may request.
 
-    An application that acts on behalf of users, behind another one, has no page to ask at.
+    An application that acts on behalf of users behind another one can't show a consent page.
     """
     from livius.cli.identity.actions import grant_consent as run
 
@@ -219,21 +254,21 @@ def grant_consent(username: str, app: str, /) -> int:
 
 
 @consent.command(name="revoke")
-def revoke_consent(username: str, app: str, /) -> int:
-    """Forget what a user let an application do; its refresh tokens end."""
+def revoke_consent(username: _User, app: _Application, /) -> int:
+    """Remove a user's consent to an application, and end its refresh tokens for that user."""
     from livius.cli.identity.actions import revoke_consent as run
 
     return run(username, app)
 
 
 @app.command
-def rotate_key(*, now: Annotated[bool, _Flag] = False) -> int:
-    """Sign tokens with a new key. The old one verifies until the tokens that it signed are dead.
+def rotate_key(*, now: bool = False) -> int:
+    """Sign tokens with a new key. Tokens that the old key signed stay valid until they expire.
 
     Parameters
     ----------
     now
-        Believe the old keys no longer: all tokens end at once. For when a key was stolen.
+        Stop trusting the old keys, so that all tokens end at once. Use it if a key was stolen.
     """
     from livius.cli.identity.actions import rotate_key as run
 

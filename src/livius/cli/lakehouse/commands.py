@@ -16,8 +16,8 @@ app = App(
     For example: `livius lakehouse load ~/trips.csv` makes the table trips in the sample lakehouse,
     which every session then finds as `SELECT * FROM trips`.
 
-    A Delta table that you copy into a lakehouse's folder Tables/ needs no command: it becomes a
-    table within seconds.""",
+    A Delta table that you copy into a lakehouse's folder Tables/ needs no command: sessions find
+    it within seconds.""",
 )
 
 
@@ -38,11 +38,11 @@ def create(name: str, /, *, workspace: str | None = None, description: str = "")
     Parameters
     ----------
     name
-        Begins with a letter, and has up to 123 letters, digits and underscores.
+        Up to 123 letters, digits and underscores, of which the first is a letter.
     workspace
         Name or id of the workspace; the sample's if left out.
     description
-        What people see beside the name, up to 256 characters.
+        A description of up to 256 characters.
     """
     from livius.cli.lakehouse.actions import create as run
 
@@ -57,16 +57,14 @@ def load(
     table: str | None = None,
     lakehouse: str | None = None,
     mode: Literal["error", "append", "overwrite"] = "error",
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["parquet", "csv", "json", "delta"] | None, Parameter()
-    ] = None,
-    header: bool = True,
+    format: Literal["parquet", "csv", "json", "delta"] | None = None,  # noqa: A002 - the option
+    header: Annotated[bool, Parameter(negative="--no-header")] = True,
     delimiter: str | None = None,
 ) -> int:
     """Load a file, or a folder of files, into a Delta table.
 
-    It takes Parquet, CSV, JSON and JSON Lines, the last three also as .gz, from anywhere on this
-    machine, and leaves them as they are. It says how many rows there are.
+    It reads Parquet, CSV, JSON and JSON Lines, the last three also as .gz, from anywhere on this
+    machine, and doesn't change the files. It prints the table's number of rows.
 
     Examples:
     * `livius lakehouse load trips.parquet`
@@ -77,20 +75,20 @@ def load(
     Parameters
     ----------
     source
-        The file or folder. All files of a folder have one format; names that begin with a dot or an
-        underscore are left out.
+        The file or folder. All files of a folder have one format; files whose names begin with a
+        dot or an underscore are skipped.
     table
-        The table's name; made of the file's if left out.
+        The table's name; derived from the file's name if left out.
     lakehouse
         Name or id of the lakehouse, or workspace/name; the sample if left out.
     mode
-        If the table is there already: stop (error), add to it (append), or replace it (overwrite).
+        If the table exists: stop (error), add rows (append), or replace it (overwrite).
     format
-        What the files are; seen from their names if left out.
+        The format of the files; derived from their names if left out.
     header
         Whether a CSV file's first line has the columns' names.
     delimiter
-        What stands between a CSV file's values; a comma, or a tab for .tsv, if left out.
+        The separator of a CSV file's values; a comma, or a tab for .tsv, if left out.
     """
     from livius.cli.lakehouse.actions import load as run
     from livius.cli.lakehouse.loading import Wanted

@@ -11,13 +11,13 @@ app = App(
     help="""Keep secrets for sessions, in vaults of this installation.
 
     Session code reads them as in Fabric: `notebookutils.credentials.getSecret("vault", "name")`.
-    They lie in the data folder, readable by its owner only.""",
+    They are in the data folder, readable by its owner only.""",
 )
 
 
 @app.command(name="set")
 def set_value(vault: str, name: str, /) -> int:
-    """Set a secret. The value is asked for, or read from standard input; never an argument.
+    """Set a secret. The command asks for the value, or reads it from standard input.
 
     Examples:
     * `livius secret set my-vault db-password`
@@ -26,7 +26,7 @@ def set_value(vault: str, name: str, /) -> int:
     Parameters
     ----------
     vault
-        The vault's name, 3 to 24 letters, digits and hyphens; it is made if it isn't there.
+        The vault's name, 3 to 24 letters, digits and hyphens. A new name makes a new vault.
     name
         The secret's name, up to 127 letters, digits and hyphens.
     """
@@ -42,9 +42,7 @@ def list_all(vault: str | None = None, /, *, as_json: AsJson = False) -> int:
     Parameters
     ----------
     vault
-        Only this one.
-    as_json
-        Print the same for a program to read.
+        Only this vault.
     """
     from livius.cli.secret.actions import list_all as run
 
@@ -53,7 +51,15 @@ def list_all(vault: str | None = None, /, *, as_json: AsJson = False) -> int:
 
 @app.command
 def remove(vault: str, name: str, /) -> int:
-    """Delete a secret with all its versions."""
+    """Delete a secret with all its versions.
+
+    Parameters
+    ----------
+    vault
+        The vault's name.
+    name
+        The secret's name.
+    """
     from livius.cli.secret.actions import remove as run
 
     return run(vault, name)

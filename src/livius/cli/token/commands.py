@@ -10,16 +10,16 @@ from livius.cli.parameters import AsJson
 
 app = App(
     name="token",
-    help="""Print an access token for the sample application, good for an hour.
+    help="""Print an access token of the sample application, valid for an hour.
 
-    The commands below are about personal access tokens, for clients that know a password and no
-    sign-in: they send one as a bearer token, or as the password of Basic authentication.""",
+    The commands below manage personal access tokens, for clients that can't sign in. A client
+    sends one as a bearer token, or as the password of Basic authentication.""",
 )
 
 
 @app.default
 def token() -> int:
-    """Print an access token for the sample application, good for an hour."""
+    """Print an access token of the sample application, valid for an hour."""
     from livius.cli.status import token as run
 
     return run()
@@ -28,26 +28,27 @@ def token() -> int:
 @app.command
 def create(
     *,
-    scope: Annotated[list[str] | None, Parameter(negative="")] = None,
+    scope: list[str] | None = None,
     expires: str = "30d",
     name: str = "",
     principal: Annotated[str | None, Parameter(name="--for")] = None,
 ) -> int:
-    """Make a personal access token and print it: it is shown here and never again.
+    """Create a personal access token and print it. It is never shown again.
 
     For example: `livius token create --scope Lakehouse.Read.All --expires 12h --name airflow`.
 
     Parameters
     ----------
     scope
-        What it may be used for, may be given several times; Fabric's four required scopes if left
+        A scope of the token; may be given several times. Fabric's four required scopes if left
         out.
     expires
-        After how long it ends: a number with m, h or d; at most 366d.
+        The token's lifetime: a number with m, h or d; at most 366d.
     name
-        What you will know it by.
+        A name by which you will recognize the token.
     principal
-        Whom it stands for, by object id; the sample application if left out.
+        The user or application that the token acts as, by object id; the sample application if
+        left out.
     """
     from livius.cli.token.actions import create as run
 
@@ -56,7 +57,7 @@ def create(
 
 @app.command(name="list")
 def list_all(*, as_json: AsJson = False) -> int:
-    """List the personal access tokens: whose, what for, until when. Never the tokens."""
+    """List the personal access tokens with principal, scopes and expiry, never the tokens."""
     from livius.cli.token.actions import list_all as run
 
     return run(as_json=as_json)
@@ -64,12 +65,12 @@ def list_all(*, as_json: AsJson = False) -> int:
 
 @app.command
 def revoke(token: str, /) -> int:
-    """End a personal access token at once.
+    """Revoke a personal access token at once.
 
     Parameters
     ----------
     token
-        Its id, as `livius token list` shows it.
+        The token's id, as `livius token list` shows it.
     """
     from livius.cli.token.actions import revoke as run
 

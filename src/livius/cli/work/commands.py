@@ -7,17 +7,16 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from livius.cli.parameters import AsJson
 from livius.cli.work.options import SessionOptions
 
 session_app = App(
     name="session",
     help="""List, show and end sessions, and read their logs.
 
-    A session is named by its id or its name. Exit status: 0, or 2 with a message.""",
+    SESSION is a session's id or name. Exit status: 0, or 2 with a message.""",
 )
 
-_Flag = Annotated[bool, Parameter(negative="")]
-_Json = Annotated[bool, Parameter(name="--json", negative="")]
 _DEFAULT: SessionOptions = SessionOptions()
 
 
@@ -45,12 +44,13 @@ def sql(
     Parameters
     ----------
     query
-        SQL, several statements separated by semicolons; standard input if left out or `-`.
+        One or more SQL statements, separated by semicolons; standard input if left out or `-`.
     file
         Read the SQL from this file.
     form
-        How rows are written. If left out: what the name of --output ends in, else a table on a
-        terminal and CSV in a pipe. `arrow` is an Arrow IPC stream and needs pyarrow.
+        The format of the rows. If left out, the ending of --output chooses it; without --output it
+        is a table on a terminal and CSV in a pipe. `arrow` is an Arrow IPC stream; it needs
+        pyarrow.
     output
         Write the rows to this file. It is replaced only once the query has succeeded.
     """
@@ -68,10 +68,10 @@ def run(
 ) -> int:
     """Run a file's code in a session: .py, .sql, .scala, or the cells of a notebook (.ipynb).
 
-    What it prints is shown while it runs; the value of the last expression and the rows of a query
-    follow. A notebook stops at the first cell that fails. Ctrl-C cancels what runs; a second one
-    leaves at once. Exit status: 0; 1 if the code failed; 2 if it could not be run; 130 after
-    Ctrl-C.
+    The command shows output while the code runs, then the value of the last expression or the rows
+    of a query. A notebook stops at the first cell that fails. Ctrl-C cancels the statement; a
+    second one leaves at once. Exit status: 0; 1 if the code failed; 2 if it could not be run; 130
+    after Ctrl-C.
 
     Examples:
     * `livius run job.py`
@@ -83,8 +83,8 @@ def run(
     source
         The file, or `-` for standard input.
     kind
-        The language: Python (pyspark), SQL or Scala (spark). Seen from the file's name, or in the
-        notebook, if left out.
+        The language: Python (pyspark), SQL or Scala (spark). If left out, the file's name or the
+        notebook says it.
     """
     from livius.cli.work.running import run_file
 
@@ -95,19 +95,17 @@ def run(
 def list_all(
     *,
     lakehouse: str | None = None,
-    ended: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    as_json: _Json = False,
+    ended: Annotated[bool, Parameter(name="--all")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """List the live sessions that the sample application sees.
 
     Parameters
     ----------
     lakehouse
-        Of this lakehouse only: its name or id, or workspace/name.
+        Only sessions of this lakehouse: its name or id, or workspace/name.
     ended
-        Those that have ended too, deleted ones included.
-    as_json
-        Print what the monitoring API says of each.
+        Include sessions that have ended or were deleted.
     """
     from livius.cli.work.sessions import list_all as work
 
@@ -115,17 +113,15 @@ def list_all(
 
 
 @session_app.command
-def show(session: str, /, *, lakehouse: str | None = None, as_json: _Json = False) -> int:
+def show(session: str, /, *, lakehouse: str | None = None, as_json: AsJson = False) -> int:
     """Show a session: its state, times, tags, errors and latest statements.
 
     Parameters
     ----------
     session
-        Its id or name. Of several that have ended, the latest counts.
+        The session's id or name. A name that several ended sessions share means the latest.
     lakehouse
         Look in this lakehouse only.
-    as_json
-        Print what the API says of it.
     """
     from livius.cli.work.sessions import show as work
 
@@ -134,14 +130,14 @@ def show(session: str, /, *, lakehouse: str | None = None, as_json: _Json = Fals
 
 @session_app.command
 def stop(session: str, /, *more: str, lakehouse: str | None = None) -> int:
-    """End sessions. What they run is cancelled.
+    """End sessions. Their running statements are cancelled.
 
     Parameters
     ----------
     session
-        Its id or name.
+        The session's id or name.
     more
-        Further ones.
+        Further sessions.
     lakehouse
         Look in this lakehouse only.
     """
@@ -157,22 +153,22 @@ def log(
     *,
     source: Literal["stderr", "stdout", "livy"] = "stderr",
     lines: Annotated[int, Parameter(alias="-n")] = 100,
-    follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+    follow: Annotated[bool, Parameter(alias="-f")] = False,
     lakehouse: str | None = None,
 ) -> int:
-    """Print the last lines of a session's log, also of one that has ended.
+    """Print the last lines of a session's log, also after the session has ended.
 
     Parameters
     ----------
     session
-        Its id or name. Of several that have ended, the latest counts.
+        The session's id or name. A name that several ended sessions share means the latest.
     source
-        Spark's driver (stderr, which has Spark's log, or stdout), or the session's own course
-        (livy).
+        A stream of Spark's driver (stderr, which has Spark's log, or stdout), or the events of the
+        session (livy).
     lines
-        How many of the last lines.
+        How many of the last lines to print first.
     follow
-        Go on printing what is added, until the session ends.
+        Print new lines as they are written, until the session ends.
     lakehouse
         Look in this lakehouse only.
     """

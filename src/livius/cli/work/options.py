@@ -1,4 +1,4 @@
-"""The options with which a command says which session it uses."""
+"""The options that choose a command's session."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class SessionOptions:
     Parameters
     ----------
     session
-        Use this live session, by id or name, and leave it running. Without it, a session of the
-        command's own is started and ended.
+        Use this live session, by id or name, and leave it running. Without this option, the command
+        starts a session and ends it.
     lakehouse
         Name or id of the lakehouse, or workspace/name; the sample if left out.
     conf
         KEY=VALUE for the new session's Spark conf; may be given several times.
     keep
-        Leave the new session running, for --session of later commands.
+        Leave the new session running, for later commands with --session.
     name
         The new session's name.
     """
 
     session: Annotated[str | None, Parameter(alias="-s")] = None
     lakehouse: str | None = None
-    conf: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
-    keep: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    conf: tuple[str, ...] = ()
+    keep: bool = False
     name: str | None = None

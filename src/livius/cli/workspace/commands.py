@@ -11,11 +11,12 @@ from livius.domain.lakehouse import Role
 
 app = App(
     name="workspace",
-    help="""Say who may do what in a workspace: assign, list and remove roles; rename, delete.
+    help="""Assign, list and remove roles in a workspace; rename and delete workspaces.
 
-    A Viewer sees what there is and who runs what; a Contributor and a Member also run code and
-    change lakehouses; an Admin also sees and steers everybody's sessions. A change counts from the
-    next request on. Whoever may write the data folder may do this, with or without a gateway.
+    A Viewer sees lakehouses and the list of sessions; a Contributor and a Member also run code and
+    change lakehouses; an Admin also sees and controls the sessions of others. A change takes effect
+    with the next request. Users of this machine who may write to the data folder can run these
+    commands, with or without a gateway.
 
     For example: `livius workspace assign 8f0c… Contributor`.""",
 )
@@ -25,7 +26,7 @@ _Workspace = Annotated[str | None, Parameter(name="--workspace")]
 
 @app.command
 def assign(principal: str, role: Role, /, *, workspace: _Workspace = None) -> int:
-    """Give a principal a role, in place of the one it has.
+    """Assign a role to a principal, in place of its present one.
 
     Parameters
     ----------
@@ -43,14 +44,12 @@ def assign(principal: str, role: Role, /, *, workspace: _Workspace = None) -> in
 
 @app.command(name="list")
 def list_all(*, workspace: _Workspace = None, as_json: AsJson = False) -> int:
-    """List who has which role.
+    """List the roles: principal, role and workspace.
 
     Parameters
     ----------
     workspace
-        Name or id of the workspace; all of them if left out.
-    as_json
-        Print the same for a program to read.
+        Name or id of the workspace; all workspaces if left out.
     """
     from livius.cli.workspace.roles import list_all as run
 
@@ -59,7 +58,7 @@ def list_all(*, workspace: _Workspace = None, as_json: AsJson = False) -> int:
 
 @app.command
 def remove(principal: str, /, *, workspace: _Workspace = None) -> int:
-    """Take a principal's role away. Its sessions run on, and are for the Admins to end.
+    """Remove a principal's role. Its sessions keep running until an Admin ends them.
 
     Parameters
     ----------
@@ -75,14 +74,14 @@ def remove(principal: str, /, *, workspace: _Workspace = None) -> int:
 
 @app.command
 def rename(workspace: str, name: str, /) -> int:
-    """Call a workspace something else. Its id stays, and with it every address.
+    """Rename a workspace. Its id and addresses stay the same.
 
     Parameters
     ----------
     workspace
         Name or id of the workspace.
     name
-        1 to 256 printable characters, not those of another workspace.
+        The new name: 1 to 256 printable characters, unlike any other workspace's.
     """
     from livius.cli.workspace.actions import rename as run
 
@@ -90,17 +89,17 @@ def rename(workspace: str, name: str, /) -> int:
 
 
 @app.command
-def delete(workspace: str, /, *, yes: Annotated[bool, Parameter(negative=())] = False) -> int:
+def delete(workspace: str, /, *, yes: bool = False) -> int:
     """Delete a workspace with its lakehouses and roles, and end the sessions in it.
 
-    The files stay in the data folder. It says what goes and asks, unless told yes.
+    The files stay in the data folder. The command lists what it will delete and asks you first.
 
     Parameters
     ----------
     workspace
         Name or id of the workspace.
     yes
-        Don't ask.
+        Don't ask first.
     """
     from livius.cli.workspace.actions import delete as run
 

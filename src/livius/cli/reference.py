@@ -1,18 +1,23 @@
-"""The reference pages that are made from the code: settings, conf and metrics.
+"""The reference pages that are made from the code: commands, settings, conf and metrics.
 
-``python -m livius.installation.reference`` writes them again, in a clone.
+``python -m livius.cli.reference`` writes them again, in a clone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cyclopts import App
+from cyclopts.help import format_usage
 from pydantic_core import PydanticUndefined
 
 from livius.adapters.metrics import Metrics
+from livius.cli.commands import app
+from livius.cli.overview import GROUPS
 from livius.domain.conf import (
     ENVIRONMENT_DETAILS,
     ENVIRONMENT_ID,
@@ -37,6 +42,75 @@ from livius.domain.conf_rules import (
 )
 from livius.settings import Settings
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
+
+_COMMANDS: Final = """\
+# Commands
+
+`livius COMMAND --help` prints the same. In a clone the program is `.venv/bin/livius`. Made from the
+code; a test keeps it true.
+
+{groups}
+
+## Exit statuses
+
+A failed command prints the reason, and the next step, on standard error.
+
+| status | means |
+|---|---|
+| 0 | The command succeeded. |
+| 1 | It failed. For `sql` and `run`: the query or the code failed. |
+| 2 | An option or argument is wrong. For `sql`, `run` and `session` also: nothing could be run. |
+| 3 | `status`: no gateway runs. |
+| 4 | `status`: a gateway is starting. |
+| 126, 127 | `exec`: the program can't be run, or there is no such program. |
+| 130, 143 | Ctrl-C, or SIGTERM, ended the command. |
+| 141 | `sql`, `run` and `session`: the reader of the output has left, as `head` does. |
+
+`exec` otherwise ends with the program's own status.
+
+## JSON
+
+With `--json`, these commands print JSON on standard output: {with_json}.
+
+`audit` prints one record per line, every other command one document. Later versions may add keys,
+so a program should ignore keys that it doesn't know.
+
+{commands}
+"""
+
+
+def commands_page() -> str:
+    """Return ``docs/reference/cli.md``."""
+    sections = {
+        name: text
+        for commands in GROUPS.values()
+        for command in commands
+        for name, text in _sections((app, app[command]), command)
+    }
+    return _COMMANDS.format(
+        groups="\n".join(
+            f"* **{group}**: {', '.join(f'[`{name}`](#livius-{name})' for name in commands)}"
+            for group, commands in GROUPS.items()
+        ),
+        with_json=_listed(name for name, text in sections.items() if "\n* `--json`" in text),
+        commands="\n\n".join(sections.values()),
+    )
+
+
+def _sections(path: tuple[App, ...], name: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of a command, then of each command below it."""
+    command = path[-1]
+    usage = format_usage(app, name.split()).plain.strip()
+    with app.app_stack(path):  # so that options have the defaults of `app`
+        made = command.generate_docs(recursive=False)
+    # Without the library's headings, list of commands and usage (which names the running program).
+    _, *parts = re.split(r"^(?:#.*|\*\*Commands.*|```console\n.*\n```)$", made, flags=re.MULTILINE)
+    text = next(part for part in map(str.strip, parts) if part)
+    heading = "#" * len(path)
+    yield name, f"{heading} livius {name}\n\n```console\n{usage}\n```\n\n{text}"
+    for below in command:
+        if not below.startswith("-") and command[below].show:
+            yield from _sections((*path, command[below]), f"{name} {below}")
 
 
 def metrics_page() -> str:
@@ -191,6 +265,7 @@ def _listed(words: Iterable[str]) -> str:
 def main() -> None:
     """Write the pages of the clone that is the working directory."""
     for name, page in (
+        ("cli", commands_page()),
         ("settings", settings_page()),
         ("conf", conf_page()),
         ("metrics", metrics_page()),
