@@ -46,7 +46,7 @@ from livius.usecases.access import SessionPath, own_session
 from livius.usecases.context import Context
 from livius.usecases.statement_reads import Window
 
-_BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
+BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
 _MAX_PAGE: Final = 1000
 _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -93,7 +93,7 @@ def _bring(context: Context, here: Where, request: Request, session: SessionId) 
 
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
-    routes = APIRouter(prefix=_BASE, tags=["Fabric Livy API"], route_class=DocumentedRoute)
+    routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"], route_class=DocumentedRoute)
     _add_statements(routes, context)  # first, because routes are tried in order
     _add_sessions(routes, context)
     _add_later(routes)

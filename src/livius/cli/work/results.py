@@ -11,6 +11,8 @@ from typing import Any, Final, TextIO
 
 from rich.cells import cell_len
 
+from livius.columns import unique_names
+
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NUMBERS: Final = ("byte", "short", "integer", "long", "float", "double", "decimal")
 
@@ -30,14 +32,7 @@ class Rows:
     @property
     def unique_names(self) -> list[str]:
         """The columns' names; the second ``a`` is ``a_2``."""
-        taken: list[str] = []
-        for name in self.names:
-            number, unique = 1, name
-            while unique in taken:
-                number += 1
-                unique = f"{name}_{number}"
-            taken.append(unique)
-        return taken
+        return unique_names(self.names)
 
 
 def rows_of(data: dict[str, Any]) -> Rows | None:

@@ -1,0 +1,152 @@
+"""Routes of Livius's own: a statement's text and rows as they are, without JSON around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import chain
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from livius.api.byte_ranges import requested_part
+from livius.api.errors import envelope
+from livius.api.fabric.routes import BASE, Here, Id
+from livius.api.fabric.rows import FORMATS, Rows, rows_of
+from livius.api.long_poll import asked_long_poll, unless_gone
+from livius.domain.errors import Conflict, Invalid
+from livius.domain.permissions import READ_SESSION
+from livius.usecases import downloads
+from livius.usecases.access import own_session
+from livius.usecases.context import Context
+
+_STATEMENT: Final = "/sessions/{session}/statements/{number}"
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+_ROWS: Final = {media: {"schema": {"type": "string"}} for media, _ in FORMATS.values()}
+_CUT: Final = "Livius-Truncated"
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes over one core."""
+    routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"])
+
+    @routes.get(
+        _STATEMENT + "/output",
+        response_class=Response,
+        responses={
+            200: {"description": "The text.", "content": _TEXT},
+            206: {"description": "The bytes of the range.", "content": _TEXT},
+        },
+    )
+    async def output(here: Here, session: Id, number: Id, request: Request) -> Response:
+        """Return what a statement has printed so far, as text. Takes a range of bytes.
+
+        Fabric has no such endpoint.
+        """
+        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        text = await downloads.find_text(context, found, number)
+        statement = text.statement
+        # What a statement prints is never changed, but only an ended one's text is whole.
+        etag = f'"{statement.repl}-{statement.number}"' if text.is_whole else None
+        part = requested_part(request.headers, text.size, etag)
+        return StreamingResponse(
+            downloads.text_pieces(context, statement, start=part.start, end=part.end),
+            status_code=part.status,
+            headers=dict(part.headers),
+            media_type="text/plain; charset=utf-8",
+        )
+
+    @routes.get(
+        _STATEMENT + "/rows",
+        response_class=Response,
+        responses={200: {"description": "The rows.", "content": _ROWS}},
+    )
+    async def rows(
+        here: Here,
+        session: Id,
+        number: Id,
+        request: Request,
+        format: str | None = None,  # noqa: A002 - the wire's
+        timezone: str | None = None,
+    ) -> Response:
+        """Return a statement's rows: ndjson, csv or arrow, by ``format`` or by ``Accept``.
+
+        It is held until the statement has ended. Fabric has no such endpoint.
+        """
+        chosen = _chosen(request, format)
+        if chosen is None:
+            types = ", ".join(media for media, _ in FORMATS.values())
+            message = f"Rows come as {types}. Accept one of these, or name a format."
+            return envelope(406, "NotAcceptable", message)
+        zone = _zone(timezone)
+        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        wait = asked_long_poll(request, context.rules.long_poll)
+        reading = downloads.find_data(context, found, number, long_poll=wait)
+        result = await asyncio.to_thread(rows_of, await unless_gone(request, reading))
+        if result is None:
+            raise downloads.no_rows("its output is something else.")
+        media, _write = FORMATS[chosen]
+        try:
+            pieces = await asyncio.to_thread(_begun, result, chosen, zone)
+        except ImportError:
+            message = "Arrow needs pyarrow in the gateway's environment. Use ndjson or csv."
+            return envelope(501, "FeatureNotAvailable", message)
+        headers = {_CUT: "true"} if result.is_cut else {}
+        return StreamingResponse(pieces, media_type=media, headers=headers)
+
+    return routes
+
+
+def _begun(rows: Rows, chosen: str, zone: str | None) -> Iterator[bytes]:
+    """Return the pieces with the first one written: most errors show in it, and get an answer."""
+    pieces = FORMATS[chosen][1](rows, zone)
+    try:
+        first = next(pieces, b"")
+    except ValueError as error:
+        raise Conflict(
+            "ValueOutOfRange", f"{error}. Use ndjson or csv, or cast it to string in the query."
+        ) from error
+    return chain((first,), pieces)
+
+
+def _chosen(request: Request, named: str | None) -> str | None:
+    """Return a format's name; None if the request accepts none of them.
+
+    Raises:
+        Invalid: it names a format that there is not.
+    """
+    if named is not None:
+        if named not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise Invalid("InvalidInput", f"format is one of {known}.", field="format")
+        return named
+    accepted = request.headers.get("accept", "*/*")
+    ranked = sorted((_media_range(one) for one in accepted.split(",")), key=lambda one: -one[1])
+    for pattern, quality in ranked:
+        for name, (media, _write) in FORMATS.items():
+            if quality > 0 and fnmatchcase(media, pattern):
+                return name
+    return None
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    media, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    try:
+        return media, float(quality)
+    except ValueError:
+        return media, 0.0
+
+
+def _zone(name: str | None) -> str | None:
+    if name is not None:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, KeyError) as error:
+            raise Invalid(
+                "InvalidInput", "timezone is a name such as Europe/Berlin.", field="timezone"
+            ) from error
+    return name

@@ -1,0 +1,94 @@
+"""A statement's text and its rows, for callers that want these and nothing around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from livius.domain.errors import Conflict, NotFound
+from livius.domain.session import Session
+from livius.domain.statement import FINAL, Statement
+from livius.usecases.context import Context
+from livius.usecases.statement_reads import (
+    Window,
+    get_statement,
+    no_statement,
+    parse_number,
+    text_of,
+)
+
+_PIECE: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StatementText:
+    """A statement, and how many bytes of UTF-8 it has printed; ``is_whole``: there come no more."""
+
+    statement: Statement
+    size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the statement has ended."""
+        return self.statement.phase in FINAL
+
+
+async def find_text(context: Context, session: Session, number: str) -> StatementText:
+    """Return what a statement has printed so far.
+
+    Raises:
+        NotFound: the session has no such statement.
+    """
+    found = await context.store.statement(session.repl, parse_number(number))
+    if found is None:
+        raise no_statement(number)
+    if found.ending is not None and found.ending.text is not None:
+        return StatementText(found, len(found.ending.text.encode()))
+    size = await context.outputs.size(found.session, found.repl, found.number)
+    return StatementText(found, size)
+
+
+async def text_pieces(
+    context: Context, found: Statement, *, start: int, end: int
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of a statement's text from ``start`` up to ``end``, a piece at a time."""
+    while start < end:
+        piece = await text_of(context, found, offset=start, size=min(_PIECE, end - start))
+        if not piece:
+            return  # what is past keeping was removed meanwhile
+        yield piece
+        start += len(piece)
+
+
+async def find_data(
+    context: Context, session: Session, number: str, *, long_poll: timedelta
+) -> bytes:
+    """Return the JSON object of a statement's data, once it has ended.
+
+    Raises:
+        NotFound: the session has no such statement, or it gave no data.
+        Conflict: it has not ended.
+    """
+    view = await get_statement(context, session, number, Window(size=0), long_poll=long_poll)
+    ending = view.statement.ending
+    if ending is None:
+        raise Conflict(
+            "StatementNotFinished",
+            f"Statement {view.statement.number} has not ended, so it has no rows yet. Repeat this "
+            "request: it is answered when the statement ends.",
+        )
+    if view.data is None:
+        reason = "it gave none." if ending.ok else f"it failed: {ending.ename}."
+        raise no_rows(reason)
+    return view.data
+
+
+def no_rows(reason: str) -> NotFound:
+    """Return the error for a statement without rows."""
+    return NotFound(
+        "StatementHasNoRows",
+        f"The statement has no rows: {reason} Rows come from the kind sql and from %table; the "
+        "statement itself has everything else.",
+    )
