@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import thread as futures
-from contextvars import Context, ContextVar
 from functools import partial
 from multiprocessing import pool as pools
+from types import MappingProxyType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -30,11 +30,16 @@ _OF_POOLS: Final = ("concurrent.futures.thread", "multiprocessing.pool")
 
 
 class Statement:
-    """A statement of this repl. ``cancelled``: its code has to stop."""
+    """A statement of this repl.
+
+    ``cancelled``: its code has to stop. ``over``: it has, so its threads that had not begun yet do
+    nothing, and what the others print is dropped.
+    """
 
     def __init__(self, group: str) -> None:
         self.group = group
         self.cancelled = False
+        self.over = False
 
 
 class WorkCancelled(Exception):
@@ -42,7 +47,8 @@ class WorkCancelled(Exception):
 
 
 _running: Statement | None = None
-_of_bare_thread: ContextVar[Statement] = ContextVar("statement")
+_bare_thread: Final = threading.local()
+"""Has the ``statement`` of a thread that `_thread` started, until Python has printed its error."""
 _handed: WeakValueDictionary[int, Any] = WeakValueDictionary()
 """The results that wait for work of `multiprocessing`'s pools, by the number of the work."""
 
@@ -60,7 +66,13 @@ def current() -> Statement | None:
     if identity == threading.main_thread().ident:
         return _running
     known, statement = of_thread(identity)
-    return statement if known else _of_bare_thread.get(None)
+    return statement if known else getattr(_bare_thread, "statement", None)
+
+
+def is_over() -> bool:
+    """Tell whether the calling thread works for a cancelled statement that has ended."""
+    statement = current()
+    return statement is not None and statement.over
 
 
 def _is_between_statements() -> bool:
@@ -87,6 +99,7 @@ def _carry(statement: Statement | None) -> None:
 
 def _patch_threads() -> None:
     start_thread, start_bare = threading.Thread.start, _thread.start_new_thread
+    begin_thread = threading.Thread._bootstrap_inner  # type: ignore[attr-defined] # noqa: SLF001
 
     def start(self: threading.Thread) -> None:
         module = str(getattr(getattr(self, "_target", None), "__module__", ""))
@@ -96,18 +109,34 @@ def _patch_threads() -> None:
         setattr(self, _STARTER, statement)
         start_thread(self)
 
+    def begin(self: Any) -> None:
+        # Before its first step, `livius_agent.threads` could not see it.
+        statement = getattr(self, _ATTRIBUTE, None)
+        if statement is not None and statement.over:
+            self.run = _do_nothing
+        begin_thread(self)
+
     def start_new_thread(
-        function: Callable[..., object], args: tuple[Any, ...], *kwargs: dict[str, Any]
+        function: Callable[..., object],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
     ) -> int:
         statement = current()
-        if statement is None:
-            return start_bare(function, args, *kwargs)
-        context = Context()
-        context.run(_of_bare_thread.set, statement)
-        return start_bare(context.run, (function, *args), *kwargs)
+
+        def begin_bare() -> None:
+            _bare_thread.statement = statement
+            if statement is None or not statement.over:
+                function(*args, **kwargs)
+
+        return start_bare(begin_bare, ())
 
     threading.Thread.start = start  # type: ignore[method-assign]
+    threading.Thread._bootstrap_inner = begin  # type: ignore[attr-defined] # noqa: SLF001
     _thread.start_new_thread = _thread.start_new = start_new_thread
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _patch_futures() -> None:
@@ -147,11 +176,12 @@ def _starter() -> Statement | None:
 
 
 def _initialize(initializer: Callable[..., object], *arguments: object) -> None:
-    _carry(_starter())
-    try:
-        initializer(*arguments)
-    finally:
-        _carry(None)
+    statement = _starter()
+    _carry(statement)
+    if statement is not None and statement.cancelled:
+        raise WorkCancelled(_CANCELLED)
+    initializer(*arguments)
+    _carry(None)  # a thread whose initializer fails ends, and prints that
 
 
 def _patch_multiprocessing() -> None:
@@ -164,6 +194,8 @@ def _patch_multiprocessing() -> None:
             worker(inqueue, outqueue, *rest)
             return
         tasks = _Tasks(inqueue, _starter())
+        if tasks.cancelled():
+            rest = (None, (), *rest[2:])  # no initializer
         while True:
             try:
                 worker(tasks, outqueue, *rest)

@@ -13,6 +13,8 @@ import os
 import sys
 from typing import Any, Final
 
+from livius_agent import carried
+
 _NAMES: Final = ((1, "stdout"), (2, "stderr"))
 _BY_LINE: Final = 1  # _IOLBF
 _ABOVE_OTHERS: Final = 100
@@ -64,6 +66,14 @@ class Streams:
         _libc.fflush(_c_stdout)
 
 
+class _Printed(io.TextIOWrapper):
+    """Drops what threads of a cancelled statement print after its end."""
+
+    def write(self, text: str, /) -> int:
+        """Print text."""
+        return len(text) if carried.is_over() else super().write(text)
+
+
 def _can_print(stream: Any) -> bool:
     try:
         return not stream.closed
@@ -75,7 +85,7 @@ def _can_print(stream: Any) -> bool:
 
 def _printing_to(descriptor: int) -> io.TextIOWrapper:
     """Return a stream that prints line by line: it stays in order with what others write."""
-    return io.TextIOWrapper(
+    return _Printed(
         io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
         encoding="utf-8",
         errors="backslashreplace",

@@ -59,9 +59,12 @@ class StartedThreads:
                     moved[identity] = at, now
                     self._raise_in(identity)
                 busy = busy or now - moved[identity][1] < _STILL_FOR
-            if not busy:
+            if busy:
+                time.sleep(_LOOK_EVERY)
+            elif self._statement.over:
                 return
-            time.sleep(_LOOK_EVERY)
+            else:  # a thread that began without noticing this is found by one more look
+                self._statement.over = True
 
     def _working(self) -> dict[int, FrameType]:
         return {

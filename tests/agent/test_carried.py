@@ -205,6 +205,49 @@ def test_what_prepares_the_threads_of_a_pool_ends_with_its_statement(
         workers.terminate()
 
 
+@pytest.fixture
+def begun_late(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has the system begin threads when this is called, and not before."""
+    begin, waiting = _thread.start_new_thread, list[Any]()
+
+    def begin_later(*thread: Any) -> int:
+        waiting.append(thread)
+        return 0
+
+    monkeypatch.setattr(threading, "_start_new_thread", begin_later)
+
+    def begin_all() -> None:
+        for thread in waiting:
+            begin(*thread)
+
+    return begin_all
+
+
+def test_a_thread_that_the_system_begins_after_the_end_of_its_cancelled_statement_does_nothing(
+    statement: Callable[[str], carried.Statement],
+    begun_late: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> None:
+        threads.interrupt()
+        raise KeyboardInterrupt
+
+    did: list[str] = []
+    thread = threading.Thread(target=did.append, args=("a thread",))
+    threads = StartedThreads()
+    threads.begin(statement("first"))
+    with monkeypatch.context() as waiting:
+        waiting.setattr(thread._started, "wait", interrupted)  # type: ignore[attr-defined]
+        with pytest.raises(KeyboardInterrupt):
+            thread.start()
+    threads.end()
+    threads.begin(statement("second"))
+    begun_late()
+    wait_for(thread._started.is_set, seconds=10, what="it begins")  # type: ignore[attr-defined]
+    thread.join(10)
+    assert (did, thread.is_alive()) == ([], False)
+
+
 def test_a_statement_that_ends_by_itself_leaves_its_threads(
     statement: Callable[[str], carried.Statement],
 ) -> None:

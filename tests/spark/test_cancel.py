@@ -384,6 +384,61 @@ def test_nothing_of_a_cancelled_statement_goes_on_or_begins_later(
             assert list(one_round(session, case, random.Random(f"{case} {seed}"))) == []
 
 
+LATE = """
+import _thread, os, sys, threading, time
+waits, goes = os.pipe()
+def late():
+    global thread
+    thread = threading.get_ident()
+    open({beat!r}, 'w').write('.')
+    try: os.read(waits, 1)
+    finally: print('it prints'); raise ValueError('it dies')
+{start}; time.sleep(1000)
+"""
+
+LATE_SCALA = """
+import java.nio.file.{{Files, Paths}}, java.util.concurrent.CountDownLatch
+val go = new CountDownLatch(1)
+class Late(work: Runnable) extends Thread(work) {{
+  override def getUncaughtExceptionHandler = {{
+    Files.write(Paths.get("{beat}"), Array[Byte](46)); go.await(); super.getUncaughtExceptionHandler
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "start", ["threading.Thread(target=late).start()", "_thread.start_new_thread(late, ())"]
+)
+def test_what_a_thread_of_a_cancelled_statement_prints_after_it_is_in_no_other_output(
+    session: RemoteSession, beat: Path, start: str
+) -> None:
+    number = session.submit(LATE.format(beat=str(beat), start=start))
+    wait_for(lambda: size(beat), seconds=60, what="the thread waits in C code")
+    assert "interrupted" in cancelled(session, number)
+    let_go = "os.write(goes, b'.')\nwhile thread in sys._current_frames(): time.sleep(0.01)\n'next'"
+    assert session.text(let_go) == "'next'"
+
+
+@pytest.mark.parametrize(
+    "death",
+    [
+        'new Late(() => sys.error("it dies"))',
+        'new Late(null) { override def run() = sys.error("it dies") }',
+    ],
+)
+def test_what_a_scala_thread_of_a_cancelled_statement_dies_of_is_in_no_other_output(
+    session: RemoteSession, beat: Path, death: str
+) -> None:
+    session.text(LATE_SCALA.format(beat=beat), "spark")
+    number = session.submit(f"val late = {death}\nlate.start()\nThread.sleep(1000000)", "spark")
+    wait_for(lambda: size(beat), seconds=60, what="the thread ends")
+    assert "interrupted" in cancelled(session, number)
+    assert session.text('go.countDown(); late.join(); println("next")', "spark") == "next"
+    died = 'val one = new Thread(() => sys.error("it died")); one.start(); one.join()'
+    assert 'Exception in thread "Thread-' in session.text(died, "spark")
+
+
 def test_a_cancel_leaves_the_jobs_of_an_earlier_statements_thread_alone(
     session: RemoteSession,
 ) -> None:

@@ -101,6 +101,14 @@ final class Driver private (
 
   Carried.current = () => work.ofThread.flatMap(name => repls.values.asScala.iterator.flatMap(_.scalaStatement(name)).nextOption()).orNull
 
+  // As Java does it, but the end of a cancelled statement's thread would be in the output of the next statement.
+  Thread.setDefaultUncaughtExceptionHandler { (thread, failure) =>
+    if (!work.diesCancelled(failure)) {
+      System.err.print(s"Exception in thread \"${thread.getName}\" ")
+      failure.printStackTrace()
+    }
+  }
+
   val javaSparkContext: JavaSparkContext = new JavaSparkContext(context)
 
   def appId: String = context.applicationId

@@ -151,6 +151,7 @@ final class Jobs private (context: SparkContext) extends SparkListener {
     inside.set(true)
     attach(statement, description)
     try work
+    catch { case failure: Throwable => failed.set(statement -> failure); throw failure }
     finally {
       val properties = Inside.localProperties(context)
       for ((key, value) <- Attached.zip(before)) if (value == null) properties.remove(key) else properties.put(key, value)
@@ -160,6 +161,15 @@ final class Jobs private (context: SparkContext) extends SparkListener {
 
   /** Whether the calling thread is in the midst of work for a statement. New threads don't inherit it. */
   private val inside = ThreadLocal.withInitial[Boolean](() => false)
+
+  /** The last work of the calling thread that failed. */
+  private val failed = new ThreadLocal[(String, Throwable)]
+
+  /** Whether the calling thread dies in work for a cancelled statement. */
+  def diesCancelled(of: Throwable): Boolean = {
+    val statement = Option(failed.get).collect { case (statement, failure) if failure eq of => statement }.orElse(ofThread)
+    synchronized(statement.exists(isCancelled))
+  }
 
   /** Makes the calling thread work for no statement. */
   def detach(): Unit = Attached.foreach(Inside.localProperties(context).remove(_))
