@@ -272,7 +272,7 @@ class Settings(BaseSettings):
         description="How long cancelled code may take to stop before its process is ended.",
     )
     long_poll: Duration = Field(
-        default=timedelta(seconds=10),
+        default=timedelta(seconds=20),
         description="How long a request for something unfinished waits for news; 0 does not wait.",
     )
     max_long_polls: int = Field(

@@ -186,6 +186,13 @@ def test_a_master_that_is_not_local_is_refused(
         Settings()
 
 
+def test_a_long_poll_outlasts_a_cold_query_and_ends_before_the_most_impatient_client_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("LIVIUS_LONG_POLL", raising=False)
+    assert 15 <= Settings().long_poll.total_seconds() <= 25  # docs/decisions/0020
+
+
 def test_a_variable_that_is_no_setting_is_named_with_the_one_it_may_mean() -> None:
     names = [
         "LIVIUS_MAX_DRIVER",

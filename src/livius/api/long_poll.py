@@ -1,7 +1,7 @@
 """Held answers: how long a caller lets itself be held, and what happens when it leaves.
 
-The wait is the server's choice and well below every known client's timeout; a caller chooses
-another with ``Prefer: wait=N`` (RFC 7240), 0 for none.
+The wait is the server's choice, below every known client's timeout (30 s); a caller chooses another
+with ``Prefer: wait=N`` (RFC 7240), 0 for none.
 """
 
 from __future__ import annotations
