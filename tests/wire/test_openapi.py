@@ -45,7 +45,7 @@ async def test_every_operation_has_a_shape_but_those_without_a_body_and_those_th
         if method != "delete" or path.endswith("/sessions/{session}")
         for status, response in operation["responses"].items()
         if status.startswith("2") and status != "204"
-        if not all(one["schema"] for one in response["content"].values())
+        if not any(one.get("schema") for one in response["content"].values())
     }
     assert {path for _, path in without if "/applications/" in path} == {
         f"{APPLICATION}",
