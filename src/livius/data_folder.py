@@ -1,4 +1,4 @@
-"""Where the data folder is, for commands that have no time to read all settings."""
+"""Finds the data folder, for commands that must be too quick to read all settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 OTHER_VARIABLES: Final = frozenset({"LIVIUS_DRIVER", "LIVIUS_TREE", "LIVIUS_PASSWORD"})
-"""Variables of ours that are no settings: marks of processes, and what `livius exec` reads."""
+"""Our variables that are no settings: marks of processes, and variables for `livius exec`."""
 
 
 def clone_root() -> Path | None:

@@ -1,7 +1,7 @@
 """The languages of the pages for people, from one catalogue.
 
-The words in templates and code are English and are the catalogue's keys; ``locale/*.po`` have the
-others. They are read once: there is nothing to compile beforehand.
+The texts in templates and code are English and are the catalogue's keys; ``locale/*.po`` has the
+translations. They are read once, without a step that compiles them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from starlette.requests import HTTPConnection
 from livius.domain.messages import Message
 
 CHOSEN: Final = "livius_language"
-"""The cookie that says which language a person chose."""
+"""The cookie with the language that a person chose."""
 
 LOCALE: Final = Path(__file__).parent / "locale"
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language: its tag for browsers, its own name, the file of its words."""
+    """One language: its tag for browsers, its own name, the file of its translations."""
 
     tag: str
     name: str
@@ -56,7 +56,7 @@ def named(tag: str | None) -> Language | None:
 def accepted(header: str) -> Language:
     """Return the language that a browser likes best, by its ``Accept-Language``.
 
-    Any Chinese is answered in the Chinese that there is, rather than in English.
+    For any Chinese it returns the available Chinese rather than English.
     """
     ranges: list[tuple[float, str]] = []
     for part in header.split(",")[:_MOST_RANGES]:
@@ -75,7 +75,7 @@ def accepted(header: str) -> Language:
 
 
 def language_of(request: HTTPConnection) -> Language:
-    """Return the language to answer in: what was chosen, else what the browser prefers."""
+    """Return the language of the response: the chosen one, else the browser's preferred one."""
     chosen = named(request.cookies.get(CHOSEN))
     return chosen or accepted(request.headers.get("accept-language", ""))
 
@@ -89,7 +89,7 @@ def _quality(text: str | None) -> float:
 
 @cache
 def translations(language: Language) -> NullTranslations:
-    """Return the words of a language."""
+    """Return the translations of a language."""
     if language.catalogue is None:
         return NullTranslations()
     compiled = BytesIO()
@@ -100,7 +100,7 @@ def translations(language: Language) -> NullTranslations:
 
 
 def said(text: str, language: Language) -> str:
-    """Return a sentence as it is said in a language. Other texts are nobody's key and stay."""
+    """Return the translation of a sentence. A text that isn't in the catalogue stays."""
     if not isinstance(text, Message):
         return text
     words = translations(language).gettext(text.template)

@@ -1,4 +1,4 @@
-"""How large the body of a request may be: what routes say and the outermost layer holds to."""
+"""The size limits of request bodies: routes set them, and the outermost layer enforces them."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _as_people_write(value: object) -> object:
-    """Read seconds and plain units; whatever else, ISO 8601 above all, is left to pydantic."""
+    """Read seconds and plain units; pydantic reads the other forms, such as ISO 8601."""
     if not isinstance(value, str):
         return value
     found = _DURATION.fullmatch(value.strip())
@@ -61,7 +61,7 @@ def _as_people_write(value: object) -> object:
 
 
 def _at_least(seconds: int) -> AfterValidator:
-    """Refuse shorter durations, in words of people: pydantic's own show Python's."""
+    """Refuse shorter durations with a readable message; pydantic's shows Python's types."""
 
     def check(value: timedelta) -> timedelta:
         if value < timedelta(seconds=seconds):
@@ -79,7 +79,7 @@ _LOCAL_MASTER: Final = re.compile(r"local(\[([1-9]\d{0,3}|\*)(,[1-9]\d{0,3})?\])
 
 
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
-    """Return the ``LIVIUS_`` variables that are none of ours, each with the one it may mean."""
+    """Return the ``LIVIUS_`` variables that are no settings, each with the most similar setting."""
     settings = {f"LIVIUS_{name.upper()}" for name in Settings.model_fields}
     unknown = {name for name in names if name.upper().startswith("LIVIUS_")} - OTHER_VARIABLES
     return {
@@ -348,7 +348,7 @@ class Settings(BaseSettings):
     @field_validator("driver_java_options")
     @classmethod
     def _java_options(cls, text: str) -> str:
-        """Refuse what is none of Java's options, or has a setting of its own."""
+        """Refuse an option that Java doesn't have, or that has a setting of its own."""
         for option in shlex.split(text):
             if option.startswith("-Xmx"):
                 raise ValueError("the heap's size is LIVIUS_DRIVER_MEMORY")
@@ -359,7 +359,7 @@ class Settings(BaseSettings):
     @field_validator("owners")
     @classmethod
     def _ids(cls, text: str) -> str:
-        """Refuse what nobody could be: a name here would quietly trust no one."""
+        """Refuse a text that is no object id: a name would trust nobody, without an error."""
         try:
             return " ".join(str(UUID(one)) for one in text.split())
         except ValueError:
@@ -384,7 +384,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        """Fix what a path is relative to, for children with other working directories."""
+        """Make a path absolute, for child processes with other working directories."""
         return None if path is None else path.expanduser().absolute()
 
     @field_validator("launch_uids")
@@ -401,7 +401,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_authority(self) -> Self:
-        """Refuse authorities that could not work, or that would take what they should not."""
+        """Refuse authorities that could not work, or whose tokens could be confused with others."""
         external = self.provider
         if external is None:
             about_it = [
@@ -432,7 +432,7 @@ class Settings(BaseSettings):
 
     @property
     def proofs(self) -> list[str]:
-        """Return the settings that prove Livius's own application."""
+        """Return the settings with the credentials of Livius's own application."""
         names = ("client_secret", "client_secret_file", "client_certificate_file")
         return [
             f"LIVIUS_AUTHORITY_{name.upper()}"
@@ -455,7 +455,7 @@ class Settings(BaseSettings):
 
     @property
     def sign_in_scope(self) -> str | None:
-        """What people are asked for at the other authority; None if that has to be said."""
+        """The scopes that the portal requests at the external authority; None if unset."""
         if self.authority_scope is not None or self.authority_tenant is None:
             return self.authority_scope
         named = (self.authority_audience or "").split()
@@ -484,7 +484,7 @@ class Settings(BaseSettings):
 
     @property
     def launch_numbers(self) -> range | None:
-        """The numbers of principals' own users; None where all run as ours."""
+        """The numbers of the principals' own OS users; None if drivers run as the gateway does."""
         if self.launch == "single-user":
             return None
         first, last = map(int, self.launch_uids.split("-"))
@@ -497,7 +497,7 @@ class Settings(BaseSettings):
 
     @property
     def driver_memory_bytes(self) -> int:
-        """What one driver takes: its heap, and what JVM and Python need beside it."""
+        """The memory of one driver: its heap, and the rest that JVM and Python need."""
         match = _HEAP.fullmatch(self.driver_memory)
         if match is None:
             raise AssertionError("the pattern was checked")

@@ -1,1 +1,1 @@
-"""What is true in this world: values, state tables and rules. No input, no output."""
+"""The domain: values, state tables and rules. No input, no output."""

@@ -1,7 +1,7 @@
-"""Users, client applications, and what the authority remembers of what it granted.
+"""Users, client applications, and the authority's grants, sign-ins and consents.
 
-Secrets are known by hashes alone: slow ones for passwords, which people choose, and a plain SHA-256
-for what we draw ourselves (client secrets, codes, refresh tokens, cookies).
+Only hashes of secrets are stored: slow ones of passwords, which people choose, and SHA-256 of
+random ones (client secrets, codes, refresh tokens, cookies).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """What is kept of a client secret. ``hint`` is its first characters, for people."""
+    """The stored record of a client secret. ``hint`` is its first characters, for people."""
 
     id: str
     hint: str
@@ -48,7 +48,7 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """A certificate that an application may prove itself with. Thumbprints are upper-case hex."""
+    """A certificate with which an application may sign in. Thumbprints are upper-case hex."""
 
     sha1: str
     sha256: str
@@ -59,11 +59,11 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientApplication:
-    """An application that may ask for tokens. ``object_id`` is its principal in the tenant.
+    """An application that may request tokens.
 
-    ``scopes`` are the short names of Fabric's scopes that it may ask users for. A ``public`` one
-    signs people in without a credential of its own, and so only with PKCE. A ``trusted`` one is
-    ours: nobody is asked for consent to it.
+    ``object_id`` is its principal in the tenant. ``scopes`` are the short names of the Fabric
+    scopes that it may request of users. A ``public`` application has no credential, so it signs
+    users in only with PKCE. A ``trusted`` one is ours and needs no consent.
     """
 
     client_id: ClientId
@@ -80,23 +80,23 @@ class ClientApplication:
     def answers_at(self, uri: str) -> bool:
         """Tell whether a redirect URI is one that was registered; on loopback the port is free.
 
-        Not for a trusted one: nobody is asked before a code leaves for it.
+        A trusted application's port is not free, because no consent page stops the code.
         """
         if uri in self.redirect_uris:
             return True
         return not self.trusted and any(_same_place(uri, one) for one in self.redirect_uris)
 
     def is_assured_at(self, uri: str) -> bool:
-        """Tell whether nobody else can use a code that is sent to one of its redirect URIs.
+        """Tell whether only this application can use a code sent to its redirect URIs.
 
-        Any program of this machine can wait at a port that was not registered, and whoever gets a
-        public application's code may have asked for it (RFC 8252, 8.6).
+        Any program of this machine can listen at a port that was not registered, and any program
+        that gets a public application's code can have requested it (RFC 8252, 8.6).
         """
         return not self.public or uri in self.redirect_uris
 
 
 class GrantKind(StrEnum):
-    """What can be turned into tokens."""
+    """The kinds of grants: each can be exchanged for tokens."""
 
     CODE = "code"
     REFRESH = "refresh"
@@ -104,7 +104,7 @@ class GrantKind(StrEnum):
 
 
 class Decision(StrEnum):
-    """What the person said to a device that asks."""
+    """The user's decision on a device's request."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -113,11 +113,11 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A code, device code or refresh token that was handed out.
+    """An issued code, device code or refresh token.
 
-    ``key`` is the hash of what was handed out. All that came of one sign-in has one ``family``.
-    ``scope`` is the text that was asked for; ``user`` is None until a device's was approved;
-    ``caller`` is the address that a device asked from.
+    ``key`` is its hash. All grants of one sign-in share a ``family``. ``scope`` is the requested
+    text; ``user`` is None until the user approves a device; ``caller`` is the address of a device's
+    request.
     """
 
     key: str
@@ -149,7 +149,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What a user let an application do with a resource."""
+    """A user's consent to an application: the scopes on one resource."""
 
     user: PrincipalId
     client_id: ClientId
@@ -164,7 +164,7 @@ def is_challenge(text: str) -> bool:
 
 
 def verifies(verifier: str, challenge: str) -> bool:
-    """Tell whether a PKCE verifier is the one that the S256 challenge was made of."""
+    """Tell whether an S256 challenge was made from this PKCE verifier."""
     if _VERIFIER.fullmatch(verifier) is None:
         return False
     return hmac.compare_digest(challenge_of(verifier), challenge)

@@ -1,7 +1,7 @@
-"""What monitoring says of a session: where it stands, in one word, and which steps it has taken.
+"""A session as monitoring shows it: its state in one word, and the steps that it has taken.
 
-An activity is the record of a session for people and programs that watch. It outlives the
-session's deletion: it is there until the retention ends.
+An activity is a session's record for people and programs that monitor. It outlives the session's
+deletion and ends with the retention.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _BEYOND: Final = 10**15
 
 
 class ActivityState(StrEnum):
-    """Where an activity stands."""
+    """The state of an activity."""
 
     WAITING = "waiting"
     """Not ready yet."""
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    """Ended because that was wanted."""
+    """Ended on request."""
     CANCELLED = "cancelled"
-    """Ended before it was ready, because that was wanted."""
+    """Ended on request before it was ready."""
     TIMED_OUT = "timed_out"
-    """Ended because nothing was asked of it for too long."""
+    """Ended by the idle timeout."""
     FAILED = "failed"
     """Never became ready, or its driver ended by itself."""
 
@@ -52,11 +52,11 @@ STEPS: Final[Mapping[str, Phase | None]] = {
     "stopping": Phase.STOPPING,
     "ended": None,
 }
-"""What is known of why one waits, in order, by the session's phase where it is one."""
+"""Why an activity waits, in order; by the session's phase where it has one."""
 
 
 def activity_state(session: Session) -> ActivityState:
-    """Return where a session stands. The store keeps it with the record, for lists."""
+    """Return the state of a session. The store has a column for it, for lists."""
     if session.phase in FINAL:
         return _end(session)
     if session.goal is Goal.STOP or session.phase is Phase.STOPPING:
@@ -74,7 +74,7 @@ def _end(session: Session) -> ActivityState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """A session with the names of where it is; a deleted lakehouse has its last one."""
+    """A session with the names of its workspace and lakehouse, also of a deleted lakehouse."""
 
     session: Session
     state: ActivityState
@@ -83,7 +83,7 @@ class Activity:
 
 
 class Order(StrEnum):
-    """What a list of activities is sorted by; equals by their ids."""
+    """The sort keys of a list of activities; equal ones are sorted by id."""
 
     STARTED = "started"
     NAME = "name"
@@ -95,10 +95,10 @@ class Order(StrEnum):
 
 
 def duration_key(session: Session) -> str:
-    """Return a text that sorts sessions by how long they took, or take.
+    """Return a text that sorts sessions by duration.
 
-    Live ones come behind all that ended, the oldest last: a key that grew with the time would move
-    them between two pages. The store keeps it with the record.
+    Live sessions come after all that have ended, the oldest last: a key that grew with time would
+    move them between two pages. The store has a column for it.
     """
     began = (session.created_at - _EPOCH) // _MILLISECOND
     if session.ended_at is None:
@@ -118,13 +118,16 @@ _KEYS: Final[Mapping[Order, Callable[[Activity], str]]] = {
 
 
 def sorted_by(activity: Activity, order: Order) -> str:
-    """Return what an activity is sorted by, apart from its start; capitals count as small."""
+    """Return the sort key of an activity, apart from its start; case doesn't matter."""
     return _KEYS[order](activity)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in a list of activities a page ended. ``key`` is `sorted_by` of the last one."""
+    """The position in a list of activities at which a page ended.
+
+    ``key`` is `sorted_by` of the last one.
+    """
 
     created_at: datetime
     id: SessionId

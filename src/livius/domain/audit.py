@@ -1,4 +1,4 @@
-"""The audit log: who did what, where and when, and what came of it. Nothing is changed in it."""
+"""The audit log: who did what, where and when, and the result. Entries never change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST: Final = 300
 
 
 class Action(StrEnum):
-    """What is written down."""
+    """The actions that the log records."""
 
     SESSION_CREATE = "session.create"
     SESSION_DELETE = "session.delete"
@@ -56,19 +56,19 @@ class Action(StrEnum):
 
 
 class ActorKind(StrEnum):
-    """What is known of who acts."""
+    """How an actor was identified."""
 
     USER = "user"
     APP = "app"
     OPERATOR = "operator"
-    """Somebody at the machine itself, by the name that its operating system knows."""
+    """A user of this machine, by the name that the operating system has."""
     UNPROVEN = "unproven"
-    """Somebody who did not prove who they are: whom they named is not who they need to be."""
+    """A caller without a proven identity; the name is only claimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did it, by which client application, from which address, in which request."""
+    """The principal, client application, address and request of an act."""
 
     kind: ActorKind
     id: PrincipalId | None = None
@@ -80,12 +80,12 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One act, or ``times`` equal ones. ``actor`` is None for what came about by itself.
+    """One act, or ``times`` equal ones.
 
-    What has no workspace concerns the installation. ``target`` is what was acted on: a
-    statement's number, a name, an id; ``detail`` is what else there is to say, never a secret.
-    ``result`` is a word: accepted, ok, error, cancelled, abandoned, how a session ended, or the
-    code of an error. Of code there is the SHA-256 and the beginning.
+    ``actor`` is None where nobody acted. An entry without a workspace concerns the installation.
+    ``target`` is a statement's number, a name or an id; ``detail`` has further facts, never a
+    secret. ``result`` is a word: accepted, ok, error, cancelled, abandoned, how a session ended, or
+    the code of an error. Code is recorded by its SHA-256 and beginning.
     """
 
     at: datetime
@@ -102,11 +102,11 @@ class AuditEntry:
     code_head: str | None = None
 
     def of_statement(self, number: int) -> AuditEntry:
-        """Return the same of a statement, whose number is known by now."""
+        """Return the entry with the number of its statement, which is known only now."""
         return replace(self, target=str(number))
 
     def of_abandoned(self, number: int) -> AuditEntry:
-        """Return what to write of a statement that a session's end ended."""
+        """Return the entry for a statement that ended with its session."""
         return replace(
             self, action=Action.STATEMENT_END, target=str(number), result="abandoned", actor=None
         )
@@ -114,19 +114,19 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """An entry as it was written; ``number`` grows with each."""
+    """An entry in the log; ``number`` grows with each."""
 
     number: int
     entry: AuditEntry
 
 
 def shortened(text: str) -> str:
-    """Return a text that somebody wrote, short enough to be kept."""
+    """Return a caller's text, cut to the length that the log stores."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def actor(caller: Principal, *, address: str | None, request_id: str | None) -> Actor:
-    """Return who acts."""
+    """Return the actor that a principal is."""
     return Actor(
         kind=ActorKind(caller.kind.value),
         id=PrincipalId(caller.oid),
@@ -147,7 +147,7 @@ def entry(
     target: str | None = None,
     code: str | None = None,
 ) -> AuditEntry:
-    """Return what to write of an act on a session."""
+    """Return the entry for an act on a session."""
     return AuditEntry(
         at=at,
         action=action,

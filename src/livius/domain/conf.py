@@ -1,12 +1,12 @@
-"""Which Spark conf a caller may set, and what Fabric's own keys mean here.
+"""The conf policy: which Spark conf a caller may set, and the effect of Fabric's own keys.
 
 Fates of a key, the first that fits:
 
 * refused: it would let a caller leave the sandbox before any code of the session runs, or change
   what the operator decided. The error names the key and the reason, and nothing is started.
 * taken by Livius: the idle timeout, an environment.
-* without effect: Fabric's own keys, sizes on a local master, what Spark would not read. Kept in
-  the record and told.
+* without effect: Fabric's own keys, sizes on a local master, keys that Spark doesn't read. They are
+  recorded, and a tag names them.
 * passed to Spark, once its value could be right: a number where Spark needs one, a path in the
   lakehouse, a class of Spark's own.
 
@@ -96,9 +96,9 @@ class ConfDecision:
 
 
 def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
-    """Sort a caller's conf into what Spark gets, what Livius takes, and what does nothing.
+    """Sort a caller's conf into keys for Spark, keys that Livius takes, and keys without effect.
 
-    ``local`` tells that Spark runs inside the driver alone, where sizes can't be obeyed.
+    ``local`` means that Spark runs inside the driver, where sizes have no effect.
 
     Raises:
         Invalid: a key that may not be set, or a value that can't work; ``field`` names it.
@@ -134,7 +134,7 @@ def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
 
 
 def _plain_key(key: str, value: str) -> str:
-    """Return the key in lower case; refuse what only looks like one."""
+    """Return the key in lower case; refuse a text that is no key."""
     where = f"conf.{key[:100]}"
     if not _KEY.fullmatch(key) or len(key) > MAX_KEY_CHARS:
         raise Invalid(
@@ -163,7 +163,7 @@ def _refuse(key: str, plain: str) -> None:
 
 
 def refusal_of(key: str) -> Refusal | None:
-    """Return why a key can't be set; None where it can."""
+    """Return the reason why a key can't be set, or None if it can."""
     plain = key.lower()
     # Spark reads some keys without their prefix, and hands keys with Hadoop's on without it.
     spellings = (plain, f"spark.{plain}", plain.removeprefix("spark.hadoop."))
@@ -301,10 +301,9 @@ def check_sizes(sizes: Sizes) -> None:
 
 
 def sizes_as_conf(sizes: Sizes) -> dict[str, str]:
-    """Return the sizes of a create request as the conf keys that mean the same to Spark.
+    """Return the sizes of a create request as Spark's conf keys.
 
-    The driver's memory is not among them: a driver is a process of the server, and a setting
-    sizes it.
+    The driver's memory is left out: a driver is a process of the server, and a setting sizes it.
     """
     asked = {
         "spark.executor.memory": sizes.executor_memory,

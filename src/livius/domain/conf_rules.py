@@ -1,8 +1,8 @@
-"""The conf policy's tables; `livius.domain.conf` applies them, and its reference is made of them.
+"""The conf policy's tables; `livius.domain.conf` applies them, and the reference is made from them.
 
-A pattern is compared with a key in lower case, whole, with ``*`` for anything. Two rules for who
-changes a table: judge a key by what it can do before any code of the session runs, and give the
-caller a way to reach the same end.
+A pattern is compared with the whole key in lower case; ``*`` stands for any text. Two rules for
+changes: judge a key by its effect before any code of the session runs, and name another way for the
+caller to reach the same end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Keys that a session can't set: why, and what to do instead."""
+    """Keys that a session can't set: the reason, and the way to do it instead."""
 
     why: str
     instead: str
@@ -172,14 +172,17 @@ EXCEPTIONS: Final = (
     "spark.hadoop.hive.exec.max.dynamic.partitions*",
     "spark.ui.retained*",
 )
-"""Keys that a refusal's pattern would hit and that do no harm."""
+"""Harmless keys that a refusal's pattern matches."""
 
 SET_HERE: Final[Mapping[str, str]] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "hive",
 }
-"""What every session has anyway. Delta's own guide tells people to send it, so it may be sent."""
+"""Values that every session has.
+
+Delta's own guide tells people to send them, so they are accepted.
+"""
 
 WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "spark.fabric.*": "Fabric's pools, resource profiles and default items",
@@ -197,7 +200,7 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "spark.autoscale.*": "Fabric's pools",
     "spark.app.name": "the application is named after the session",
 }
-"""Keys of Fabric's that are accepted and do nothing here, and what they are about."""
+"""Fabric's keys that are accepted and have no effect here, with their subjects."""
 
 SIZED_ON_CLUSTERS: Final = (
     "spark.driver.memory",
@@ -251,7 +254,7 @@ OWN_PACKAGES: Final = (
 )
 
 FABRIC_CLASSES: Final = ("org.apache.spark.shuffle.sort.ColumnarShuffleManager",)
-"""Classes that only Fabric has: with them as its value, a key is without effect."""
+"""Classes that only Fabric has: a key with such a value is without effect."""
 
 PATHS: Final = (
     "*.dir",
@@ -261,11 +264,11 @@ PATHS: Final = (
     "*directory",
     "*checkpointlocation",
 )
-"""Keys whose value is a path: it must lie in a lakehouse."""
+"""Keys whose value is a path: it must be in a lakehouse."""
 
 
 class Form(StrEnum):
-    """What a value has to be."""
+    """The form of a value."""
 
     COUNT = "a whole number above zero"
     NUMBER = "a whole number"

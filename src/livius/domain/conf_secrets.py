@@ -1,8 +1,8 @@
-"""Which of a caller's conf values are secrets, and what stands in their place in every record.
+"""Which of a caller's conf values are secrets; every record has a placeholder for them.
 
 The rule is Spark's own (``spark.redaction.regex``): a value is a secret if its key or the value
-itself matches. Added to its pattern are the account keys of Azure storage, and what carries a
-password inside a value without a word for it: the user part of a URL, a shared access signature.
+itself matches. Its pattern is extended by the account keys of Azure storage and by passwords inside
+values that no key names: the user part of a URL, a shared access signature.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 REDACTED: Final = "*********(redacted)"
-"""What Spark writes too."""
+"""Spark's own placeholder."""
 REDACTION_PATTERN: Final = "(?i)secret|password|token|access[.]?key|account[.]key"
 """Spark's default and one more; drivers are started with it."""
 
@@ -20,7 +20,7 @@ _SECRET: Final = re.compile(REDACTION_PATTERN + r"|passwd|://[^/\s:@]*:[^/\s@]+@
 
 
 class SecretsLost(Exception):
-    """A conf has secrets that nobody keeps any more."""
+    """A secret of the conf is no longer in memory."""
 
 
 def hide(conf: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def reveal(conf: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str
 
 
 def _is_secret(key: str, value: object) -> bool:
-    # What somebody copied from an echo is kept as it came: redacted, it would look like a secret.
+    # A placeholder that a caller copied from an echo stays as it is: redacted, it would count as a
+    # secret.
     text = str(value)
     return text == REDACTED or bool(_SECRET.search(key) or _SECRET.search(text))

@@ -1,4 +1,4 @@
-"""What lies in a lakehouse: files and folders, and tables as their Delta logs tell of them."""
+"""The contents of a lakehouse: files and folders, and tables as their Delta logs describe them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_PARTS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A file or a folder; ``size`` is in bytes, of a folder 0."""
+    """A file or a folder; ``size`` is in bytes, 0 for a folder."""
 
     name: str
     is_folder: bool
@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """One version of a table, and what made it."""
+    """One version of a table, and the operation that made it."""
 
     version: int
     at: datetime | None
@@ -60,7 +60,7 @@ class TablePreview:
 
 
 def parts_of(path: str) -> tuple[str, ...]:
-    """Return the names that a path below ``Files/`` is made of.
+    """Return the parts of a path below ``Files/``.
 
     Raises:
         NotFound: the path leads nowhere, such as upwards.

@@ -13,12 +13,12 @@ def base64url(content: bytes) -> str:
 
 
 def hash_drawn(secret: str) -> str:
-    """Return what is kept of a secret of at least 128 random bits: there is nothing to guess."""
+    """Return the hash to store of a secret of at least 128 random bits, which nobody can guess."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_drawn(secret: str, kept: str) -> bool:
-    """Tell whether it is the secret that `hash_drawn` hashed."""
+    """Tell whether `hash_drawn` made the hash of this secret."""
     return hmac.compare_digest(hash_drawn(secret), kept)
 
 

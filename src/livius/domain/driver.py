@@ -18,8 +18,8 @@ _SECRET_BYTES: Final = 32
 class Driver:
     """One driver. ``secret_hash`` is None until it is launched for the first time.
 
-    Its folder is derived from its id, so the handle to it is durable before anything is started:
-    a gateway that is killed in the middle of a launch finds out from the folder how far it came.
+    Its folder is derived from its id, so the handle is durable before the launch: a gateway that
+    was killed during a launch learns from the folder how far the launch came.
     """
 
     id: DriverId
@@ -31,9 +31,10 @@ class Driver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverEnd:
-    """How a driver ended. ``log`` is the tail of what it printed.
+    """How a driver ended.
 
-    ``code`` and ``signal`` are None when nobody saw it end.
+    ``log`` is the end of its output. ``code`` and ``signal`` are None if its supervisor did not see
+    the end.
     """
 
     code: int | None = None
@@ -42,7 +43,7 @@ class DriverEnd:
     log: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """Say how it ended, for people."""
+        """Describe the end for people."""
         if self.oom:
             return (
                 "The Spark driver ran out of memory and was ended. Let the operator change "

@@ -1,7 +1,8 @@
-"""Where an identity provider is asked: what its discovery document says, and what of it counts.
+"""An identity provider's endpoints, from its discovery document.
 
-The document comes by TLS from the issuer that the operator named, so another host in it is the
-provider's word. What it can't do is have secrets or people sent without TLS, or into this machine.
+The document comes by TLS from the issuer that the operator configured, so endpoints on other hosts
+are trusted. Secrets and people are never sent without TLS, or into this machine, whatever the
+document says.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _LONGEST: Final = 2000
 class Endpoints:
     """The provider's endpoints (None: missing or unsafe) and capabilities.
 
-    ``on_behalf_of``: it exchanges users' tokens (Entra's form, of RFC 7523). ``by_form``: it takes
-    a client's secret in the form and not in the header. ``algorithms`` are those for
-    client assertions; empty if it does not list any.
+    ``on_behalf_of``: it exchanges users' tokens (Entra's form of RFC 7523). ``by_form``: the
+    client's secret goes into the form, not into the header. ``algorithms`` are those for client
+    assertions; empty if it does not list any.
     """
 
     authorize: str | None = None
@@ -36,16 +37,16 @@ class Endpoints:
 
 
 def read_endpoints(document: Mapping[str, Any], provider: Provider) -> Endpoints:
-    """Return what a discovery document says, as far as it may be believed."""
+    """Return the endpoints and capabilities in a discovery document, without unsafe ones."""
     grants = _listed(document, "grant_types_supported")
-    # OpenID Connect Discovery 3: the header is meant where nothing is said. It is also what a
-    # client is registered for where both are possible, unless somebody chose (Registration 2).
+    # OpenID Connect Discovery 3: the header is the default. It is also the default of a client's
+    # registration (Registration 2).
     ways = _listed(document, "token_endpoint_auth_methods_supported") or {"client_secret_basic"}
     return Endpoints(
         authorize=usable(document.get("authorization_endpoint"), provider, for_people=True),
         token=usable(document.get("token_endpoint"), provider),
         sign_out=usable(document.get("end_session_endpoint"), provider, for_people=True),
-        # Entra does it and lists no grants.
+        # Entra supports it but lists no grants.
         on_behalf_of=JWT_BEARER in grants or (provider.tenant is not None and not grants),
         by_form="client_secret_basic" not in ways,
         algorithms=_listed(document, "token_endpoint_auth_signing_alg_values_supported"),
@@ -53,10 +54,10 @@ def read_endpoints(document: Mapping[str, Any], provider: Provider) -> Endpoints
 
 
 def usable(url: object, provider: Provider, *, for_people: bool = False) -> str | None:
-    """Return an address of a provider's if secrets or people may be sent there, else None.
+    """Return a provider's address if secrets or people may be sent there, else None.
 
-    Never without TLS, except on loopback: for programs where the issuer is without it too, for
-    people where the issuer is on loopback. Never to loopback for an issuer elsewhere.
+    It must have TLS, except on loopback: for programs if the issuer has none either, for people if
+    the issuer is on loopback. An issuer elsewhere must not name loopback.
     """
     if not isinstance(url, str) or not 0 < len(url) <= _LONGEST or not url.isprintable():
         return None

@@ -1,4 +1,4 @@
-"""Every error that a caller can meet, cut by what the caller can do next.
+"""Every error that a caller can meet, divided by the caller's next step.
 
 ::
 
@@ -11,8 +11,8 @@
     ├── Exhausted         free something, or wait
     └── Unavailable       try the same again later
 
-``code`` is stable and may be compared; ``message`` is a sentence for people that says what to do
-next. Neither ever holds a secret, a path of the server or a stack trace.
+``code`` is stable and may be compared; ``message`` is a sentence for people with the next step.
+Neither ever holds a secret, a path of the server or a stack trace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from datetime import timedelta
 
 
 class LiviusError(Exception):
-    """Something that the caller should be told."""
+    """An error that is reported to the caller."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -30,11 +30,11 @@ class LiviusError(Exception):
 
 
 class Unauthenticated(LiviusError):
-    """There is no valid token."""
+    """The request has no valid token."""
 
 
 class Forbidden(LiviusError):
-    """The token is valid and does not allow this."""
+    """The token is valid but does not allow this."""
 
 
 class NotFound(LiviusError):

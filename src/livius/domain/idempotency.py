@@ -29,7 +29,7 @@ class IdempotencyKey:
 
 
 class KeyReused(Invalid):
-    """The key belongs to an earlier request that was another one."""
+    """The key belongs to an earlier, different request."""
 
 
 class MadeBefore(Exception):

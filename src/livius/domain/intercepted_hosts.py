@@ -1,7 +1,8 @@
 """The public host names that `livius exec` leads to the gateway, for one process tree.
 
-An intercepted host is Microsoft's, not ours. Where it leads here, the whole name does: a program
-that was written for Fabric must not reach the real one by half, with tokens that count here only.
+Intercepted hosts are Microsoft's. All requests to such a host lead here: a program that was written
+for Fabric must not reach the real Fabric with some of them, and with tokens that are valid here
+only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ ENTRA: Final = frozenset(
         "sts.windows.net",
     }
 )
-"""Where clients sign in. Led while the embedded authority serves; a real tenant keeps them."""
+"""The hosts where clients sign in.
+
+Intercepted for the embedded authority; a real tenant keeps its own.
+"""
 
 FABRIC: Final = frozenset(
     {
@@ -38,7 +42,7 @@ ELSEWHERE: Final = FABRIC - {"*.vault.azure.net"}
 
 
 def constraints(names: Iterable[str]) -> list[str]:
-    """Return the domains that a certificate authority for the names has to be kept to."""
+    """Return the domains to which a certificate authority for the hosts is constrained."""
     return sorted(name.removeprefix("*.") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The Spark jobs of a statement, as Spark counts them: what a driver says of its own work."""
+"""The Spark jobs of a statement, as the driver reports them with Spark's own numbers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""An identity provider that is not ours: what its tokens must say to count here.
+"""An external identity provider: which of its tokens are valid here.
 
-Two forms are read. A tenant of Entra, or what speaks like one: principals are known by ``oid``, and
-``tid`` is pinned (v1 and v2 tokens, Fabric contract 8.1). Any other OpenID provider: principals are
-known by issuer and ``sub``, of which their id here is made (RFC 9068 names the claims).
+There are two forms. In a tenant of Entra, or a provider that behaves like one, ``oid`` identifies
+principals, and ``tid`` must be the tenant's (v1 and v2 tokens, Fabric contract 8.1). With any other
+OpenID provider, issuer and ``sub`` do, and the principal's id here is derived from them (RFC 9068
+names the claims).
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _MICROSOFT: Final = (
     "windows.net",
 )
 _EVERYTHING: Final = "user_impersonation"
-"""Entra's usual scope for: the application acts as the user, without limit."""
+"""Entra's usual scope for an application that acts as the user without limits."""
 _KINDS: Final = ("token_use", "token_type", "typ")
-"""Where providers say what a token is for, beside its claims."""
+"""The header values by which providers tell the uses of tokens apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Which tokens count. ``tenant`` is set for what speaks as Entra does."""
+    """Which tokens are valid. ``tenant`` is set for a provider that behaves like Entra."""
 
     issuer: str
     audiences: frozenset[str]
@@ -44,12 +45,12 @@ class Provider:
 
     @property
     def discovery(self) -> str:
-        """Return where the provider describes itself (OpenID Connect Discovery 4)."""
+        """Return the URL of the discovery document (OpenID Connect Discovery 4)."""
         return f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
 
     @property
     def issuers(self) -> frozenset[str]:
-        """Return every name that it signs with: for a real tenant v1 tokens have another one."""
+        """Return every issuer of its tokens: a real tenant has another one for v1 tokens."""
         if self.tenant is not None and self.issuer.startswith(f"{ENTRA}/"):
             return frozenset({self.issuer, f"https://sts.windows.net/{self.tenant}/"})
         return frozenset({self.issuer})
@@ -66,7 +67,7 @@ def entra_tenant(tenant: TenantId, audiences: frozenset[str]) -> Provider:
 
 
 def check_provider(provider: Provider, *, fabric_tokens: bool) -> None:
-    """Refuse a provider whose tokens could not be told from others, or are too dear to take.
+    """Refuse a provider whose tokens could be confused with others, or take too long to verify.
 
     Raises:
         ValueError: with what to set.
@@ -101,10 +102,10 @@ def is_microsofts(issuer: str) -> bool:
 def read_claims(
     claims: Mapping[str, Any], provider: Provider, now: datetime
 ) -> tuple[Principal, datetime]:
-    """Return whom verified claims name, and when they stop to count.
+    """Return the principal in verified claims, and when the claims expire.
 
     Raises:
-        Unauthenticated: they are not for here, not for now, or not for calling an API.
+        Unauthenticated: the token is for another audience, another time, or not for an API.
     """
     issuer, subject = _text(claims, "iss"), _text(claims, "sub")
     if issuer not in provider.issuers:
@@ -149,7 +150,8 @@ def read_id_token(
     """Return the object id of the user that an ID token's verified claims name.
 
     Raises:
-        Unauthenticated: it is of another issuer, client, sign-in or time (OpenID Connect 3.1.3.7).
+        Unauthenticated: it is for another issuer, client, sign-in or time (OpenID Connect
+            3.1.3.7).
     """
     if _text(claims, "iss") not in provider.issuers:
         raise _invalid("The ID token was issued by an authority that is not trusted here.")
@@ -160,10 +162,10 @@ def read_id_token(
 
 
 def check_id_token(claims: Mapping[str, Any], now: datetime, *, client_id: str, nonce: str) -> None:
-    """Refuse an ID token that is not for this client, this sign-in, or now.
+    """Refuse an ID token for another client, sign-in or time.
 
     Raises:
-        Unauthenticated: so it is.
+        Unauthenticated: the token is refused.
     """
     named = audiences_in(claims)
     authorized = claims.get("azp")
@@ -177,10 +179,10 @@ def check_id_token(claims: Mapping[str, Any], now: datetime, *, client_id: str, 
 
 
 def _is_for_apis(claims: Mapping[str, Any]) -> bool:
-    """Tell an access token from those that a client application keeps for itself.
+    """Tell whether a token is an access token, rather than an ID token or a refresh token.
 
-    A provider may make all of them out to one audience. Tokens about a sign-in have hashes, or a
-    nonce and no scopes; refresh tokens say that they are.
+    A provider may issue all of them for one audience. ID tokens have hashes, or a nonce and no
+    scopes; refresh tokens have a type.
     """
     kinds = {str(claims[name]).lower() for name in _KINDS if name in claims}
     about_sign_in = "nonce" in claims and not words(claims.get("scp") or claims.get("scope"))
@@ -195,11 +197,11 @@ def _is_for_apis(claims: Mapping[str, Any]) -> bool:
 def _is_app(
     claims: Mapping[str, Any], scopes: frozenset[str], provider: Provider, client: object
 ) -> bool:
-    """Tell an application's own token: it says so, or its subject is the application.
+    """Tell whether an application got the token for itself.
 
-    Entra says so only where its registration asks for ``idtyp``; else the subject of such a token
-    is its object id, which no user's ever is. Elsewhere the subject is the client id (RFC 9068,
-    2.2). What has scopes is bound by them in any case.
+    Entra says so only if the registration requests ``idtyp``; else the subject of such a token is
+    its object id, which a user's token never has. Other providers use the client id as the subject
+    (RFC 9068, 2.2). A token with scopes is limited by them in any case.
     """
     if claims.get("idtyp") == "app":
         return True
@@ -211,7 +213,7 @@ def _is_app(
 
 
 def _oid(claims: Mapping[str, Any], provider: Provider, subject: str) -> str:
-    """Return the principal's id: never one that another provider's principal could have."""
+    """Return the principal's id. No principal of another provider can have the same one."""
     if provider.tenant is not None:
         return _text(claims, "oid").lower()
     return str(uuid5(NAMESPACE_URL, f"{provider.issuer}#{subject}"))
@@ -233,12 +235,12 @@ def audiences_in(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def plain_audience(text: str) -> str:
-    """Return an audience in its one spelling."""
+    """Return an audience in its canonical spelling."""
     return text.strip().removesuffix("/").lower()
 
 
 def own_audiences(text: str) -> frozenset[str]:
-    """Return the spellings of what the operator named, words or a client id's GUID.
+    """Return the spellings of the configured audiences: URIs, or a client id's GUID.
 
     Entra's v2 tokens name an application by its id, v1 tokens by its URI.
     """
@@ -247,7 +249,7 @@ def own_audiences(text: str) -> frozenset[str]:
 
 
 def opens_fabric(audiences: frozenset[str]) -> bool:
-    """Tell whether tokens made out so are Fabric's own."""
+    """Tell whether one of the audiences is Fabric's own."""
     return not AUDIENCES.isdisjoint(audiences)
 
 

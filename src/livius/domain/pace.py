@@ -1,4 +1,4 @@
-"""How fast somebody may go on: a token bucket."""
+"""A rate limit: a token bucket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Pace:
     _at: float | None = None
 
     def spend(self, cost: float, *, now: float) -> float:
-        """Spend something; return for how many seconds to wait before the next thing."""
+        """Spend tokens; return how many seconds to wait before the next ones."""
         if self._at is None:
             self._left = self.burst
         else:

@@ -1,8 +1,8 @@
-"""What a caller needs for each thing that the API does: the one table of rights.
+"""The rights that each operation of the API needs: the one table of them.
 
 A delegated call needs scopes *and* a role; an application that acts for itself needs the role
-(Fabric contract 8.2). The scopes are Fabric's. Where Fabric takes one of several, so do we; those
-that the embedded authority gives come first, and are the ones that an error names.
+(Fabric contract 8.2). The scopes are Fabric's. Where Fabric accepts one of several, so do we; the
+scopes that the embedded authority issues come first, and errors name those.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from livius.domain.tokens import FABRIC, Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
-    """Something that a caller may have the right to do.
+    """A right of a caller.
 
     ``scopes``: a delegated token needs one of each group. ``roles``: the caller needs one of them
-    in the workspace. Whether a session is the caller's own is asked where the session is known.
+    in the workspace. The code that reads a session checks whether it is the caller's own.
     """
 
     scopes: tuple[tuple[str, ...], ...]
@@ -38,7 +38,7 @@ _READ: Final = (
 _WRITE: Final = (Scope.LAKEHOUSE_EXECUTE, "Lakehouse.ReadWrite.All", "Item.ReadWrite.All")
 _EXECUTE: Final = (Scope.LAKEHOUSE_EXECUTE,)
 _LIVY: Final = (Scope.CODE_FABRIC,)
-"""Fabric wants it for every operation of the Livy API."""
+"""Fabric requires it for every operation of the Livy API."""
 _STORAGE: Final = (Scope.CODE_STORAGE,)
 
 _READ_WORKSPACE: Final = (*_READ, "Workspace.Read.All", "Workspace.ReadWrite.All")
@@ -59,11 +59,11 @@ MONITOR: Final = Right(scopes=(_READ_WORKSPACE,))
 """See the monitoring record of everybody's sessions."""
 LIST_SESSIONS: Final = Right(scopes=(_READ, _LIVY))
 READ_SESSION: Final = Right(scopes=(_READ, _LIVY))
-"""See a session of one's own whole: its conf, its code, its outputs."""
+"""See one's own session with its conf, code and outputs."""
 RUN: Final = Right(scopes=(_EXECUTE, _LIVY, _STORAGE), roles=MAY_RUN)
 """Create a session or a statement: code that works on the lakehouse's files."""
 STEER: Final = Right(scopes=(_EXECUTE, _LIVY), roles=MAY_RUN)
-"""Cancel, delete and keep alive what is one's own."""
+"""Cancel, delete and keep alive one's own sessions and statements."""
 
 
 def check_scopes(caller: Principal, right: Right) -> None:
@@ -89,7 +89,7 @@ def check_scopes(caller: Principal, right: Right) -> None:
 
 
 def check_role(role: Role, right: Right) -> None:
-    """Refuse whose role is too small.
+    """Refuse a caller whose role lacks the right.
 
     Raises:
         Forbidden: the role does not include the right; the message names the least that does.

@@ -1,6 +1,6 @@
-"""Personal access tokens: for clients that know a password and no sign-in (Fabric has none).
+"""Personal access tokens: for clients that can send a password but can't sign in (Fabric has none).
 
-A token is 32 random bytes, so a plain hash keeps it: there is nothing to guess. It acts for its
+A token is 32 random bytes, which nobody can guess, so a plain hash is stored. It acts for its
 principal, within its scopes, until it expires or is revoked; roles are looked up as for anybody.
 """
 
@@ -18,7 +18,7 @@ from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.tokens import Scope
 
 PREFIX: Final = "livius_pat_"
-"""By which people, and scanners for secrets, tell what it is."""
+"""People, and scanners for secrets, recognize a token by it."""
 
 DEFAULT_SCOPES: Final = (
     Scope.LAKEHOUSE_EXECUTE,
@@ -35,7 +35,7 @@ _MAX_NAME: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalToken:
-    """What is kept of a token: never the token."""
+    """The stored record of a token, without the token."""
 
     id: str
     digest: str
@@ -50,7 +50,7 @@ class PersonalToken:
     expires_at: datetime
 
     def bearer(self) -> Principal:
-        """Return whom the token stands for: a delegated caller, bound by the token's scopes."""
+        """Return the principal of the token: a delegated caller with the token's scopes."""
         return Principal(
             tenant=self.tenant,
             oid=self.principal,
@@ -70,12 +70,12 @@ def new_secret() -> str:
 
 
 def is_personal(token: str) -> bool:
-    """Tell whether a text has a personal token's shape; all else is not looked up."""
+    """Tell whether a text has the form of a personal token. Only such texts are looked up."""
     return _SHAPE.fullmatch(token) is not None
 
 
 def check_new(name: str, scopes: tuple[str, ...], life: timedelta) -> None:
-    """Refuse a token that could not be used, or for too long.
+    """Refuse a token without a usable scope, or with too long a lifetime.
 
     Raises:
         Invalid: the message has the rule.

@@ -1,8 +1,7 @@
-"""Portal sessions: people's signed-in stays at the portal, each named by the cookie of a browser.
+"""Portal sessions: a person's sign-in at the portal, named by a cookie of the browser.
 
-The cookie is drawn at random and says nothing. What is kept is its hash, and who signed in; the
-token that a portal session's forms carry is made of the cookie, too. So nothing that is kept opens
-a portal session, and whoever reads the records can neither come in nor send a form.
+The cookie is random. Its hash and the principal are stored; the token in a portal session's forms
+is derived from the cookie. So a reader of the records can neither sign in nor send a form.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _COOKIE_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalSession:
-    """One person's portal session, from the sign-in on. ``key`` is what is kept of its cookie."""
+    """One person's portal session. ``key`` is the hash of its cookie."""
 
     key: str
     caller: Principal
@@ -40,14 +39,14 @@ def new_cookie() -> str:
 
 
 def key_of(cookie: str) -> str:
-    """Return what is kept of a cookie."""
+    """Return the hash of a cookie, which is the key of its record."""
     return hash_drawn(cookie)
 
 
 def form_token(cookie: str) -> str:
-    """Return what each form of a portal session has to show.
+    """Return the token that each form of a portal session must send.
 
-    It is good as long as the portal session, for pages from before a restart too, and does not tell
-    the cookie.
+    It is valid as long as the portal session, also on pages from before a restart, and doesn't
+    reveal the cookie.
     """
     return hash_drawn(f"livius portal_session form {cookie}")

@@ -9,7 +9,7 @@ from livius.domain.ids import ClientId, TenantId
 
 
 class PrincipalKind(StrEnum):
-    """Entra's two: a person, or an application acting for itself."""
+    """Entra's two kinds: a person, or an application that acts for itself."""
 
     USER = "user"
     APP = "app"
@@ -19,9 +19,9 @@ class PrincipalKind(StrEnum):
 class Principal:
     """The bearer of a verified token.
 
-    ``issuer`` and ``subject`` name the principal for good: the issuer is the same whatever host
-    name the authority was reached under. ``scopes`` are short names, and empty for an application
-    that acts for itself. ``client_id`` is the application that obtained the token.
+    ``issuer`` and ``subject`` identify the principal for ever: the issuer doesn't depend on the
+    host name under which the authority was reached. ``scopes`` are short names, and empty for an
+    application that acts for itself. ``client_id`` is the application that obtained the token.
     """
 
     tenant: TenantId

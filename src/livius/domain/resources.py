@@ -20,15 +20,15 @@ ACCESS_AS_USER: Final = "access_as_user"
 OPENID_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 _OLDER_SCOPES: Final = frozenset({"Item.ReadWrite.All", "Workspace.ReadWrite.All"})
-"""What older pages of Fabric's Livy API ask for; `livius.domain.permissions` says where they do."""
+"""The scopes of older pages of Fabric's Livy API; `livius.domain.permissions` applies them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """Something that takes tokens.
+    """A service that accepts tokens.
 
-    ``name`` is what notebookutils calls it. ``audiences`` are all its spellings. Code in a session
-    gets tokens to it where ``opened_by`` is allowed; None: never.
+    ``name`` is its name in notebookutils. ``audiences`` are all spellings of its audience. Code in
+    a session gets tokens for it if the scope ``opened_by`` is granted; None: never.
     """
 
     name: str
@@ -75,7 +75,7 @@ RESOURCES: Final = (
     _azure("sql", Scope.CODE_SQL, "https://database.windows.net"),
     _azure("datalake", Scope.CODE_DATA_LAKE, "https://datalake.azure.net"),
     Resource(
-        # What a request for a person's name alone is made out to. Nothing here takes it.
+        # The audience of tokens for sign-in alone. No service here accepts them.
         name="graph",
         audiences=frozenset(
             {"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}
@@ -98,7 +98,7 @@ AUDIENCE_OF: Final = {
 
 
 def find_resource(text: str) -> tuple[Resource, str] | None:
-    """Return a resource and the plain form of an audience, or None for what is none of ours.
+    """Return a resource and the plain form of an audience, or None for an unknown audience.
 
     ``text`` is an audience in any spelling, or a short name of notebookutils.
     """
@@ -111,7 +111,7 @@ def find_resource(text: str) -> tuple[Resource, str] | None:
 
 
 def opened_resource(audience: str) -> tuple[Resource, str]:
-    """Return what an audience means that a scope can open for session code, and its plain form.
+    """Return the resource that session code requests, and the plain form of its audience.
 
     Raises:
         Invalid: there is no such audience.

@@ -2,14 +2,14 @@
 
 Three rules:
 
-* What is wanted (`Goal`) and what is so (`Phase`) are two columns. A request only moves the goal;
-  the reconciler makes it true, one step at a time. Stop-while-starting, a driver's death and a
-  restart of the gateway are then the same code path.
-* All that moves a session from phase to phase is in `TRANSITIONS`; an absent key is the error.
+* The wanted state (`Goal`) and the actual state (`Phase`) are two columns. A request only moves the
+  goal; the reconciler makes it true, one step at a time. Stop-while-starting, a driver's death and
+  a restart of the gateway are then the same code path.
+* `TRANSITIONS` has every step from phase to phase; an absent key is the error.
 * Deletion is a mark (``deleted_at``), not a phase: the record goes on until its driver has ended,
   and stays readable as history.
 
-Whether a session is idle or busy is not stored: it is a question about its statements.
+Whether a session is idle or busy is not stored: its statements tell.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from livius.domain.principal import Principal, PrincipalKind
 
 
 class Goal(StrEnum):
-    """What is wanted of a session."""
+    """The wanted state of a session."""
 
     RUN = "run"
     STOP = "stop"
 
 
 class Phase(StrEnum):
-    """What is so."""
+    """The actual state of a session."""
 
     REQUESTED = "requested"
     """Recorded; no driver yet."""
     LAUNCHING = "launching"
     """A driver was launched, or is about to be: its folder is known."""
     STARTING = "starting"
-    """The agent has dialled in; Spark is coming up."""
+    """The agent has connected; Spark is starting."""
     READY = "ready"
     """Statements run."""
     STOPPING = "stopping"
     """The driver was asked to end."""
     STOPPED = "stopped"
-    """Ended because that was wanted: deleted, or idle for too long."""
+    """Ended on request (deleted), or by the idle timeout."""
     FAILED = "failed"
     """Never became ready."""
     DIED = "died"
@@ -97,11 +97,11 @@ LIVE: Final = frozenset(TRANSITIONS) - FINAL
 ACCEPTING: Final = frozenset({Phase.REQUESTED, Phase.LAUNCHING, Phase.STARTING, Phase.READY})
 """The phases in which a session takes statements; before `Phase.READY` they wait."""
 STARTING: Final = ACCEPTING - {Phase.READY}
-"""The phases in which a driver is promised, and has not taken all of its memory yet."""
+"""The phases in which a driver has not yet taken all of the memory that it will take."""
 
 
 def sources(event: Event) -> frozenset[Phase]:
-    """Return the phases that the event may leave: what a guarded update names."""
+    """Return the phases that the event may leave, for guarded updates."""
     return frozenset(phase for phase, row in TRANSITIONS.items() if event in row)
 
 
@@ -115,18 +115,18 @@ class EndCause(StrEnum):
     START_TIMED_OUT = "start_timed_out"
     DRIVER_DIED = "driver_died"
     DRIVER_REFUSED = "driver_refused"
-    """It broke a rule of its link to the gateway, or speaks a protocol that is none of ours."""
+    """Its driver broke a rule of the link to the gateway, or speaks another protocol."""
 
     GATEWAY_SHUTDOWN = "gateway_shutdown"
 
 
 GIVEN_UP: Final = frozenset({EndCause.START_TIMED_OUT, EndCause.DRIVER_REFUSED})
-"""The causes for which we stop a session that nobody wanted stopped: it has failed."""
+"""The causes for which the gateway stops a session by itself: the session has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """What the caller asked of driver and executors, as given. None: not asked."""
+    """The sizes of driver and executors in the request, as they came. None: not requested."""
 
     driver_memory: str | None = None
     driver_cores: int | None = None
@@ -139,11 +139,11 @@ class Sizes:
 class Session:
     """One session.
 
-    ``token_principal`` is whose tokens its code may get, with the scopes that open them; None:
-    nobody's. ``request`` is the create request as it came, for the echo; ``conf`` the caller's
-    Spark conf after the policy; ``tags`` the caller's and ours. ``times`` holds the moment of the
-    first entry into each phase. ``last_active_at`` is what the idle timeout counts from.
-    ``submitter_kind`` is None in records from before it was kept.
+    ``token_principal`` is the principal whose tokens its code may get, with the scopes for them;
+    None: no tokens. ``request`` is the create request as it came, for the echo; ``conf`` is the
+    caller's Spark conf after the policy; ``tags`` are the caller's and ours. ``times`` holds the
+    moment of the first entry into each phase. The idle timeout counts from ``last_active_at``.
+    ``submitter_kind`` is None in records of versions that did not store it.
     """
 
     id: SessionId
@@ -176,7 +176,7 @@ class Session:
 
     @property
     def ended_at(self) -> datetime | None:
-        """The moment at which it had ended."""
+        """The moment at which the session ended."""
         return self.times.get(self.phase, self.last_active_at) if self.phase in FINAL else None
 
     @property
@@ -185,10 +185,10 @@ class Session:
         return self.goal is Goal.RUN and self.phase in ACCEPTING and self.deleted_at is None
 
     def narrowed_by(self, caller: Principal) -> Principal | None:
-        """Return whose tokens the session's code may get once this caller's code is in it.
+        """Return the principal whose tokens the session may get once it has this caller's code.
 
-        Code can't be told apart once it is in a session. So all of it gets what each token that
-        brought code allows, and nothing once another principal's is there.
+        Code of different callers can't be told apart in a session. So the session gets only the
+        scopes that every caller's token has, and no tokens once two principals have sent code.
         """
         own = self.token_principal
         if own is None or (own.issuer, own.oid) != (caller.issuer, caller.oid):

@@ -2,7 +2,7 @@
 
 Two rules:
 
-* All that moves a statement from state to state is in `TRANSITIONS`; an absent key is the error.
+* `TRANSITIONS` has every step from state to state; an absent key is the error.
 * A final state is for ever. A late result can't overwrite ``cancelled``.
 
 Code that fails makes the statement `Phase.AVAILABLE` with an error output, as in Livy: clients
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a statement is in its life."""
+    """The state of a statement."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -47,7 +47,7 @@ class Event(StrEnum):
     CLAIMED = "claimed"
     CANCEL_REQUESTED = "cancel_requested"
     FINISHED = "finished"
-    """Its code ended, well or badly."""
+    """Its code ended, with or without an error."""
     STOPPED = "stopped"
     """Its code has truly stopped because of a cancel."""
     ABANDONED = "abandoned"
@@ -69,7 +69,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = MappingProxyType(
             Event.ABANDONED: Phase.AVAILABLE,
         },
         Phase.CANCELLING: {
-            # The code was quicker than the cancel: its result is true, so it is kept.
+            # The code ended before the cancel: its result is complete, so it counts.
             Event.FINISHED: Phase.AVAILABLE,
             Event.STOPPED: Phase.CANCELLED,
             Event.ABANDONED: Phase.AVAILABLE,
@@ -85,7 +85,7 @@ ACTIVE: Final = frozenset({Phase.RUNNING, Phase.CANCELLING})
 
 
 def sources(event: Event) -> frozenset[Phase]:
-    """Return the phases that the event may leave: what a guarded update names."""
+    """Return the phases that the event may leave, for guarded updates."""
     return frozenset(phase for phase, row in TRANSITIONS.items() if event in row)
 
 
@@ -93,11 +93,11 @@ def sources(event: Event) -> frozenset[Phase]:
 class Ending:
     """How a statement ended, and its output stream where that is short.
 
-    ``text`` is the whole stream, if it came with the end; None: it lies with the outputs.
-    ``data`` is a JSON object of values by their MIME types, other than ``text/plain``, as the
-    driver sent it. An error has ``ename`` and no data.
-    ``with_text`` tells whether an empty stream still makes an empty ``text/plain``.
-    ``data_elsewhere`` tells that ``data`` is too large for the record and lies with the outputs.
+    ``text`` is the whole stream, if it came with the end; None: it is in the outputs. ``data`` is a
+    JSON object of values by their MIME types, other than ``text/plain``, as the driver sent it. An
+    error has ``ename`` and no data. ``with_text`` tells whether an empty stream still makes an
+    empty ``text/plain``. ``data_elsewhere``: ``data`` is too large for the record and is in the
+    outputs.
     """
 
     ok: bool

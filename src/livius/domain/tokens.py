@@ -25,7 +25,7 @@ AUDIENCES: Final = frozenset(
 
 
 class Scope(StrEnum):
-    """What a user may allow a client application to do, by its short name (Fabric contract 8.2)."""
+    """The scopes that a user may grant an application, by short names (Fabric contract 8.2)."""
 
     LAKEHOUSE_EXECUTE = "Lakehouse.Execute.All"
     LAKEHOUSE_READ = "Lakehouse.Read.All"

@@ -25,7 +25,7 @@ _ADDRESS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """One version of a secret; ``name`` is in lower case, which names are told apart in."""
+    """One version of a secret; ``name`` is in lower case, and case doesn't distinguish names."""
 
     name: str
     version: str
@@ -37,7 +37,7 @@ class Secret:
 
 
 def vault_name(text: str) -> str:
-    """Return a vault's name: of a name, of Azure's URL of it, or of ours.
+    """Return a vault's name from a name, from Azure's URL of it, or from ours.
 
     Raises:
         Invalid: it can't be one.
@@ -56,7 +56,7 @@ def vault_name(text: str) -> str:
 
 
 def secret_name(text: str) -> str:
-    """Return a secret's name as it is kept.
+    """Return a secret's name as it is stored.
 
     Raises:
         Invalid: it can't be one.
@@ -72,7 +72,7 @@ def secret_name(text: str) -> str:
 
 
 def check_value(value: str) -> None:
-    """Refuse what no vault takes.
+    """Refuse a value that no vault accepts.
 
     Raises:
         Invalid: empty, or too large.

@@ -1,1 +1,1 @@
-"""What the core asks of the outside: contracts, no behaviour."""
+"""The core's contracts with the outside; no behaviour."""

@@ -1,4 +1,4 @@
-"""What the machine can still carry."""
+"""The free capacity of the machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Capacity(Protocol):
     def admit(self, *, drivers: int, starting: int) -> None:
         """Return when one more driver than ``drivers`` fits.
 
-        ``starting`` of these have been promised memory that they have not taken yet.
+        ``starting`` of these have not taken all of their memory yet.
 
         Raises:
-            Exhausted: it does not fit; the message has the numbers and what to do.
+            Exhausted: it does not fit; the message has the numbers and the next step.
             Unavailable: no driver is started now; the message says why.
         """
         ...
@@ -23,6 +23,6 @@ class Capacity(Protocol):
         """Return when there is room for the records and outputs of one more statement.
 
         Raises:
-            Unavailable: there is not; the message has the numbers and what to do.
+            Unavailable: there is none; the message has the numbers and the next step.
         """
         ...

@@ -16,7 +16,7 @@ from livius.domain.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What there is of the things that a path names, and the caller's role; None: nothing."""
+    """The records that a path names, and the caller's role; None where there is none."""
 
     workspace: Workspace | None
     lakehouse: Lakehouse | None
@@ -37,13 +37,13 @@ class LakehouseAccess:
 
 
 class Outcome(StrEnum):
-    """What became of a change to the catalog. Only `DONE` is true, and only it changed anything."""
+    """The outcome of a change to the catalog. Only `DONE` is true, and only it changed anything."""
 
     DONE = "done"
     MISSING = "missing"
-    """What is to be changed is not there, or not any more."""
+    """There is no such record, or no longer."""
     TAKEN = "taken"
-    """Another one has the name, or the principal has a role already."""
+    """Another record has the name, or the principal has a role already."""
     DATABASE_TAKEN = "database_taken"
     """A lakehouse has, or had, the database's name."""
     IN_USE = "in_use"
@@ -60,7 +60,7 @@ class Catalog(Protocol):
     """Workspaces, lakehouses and roles."""
 
     async def lakehouse_access_version(self) -> object:
-        """Return a value that is another one after each change of `places`, whoever made it."""
+        """Return a value that differs after each change of `places`, by any process."""
         ...
 
     async def lakehouse_access(self) -> Sequence[LakehouseAccess]:
@@ -70,7 +70,7 @@ class Catalog(Protocol):
     async def add_workspace(
         self, workspace: Workspace, admin: PrincipalId, *, audit: AuditEntry | None = None
     ) -> bool:
-        """Insert a workspace whose first admin is given; False if its name is another's."""
+        """Insert a workspace with its first admin; False if another workspace has the name."""
         ...
 
     async def change_workspace(
@@ -81,7 +81,7 @@ class Catalog(Protocol):
         description: str | None = None,
         audit: AuditEntry | None = None,
     ) -> Outcome:
-        """Set what people see of a workspace; None leaves what it has.
+        """Set the name and description of a workspace; None leaves the present value.
 
         `Outcome.TAKEN` if the name is another's, in whatever case.
         """
@@ -99,10 +99,9 @@ class Catalog(Protocol):
     ) -> Sequence[SessionId] | None:
         """Remove a workspace with its lakehouses and roles; None if there is none.
 
-        In the same transaction each of its live sessions is wanted to stop for the reason, with a
-        deletion mark and what the audit log is to say; they are returned. ``told`` is what it is
-        to say of the workspace. What is said of a deleted lakehouse is true of each of its
-        lakehouses.
+        The same transaction sets the goal of each live session to stop, with the reason, a deletion
+        mark and an audit entry; these sessions are returned. ``told`` is the workspace's own audit
+        entry. Each of its lakehouses is deleted as by `delete_lakehouse`.
         """
         ...
 
@@ -125,9 +124,9 @@ class Catalog(Protocol):
         description: str | None = None,
         audit: AuditEntry | None = None,
     ) -> Outcome:
-        """Set what people see of a lakehouse; None leaves what it has.
+        """Set the name and description of a lakehouse; None leaves the present value.
 
-        `Outcome.TAKEN` if the name is another one's.
+        `Outcome.TAKEN` if another lakehouse has the name.
         """
         ...
 
@@ -141,7 +140,7 @@ class Catalog(Protocol):
     ) -> Outcome:
         """Remove a lakehouse from the catalog; `Outcome.IN_USE` while it has a live session.
 
-        Its database name stays taken for good: the metastore goes on to know the old tables.
+        Its database name stays taken for ever, because the metastore still has the old tables.
         """
         ...
 
@@ -156,7 +155,7 @@ class Catalog(Protocol):
         principal: PrincipalId,
         session: SessionId | None = None,
     ) -> Found:
-        """Return, at once, all that every request has to know of its path and its caller."""
+        """Return, in one transaction, the records that a request needs of its path and caller."""
         ...
 
     async def list_workspaces(self) -> Sequence[Workspace]:
@@ -186,11 +185,11 @@ class Catalog(Protocol):
         has_role: bool | None = None,
         audit: AuditEntry | None = None,
     ) -> Outcome:
-        """Give a principal a role, in place of the one it has.
+        """Assign a role to a principal, in place of its present one.
 
-        With ``has_role``, only if it has one (else `Outcome.MISSING`), or only if it has none
-        (else `Outcome.TAKEN`). `Outcome.MISSING` also if the workspace is gone;
-        `Outcome.LAST_ADMIN` if the workspace would be without an Admin.
+        With ``has_role``, only if it has one (else `Outcome.MISSING`), or only if it has none (else
+        `Outcome.TAKEN`). `Outcome.MISSING` also if the workspace is gone; `Outcome.LAST_ADMIN` if
+        the workspace would be without an Admin.
         """
         ...
 
@@ -209,5 +208,5 @@ class Catalog(Protocol):
         *,
         audit: AuditEntry | None = None,
     ) -> Outcome:
-        """Take a principal's role away; `Outcome.MISSING` if it has none."""
+        """Remove a principal's role; `Outcome.MISSING` if it has none."""
         ...

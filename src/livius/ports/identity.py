@@ -1,4 +1,4 @@
-"""Tokens, the keys that sign them, and the applications that ask for them."""
+"""Tokens, the keys that sign them, and the applications that request them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from livius.domain.ids import ClientId, PrincipalId, SessionId
 from livius.domain.principal import Principal
 
 Present: TypeAlias = Callable[[Principal], Awaitable[None]]
-"""Raises Unauthenticated for a principal that is gone."""
+"""Raises Unauthenticated for a principal that was removed."""
 
 
 class TokenVerifier(Protocol):
-    """What the resource side trusts."""
+    """The resource side's verifier of access tokens."""
 
     async def bearer_of(self, token: str) -> Principal:
         """Return the bearer of an access token.
@@ -34,30 +34,30 @@ class TokenVerifier(Protocol):
         Quick enough for every request: a token that was seen before costs no signature check.
 
         Raises:
-            Unauthenticated: ``TokenExpired`` where the token was good once, else ``InvalidToken``.
+            Unauthenticated: ``TokenExpired`` where the token was valid once, else ``InvalidToken``.
         """
         ...
 
 
 class SessionTokens(Protocol):
-    """Where the tokens come from that a session's code gets."""
+    """The source of the tokens that a session's code gets."""
 
     def offer(self, session: SessionId, caller: Principal, token: str) -> None:
-        """Take note of the verified token by which code came into a session.
+        """Take note of the verified token with which a caller sent code to a session.
 
-        It may be what the session's own are exchanged for.
+        The session's tokens may be obtained in exchange for it.
         """
         ...
 
     async def issue(self, session: SessionId, principal: Principal, audience: str) -> str:
-        """Return a good token of the principal that a session's code acts for, within its scopes.
+        """Return a valid token of the principal that a session's code acts for, within its scopes.
 
         ``audience`` is a short name of notebookutils or a URL.
 
         Raises:
             Invalid: there is no such audience.
             Forbidden: a scope is missing; the message names it.
-            LiviusError: it can't be had; the message says what to do.
+            LiviusError: no token can be obtained; the message has the next step.
         """
         ...
 
@@ -70,7 +70,7 @@ class Signer(Protocol):
         ...
 
     def read(self, token: str) -> Mapping[str, Any] | None:
-        """Return the claims of a token that one of the keys signed, whatever they say, or None."""
+        """Return the unchecked claims of a token that one of the keys signed, or None."""
         ...
 
     def key_set(self) -> Mapping[str, Any]:
@@ -79,13 +79,14 @@ class Signer(Protocol):
 
 
 class Directory(Protocol):
-    """Users, client applications and consents. Each method is one transaction.
+    """Users, client applications and consents.
 
-    The entry that it is given is written to the audit log in it, where something was done.
+    Each method is one transaction, which also writes the given entry to the audit log if it changed
+    something.
     """
 
     async def knows(self, oid: PrincipalId, client_id: ClientId | None) -> bool:
-        """Tell whether there is a user or application of that id, and the client application."""
+        """Tell whether the user or application with that id exists, and the client application."""
         ...
 
     async def user(self, oid: PrincipalId) -> User | None:
@@ -114,9 +115,10 @@ class Directory(Protocol):
         ...
 
     async def remove_user(self, oid: PrincipalId, *, audit: AuditEntry | None = None) -> bool:
-        """Delete a user with all that it may do and has open; False if there is none.
+        """Delete a user with its records; False if there is none.
 
-        That is its roles, personal access tokens, consents, sign-ins, grants and portal sessions.
+        Its records are its roles, personal access tokens, consents, sign-ins, grants and portal
+        sessions.
         """
         ...
 
@@ -131,7 +133,7 @@ class Directory(Protocol):
     async def put_application(
         self, application: ClientApplication, *, audit: AuditEntry | None = None
     ) -> None:
-        """Insert an application, or replace what is known under its client id."""
+        """Insert an application, or replace the one with its client id."""
         ...
 
     async def change_application(
@@ -141,22 +143,22 @@ class Directory(Protocol):
         *,
         audit: AuditEntry | None = None,
     ) -> ClientApplication | None:
-        """Replace an application by what the function makes of it; None if there is none."""
+        """Replace an application by the function's result; None if there is none."""
         ...
 
     async def remove_application(
         self, client_id: ClientId, *, audit: AuditEntry | None = None
     ) -> bool:
-        """Delete an application with all that it may do; False if there is none.
+        """Delete an application with its records; False if there is none.
 
-        That is its roles, personal access tokens and grants, and consents to it and by it.
+        Its records are its roles, personal access tokens and grants, and consents to it and by it.
         """
         ...
 
     async def consent(
         self, user: PrincipalId, client_id: ClientId, resource: str
     ) -> Consent | None:
-        """Return what a user let an application do with a resource."""
+        """Return a user's consent to an application for a resource."""
         ...
 
     async def consents(self) -> Sequence[Consent]:
@@ -164,16 +166,16 @@ class Directory(Protocol):
         ...
 
     async def add_consent(self, consent: Consent, *, audit: AuditEntry | None = None) -> bool:
-        """Remember a consent; scopes that were consented to before stay so.
+        """Store a consent, in addition to earlier scopes.
 
-        False if user or application were removed meanwhile.
+        False if the user or application was removed meanwhile.
         """
         ...
 
     async def revoke_consent(
         self, user: PrincipalId, client_id: ClientId, *, audit: AuditEntry | None = None
     ) -> bool:
-        """Forget a user's consents to an application, and end its grants; False if none was."""
+        """Delete a user's consents to an application, with its grants; False if there was none."""
         ...
 
 
@@ -181,14 +183,11 @@ class Grants(Protocol):
     """Codes, refresh tokens, device codes, sign-ins. Each method is one transaction."""
 
     async def add_grant(self, grant: Grant) -> bool:
-        """Remember a grant; those long expired are forgotten.
-
-        False if user or application were removed.
-        """
+        """Store a grant and delete those long expired. False if user or application was removed."""
         ...
 
     async def add_device(self, grant: Grant, *, of_caller: int, of_all: int) -> bool:
-        """Remember a device's grant; those long expired are forgotten.
+        """Store a device's grant and delete those long expired.
 
         False if its user code is taken, too many wait (see `devices_full_until`), or the
         application was removed.
@@ -196,7 +195,7 @@ class Grants(Protocol):
         ...
 
     async def renew(self, grant: Grant) -> bool:
-        """Remember a further grant of a family; False if the family was ended meanwhile."""
+        """Store a further grant of a family; False if the family was ended meanwhile."""
         ...
 
     async def grant(self, key: str) -> Grant | None:
@@ -208,7 +207,7 @@ class Grants(Protocol):
         ...
 
     async def end_family(self, family: str) -> None:
-        """Delete all that came of one sign-in."""
+        """Delete all grants of one sign-in."""
         ...
 
     async def devices_full_until(
@@ -221,17 +220,17 @@ class Grants(Protocol):
         ...
 
     async def waiting_device(self, user_code: str) -> Grant | None:
-        """Return the device grant that a user code names and nobody has decided on yet."""
+        """Return the device grant that a user code names, if it is still undecided."""
         ...
 
     async def decide_device(self, key: str, decision: Decision, user: PrincipalId) -> bool:
-        """Note what the user said to a device; False if it was decided, or one of them is gone."""
+        """Record the decision on a device; False if it was decided, or user or grant is gone."""
         ...
 
     async def add_sign_in(
         self, sign_in: SignIn, *, password_hash: str, audit: AuditEntry | None = None
     ) -> bool:
-        """Remember a browser's sign-in; expired ones are forgotten.
+        """Store a browser's sign-in and delete expired ones.
 
         False if the user was removed, or has another password than the one that was checked.
         """
@@ -242,42 +241,42 @@ class Grants(Protocol):
         ...
 
     async def remove_sign_in(self, key: str) -> None:
-        """Forget a browser's sign-in."""
+        """Delete a browser's sign-in."""
         ...
 
 
 class IdentityStore(Directory, Grants, Protocol):
-    """All that the embedded authority keeps."""
+    """All records of the embedded authority."""
 
 
 class AssertionReplayCache(Protocol):
-    """Which client assertions were spent already; remembered across restarts."""
+    """The client assertions that were already used; stored across restarts."""
 
     async def spend(self, key: str, *, until: datetime) -> bool:
-        """Remember a use until the assertion is worthless anyway.
+        """Record a use until the assertion has expired.
 
         Returns:
             False if this use was made before.
 
         Raises:
-            Unavailable: too many are remembered; none is forgotten early.
+            Unavailable: too many are recorded; none is deleted early.
         """
         ...
 
 
 class SignInLinks(Protocol):
-    """Links that the operator makes and that sign a user in once."""
+    """Links that the operator makes; each signs a user in once."""
 
     async def spend(self, secret: str, *, now: datetime) -> PrincipalId | None:
-        """Return the user whom a link signs in, and never again; None for one without effect.
+        """Return the user whom a link signs in, once; None for an invalid link.
 
-        Of several calls at once with one secret, one gets the user.
+        Of several simultaneous calls with one secret, one gets the user.
         """
         ...
 
 
 class AssertionFault(StrEnum):
-    """Why a client assertion proves nothing."""
+    """The reason why a client assertion is refused."""
 
     MALFORMED = "malformed"
     UNKNOWN_CERTIFICATE = "unknown certificate"
@@ -285,7 +284,7 @@ class AssertionFault(StrEnum):
 
 
 class AssertionRefused(Exception):
-    """A client assertion proves nothing."""
+    """A client assertion is refused."""
 
     def __init__(self, fault: AssertionFault) -> None:
         super().__init__(fault)
@@ -301,10 +300,10 @@ class SignedAssertion:
 
 
 class AssertionVerifier(Protocol):
-    """The cryptography of client assertions. What the claims say is for the caller to judge."""
+    """The cryptography of client assertions. The caller checks the claims."""
 
     def verify(self, assertion: str, certificates: Sequence[ClientCertificate]) -> SignedAssertion:
-        """Return what one of the certificates has signed.
+        """Return the claims that one of the certificates has signed.
 
         Raises:
             AssertionRefused: none of them has.

@@ -1,4 +1,4 @@
-"""Reading what lies in a lakehouse, without Spark."""
+"""Reads the contents of a lakehouse without Spark."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from livius.domain.ids import LakehouseId, WorkspaceId
 
 
 class OpenFile(Protocol):
-    """A file that is open: what is read of it is of one file, whatever becomes of its name."""
+    """An open file: all reads are of this one file, even if its name changes meanwhile."""
 
     @property
     def entry(self) -> Entry:
-        """Return what it was when it was opened."""
+        """Return the file's entry as of its opening."""
         ...
 
     async def read(self, size: int) -> bytes:
@@ -23,7 +23,7 @@ class OpenFile(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Return what is left, in pieces."""
+        """Return the rest of the file in pieces."""
         ...
 
 
@@ -36,11 +36,11 @@ class LakehouseBrowser(Protocol):
     async def folder(
         self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
     ) -> Sequence[Entry] | None:
-        """Return what a folder holds, folders first, by name; None where this is a file.
+        """Return a folder's entries, folders first, by name; None if this is a file.
 
         Raises:
             NotFound: there is nothing of the name, or only a link.
-            Invalid: the folder holds too much to be listed.
+            Invalid: the folder has too many entries to list.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The lakehouses' files: what the catalog's records stand for."""
+"""The files of the catalog's lakehouses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LakehouseFiles(Protocol):
     async def tables(
         self, workspace: WorkspaceId, lakehouse: LakehouseId
     ) -> Sequence[LakehouseTable]:
-        """Return the tables that lie there, whoever wrote them, by name."""
+        """Return the tables in the folder by name, no matter which program wrote them."""
         ...
 
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:

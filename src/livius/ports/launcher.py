@@ -14,7 +14,7 @@ from livius.ports.catalog import LakehouseAccess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
-    """All that a launcher needs to know of a session.
+    """The facts of a session that a launcher needs.
 
     ``secret`` is the link's, in clear. ``workspaces`` are those where the submitter may run code.
     """
@@ -33,17 +33,17 @@ class LaunchSpec:
 
 
 class DriverState(Enum):
-    """What a launcher knows of a driver without asking the driver."""
+    """The state of a driver as the launcher sees it, without asking the driver."""
 
     ABSENT = auto()
-    """Never launched, as far as anyone can tell: `Launcher.launch` may be called."""
+    """There is no trace of a launch: `Launcher.launch` may be called."""
     ALIVE = auto()
     ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A driver's vital sign; ``end`` is set when it has ended."""
+    """A driver's state; ``end`` is set when it has ended."""
 
     vital: DriverState
     end: DriverEnd | None = None
@@ -52,8 +52,8 @@ class Observation:
 class Launcher(Protocol):
     """Called by the reconciler only, never twice at once for one driver.
 
-    A driver is known by its id alone: whatever the launcher must remember it derives from the id
-    or keeps where the id leads. So a restarted gateway needs nothing more than the record.
+    The driver's id is enough: the launcher derives everything else from it, or stores it in a place
+    derived from it. So a restarted gateway needs only the record.
     """
 
     async def launch(self, spec: LaunchSpec) -> None:
@@ -62,35 +62,38 @@ class Launcher(Protocol):
         Idempotent: for a driver that runs already, nothing happens.
 
         Raises:
-            LiviusError: it can't be started; the message says why. Nothing is left behind.
+            LiviusError: it can't be started; the message has the reason. Nothing is left behind.
         """
         ...
 
     async def publish_lakehouse_index(self, places: Sequence[LakehouseAccess]) -> None:
-        """Let drivers know which lakehouses there are, for whom, and under which names.
+        """Publish the lakehouses, with their names and principals, to all drivers.
 
-        Drivers that run learn it too. Idempotent, and cheap where nothing changed.
+        Running drivers read it too. Idempotent, and cheap where nothing changed.
         """
         ...
 
     async def observe(self, driver: DriverId) -> Observation:
-        """Look, without waiting. After our restart the answer is as good as before it."""
+        """Look without waiting.
+
+        The result is the same before and after a restart of the gateway.
+        """
         ...
 
     async def end(self, driver: DriverId) -> None:
-        """Ask a driver to end, and see to it that all its processes do.
+        """Ask a driver to end, then end all of its processes.
 
-        Returns when nothing of it runs any more and its temporary files are gone; at most some
-        ten seconds. For a driver that has ended, or never was, only the sweeping is done.
+        Returns when none of them runs any more and its temporary files are deleted, after about ten
+        seconds at most. For a driver that has ended or was never launched, only deletes the files.
         """
         ...
 
     async def remove(self, driver: DriverId) -> None:
-        """Delete what an ended driver left for people: its logs."""
+        """Delete the logs of an ended driver."""
         ...
 
     async def known(self) -> frozenset[DriverId]:
-        """Return every driver that may still run something, wanted or not."""
+        """Return every driver that may still have processes, wanted or not."""
         ...
 
     async def log_tail(self, driver: DriverId) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class Links(Protocol):
     """The agents' links that this gateway holds. A driver has one at a time."""
 
     def admits(self, driver: DriverId) -> bool:
-        """Tell whether the driver may open another link now: none dials in all the time."""
+        """Tell whether the driver may open another link now; the rate is limited."""
         ...
 
     def add(self, driver: DriverId, link: Link) -> object:
@@ -39,7 +39,7 @@ class Links(Protocol):
         ...
 
     def heard(self, driver: DriverId) -> None:
-        """Note a sign of life."""
+        """Record a sign of life."""
         ...
 
     def drop(self, driver: DriverId, token: object) -> None:
@@ -49,7 +49,7 @@ class Links(Protocol):
     def send(self, driver: DriverId, message: FromGateway) -> bool:
         """Queue a message on the driver's link; False where there is none.
 
-        True does not mean that it arrived: after a break the redial makes up for what was lost.
+        True does not mean that it arrived: after a break, the redial sends lost messages again.
         """
         ...
 
@@ -62,9 +62,9 @@ class Links(Protocol):
         ...
 
     def close(self, driver: DriverId) -> None:
-        """Drop the driver's link, if there is one."""
+        """Close the driver's link, if there is one."""
         ...
 
     def forget(self, driver: DriverId) -> None:
-        """Drop all that is known of a driver, which has ended."""
+        """Forget a driver that has ended."""
         ...

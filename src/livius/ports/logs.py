@@ -1,4 +1,4 @@
-"""What drivers printed, and what Spark says of itself."""
+"""The logs of drivers, and Spark's own pages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class DriverLogs(Protocol):
     """The logs of drivers, ended ones too, until the retention ends."""
 
     async def files(self, driver: DriverId) -> Sequence[LogFile]:
-        """Return a driver's logs by name; none where it never printed or is past keeping."""
+        """Return a driver's logs by name; none if it never printed or the retention has ended."""
         ...
 
     async def read(self, driver: DriverId, name: str, *, offset: int, size: int) -> bytes:
-        """Return up to ``size`` bytes from the offset; none beyond the end or of no log."""
+        """Return up to ``size`` bytes from the offset; none beyond the end or without a log."""
         ...
 
 
@@ -43,7 +43,10 @@ class SparkPage:
 
 
 class SparkUi(Protocol):
-    """Spark's own pages and REST API of running drivers. They are the driver's word, no more."""
+    """Spark's own pages and REST API of running drivers.
+
+    Their content is untrusted: the driver's.
+    """
 
     async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
         """Return one of the pages for people; their links begin with ``root``.
@@ -57,7 +60,7 @@ class SparkUi(Protocol):
         """Return the JSON that ``/api/v1/applications/<path>`` of a driver's pages gives.
 
         Raises:
-            NotFound: Spark knows nothing of this name.
-            Unavailable: the pages don't answer in time, or not with JSON of a bearable size.
+            NotFound: Spark has no such resource.
+            Unavailable: the pages don't answer in time, or not with JSON below the size limit.
         """
         ...

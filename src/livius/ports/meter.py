@@ -1,4 +1,4 @@
-"""Counting what happens, for those who operate the gateway."""
+"""Counts events for the operators of the gateway."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from livius.domain.statement import Kind
 
 
 class Meter(Protocol):
-    """Takes note, and never fails. Quick enough for every statement."""
+    """Never fails, and is quick enough for every statement."""
 
     def statement_ended(
         self, kind: Kind, outcome: str, *, waited: timedelta, ran: timedelta
     ) -> None:
-        """Note a statement's end: ``ok``, ``error``, ``cancelled`` or ``abandoned``."""
+        """Count a statement's end: ``ok``, ``error``, ``cancelled`` or ``abandoned``."""
         ...
 
     def session_ready(self, took: timedelta) -> None:
-        """Note that a session takes statements, so long after it was asked for."""
+        """Record how long a session took from its creation until it was ready."""
         ...
 
     def session_ended(self, state: str) -> None:
-        """Note a session's end and its last state."""
+        """Count a session's end by its last state."""
         ...

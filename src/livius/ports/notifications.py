@@ -1,4 +1,4 @@
-"""Learning at once that something changed, instead of asking again and again."""
+"""Notifications of changes, instead of polling."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ class OutputGrew:
 
 @dataclass(frozen=True, slots=True)
 class StatementsChanged:
-    """The topic of a session's work: a statement came, began, advanced or ended."""
+    """The topic of a session's work: a statement was added, began, advanced or ended."""
 
     session: SessionId
 
 
 @dataclass(frozen=True, slots=True)
 class AnySessionChanged:
-    """The topic of the lives of all sessions. It is never told by itself."""
+    """The topic of the lives of all sessions.
+
+    It is notified with each session's, never by itself.
+    """
 
 
 Topic = (
@@ -41,23 +44,26 @@ class Watch(Protocol):
 
     @property
     def is_held(self) -> bool:
-        """Whether `changed` waits at all; it does not beyond the limit, or when all ends."""
+        """Whether `changed` waits at all: not beyond the limit, and not during a shutdown."""
         ...
 
     async def changed(self, seconds: float) -> Statement | None:
         """Return when one of them has changed since the watch began, or after the seconds.
 
-        A statement that has ended is returned as it was committed, if whoever told of its end had
-        it at hand. None: look at the record.
+        If the notification of a statement's end came with its committed record, that record is
+        returned. None: read the record.
         """
         ...
 
 
 class Notifications(Protocol):
-    """Tells watchers. Only of what this process did: a hint to look again, not a record."""
+    """Notifies watchers of changes by this process.
+
+    A notification is a hint to read the record again.
+    """
 
     def watch(self, *topics: Topic, counted: bool = True) -> AbstractContextManager[Watch]:
-        """Begin to watch. Look at the record *after* that, and no change can be missed.
+        """Begin to watch. A caller that reads the record *after* that can't miss a change.
 
         Watches that are ``counted`` are limited in number. Others are for callers that have a limit
         of their own.
@@ -65,9 +71,9 @@ class Notifications(Protocol):
         ...
 
     def notify(self, topic: Topic, ended: Statement | None = None) -> None:
-        """Say that the topic has changed. Called after the commit.
+        """Notify the watchers of a topic, after the commit.
 
-        With a statement's end comes its record, so that a thousand who wait for it don't all ask
-        the store for the same.
+        A statement's end comes with its record, so that a thousand watchers don't all read it from
+        the store.
         """
         ...

@@ -1,4 +1,4 @@
-"""Where the output streams of statements are kept."""
+"""The storage of statements' output streams."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal, Protocol, TypeAlias
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 
 Stream: TypeAlias = Literal["text", "data"]
-"""What a statement prints, and the JSON object of its data that is too large for its record."""
+"""A statement's text, and the JSON object of its data if that is too large for its record."""
 
 
 class Outputs(Protocol):
-    """Output streams, as UTF-8 bytes. Written at offsets, so that a repeat changes nothing.
+    """Output streams, as UTF-8 bytes.
 
-    A stream is durable against a kill of the gateway once `write` has returned. Of a statement
-    that never printed, the size is 0.
+    Writes are at offsets, so that a repeated one changes nothing. Once `write` has returned, a kill
+    of the gateway loses nothing. A statement without output has the size 0.
     """
 
     async def write(
@@ -28,15 +28,15 @@ class Outputs(Protocol):
         most: int,
         stream: Stream = "text",
     ) -> int:
-        """Append what the stream does not have yet of these bytes; return where to go on.
+        """Append the bytes that the stream does not have yet; return the next write's offset.
 
-        What is there already is never changed. An offset beyond the present size is refused by
-        leaving the stream as it is. What is returned is the stream's size, always at the end of a
-        character. Of a stream of more than ``most`` bytes the beginning is kept, with a line that
-        says so, and the rest is dropped as if it had been taken.
+        Stored bytes never change. A write beyond the present size changes nothing. The returned
+        offset is the stream's size, always at the end of a character. A stream stores at most
+        ``most`` bytes and a line that says so; the rest is dropped, but the returned offset counts
+        it.
 
         Raises:
-            Unavailable: the disk takes nothing, or is almost full. What was written stays.
+            Unavailable: the disk refuses the write, or is almost full. Written bytes stay.
         """
         ...
 
@@ -66,7 +66,7 @@ class Outputs(Protocol):
     async def write_data(
         self, session: SessionId, repl: ReplId, number: StatementNumber, data: bytes
     ) -> None:
-        """Put this in the place of the stream ``data``. All or nothing."""
+        """Replace the stream ``data``, atomically."""
         ...
 
     async def read_data(self, session: SessionId, repl: ReplId, number: StatementNumber) -> bytes:
@@ -74,5 +74,5 @@ class Outputs(Protocol):
         ...
 
     async def remove(self, session: SessionId) -> None:
-        """Forget all streams of a session."""
+        """Delete all streams of a session."""
         ...

@@ -40,7 +40,7 @@ from livius.ports.catalog import Catalog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStatement:
-    """What `Store.add_statement` makes a statement of."""
+    """The fields from which `Store.add_statement` makes a statement."""
 
     session: SessionId
     repl: ReplId
@@ -54,7 +54,7 @@ class NewStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupancy:
-    """What a new session finds in the transaction that inserts it.
+    """The number of sessions that the transaction which inserts a new one finds.
 
     ``drivers`` counts the live sessions, ``starting`` those of them that are not ready yet.
     """
@@ -66,9 +66,9 @@ class Occupancy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
-    """What a session's end leaves: in its record, its open statements and the audit log.
+    """The changes of a session's end: to its record, its open statements and the audit log.
 
-    What is None or empty leaves what the record has.
+    None and empty values leave the record's.
     """
 
     ending: Ending
@@ -90,10 +90,10 @@ class Sessions(Protocol):
         audit: AuditEntry | None = None,
         key: IdempotencyKey | None = None,
     ) -> None:
-        """Insert a session with its driver, and what the audit log is to say of that.
+        """Insert a session with its driver and its audit entry.
 
         ``admit`` is called inside the transaction, off the event loop; if it raises, nothing is
-        inserted. So no two sessions can both take the last free place.
+        inserted. So two sessions can't both take the last free place.
 
         Raises:
             MadeBefore: a session was inserted with this key before.
@@ -147,11 +147,11 @@ class Sessions(Protocol):
         ...
 
     async def annotate_session(self, session: SessionId, **changes: Any) -> None:
-        """Set fields of a live session that are not its life: what it said, what it runs on."""
+        """Set fields of a live session that don't change its phase."""
         ...
 
     async def narrow_token_principal(self, session: SessionId, caller: Principal) -> None:
-        """Narrow whose tokens the session's code may get: see `Session.narrowed_by`."""
+        """Narrow the token principal of a session: see `Session.narrowed_by`."""
         ...
 
     async def request_stop(
@@ -180,11 +180,11 @@ class Sessions(Protocol):
         ...
 
     async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
-        """Keep the whole conf that a session's Spark runs with, in place of what was known."""
+        """Store the whole conf of a session's Spark, in place of the stored one."""
         ...
 
     async def effective_conf(self, session: SessionId) -> Mapping[str, str]:
-        """Return that conf; empty until Spark has told it."""
+        """Return that conf; empty until Spark has reported it."""
         ...
 
     async def touch(self, session: SessionId, *, at: datetime) -> bool:
@@ -192,7 +192,7 @@ class Sessions(Protocol):
         ...
 
     async def sessions_to_stop(self) -> Sequence[SessionId]:
-        """Return live sessions that are wanted to stop and don't yet, whoever said so."""
+        """Return live sessions whose goal is to stop and that are not stopping yet."""
         ...
 
     async def driver(self, driver: DriverId) -> Driver | None:
@@ -214,10 +214,10 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityQuery:
-    """Which activities are wanted; None means any. All conditions hold together.
+    """The conditions of a list of activities; None means any.
 
-    Moments are inclusive at both ends. ``text`` stands anywhere in the name, in whatever case.
-    ``after`` is the last activity that is not wanted any more.
+    All of them must hold. Moments are inclusive at both ends. ``text`` is a part of the name, in
+    any case. The list begins behind ``after``.
     """
 
     workspaces: frozenset[WorkspaceId]
@@ -237,7 +237,7 @@ class ActivityQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundActivity:
-    """What there is of the things that an activity's path names, and the caller's role."""
+    """The records that an activity's path names, and the caller's role."""
 
     workspace: Workspace | None
     role: Role | None
@@ -267,7 +267,7 @@ class Activities(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """Which records of the audit log are wanted; None means any."""
+    """The conditions of a list of audit records; None means any."""
 
     workspace: WorkspaceId | None = None
     session: SessionId | None = None
@@ -279,13 +279,14 @@ class AuditQuery:
 
 
 class Audit(Protocol):
-    """The audit log. Most entries are written by the methods that do what they tell of.
+    """The audit log.
 
-    What such a method is given as ``audit`` is written in its transaction, where it did something.
+    Most entries are written by the methods whose acts they record: such a method writes its
+    ``audit`` in its own transaction, if it changed something.
     """
 
     async def note(self, *entries: AuditEntry) -> None:
-        """Write entries of what no other method here does."""
+        """Write entries for acts that no other method performs."""
         ...
 
     async def audit(self, query: AuditQuery) -> Sequence[AuditRecord]:
@@ -293,7 +294,10 @@ class Audit(Protocol):
         ...
 
     async def forget_audit(self, now: datetime) -> None:
-        """Delete what is past keeping. Nothing else can be deleted, nor anything changed."""
+        """Delete records whose retention has ended.
+
+        No other record can be deleted, and none changed.
+        """
         ...
 
 
@@ -379,11 +383,11 @@ class Statements(Protocol):
         ...
 
     async def set_jobs(self, repl: ReplId, number: StatementNumber, jobs: StatementJobs) -> None:
-        """Keep a statement's Spark jobs, in place of those it had. Of no statement: nothing."""
+        """Store a statement's Spark jobs, in place of the stored ones, if the statement exists."""
         ...
 
     async def jobs(self, repl: ReplId, number: StatementNumber) -> StatementJobs:
-        """Return a statement's Spark jobs as they were last told."""
+        """Return a statement's Spark jobs as last reported."""
         ...
 
 
@@ -405,7 +409,7 @@ class PersonalTokens(Protocol):
         ...
 
     async def remove_personal_token(self, token: str, *, audit: AuditEntry | None = None) -> bool:
-        """Forget the token with this id; False if there is none."""
+        """Delete the token with this id; False if there is none."""
         ...
 
 
@@ -423,19 +427,19 @@ class PortalSessions(Protocol):
         ...
 
     async def portal_session(self, key: str) -> PortalSession | None:
-        """Return a portal session, be it over or not."""
+        """Return a portal session, even one that has expired."""
         ...
 
     async def touch_portal_session(self, key: str, *, at: datetime) -> None:
-        """Note that the person was there; of a portal session that has ended, nothing changes."""
+        """Record a visit; nothing changes if the portal session has ended."""
         ...
 
     async def remove_portal_session(self, key: str) -> None:
-        """Forget a portal session."""
+        """Delete a portal session."""
         ...
 
     async def forget_portal_sessions(self, now: datetime) -> None:
-        """Forget the portal sessions that are over."""
+        """Delete the portal sessions that have expired."""
         ...
 
 
@@ -443,18 +447,18 @@ class IdempotencyKeys(Protocol):
     """Keys of repeatable requests. Each is recorded by the method that inserts the resource."""
 
     async def forget_idempotency_keys(self, now: datetime) -> None:
-        """Forget the keys that are past keeping."""
+        """Delete expired keys."""
         ...
 
 
 class UidAllocator(Protocol):
-    """The numbers of operating system users and groups, each for one owner and for good."""
+    """The numbers of operating system users and groups; each belongs to one owner for ever."""
 
     async def number_of(self, owner: str, among: range) -> int:
-        """Return the owner's number; the first time, the one after the last that was given.
+        """Return the owner's number; the first time, the next free one.
 
         Raises:
-            Unavailable: all of these numbers are given.
+            Unavailable: all of these numbers are taken.
         """
         ...
 
@@ -473,5 +477,5 @@ class Store(
     """All records of one gateway."""
 
     async def ping(self) -> None:
-        """Return when the store answers."""
+        """Return once the store answers."""
         ...

@@ -1,4 +1,4 @@
-"""Secrets that are kept for sessions."""
+"""Secrets for sessions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Vaults(Protocol):
-    """Azure Key Vault, or what stands for it."""
+    """Azure Key Vault, or the vaults of this installation."""
 
     async def secret(self, vault: str, name: str, *, token: str) -> str:
         """Return the current value of a secret.
 
-        ``vault`` is a vault's name or URL, ``token`` is made out to Azure Key Vault.
+        ``vault`` is a vault's name or URL, ``token`` is for the audience of Azure Key Vault.
 
         Raises:
             Invalid: the name of vault or secret can't be one.

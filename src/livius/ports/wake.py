@@ -8,7 +8,7 @@ from livius.domain.ids import SessionId
 
 
 class Wake(Protocol):
-    """Tells the reconciler that a session may need a step.
+    """Wakes the reconciler for a session that may need a step.
 
     Called after the commit. A lost wake-up costs a poll interval, never correctness.
     """
