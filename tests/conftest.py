@@ -1,11 +1,13 @@
 """What all tests share."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from support import postgresql
 from support.distribution import longest_first, share
 from support.gateway import DEFAULTS
 
@@ -17,6 +19,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # Java's second compiler takes half of the time of drivers that live as briefly as those of tests.
 DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The URL of a PostgreSQL's first database."""
+    if not postgresql.IS_INSTALLED:
+        pytest.skip("PostgreSQL's programs are not on the PATH")
+    with postgresql.cluster() as url:
+        yield url
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,6 @@
 """Every implementation of a port, to be put through the same tests."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +12,6 @@ from livius.adapters.store.dialects import Postgresql
 from livius.adapters.store.engine import open_database
 from livius.ports.outputs import Outputs
 from support import postgresql
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
-    if not postgresql.IS_INSTALLED:
-        pytest.skip("PostgreSQL's programs are not on the PATH")
-    with postgresql.cluster() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

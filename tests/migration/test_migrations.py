@@ -1,6 +1,8 @@
 """The schema that the migrations make is the one that the code has."""
 
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,28 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from livius.adapters.store import SchemaMismatch, open_store
-from livius.adapters.store.dialects import Sqlite
+from livius.adapters.store.dialects import Dialect, Postgresql, Sqlite
+from livius.adapters.store.engine import open_database
 from livius.adapters.store.migrate import alembic_config, migrate
 from livius.adapters.store.schema import METADATA
+from support import postgresql
+
+NewDatabase = Callable[[], Dialect]
 
 
-def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    migrated = Sqlite(f"sqlite:///{tmp_path / 'migrated.db'}").open()
-    open_store(tmp_path / "created.db").close()
-    created = Sqlite(f"sqlite:///{tmp_path / 'created.db'}").open()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> NewDatabase:
+    if request.param == "postgresql":
+        cluster = request.getfixturevalue("cluster")
+        return lambda: Postgresql(postgresql.new_database(cluster))
+    numbers = count()
+    return lambda: Sqlite(f"sqlite:///{tmp_path / f'{next(numbers)}.db'}")
+
+
+def test_migrations_make_exactly_the_schema(new_database: NewDatabase) -> None:
+    from_scratch = new_database()
+    open_database(from_scratch).close()
+    created, migrated = from_scratch.open(), new_database().open()
     migrate(migrated)
     with migrated.connect() as one, created.connect() as other:
         context = MigrationContext.configure(one, opts={"compare_type": True})
@@ -33,6 +48,8 @@ def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
 
 def _schema(connection: Connection) -> dict[str, object]:
     """Return what a database is made of, in no order: columns come in that of the migrations."""
+    if connection.dialect.name == "postgresql":
+        return {query: sorted(map(str, connection.execute(text(query)))) for query in OF_POSTGRESQL}
     parts = connection.execute(text("SELECT type, name, tbl_name FROM sqlite_master")).all()
     found: dict[str, object] = {"": sorted(map(tuple, parts))}
     for name in sorted(part.name for part in parts if part.type == "table"):
@@ -47,15 +64,31 @@ def _schema(connection: Connection) -> dict[str, object]:
     return found
 
 
-def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
+OF_POSTGRESQL = (
+    """
+    SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+    FROM information_schema.columns WHERE table_schema = 'public'
+    """,
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    """
+    SELECT conrelid::regclass, conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    """,
+    "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+)
+"""What a database is made of, but for the order of its columns."""
+
+
+def test_migrating_twice_changes_nothing(new_database: NewDatabase) -> None:
+    engine = new_database().open()
     migrate(engine)
     migrate(engine)
     engine.dispose()
 
 
-def test_a_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
-    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
+def test_a_database_of_a_newer_version_is_refused_untouched(new_database: NewDatabase) -> None:
+    engine = new_database().open()
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -84,8 +117,8 @@ def test_opening_knows_without_alembic_whether_there_is_something_to_do(
     open_store(tmp_path / "old.db").close()
 
 
-def test_the_audit_log_of_a_migrated_database_is_not_rewritten(tmp_path: Path) -> None:
-    engine = Sqlite(f"sqlite:///{tmp_path / 'livius.db'}").open()
+def test_the_audit_log_of_a_migrated_database_is_not_rewritten(new_database: NewDatabase) -> None:
+    engine = new_database().open()
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from livius.adapters.store.schema import Moment
+from livius.adapters.store.schema import AnyText, Moment
 
 revision = "0001"
 down_revision = None
@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("code_hash", sa.String(length=64), nullable=True),
-        sa.Column("code_head", sa.Text(), nullable=True),
+        sa.Column("code_head", AnyText(), nullable=True),
         sa.Column("actor_id", sa.String(length=36), nullable=True),
         sa.Column("actor_name", sa.Text(), nullable=True),
         sa.Column("actor_kind", sa.String(length=16), nullable=True),
@@ -320,7 +320,7 @@ def upgrade() -> None:
         sa.Column("session", sa.String(length=36), nullable=False),
         sa.Column("driver", sa.String(length=36), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("code", AnyText(), nullable=False),
         sa.Column("source_id", sa.Text(), nullable=True),
         sa.Column("phase", sa.String(length=16), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
@@ -358,12 +358,36 @@ def upgrade() -> None:
             postgresql_where=sa.text("phase IN ('running', 'cancelling')"),
         )
 
-    op.execute(
-        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit "
-        "WHEN OLD.kept_until > strftime('%Y-%m-%d %H:%M:%f', 'now') "
-        "BEGIN SELECT RAISE(ABORT, 'the audit log is kept'); END"
-    )
+    for trigger in TRIGGERS[op.get_bind().dialect.name]:
+        op.execute(trigger)
+
+
+TRIGGERS = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END"
+        ),
+        (
+            "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit "
+            "WHEN OLD.kept_until > strftime('%Y-%m-%d %H:%M:%f', 'now') "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is kept'); END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$ "
+            "BEGIN RAISE EXCEPTION 'the audit log is kept, and not changed' "
+            "USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()"
+        ),
+        (
+            "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit FOR EACH ROW "
+            "WHEN (OLD.kept_until > now() AT TIME ZONE 'UTC') EXECUTE FUNCTION refuse_audit_change()"
+        ),
+    ),
+}
+"""Whoever reaches the database through this process can't rewrite what happened."""
