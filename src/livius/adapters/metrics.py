@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Labels come from short lists: no id, name or address is ever one."""
+"""Metrics for Prometheus. Labels have few values: none is an id, a name or an address."""
 
 from __future__ import annotations
 
@@ -50,49 +50,49 @@ class Metrics:
         short = partial(histogram, buckets=_STORE_SECONDS)
         self.requests = histogram(
             "livius_request_seconds",
-            "Requests by the template of their path, with the time that they were held.",
+            "Duration of requests by path template, long polls included.",
             ("method", "route", "status"),
             buckets=_SECONDS,
         )
         self.sessions = gauge("livius_sessions", "Live sessions by phase.", ("phase",))
         self.sessions_ended = counter(
-            "livius_sessions_ended", "Sessions by the state that they ended in.", ("state",)
+            "livius_sessions_ended", "Ended sessions by final state.", ("state",)
         )
         self.driver_start = long(
             "livius_session_start_seconds",
-            "From the request for a session until it takes statements.",
+            "Time from the request for a session until it takes statements.",
         )
-        self.statements_open = gauge("livius_statements_open", "Statements that wait or run.")
+        self.statements_open = gauge("livius_statements_open", "Waiting and running statements.")
         self.statement_wait = long(
             "livius_statement_wait_seconds",
-            "From a statement's arrival until it runs, by kind.",
+            "Time from a statement's arrival until it runs, by kind.",
             ("kind",),
         )
         self.statement_run = long(
             "livius_statement_run_seconds",
-            "From a statement's start until its end, by kind and outcome.",
+            "Time from a statement's start until its end, by kind and outcome.",
             ("kind", "outcome"),
         )
-        self.held = gauge("livius_long_polls", "Long polls that wait now.")
+        self.held = gauge("livius_long_polls", "Long polls that are waiting.")
         self.connections = gauge("livius_connections", "Open connections to both ports.")
         self.connections_dropped = counter(
             "livius_connections_dropped",
-            "Connections that were ended (late, displaced) or not taken (refused).",
+            "Connections that were ended (`late`, `displaced`) or not accepted (`refused`).",
             ("reason",),
         )
         self.service_failures = counter(
             "livius_service_failures",
-            "Errors of the gateway's own services; each is started again.",
+            "Errors of the gateway's own services, which then start again.",
             ("service",),
         )
         self.links = gauge("livius_links", "Open links to drivers.")
         self.store_wait = short(
-            "livius_store_wait_seconds", "How long transactions wait for their turn."
+            "livius_store_wait_seconds", "Time that transactions wait for the store."
         )
-        self.store_work = short("livius_store_transaction_seconds", "How long transactions take.")
+        self.store_work = short("livius_store_transaction_seconds", "Duration of transactions.")
         self.lag = short(
             "livius_event_loop_lag_seconds",
-            "By how much the event loop is late, looked at twice a second.",
+            "Delay of the event loop, measured twice a second.",
         )
 
     def described(self) -> Sequence[Described]:
@@ -111,19 +111,19 @@ class Metrics:
         return generate_latest(self._registry)
 
     def request_handled(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Note a request. ``route`` is a template, never a path."""
+        """Record a request. ``route`` is a template, never a path."""
         self.requests.labels(method, route, str(status)).observe(seconds)
 
     def connection_dropped(self, reason: str) -> None:
-        """Note a connection that was ended or not taken."""
+        """Count a connection that was ended or not accepted."""
         self.connections_dropped.labels(reason).inc()
 
     def service_failed(self, name: str) -> None:
-        """Note an error of a service."""
+        """Count an error of a service."""
         self.service_failures.labels(name).inc()
 
     def transaction(self, waited: float, worked: float) -> None:
-        """Note a transaction of the store."""
+        """Record a transaction of the store."""
         self.store_wait.observe(waited)
         self.store_work.observe(worked)
 
@@ -161,7 +161,7 @@ class Metrics:
         self.connections.set(connections)
 
     async def watch_loop(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
+        """Measure the delay of the event loop until cancelled."""
         while True:
             before = time.perf_counter()
             await asyncio.sleep(_LAG_EVERY)

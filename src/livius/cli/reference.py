@@ -119,17 +119,18 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         "`/metrics` on the loopback http listener, in Prometheus's text format, without a token.",
-        "No label is a name, an id or an address. Histograms have `_bucket`, `_sum` and `_count`.",
+        "No label is a name, an id or an address. Times are in seconds. Histograms have `_bucket`,",
+        "`_sum` and `_count`.",
         "Made from the code; a test keeps it true.",
         "",
-        "| metric | kind | labels | what it is |",
+        "| metric | kind | labels | meaning |",
         "|---|---|---|---|",
     ]
     for one in Metrics().described():
         labels = ", ".join(f"`{label}`" for label in one.labels)
         lines.append(f"| `{one.name}` | {one.kind} | {labels} | {one.what} |")
     lines.append(
-        "| `livius_process_…` | gauge | | The process: processor time, memory, descriptors. |"
+        "| `livius_process_…` | gauge | | Processor time, memory and descriptors of the process. |"
     )
     return "\n".join(lines) + "\n"
 
@@ -143,7 +144,7 @@ def settings_page() -> str:
         "or are ISO 8601 (`PT20M`); sizes are bytes or have a unit (`100MiB`). Made from the code;",
         "a test keeps it true.",
         "",
-        "| variable | default | what it is |",
+        "| variable | default | meaning |",
         "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
