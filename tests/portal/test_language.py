@@ -101,4 +101,4 @@ def test_what_is_refused_is_said_in_the_readers_language(ada: Visitor) -> None:
     ada.post("/preferences", language="zh-TW", next="/portal")
     refused = ada.post("/workspaces", name="<Taken>").text
     assert "已有名為 &lt;Taken&gt; 的工作區。請選擇其他名稱。" in refused
-    assert "沒有識別碼如此的項目" in ada.get("/workspaces/x/settings").text
+    assert "沒有使用此識別碼的項目" in ada.get("/workspaces/x/settings").text

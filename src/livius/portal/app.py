@@ -67,7 +67,7 @@ PAGES: Final[tuple[Page, ...]] = (
 
 _CLIENT_GONE: Final = 499
 _TOO_LARGE: Final = Message(
-    "What was sent is larger than the server takes, and nothing was done. Put data into Files and "
+    "The request is larger than the server accepts, so nothing was done. Put data into Files and "
     "read it from there."
 )
 

@@ -48,7 +48,7 @@ ACTIVITY: Final[Mapping[ActivityState, State]] = {
 
 END: Final[Mapping[EndCause, str]] = {
     EndCause.DELETED: N_("It was deleted."),
-    EndCause.IDLE: N_("Nothing was asked of it for longer than its idle timeout."),
+    EndCause.IDLE: N_("It was idle for longer than its idle timeout."),
     EndCause.START_FAILED: N_("It could not be started."),
     EndCause.START_TIMED_OUT: N_("It did not start in time."),
     EndCause.DRIVER_DIED: N_("Its Spark driver ended by itself."),

@@ -103,7 +103,9 @@ def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
         Sample(
             "secret",
             N_("Application with a secret"),
-            N_("For services too. The secret is asked for, or taken from CLIENT_SECRET."),
+            N_(
+                "For services too. The program asks for the secret, or reads it from CLIENT_SECRET."
+            ),
             _program(facts, lakehouse, "from getpass import getpass", _by_secret()),
         ),
         Sample(

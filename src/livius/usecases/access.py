@@ -118,7 +118,10 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
     if context.directory is None:
         raise NotFound(
             "NoDirectory",
-            Message("Another authority signs people in here: its own pages have these."),
+            Message(
+                "Another authority signs users in here; manage its client applications on its own "
+                "pages."
+            ),
         )
     if not may_change_directory(context, caller):
         raise Forbidden(

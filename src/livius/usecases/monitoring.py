@@ -407,8 +407,8 @@ async def spark_ui(
         raise NotFound(
             "SparkPageNotOffered",
             Message(
-                "This page of the Spark UI is not offered here: only those that show things are. "
-                "To stop what runs, cancel its statement."
+                "This page of the Spark UI is not available here, because it can change "
+                "something. To stop running work, cancel its statement."
             ),
         )
     path = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
@@ -434,8 +434,8 @@ def _ui_url(session: Session) -> str:
         raise NotFound(
             "SparkCoreItemNotFound",
             Message(
-                "The session has ended, and what its Spark driver knew of jobs and stages with "
-                "it. Its logs and its statements are kept."
+                "The session has ended, so its Spark driver has no pages of jobs and stages any "
+                "more. Its logs and statements can still be read."
             ),
         )
     if session.ui_url is None:

@@ -102,8 +102,9 @@ class OidcLogin:
                 raise Unavailable(
                     "AuthorityRefusesServer",
                     Message(
-                        "The authority does not take this server's credential. Its operator looks "
-                        "at LIVIUS_AUTHORITY_CLIENT_ID and what goes with it. %(said)s",
+                        "The authority does not accept this server's credential. The operator "
+                        "checks LIVIUS_AUTHORITY_CLIENT_ID and the settings that belong to it. "
+                        "%(said)s",
                         said=refused.said,
                     ),
                 ) from refused
@@ -156,8 +157,8 @@ class NobodySignsIn:
         return Unavailable(
             "PortalNotConfigured",
             Message(
-                "Nobody can sign in here yet: this server's operator has chosen another "
-                "authority and not said how people sign in there. Missing: %(missing)s.",
+                "Nobody can sign in here yet: this server's operator has chosen another authority "
+                "but not configured the sign-in there. Missing: %(missing)s.",
                 missing=", ".join(self.missing),
             ),
         )

@@ -58,7 +58,10 @@ async def applications(request: PageRequest) -> Response:
     if known is None:
         raise NotFound(
             "NoDirectory",
-            Message("Another authority signs people in here: its own pages have these."),
+            Message(
+                "Another authority signs users in here; manage its client applications on its own "
+                "pages."
+            ),
         )
     if not await may_see(request):
         raise Forbidden(

@@ -68,7 +68,8 @@ def _links(portal: Portal, request: Request) -> LinkSignIn:
     """
     if portal.links is None:
         raise Forbidden(
-            "NoLinks", Message("Another authority signs people in here, and takes no links.")
+            "NoLinks",
+            Message("Another authority signs users in here, and it accepts no sign-in links."),
         )
     client = request.client
     if request.url.scheme != "http" or client is None or not ip_address(client.host).is_loopback:

@@ -281,4 +281,4 @@ def _position(text: str) -> Position | None:
         at = datetime.fromisoformat(moment)
         if at.tzinfo is not None:
             return Position(at, SessionId(session), key)
-    raise Invalid("InvalidInput", Message("There is no such place in the list."))
+    raise Invalid("InvalidInput", Message("There is no such position in the list."))
