@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 import livius_agent.supervisor
 from fakes.world import ScriptedLauncher
-from livius.adapters.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.local.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.local.os_users import SharedOsUser
+from livius.adapters.local.runtimes import Runtime
 from livius.adapters.logs import FileDriverLogs
-from livius.adapters.os_users import SharedOsUser
-from livius.adapters.runtimes import Runtime
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import DriverState, Launcher, LaunchSpec
 from livius_agent.spec import MARKER, PID_RECORD, STDERR, STDOUT, WORK, is_running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.clock import FakeClock
 from fakes.store import new_store
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.metrics import Metrics
 from livius.adapters.notifications import LocalNotifications
 from livius.adapters.store import SqlStore

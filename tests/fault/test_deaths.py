@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from livius.adapters.metastore import ready_file
+from livius.adapters.local.metastore import ready_file
 from livius.installation.java import find_java
 from support.gateway import Client, Gateway, RemoteSession
 from support.waiting import wait_for

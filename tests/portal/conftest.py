@@ -10,7 +10,7 @@ from arro3.core import Array, DataType, Table
 from deltalake import write_deltalake
 
 from fakes.world import World
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.accounts import ClientApplication
 from livius.domain.ids import ClientId, new_id

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
 from livius.domain.errors import NotFound
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import Role

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from livius.adapters.archives import ArchiveFailed, ClassArchive
-from livius.adapters.runtimes import Runtime
+from livius.adapters.local.archives import ArchiveFailed, ClassArchive
+from livius.adapters.local.runtimes import Runtime
 from livius.installation.java import find_java
 from livius_agent.spec import CLASSES
 from support.gateway import Gateway, RemoteSession, runtimes_folder

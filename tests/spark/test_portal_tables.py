@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
 from livius.domain.contents import TablePreview
 from livius.domain.ids import LakehouseId, WorkspaceId
 from support.gateway import Gateway

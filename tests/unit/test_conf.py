@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livius.adapters.runtimes import _BASE_CONF
+from livius.adapters.local.runtimes import _BASE_CONF
 from livius.cli.reference import conf_page
 from livius.domain.conf import (
     apply_conf_policy,

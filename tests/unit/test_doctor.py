@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from livius.adapters.metastore import ready_file
+from livius.adapters.local.metastore import ready_file
 from livius.cli import checks
 from livius.cli.checks import Check, Finding, Machine, Verdict, read_machine
 from livius.installation.home import Connection, Home

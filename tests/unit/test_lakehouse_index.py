@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from livius.adapters.lakehouse_index import callers_file, index_file, write_lakehouse_index
-from livius.adapters.os_users import OsUser
+from livius.adapters.local.lakehouse_index import callers_file, index_file, write_lakehouse_index
+from livius.adapters.local.os_users import OsUser
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
 from livius.ports.catalog import LakehouseAccess
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
-from livius.adapters.lakehouses import LocalLakehouses
-from livius.adapters.os_users import WORKSPACES, PerPrincipalOsUsers, SharedOsUser
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouses import LocalLakehouses
+from livius.adapters.local.os_users import WORKSPACES, PerPrincipalOsUsers, SharedOsUser
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.errors import Conflict, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId, new_id

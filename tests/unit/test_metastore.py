@@ -10,10 +10,10 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from livius.adapters import metastore
-from livius.adapters.metastore import LocalMetastore
-from livius.adapters.os_users import SharedOsUser
-from livius.adapters.runtimes import Runtime
+from livius.adapters.local import metastore
+from livius.adapters.local.metastore import LocalMetastore
+from livius.adapters.local.os_users import SharedOsUser
+from livius.adapters.local.runtimes import Runtime
 from livius_agent.spec import KEEPER_SPEC, MARKER, SupervisorSpec, read, write
 from support.gateway import ROOT
 from support.tasks import running as running_beside

@@ -3,7 +3,7 @@
 from configparser import RawConfigParser
 from pathlib import Path
 
-from livius.adapters.pip_settings import pip_settings
+from livius.adapters.local.pip_settings import pip_settings
 
 
 def read(text: str) -> dict[str, str]:

@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 
 from fakes.clock import FakeClock
-from livius.adapters.archives import ClassArchive
 from livius.adapters.identity import provider_keys
 from livius.adapters.identity.delegations import Delegations
 from livius.adapters.identity.provider_keys import ProviderKeys
 from livius.adapters.listener import Connections
-from livius.adapters.metastore import LocalMetastore
+from livius.adapters.local.archives import ClassArchive
+from livius.adapters.local.metastore import LocalMetastore
 from livius.adapters.metrics import Metrics
 from livius.domain.ids import SessionId
 from livius.domain.oidc_provider import Provider

@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 import structlog
 
-from livius.adapters.bounded import TooLarge, read_bounded
+from livius.bounded import TooLarge, read_bounded
 from livius.domain.errors import NotFound, Unavailable
 from livius.domain.messages import Message
 from livius.ports.logs import SparkPage

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx
 
-from livius.adapters.bounded import TooLarge, read_bounded
+from livius.bounded import TooLarge, read_bounded
 from livius.domain.errors import Forbidden, NotFound, Unavailable
 from livius.domain.vault import Secret, check_value, secret_name, vault_name
 from livius.ports.clock import Clock

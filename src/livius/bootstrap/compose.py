@@ -16,7 +16,6 @@ import httpx
 import structlog
 
 from livius import __version__, portal
-from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.clock import SystemClock
 from livius.adapters.identity.certificates import read_certificate
@@ -28,20 +27,21 @@ from livius.adapters.identity.sample import (
     ensure_own_applications,
     ensure_sample,
 )
-from livius.adapters.lakehouse_browser import LocalLakehouseBrowser
-from livius.adapters.lakehouses import LocalLakehouses
-from livius.adapters.launcher import LocalLaunch, LocalLauncher
 from livius.adapters.links import LinkTable
 from livius.adapters.listener import (
     Connections,
     raise_descriptor_limit,
     within_descriptors,
 )
+from livius.adapters.local.archives import ClassArchive
+from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
+from livius.adapters.local.lakehouses import LocalLakehouses
+from livius.adapters.local.launcher import LocalLaunch, LocalLauncher
+from livius.adapters.local.metastore import LocalMetastore
+from livius.adapters.local.os_users import OsUsers, PerPrincipalOsUsers, SharedOsUser
 from livius.adapters.logs import FileDriverLogs
-from livius.adapters.metastore import LocalMetastore
 from livius.adapters.metrics import Metrics
 from livius.adapters.notifications import LocalNotifications
-from livius.adapters.os_users import OsUsers, PerPrincipalOsUsers, SharedOsUser
 from livius.adapters.outputs import FileOutputs
 from livius.adapters.spark_ui import HttpSparkUi
 from livius.adapters.store import SqlStore, open_store

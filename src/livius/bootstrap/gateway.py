@@ -11,10 +11,10 @@ from typing import Final
 import structlog
 
 from livius import portal
-from livius.adapters.archives import ClassArchive
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.listener import Server
-from livius.adapters.metastore import LocalMetastore
+from livius.adapters.local.archives import ClassArchive
+from livius.adapters.local.metastore import LocalMetastore
 from livius.adapters.notifications import LocalNotifications
 from livius.adapters.store import SqlStore
 from livius.domain.ids import (

@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 from typing import Final
 
 from livius.adapters.clock import SystemClock
-from livius.adapters.lakehouses import LocalLakehouses
+from livius.adapters.local.lakehouses import LocalLakehouses
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,

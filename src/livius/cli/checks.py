@@ -23,8 +23,8 @@ from typing import Final
 import psutil
 from cryptography import x509
 
-from livius.adapters.metastore import ready_file
-from livius.adapters.supervised import SupervisedProcess
+from livius.adapters.local.metastore import ready_file
+from livius.adapters.local.supervised import SupervisedProcess
 from livius.cli.answers import ApiFailed, ask
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from livius.adapters.supervised import SupervisedProcess
+from livius.adapters.local.supervised import SupervisedProcess
 from livius.cli.console import fail, out, settings
 from livius.installation.home import Home
 

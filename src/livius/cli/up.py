@@ -14,7 +14,7 @@ from typing import Final
 
 import psutil
 
-from livius.adapters.archives import ArchiveFailed
+from livius.adapters.local.archives import ArchiveFailed
 from livius.cli.console import ConsoleProgress, fail, out, settings
 from livius.cli.opening import sign_in_link
 from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway

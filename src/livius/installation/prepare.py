@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from livius.adapters.archives import ClassArchive
-from livius.adapters.runtimes import Runtime
+from livius.adapters.local.archives import ClassArchive
+from livius.adapters.local.runtimes import Runtime
 from livius.installation.agent import ensure_agent
 from livius.installation.certificates import Certificates
 from livius.installation.home import Home, Ports

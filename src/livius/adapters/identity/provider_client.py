@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from livius.adapters.bounded import read_bounded
+from livius.bounded import read_bounded
 from livius.domain.digests import base64url
 from livius.domain.endpoints import Endpoints
 from livius.domain.errors import Unavailable

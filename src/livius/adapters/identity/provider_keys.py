@@ -23,7 +23,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from livius.adapters.bounded import TooLarge, read_bounded
+from livius.bounded import TooLarge, read_bounded
 from livius.domain.endpoints import Endpoints, read_endpoints, usable
 from livius.domain.errors import Unavailable
 from livius.domain.oidc_provider import Provider

@@ -1,8 +1,8 @@
 """Reads one Delta table's schema, first rows and newest versions; a process of its own.
 
-``python -m livius.adapters.delta_preview FOLDER [UID]`` writes one JSON object; with a number,
-which is uid and gid, it reads as that user. The table is foreign: files
-outside of its folder are not read, whatever its log or a link says, and memory is limited.
+``python -m livius.adapters.local.delta_preview FOLDER [UID]`` writes one JSON object; with a
+number, which is uid and gid, it reads as that user. The table is foreign: files outside of its
+folder are not read, whatever its log or a link says, and memory is limited.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Paths are walked name by name, each opened relative to the folder before it and never through a
 link: what code of a session puts there can't lead a reader out, at whatever moment it does so.
 
-Tables are read by a process of their own (`livius.adapters.delta_preview`), because their files are
-foreign data to a large native library: a deadline ends it, its memory is limited and given back,
-and a crash in it is an error message.
+Tables are read by a process of their own (`livius.adapters.local.delta_preview`), because their
+files are foreign data to a large native library: a deadline ends it, its memory is limited and
+given back, and a crash in it is an error message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import structlog
 
-from livius.adapters.os_users import OsUser, OsUsers, SharedOsUser
+from livius.adapters.local.os_users import OsUser, OsUsers, SharedOsUser
 from livius.domain.contents import Column, Commit, Entry, TablePreview
 from livius.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from livius.domain.ids import LakehouseId, WorkspaceId
@@ -106,7 +106,7 @@ async def _ask_reader(table: Path, user: OsUser | None) -> dict[str, Any]:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "livius.adapters.delta_preview",
+        "livius.adapters.local.delta_preview",
         str(table),
         *(() if user is None else (str(user.number),)),
         stdin=asyncio.subprocess.DEVNULL,

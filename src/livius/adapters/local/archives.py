@@ -20,8 +20,8 @@ from typing import Final
 
 import structlog
 
-from livius.adapters.runtimes import Runtime, java_options, spark_conf
-from livius.adapters.supervised import clean_environment
+from livius.adapters.local.runtimes import Runtime, java_options, spark_conf
+from livius.adapters.local.supervised import clean_environment
 from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, python_path, write
 
 _MADE_WITHIN: Final = 900.0

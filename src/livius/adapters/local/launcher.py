@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from livius.adapters.lakehouse_index import index_file, write_lakehouse_index
-from livius.adapters.lakehouses import lakehouse_folder, lay_lakehouse
-from livius.adapters.os_users import OsUser, OsUsers, give, share
-from livius.adapters.pip_settings import pip_settings
-from livius.adapters.runtimes import Runtime, java_options, spark_conf
-from livius.adapters.supervised import SupervisedProcess, SupervisorFailed, clean_environment
+from livius.adapters.local.lakehouse_index import index_file, write_lakehouse_index
+from livius.adapters.local.lakehouses import lakehouse_folder, lay_lakehouse
+from livius.adapters.local.os_users import OsUser, OsUsers, give, share
+from livius.adapters.local.pip_settings import pip_settings
+from livius.adapters.local.runtimes import Runtime, java_options, spark_conf
+from livius.adapters.local.supervised import SupervisedProcess, SupervisorFailed, clean_environment
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
 from livius.domain.ids import DriverId

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import structlog
 
-from livius.adapters.lakehouse_index import callers_file, index_file
-from livius.adapters.os_users import OsUser, OsUsers, share
-from livius.adapters.runtimes import Runtime, module_options
-from livius.adapters.supervised import (
+from livius.adapters.local.lakehouse_index import callers_file, index_file
+from livius.adapters.local.os_users import OsUser, OsUsers, share
+from livius.adapters.local.runtimes import Runtime, module_options
+from livius.adapters.local.supervised import (
     SupervisedProcess,
     SupervisorFailed,
     clean_environment,

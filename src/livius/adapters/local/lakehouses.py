@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from livius.adapters.os_users import OsUser, OsUsers, share
+from livius.adapters.local.os_users import OsUser, OsUsers, share
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import LakehouseTable
 

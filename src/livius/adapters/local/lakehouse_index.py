@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from livius.adapters.os_users import OsUser, share
+from livius.adapters.local.os_users import OsUser, share
 from livius.domain.ids import PrincipalId
 from livius.ports.catalog import LakehouseAccess
 

@@ -1,0 +1,1 @@
+"""This machine's OS users, processes, runtimes, metastore and folders of lakehouses."""
