@@ -347,41 +347,41 @@ async def test_the_audit_log_has_no_move_that_did_not_happen(store: Store) -> No
     await store.add_statement(code(session), claim=True)
     lakehouse = await with_lakehouse(store)
     admin = RoleAssignment(workspace=lakehouse.workspace, principal=ADMIN, role=Role.VIEWER)
-    told = act(FakeClock(), Action.ROLE_ASSIGN)
+    entry = act(FakeClock(), Action.ROLE_ASSIGN)
     key = (session.repl, StatementNumber(0))
     late = Ending(ok=True)
     await store.move_statement(*key, Event.FINISHED, at=NOW, ending=late)
     before = len(await store.audit(AuditQuery(limit=100)))
-    assert await store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=told) is None
+    assert await store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=entry) is None
     moved, _ = await store.end_statement(
-        *key, Event.FINISHED, at=NOW, ending=late, audit=told, claim=True
+        *key, Event.FINISHED, at=NOW, ending=late, audit=entry, claim=True
     )
     assert moved is None
     await store.request_stop(session.id, end_cause=EndCause.IDLE)
-    await store.request_stop(session.id, audit=told, end_cause=EndCause.IDLE)
-    await store.request_stop(SessionId(new_id()), audit=told)
-    await store.assign_role(admin, audit=told)
-    await store.remove_role(lakehouse.workspace, ADMIN, audit=told)
-    await store.remove_role(lakehouse.workspace, PrincipalId(new_id()), audit=told)
-    await store.add_lakehouse(lakehouse, audit=told)
-    await store.change_lakehouse(LakehouseId(new_id()), name="x", audit=told)
-    await store.change_workspace(WorkspaceId(new_id()), name="x", audit=told)
-    await store.delete_lakehouse(LakehouseId(new_id()), at=NOW, by=ADMIN, audit=told)
+    await store.request_stop(session.id, audit=entry, end_cause=EndCause.IDLE)
+    await store.request_stop(SessionId(new_id()), audit=entry)
+    await store.assign_role(admin, audit=entry)
+    await store.remove_role(lakehouse.workspace, ADMIN, audit=entry)
+    await store.remove_role(lakehouse.workspace, PrincipalId(new_id()), audit=entry)
+    await store.add_lakehouse(lakehouse, audit=entry)
+    await store.change_lakehouse(LakehouseId(new_id()), name="x", audit=entry)
+    await store.change_workspace(WorkspaceId(new_id()), name="x", audit=entry)
+    await store.delete_lakehouse(LakehouseId(new_id()), at=NOW, by=ADMIN, audit=entry)
     assert len(await store.audit(AuditQuery(limit=100))) == before
 
 
 async def test_cancels_and_ends_at_once_agree_on_one_story(store: Store) -> None:
     """What the moves return, what the record has and what the audit log says are the same."""
-    told = act(FakeClock(), Action.STATEMENT_CANCEL)
+    entry = act(FakeClock(), Action.STATEMENT_CANCEL)
     for _ in range(20):
         session = await added(store, phase=Phase.READY)
         await store.add_statement(code(session), claim=True)
         key = (session.repl, StatementNumber(0))
         before = len(await store.audit(AuditQuery(limit=1000)))
         moves = await asyncio.gather(
-            store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=told),
-            store.move_statement(*key, Event.STOPPED, at=NOW, ending=Ending(ok=False), audit=told),
-            store.move_statement(*key, Event.FINISHED, at=NOW, ending=Ending(ok=True), audit=told),
+            store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=entry),
+            store.move_statement(*key, Event.STOPPED, at=NOW, ending=Ending(ok=False), audit=entry),
+            store.move_statement(*key, Event.FINISHED, at=NOW, ending=Ending(ok=True), audit=entry),
         )
         made = [one for one in moves if one is not None]
         assert sum(one.phase in FINAL for one in made) == 1

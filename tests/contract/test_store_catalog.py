@@ -177,7 +177,7 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
 
     async def delete(workspace: WorkspaceId) -> Sequence[SessionId] | None:
         return await store.delete_workspace(
-            workspace, at=NOW, by=admin.principal, reason="Ada deleted it.", audit=audit
+            workspace, at=NOW, by=admin.principal, reason="Ada deleted it.", audit_end=audit
         )
 
     assert await delete(first.workspace) == [live[0].id]

@@ -73,7 +73,7 @@ def test_a_process_of_the_driver_is_killed(
             lambda: session.statement(running)["state"] == "running", seconds=30, what="it runs"
         )
         victim.send_signal(number)
-        assert_told(session, running, waiting, said)
+        assert_ended(session, running, waiting, said)
         left = client.gateway.driver_processes
         wait_for(lambda: not left(), seconds=20, what="nothing of the driver is left")
 
@@ -89,13 +89,13 @@ def test_a_process_of_the_driver_is_killed(
 def test_the_sessions_code_ends_the_driver(client: Client, code: str, said: str) -> None:
     with client.session() as session:
         running, waiting = session.submit(code, "spark"), session.submit("1")
-        body = assert_told(session, running, waiting, said)
+        body = assert_ended(session, running, waiting, said)
         if code == HEAP:
             assert any("java.lang.OutOfMemoryError" in line for line in body["log"])
 
 
-def assert_told(session: RemoteSession, running: int, waiting: int, said: str) -> dict[str, Any]:
-    """Statements and session tell the same reason, and go on telling it."""
+def assert_ended(session: RemoteSession, running: int, waiting: int, said: str) -> dict[str, Any]:
+    """Statements and session have the same reason, also later."""
     first = session.wait(running, 60)
     assert first["state"] == "available"
     assert first["output"]["ename"] == "SessionEnded"
@@ -109,9 +109,9 @@ def assert_told(session: RemoteSession, running: int, waiting: int, said: str) -
     )
     assert body["fabricSessionStateInfo"] == {"state": "error", "errorMessage": reason}
     assert body["livyInfo"]["currentState"] == "dead"
-    told = [f"{line}\n" for line in body["log"]]
-    assert first["output"]["traceback"] == told
-    assert not [line for line in told if "log level" in line or "py4j" in line]
+    log_lines = [f"{line}\n" for line in body["log"]]
+    assert first["output"]["traceback"] == log_lines
+    assert not [line for line in log_lines if "log level" in line or "py4j" in line]
     assert session.statement(running) == first
     assert ended_session(session) == body
     answer = session.client.call("POST", f"{session.path}/statements", json={"code": "1"})

@@ -116,15 +116,15 @@ def test_azure_identity_shows_a_device_code(served: Served, desk: Desk, approved
     page = desk.page
 
     def person(uri: str, code: str, _expires: object) -> None:
-        told.append((uri, code))
+        received.append((uri, code))
 
-    told: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
     callback: Callable[[str, str, Any], None] = person
     with DeviceCodeCredential(**azure(served, prompt_callback=callback)) as credential:
         waiting = desk.threads.submit(credential.get_token, DEFAULT)
-        while not told:
+        while not received:
             page.wait_for_timeout(20)
-        uri, code = told[0]
+        uri, code = received[0]
         page.goto(uri)
         page.get_by_label("Code").fill("AAAA-AAAA")
         page.get_by_role("button", name="Continue").click()

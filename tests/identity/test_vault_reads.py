@@ -29,7 +29,7 @@ async def reader(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
     vaults = FileVaults(tmp_path / "vaults", world.clock)
     vaults.put("kv1", "password", "hush")
 
-    async def told(caller: Principal | None, what: str, result: str) -> None:
+    async def record(caller: Principal | None, what: str, result: str) -> None:
         by = present_actor(caller)
         said = act(world.clock, Action.SECRET_READ, what, by=by, result=result)
         await world.authority.throttle.note(said)
@@ -39,7 +39,7 @@ async def reader(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
         world.keys, world.realm, world.clock, present=present, resource=RESOURCE
     )
     app = FastAPI()
-    app.include_router(vault.router(vaults, tokens, AUTHORITY, told))
+    app.include_router(vault.router(vaults, tokens, AUTHORITY, record))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), params={"api-version": "7.4"}
     ) as client:

@@ -10,7 +10,7 @@ from livius.cli.intercept.variables import variables, write_bundles
 from livius.domain.intercepted_hosts import ENTRA, FABRIC, INTERCEPTED, is_intercepted
 
 
-def told(only: bool = False, **before: str) -> dict[str, str]:
+def set_variables(only: bool = False, **before: str) -> dict[str, str]:
     return variables(
         before,
         proxy="http://livius:x@127.0.0.1:1",
@@ -23,7 +23,7 @@ def told(only: bool = False, **before: str) -> dict[str, str]:
 
 
 def test_every_spelling_of_a_proxy_variable_is_set() -> None:
-    found = told()
+    found = set_variables()
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
         assert found[name] == found[name.lower()] == "http://livius:x@127.0.0.1:1"
     assert found["NO_PROXY"] == found["no_proxy"] == "localhost,127.0.0.1,::1"
@@ -47,13 +47,13 @@ def test_every_spelling_of_a_proxy_variable_is_set() -> None:
 def test_no_proxy_keeps_what_spares_no_intercepted_host(before: str, kept: str) -> None:
     ours = "localhost,127.0.0.1,::1"
     expected = f"{ours},{kept}" if kept else ours
-    assert told(NO_PROXY=before)["no_proxy"] == expected
-    assert told(no_proxy=before)["NO_PROXY"] == expected
-    assert told(only=True, NO_PROXY=before)["NO_PROXY"] == ours
+    assert set_variables(NO_PROXY=before)["no_proxy"] == expected
+    assert set_variables(no_proxy=before)["NO_PROXY"] == expected
+    assert set_variables(only=True, NO_PROXY=before)["NO_PROXY"] == ours
 
 
 def test_our_programs_come_first() -> None:
-    assert told(PATH="/usr/bin")["PATH"] == "/intercept/bin:/usr/bin"
+    assert set_variables(PATH="/usr/bin")["PATH"] == "/intercept/bin:/usr/bin"
 
 
 def test_a_bundle_has_all_that_was_trusted_before(tmp_path: Path) -> None:

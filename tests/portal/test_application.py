@@ -107,15 +107,15 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(
         assert kept.id in page
         for never in (value, kept.hash):
             assert never not in page
-    [told] = served_audit(owned, Action.CREDENTIAL_ADD)
-    assert told.actor is not None
+    [recorded] = served_audit(owned, Action.CREDENTIAL_ADD)
+    assert recorded.actor is not None
     ada_oid = owned.served.site.world.admin.oid
-    assert told.actor.id == ada_oid
-    assert kept.id in repr(told)
+    assert recorded.actor.id == ada_oid
+    assert kept.id in repr(recorded)
     said = capsys.readouterr()
     assert re.search(rf"request_handled .*caller={ada_oid} .*/secrets", said.out + said.err)
     for never in (value, kept.hash):
-        assert never not in repr(told) + said.out + said.err
+        assert never not in repr(recorded) + said.out + said.err
 
 
 def test_a_secret_is_removed_after_a_question(owned: Owned, ada: Visitor) -> None:

@@ -321,11 +321,11 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
     page.keyboard.press("Enter")
     expect(page.locator("#head .state")).to_contain_text("Stopping")
     served.site.settle(session.id)
-    served.site.do(told(served, session))
+    served.site.do(notify_of(served, session))
     expect(page.locator("#head .state")).to_contain_text("Stopped")
 
 
-async def told(served: Served, session: Session) -> None:
+async def notify_of(served: Served, session: Session) -> None:
     served.site.world.notifications.notify(session.id)
 
 

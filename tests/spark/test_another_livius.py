@@ -161,11 +161,11 @@ def test_people_sign_in_at_the_portal_by_the_other_livius_and_out_of_it(pair: Pa
         denied = other.new_page()
         denied.goto(f"{http}/portal/sign-in")
         state = dict(re.findall(r"[?&](\w+)=([^&]*)", denied.url))["state"]
-        told = denied.goto(
+        response = denied.goto(
             f"{http}/portal/signed-in?error=access_denied&error_description=Not+today&state={state}"
         )
-        assert told is not None
-        assert told.status == 401
+        assert response is not None
+        assert response.status == 401
         expect(denied.locator("body")).to_contain_text("Not today")
         forged = denied.goto(f"{http}/portal/signed-in?code=x&state=other")
         assert forged is not None

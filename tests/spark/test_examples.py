@@ -81,7 +81,7 @@ def test_the_notebook_in_its_kernel(gateway: Gateway, tmp_path: Path) -> None:
     run(gateway, LIVIUS, "kernel", "install", "--python", python, "--prefix", tmp_path)
     notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
     assert notebook["metadata"]["kernelspec"]["name"] == "livius"
-    told: Any = json.loads(
+    outputs: Any = json.loads(
         run(
             gateway,
             python,
@@ -92,7 +92,7 @@ def test_the_notebook_in_its_kernel(gateway: Gateway, tmp_path: Path) -> None:
             IPYTHONDIR=str(tmp_path / "ipython"),
         )
     )
-    assert told[1:] == ["The session is ready.\n", "[[0, 0], [1, 1], [2, 4]]", "'deleted'"]
+    assert outputs[1:] == ["The session is ready.\n", "[[0, 0], [1, 1], [2, 4]]", "'deleted'"]
 
 
 @pytest.mark.timeout(1500)

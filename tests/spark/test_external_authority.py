@@ -105,11 +105,11 @@ def test_a_token_of_the_embedded_authoritys_key_is_worth_nothing(gateway: Gatewa
 
 
 def test_what_the_commands_say_works(gateway: Gateway, provider: Provider) -> None:
-    told = gateway.livius("up")
-    assert provider.issuer in told
-    assert "livius token)" not in told
-    assert "first_query.py" not in told
-    curl = next(line for line in told.splitlines() if line.strip().startswith("curl"))
+    printed = gateway.livius("up")
+    assert provider.issuer in printed
+    assert "livius token)" not in printed
+    assert "first_query.py" not in printed
+    curl = next(line for line in printed.splitlines() if line.strip().startswith("curl"))
     listed = subprocess.run(
         ["bash", "-c", curl],
         env={**gateway.environment, "no_proxy": "localhost"},

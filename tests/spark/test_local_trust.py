@@ -138,7 +138,7 @@ def test_others_on_loopback_get_nothing_from_a_drivers_ports(
         if connection.status == psutil.CONN_LISTEN
     }
     assert ports
-    told = 0
+    answered = 0
     for port in ports:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
             stranger.settimeout(2)
@@ -148,8 +148,8 @@ def test_others_on_loopback_get_nothing_from_a_drivers_ports(
             except (TimeoutError, ConnectionResetError):
                 continue
             # py4j answers a class with "!yc…"; asked without its token it says an error or nothing.
-            told += answer.startswith(b"!yc")
-    assert told == 0
+            answered += answer.startswith(b"!yc")
+    assert answered == 0
     # Nor does a stranger get a word into what people see.
     assert session.text("print('works')") == "works"
 

@@ -115,14 +115,14 @@ def jobs(client: Client, session: RemoteSession, number: int) -> dict[str, Any]:
     return body
 
 
-def told(client: Client, session: RemoteSession, number: int) -> list[dict[str, Any]]:
+def ended_jobs(client: Client, session: RemoteSession, number: int) -> list[dict[str, Any]]:
     """The jobs of a statement that has ended, once they have ended too."""
 
     def ended() -> list[dict[str, Any]] | None:
         found: list[dict[str, Any]] = jobs(client, session, number)["jobs"]
         return None if any(one["status"] == "RUNNING" for one in found) else found
 
-    return wait_for(ended, seconds=10, what="the end of the jobs has been told")
+    return wait_for(ended, seconds=10, what="the end of the jobs is reported")
 
 
 SLOW = """
@@ -158,18 +158,18 @@ def test_a_running_statements_progress_and_jobs_are_true_and_kept(client: Client
         assert seen == sorted(seen)
         assert (ended["output"]["data"]["text/plain"], ended["progress"]) == ("8", 1.0)
 
-        [job] = told(client, session, number)
+        [job] = ended_jobs(client, session, number)
         assert (job["status"], job["numCompletedTasks"]) == ("SUCCEEDED", 8)
         assert job["completionTime"] > job["submissionTime"]
         for kind, code in (("sql", "select count(*) from range(1000)"),
                            ("spark", "spark.range(1000).count()")):  # fmt: skip
             number = session.submit(code, kind)
             session.wait(number)
-            quick = told(client, session, number)
+            quick = ended_jobs(client, session, number)
             assert {one["status"] for one in quick} == {"SUCCEEDED"}
         number = session.submit("spark.range(10).rdd.map(lambda n: 1 // 0).count()")
         assert session.wait(number)["output"]["status"] == "error"
-        failed = told(client, session, number)
+        failed = ended_jobs(client, session, number)
         assert failed[-1]["status"] == "FAILED"
 
 
@@ -193,7 +193,9 @@ def test_jobs_of_threads_are_their_statements(
     number = session.submit(code, kind)
     assert session.wait(number)["output"]["status"] == "ok"
     found = wait_for(
-        lambda: told(client, session, number), seconds=10, what="jobs of the statement are listed"
+        lambda: ended_jobs(client, session, number),
+        seconds=10,
+        what="jobs of the statement are listed",
     )
     assert {one["status"] for one in found} == {"SUCCEEDED"}
     after = session.submit("1 + 1")
@@ -206,7 +208,7 @@ def test_the_jobs_of_a_cancelled_statement_are_cancelled(
 ) -> None:
     def end_as(number: int, status: str) -> None:
         wait_for(
-            lambda: {one["status"] for one in told(client, session, number)} == {status},
+            lambda: {one["status"] for one in ended_jobs(client, session, number)} == {status},
             seconds=10,
             what=f"the jobs are {status}",
         )

@@ -42,10 +42,10 @@ def test_a_csv_file_becomes_a_table_of_a_new_lakehouse(
     file = tmp_path / "Trips [2022].csv"
     file.write_text('id,Full Name,amount (EUR)\n1,"Ada, ""first""",1.5\n2,"line\nbreak",2\n')
     before = client.call("GET", "/sessions").json()["totalCountOfMatchedItems"]
-    told = gateway.livius("lakehouse", "load", file, "--lakehouse", made)
-    assert "2 rows loaded into the table trips_2022 of own_data." in told
-    assert "id int, Full_Name string, amount_EUR double" in told
-    assert "'Full Name' to Full_Name" in told
+    printed = gateway.livius("lakehouse", "load", file, "--lakehouse", made)
+    assert "2 rows loaded into the table trips_2022 of own_data." in printed
+    assert "id int, Full_Name string, amount_EUR double" in printed
+    assert "'Full Name' to Full_Name" in printed
     assert "tables  trips_2022" in gateway.livius("lakehouse", "list")
     assert list(tmp_path.iterdir()) == [file]
     assert client.call("GET", "/sessions").json()["totalCountOfMatchedItems"] == before

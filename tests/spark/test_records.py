@@ -13,7 +13,7 @@ from support.sign_in import user_token
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
 
 
-def told(client: Client, *options: str) -> list[dict[str, Any]]:
+def audited(client: Client, *options: str) -> list[dict[str, Any]]:
     return audit_log(client, "-n", "10000", *options)
 
 
@@ -27,14 +27,14 @@ def test_a_sign_in_and_a_refusal_are_in_the_log_and_no_secret_is(client: Client)
         timeout=30,
     )
     assert answer.status_code == 403
-    [refused] = told(client, "--action", "request.refuse", "--actor", facts["username"])[-1:]
+    [refused] = audited(client, "--action", "request.refuse", "--actor", facts["username"])[-1:]
     assert (refused["target"], refused["result"]) == ("POST /v1/workspaces", "InsufficientScopes")
     assert refused["clientId"] == facts["client_id"]
-    signed_in = told(client, "--action", "sign_in", "--actor", facts["username"])[-1]
+    signed_in = audited(client, "--action", "sign_in", "--actor", facts["username"])[-1]
     assert (signed_in["result"], signed_in["address"]) == ("ok", "127.0.0.1")
-    issued = told(client, "--action", "token.issue", "--actor", facts["username"])[-1]
+    issued = audited(client, "--action", "token.issue", "--actor", facts["username"])[-1]
     assert issued["detail"] == "code: Lakehouse.Read.All"
-    everything = json.dumps(told(client))
+    everything = json.dumps(audited(client))
     for secret in (token, facts["password"], facts["client_secret"]):
         assert secret not in everything
 
@@ -42,5 +42,5 @@ def test_a_sign_in_and_a_refusal_are_in_the_log_and_no_secret_is(client: Client)
 def test_what_session_code_is_given_is_in_the_log(client: Client) -> None:
     with client.session(name="asking") as session:
         session.text("len(notebookutils.credentials.getToken('pbi')) > 100")
-        [given] = told(client, "--session", session.id, "--action", "session.token")
+        [given] = audited(client, "--session", session.id, "--action", "session.token")
     assert (given["target"], given["result"], given["actorKind"]) == ("pbi", "ok", "app")

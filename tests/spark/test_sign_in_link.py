@@ -159,12 +159,12 @@ def test_without_scripts_there_is_a_button(link: str) -> None:
 def test_open_leads_a_browser_there_without_the_link_in_its_arguments(
     served: Gateway, tmp_path: Path
 ) -> None:
-    browser, told = tmp_path / "browser", tmp_path / "told"
-    browser.write_text(BROWSER.format(python=sys.executable, told=str(told)))
+    browser, opened = tmp_path / "browser", tmp_path / "told"
+    browser.write_text(BROWSER.format(python=sys.executable, opened=str(opened)))
     browser.chmod(0o700)
     said = livius(served, "open", BROWSER=str(browser))
     assert f"Opened {served.connection['http']}" in said
-    assert told.read_text() == (served.home / "open.html").as_uri()
+    assert opened.read_text() == (served.home / "open.html").as_uri()
     assert not (served.home / "open.html").exists()
 
 

@@ -156,7 +156,7 @@ def test_a_notebook_runs_unchanged_in_the_installed_kernel(
     install = ("kernel", "install", "--python", python, "--prefix", tmp_path)
     run(gateway, LIVIUS, *install, led=None)
     notebook = PROGRAMS / "notebook.py"
-    told: Any = json.loads(
+    outputs: Any = json.loads(
         run(
             gateway,
             python,
@@ -168,8 +168,8 @@ def test_a_notebook_runs_unchanged_in_the_installed_kernel(
             IPYTHONDIR=str(tmp_path / "ipython"),
         )
     )
-    assert "lead to https://localhost" in told[0]
-    assert [text.strip() for text in told[1:]] == ["202", "42", "200"]
+    assert "lead to https://localhost" in outputs[0]
+    assert [text.strip() for text in outputs[1:]] == ["202", "42", "200"]
 
 
 def dbt(gateway: Gateway, project: Path, *arguments: str) -> str:
@@ -194,11 +194,11 @@ def project(tmp_path: Path) -> Path:
 
 def test_dbt_builds_as_an_application(gateway: Gateway, project: Path) -> None:
     assert "All checks passed!" in dbt(gateway, project, "debug", "--target", "secret")
-    told = dbt(gateway, project, "build", "--target", "secret")
-    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in told
+    outputs = dbt(gateway, project, "build", "--target", "secret")
+    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in outputs
 
 
 def test_dbt_builds_as_whom_the_command_line_is_signed_in(gateway: Gateway, project: Path) -> None:
     assert "All checks passed!" in dbt(gateway, project, "debug", "--target", "cli")
-    told = dbt(gateway, project, "build", "--target", "cli")
-    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in told
+    outputs = dbt(gateway, project, "build", "--target", "cli")
+    assert "Done. PASS=6 WARN=0 ERROR=0 SKIP=0" in outputs

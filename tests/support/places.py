@@ -52,6 +52,6 @@ def add_lakehouse(gateway: Gateway, workspace: WorkspaceId, name: str) -> Lakeho
 
 def add_user(gateway: Gateway, name: str) -> PrincipalId:
     """A new user of the embedded authority, made by the command."""
-    told = gateway.livius("identity", "user", "create", name)
-    [line] = [line for line in told.splitlines() if line.startswith("Object id")]
+    printed = gateway.livius("identity", "user", "create", name)
+    [line] = [line for line in printed.splitlines() if line.startswith("Object id")]
     return PrincipalId(line.split()[-1])

@@ -13,8 +13,8 @@ FIRST, LAST = 2_100_000, 2_199_999
 DRIVER_FOLDER = "import json, os; print(json.dumps(os.environ['LIVIUS_DRIVER']))"
 
 
-def told(session: RemoteSession, code: str) -> Any:
-    """What the code prints last, as JSON."""
+def printed_json(session: RemoteSession, code: str) -> Any:
+    """The last line that the code prints, parsed as JSON."""
     return json.loads(session.text(code).splitlines()[-1])
 
 
@@ -35,4 +35,4 @@ class Team:
 
     def driver(self, session: RemoteSession) -> Path:
         """The folder of a session's driver."""
-        return Path(told(session, DRIVER_FOLDER))
+        return Path(printed_json(session, DRIVER_FOLDER))

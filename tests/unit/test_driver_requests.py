@@ -240,15 +240,15 @@ async def test_what_its_code_may_not_read_is_written_down_whatever_it_asks_for(
         refused = await asked(signed_in, session, what="secret", arguments=arguments)
         assert refused.body is None
     found = await signed_in.store.audit(AuditQuery(session=session.id, limit=100))
-    told = [(one.entry.target or "", one.entry.result) for one in reversed(found)][1:]
-    assert [one[:20] for one, _ in told] == [
+    entries = [(one.entry.target or "", one.entry.result) for one in reversed(found)][1:]
+    assert [one[:20] for one, _ in entries] == [
         "vault/",
         "vault/??",
         "vault/xxxxxxxxxxxxxx",
         "not a vault/x",
         "vault/missing",
     ]
-    assert "ok" not in {result for _, result in told}
+    assert "ok" not in {result for _, result in entries}
 
 
 async def test_what_its_code_gets_is_written_down_by_name_only(signed_in: World) -> None:
@@ -262,11 +262,11 @@ async def test_what_its_code_gets_is_written_down_by_name_only(signed_in: World)
     await asked(signed_in, session, what="token", arguments={"audience": "kusto"})
     await signed_in.context.throttle.settle(everything=True)
     found = await signed_in.store.audit(AuditQuery(session=session.id, limit=100))
-    told = [
+    recorded = [
         (one.entry.action.value, one.entry.target, one.entry.result, one.entry.times)
         for one in reversed(found)
     ][1:]
-    assert told == [
+    assert recorded == [
         ("session.token", "pbi", "ok", 1),
         ("secret.read", "vault/password", "ok", 1),
         ("session.token", "kusto", "InsufficientScopes", 1),

@@ -177,8 +177,8 @@ def test_of_an_error_within_errors_the_cause_is_told() -> None:
         "Caused by: E: [MALFORMED_RECORD.WITHOUT_SUGGESTION] Bad: [2,b]. SQLSTATE: 22023\n"
         "\tat y\n"
     )
-    told = _explained(StatementFailed("Py4JJavaError", value))
-    assert told == (
+    explained = _explained(StatementFailed("Py4JJavaError", value))
+    assert explained == (
         "Nothing was loaded. [MALFORMED_RECORD.WITHOUT_SUGGESTION] Bad: [2,b]. "
         "A line does not fit the others. Correct it, or see --delimiter and --format."
     )

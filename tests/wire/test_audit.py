@@ -101,8 +101,8 @@ async def test_places_and_roles_are_written_with_who_made_them(wire: Wire) -> No
     await wire.client.delete(url)
     await wire.client.patch(base, json={"displayName": "Gold"})
     records = (await wire.client.get(f"{base}/auditLog")).json()["value"]
-    told = [(one["action"], one["target"], one.get("detail")) for one in reversed(records)]
-    assert told == [
+    recorded = [(one["action"], one["target"], one.get("detail")) for one in reversed(records)]
+    assert recorded == [
         ("workspace.create", "Silver", None),
         ("lakehouse.create", "bronze", None),
         ("lakehouse.change", "iron", None),

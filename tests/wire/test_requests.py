@@ -139,7 +139,7 @@ def each_case(mode: GenerationMode, try_it: Any) -> None:
         tried()
 
 
-def told(case: Any, answer: httpx.Response) -> str:
+def sent_and_got(case: Any, answer: httpx.Response) -> str:
     sent = answer.request
     return f"{sent.method} {sent.url} {sent.content[:500]!r}: {answer.status_code} {answer.text}"
 
@@ -151,13 +151,15 @@ def test_what_the_document_allows_is_taken(made: Made) -> None:
         if has_body(case) and isinstance(case.body, dict):
             case.body = {name: one for name, one in case.body.items() if name not in POLICED}
         answer = made.send(case)
-        assert answer.status_code < 500, told(case, answer)
+        assert answer.status_code < 500, sent_and_got(case, answer)
         if any(part in case.path for part in ELSEWHERE):
             return
         # What stands in the records may be in the way; what is asked for may not.
-        assert answer.status_code < 400 or answer.status_code in (404, 409), told(case, answer)
+        assert answer.status_code < 400 or answer.status_code in (404, 409), sent_and_got(
+            case, answer
+        )
         if answer.status_code == 404:
-            assert "roleAssignments" in case.path, told(case, answer)
+            assert "roleAssignments" in case.path, sent_and_got(case, answer)
 
     each_case(GenerationMode.POSITIVE, try_it)
     assert made.answers > 200
@@ -170,13 +172,13 @@ def test_what_the_document_forbids_is_refused(made: Made) -> None:
     def try_it(case: Any) -> None:
         nonlocal refused
         answer = made.send(case)
-        assert answer.status_code < 500, told(case, answer)
+        assert answer.status_code < 500, sent_and_got(case, answer)
         if not has_body(case):
             return
         if not is_allowed(body_of(case), case):
             refused += 1
-            assert answer.status_code in (400, 404, 409), told(case, answer)
-            assert answer.json()["errorCode"], told(case, answer)
+            assert answer.status_code in (400, 404, 409), sent_and_got(case, answer)
+            assert answer.json()["errorCode"], sent_and_got(case, answer)
 
     each_case(GenerationMode.NEGATIVE, try_it)
     assert refused > 30

@@ -81,20 +81,20 @@ class Gateway:
     async def _end_sessions(self) -> int:
         """Want every session ended and wait until all are; return how many there were."""
         self.capacity.close()
-        told: set[SessionId] = set()
+        requested: set[SessionId] = set()
         try:
             async with asyncio.timeout(_SESSIONS_END_WITHIN):
                 # Asked again each time: one may just have been let in when we closed.
                 while live := set(await self.store.live_sessions()):
-                    for key in live - told:
+                    for key in live - requested:
                         await self.store.request_stop(
                             key,
                             end_cause=EndCause.GATEWAY_SHUTDOWN,
                             end_reason="The gateway was shut down.",
                         )
                         self.queue.wake(key)
-                    told |= live
+                    requested |= live
                     await asyncio.sleep(0.05)
         except TimeoutError:
             _log.warning("sessions_still_ending", left=len(await self.store.live_sessions()))
-        return len(told)
+        return len(requested)

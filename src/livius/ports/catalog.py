@@ -94,14 +94,14 @@ class Catalog(Protocol):
         at: datetime,
         by: PrincipalId,
         reason: str,
-        audit: Callable[[Session], AuditEntry],
-        told: AuditEntry | None = None,
+        audit_end: Callable[[Session], AuditEntry],
+        audit: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
         """Remove a workspace with its lakehouses and roles; None if there is none.
 
-        The same transaction sets the goal of each live session to stop, with the reason, a deletion
-        mark and an audit entry; these sessions are returned. ``told`` is the workspace's own audit
-        entry. Each of its lakehouses is deleted as by `delete_lakehouse`.
+        The same transaction sets the goal of each live session to stop, with the reason and a
+        deletion mark, and writes the entry that ``audit_end`` makes; these sessions are returned.
+        Each of its lakehouses is deleted as by `delete_lakehouse`.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""What a caller may want: one function per intent, each writes a goal and returns."""
+"""The use cases: one function per intent of a caller; each writes a goal and returns."""

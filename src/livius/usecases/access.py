@@ -1,10 +1,9 @@
-"""Who may see and do what (Fabric contract 8.4).
+"""The rights of callers (Fabric contract 8.4).
 
-A workspace's list and monitoring record is open from Viewer up. Running needs Contributor. A
-session's conf, code, outputs and verbs belong to its submitter and the workspace's Admins; for
-anybody else the session does not exist. What each right needs is in `livius.domain.permissions`.
-
-Scopes are looked at before anything else: that costs no look into the store, and tells nothing.
+A workspace's list and monitoring record is open from Viewer up. Running needs Contributor. Only a
+session's submitter and the workspace's Admins have access to its conf, code, outputs and actions;
+for other callers the session does not exist. `livius.domain.permissions` has the needs of each
+right. Scopes are checked first: that needs no query, and reveals nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SessionPath:
-    """A session as a request's path names it: ids that nobody has looked at yet."""
+    """A session as a request's path names it: unchecked ids."""
 
     workspace: str
     lakehouse: str
@@ -71,13 +70,13 @@ async def enter(
 
 
 def may_run_code(context: Context, caller: Principal) -> None:
-    """Refuse a second person where all code runs as one operating system user.
+    """Refuse an untrusted principal where all code runs as one operating system user.
 
-    Such code can read what that user can: other sessions' data, keys and tokens. So everybody who
-    runs code is trusted with all of it, and nobody is by accident.
+    Such code can read other sessions' data, keys and tokens. So only principals that the operator
+    trusts with all of it may run code.
 
     Raises:
-        Forbidden: the caller is none of those that the operator trusts so.
+        Forbidden: the operator doesn't trust the caller.
     """
     trusted = context.rules.trusted
     if trusted is not None and caller.oid not in trusted:
@@ -98,8 +97,8 @@ def may_run_code(context: Context, caller: Principal) -> None:
 def may_change_directory(context: Context, caller: Principal) -> bool:
     """Tell whether the caller may change the embedded authority's users and applications.
 
-    Whoever adds a credential to an application can act as it, in every workspace that it has a
-    role in. So that is for the people whom the installation is for, and for no application.
+    A user who adds a credential to an application can act as the application, in every workspace in
+    which it has a role. So only owners of the installation may, and no application.
     """
     return (
         context.directory is not None
@@ -109,10 +108,10 @@ def may_change_directory(context: Context, caller: Principal) -> bool:
 
 
 def directory_of_owner(context: Context, caller: Principal) -> Directory:
-    """Return the directory to somebody who may change it.
+    """Return the directory to a caller who may change it.
 
     Raises:
-        NotFound: another authority has it.
+        NotFound: the authority is another one.
         Forbidden: the caller is not one of the owners.
     """
     if context.directory is None:
@@ -141,10 +140,10 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
 async def own_session(
     context: Context, caller: Principal, path: SessionPath, right: Right
 ) -> Session:
-    """Return a session that the caller may see whole and act on.
+    """Return a session that the caller may read and control.
 
-    Who lacks the right is refused before anything is told of the session. It is one look into the
-    store, because it stands before every request about a session.
+    A caller without the right learns nothing about the session. It is a single transaction, because
+    every request about a session begins with it.
 
     Raises:
         NotFound: no such workspace, lakehouse or session, a deleted one, or somebody else's.
@@ -188,7 +187,7 @@ def entered(
     role: Role | None,
     right: Right,
 ) -> tuple[Workspace, Role]:
-    """Return a workspace that was found, and the caller's role, if the caller has the right.
+    """Check that the caller has the right in a workspace; return both the workspace and the role.
 
     Raises:
         NotFound: there is no such workspace.
@@ -225,7 +224,7 @@ def _place(
 
 
 def workspace_not_found(workspace_id: WorkspaceId) -> NotFound:
-    """Return the error for a workspace that is not there, or was deleted a moment ago."""
+    """Return the error for a missing workspace."""
     return NotFound(
         "WorkspaceNotFound",
         Message(
@@ -236,7 +235,7 @@ def workspace_not_found(workspace_id: WorkspaceId) -> NotFound:
 
 
 def lakehouse_not_found(lakehouse_id: LakehouseId, workspace_id: WorkspaceId) -> NotFound:
-    """Return the error for a lakehouse that is not there, or was deleted a moment ago."""
+    """Return the error for a missing lakehouse."""
     return NotFound(
         "ItemNotFound",
         Message(

@@ -1,4 +1,4 @@
-"""The audit log: acts on sessions, what was refused, and who may read it."""
+"""The audit log: entries for acts on sessions and for refusals, and reading the log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def by_caller(
     target: str | None = None,
     code: str | None = None,
 ) -> AuditEntry:
-    """Return what to write of an act of a caller on a session."""
+    """Return the entry for a caller's act on a session."""
     return entry(
         session,
         action,
@@ -49,9 +49,10 @@ def by_caller(
 async def note_refusal(
     context: Context, what: str, error: LiviusError, caller: Principal | None, workspace: str
 ) -> None:
-    """Write down that a request was refused to somebody. It is refused all the same if that fails.
+    """Record a refused request.
 
-    ``what`` names the kind of request, and ``workspace`` is what its path says, if anything.
+    It stays refused if that fails. ``what`` names the kind of request; ``workspace`` comes from its
+    path, if it has one.
     """
     said = act(
         context.clock,
@@ -81,12 +82,12 @@ async def read_audit(
 ) -> Sequence[AuditRecord]:
     """Return up to ``limit`` records of a workspace, newest first, from below ``before``.
 
-    What concerns no workspace is not among them: that is for the operator, at the machine.
+    Records without a workspace are not among them: only the operator reads those, at the machine.
 
     Raises:
         NotFound: there is no such workspace.
         Forbidden: the caller is not one of its Admins.
-        Invalid: that moment can't be told in UTC.
+        Invalid: the moment can't be expressed in UTC.
     """
     found, role = await enter_workspace(context, caller, workspace, MONITOR)
     if role is not Role.ADMIN:

@@ -1,8 +1,8 @@
-"""What to write down in the audit log of an act, and how what comes often is counted.
+"""Makes entries of the audit log, and counts the frequent ones instead of writing each.
 
-What changes a record is written in that change's transaction: the store's methods take an entry.
-What only passes by (a token given, a request refused) goes through an `AuditThrottle`, which counts
-what comes often, so that nobody fills the disk with it.
+An act that changes a record is written in that change's transaction: the store's methods take an
+entry. Other events (an issued token, a refused request) go through an `AuditThrottle`, so that
+nobody can fill the disk with entries.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from livius.ports.store import Audit
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from, and from whom, once that is proved.
+    """The origin of a request: its address and, once authenticated, its caller.
 
-    ``operator`` is the operating system's name of who gives a command at the machine itself.
+    ``operator`` is the operating system's name of a user who runs a command at the machine.
     """
 
     address: str | None = None
@@ -33,11 +33,11 @@ class Origin:
 
 
 ORIGIN: Final[ContextVar[Origin]] = ContextVar("origin", default=Origin())  # noqa: B039 - frozen
-"""Set by whoever takes requests, for as long as one is handled."""
+"""The code that receives requests sets it while a request is handled."""
 
 
 def present_actor(caller: Principal | None = None) -> Actor:
-    """Return who acts here and now: the given caller, else whoever the request proved to be."""
+    """Return the actor of the present request: the given caller, else the authenticated one."""
     origin = ORIGIN.get()
     who = caller or origin.caller
     if who is not None:
@@ -60,7 +60,7 @@ def act(
     detail: str | None = None,
     workspace: WorkspaceId | None = None,
 ) -> AuditEntry:
-    """Return what to write of an act, by default of whoever the request proved to be."""
+    """Return the entry for an act, by default of the request's authenticated caller."""
     return AuditEntry(
         at=clock.now(),
         action=action,
@@ -83,12 +83,12 @@ _Key = tuple[object, ...]
 
 
 class AuditThrottle:
-    """Writes what may come often: the first at once, equal ones after it as one line with a count.
+    """Writes frequent entries: the first at once, equal ones after it as one line with a count.
 
-    Equal is what has the same action, result, actor, place and target. A count is written once
-    ``within`` is over, and at the gateway's end; one that is killed forgets the last counts.
-    Whoever makes too many different ones is told without their targets, and all together without
-    names: so the lines within the time are bounded, whatever anybody sends.
+    Entries are equal if action, result, actor, place and target are. A count is written after
+    ``within``, and at the gateway's end; a kill of the gateway loses the last counts. If an actor
+    makes too many different entries, further ones are written without targets; if all actors
+    together do, without names. So the number of lines in a period is bounded.
     """
 
     def __init__(
@@ -108,12 +108,13 @@ class AuditThrottle:
         self._tallies: dict[_Key, _Tally] = {}
         self._of_one: dict[_Key, int] = {}
         self._writing = asyncio.Lock()
-        """While the first entry of a kind is written, further ones wait for its result."""
+        """While the first entry of a kind is being written, further ones wait for the result."""
 
     async def note(self, said: AuditEntry) -> None:
         """Write an entry, or count it.
 
-        Nothing is counted of what was not written: as long as writing fails, each call raises.
+        An entry is counted only once an equal one was written: as long as writing fails, each call
+        raises.
         """
         async with self._writing:
             key = self._key(said)
@@ -134,7 +135,7 @@ class AuditThrottle:
             self._tallies[key] = _Tally(now, said)
 
     async def settle(self, *, everything: bool = False) -> None:
-        """Write the counts whose time is over. If that fails, they stay for the next time."""
+        """Write the counts whose time is over. If that fails, the next call writes them."""
         async with self._writing:
             now = self._clock.monotonic()
             over = {

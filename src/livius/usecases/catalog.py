@@ -1,8 +1,8 @@
-"""Workspaces and lakehouses: list, look, create, rename, delete (Fabric contract 7.2, 7.3).
+"""Workspaces and lakehouses: list, get, create, rename, delete (Fabric contract 7.2, 7.3).
 
-Whoever has a role in a workspace sees it; creating and changing lakehouses needs Contributor, as
-running does; a workspace is its Admins' to rename and delete. Deleting is careful: a lakehouse's
-never while a session runs, and the files stay unless the caller says otherwise.
+Every role in a workspace may see it; creating and changing lakehouses needs Contributor, as running
+code does; only Admins rename and delete a workspace. A lakehouse with a running session can't be
+deleted, and its files stay unless the caller requests their deletion.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Named = TypeVar("Named", Workspace, Lakehouse)
 
 
 async def list_workspaces(context: Context, caller: Principal) -> Sequence[tuple[Workspace, Role]]:
-    """Return the workspaces that the caller has a role in, with it."""
+    """Return the workspaces in which the caller has a role, with the role."""
     check_scopes(caller, LIST_WORKSPACES)
     return await context.store.workspaces_of(PrincipalId(caller.oid))
 
@@ -62,8 +62,8 @@ async def create_workspace(
     """Create a workspace whose Admin is the caller.
 
     Raises:
-        Invalid: the name or description does not do.
-        Conflict: a workspace has the name.
+        Invalid: the name or description is invalid.
+        Conflict: another workspace has the name.
         Forbidden: the caller lacks a scope.
     """
     check_scopes(caller, CREATE_WORKSPACE)
@@ -100,7 +100,7 @@ async def change_workspace(
     name: str | None,
     description: str | None,
 ) -> Workspace:
-    """Change what people see of a workspace. Its id stays, and with it every address.
+    """Change a workspace's name or description. Its id and addresses stay the same.
 
     Raises:
         Forbidden: the caller is not an Admin.
@@ -121,7 +121,7 @@ async def describe_workspace(
     name: str | None,
     description: str | None,
 ) -> Workspace:
-    """Do it in the records; the operator asks nobody."""
+    """Change it in the store, without a check of rights."""
     changed = _described(present, name, description, check_workspace_name)
     outcome = await store.change_workspace(
         present.id,
@@ -137,14 +137,13 @@ async def describe_workspace(
 
 
 async def delete_workspace(context: Context, caller: Principal, workspace: str) -> None:
-    """Remove a workspace with its lakehouses and roles, and end the sessions in it.
+    """Remove a workspace with its lakehouses and roles, and end its sessions.
 
-    From now on nothing of it is found. The files stay in the data folder, as those of a deleted
-    lakehouse do.
+    The files stay in the data folder, as those of a deleted lakehouse do.
 
     Raises:
-        NotFound: there is no such workspace; also for the second who deletes it.
-        Forbidden: the caller is not an Admin.
+        NotFound: there is no such workspace; also for the second of two callers who delete it.
+            Forbidden: the caller is not an Admin.
     """
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
 
@@ -154,7 +153,7 @@ async def delete_workspace(context: Context, caller: Principal, workspace: str) 
         found,
         by=PrincipalId(caller.oid),
         name=caller.name,
-        audit=lambda session: by_caller(context, caller, session, Action.SESSION_DELETE),
+        audit_end=lambda session: by_caller(context, caller, session, Action.SESSION_DELETE),
     )
     for session in ended:
         context.notifications.notify(session)
@@ -168,9 +167,9 @@ async def remove_workspace(
     *,
     by: PrincipalId,
     name: str,
-    audit: Callable[[Session], AuditEntry],
+    audit_end: Callable[[Session], AuditEntry],
 ) -> Sequence[SessionId]:
-    """Do it in the records; the operator asks nobody. Returns the sessions that have to end.
+    """Delete it in the store, without a check of rights; return the sessions that have to end.
 
     Raises:
         NotFound: another one has deleted it in the same moment.
@@ -180,8 +179,8 @@ async def remove_workspace(
         at=clock.now(),
         by=by,
         reason=f"{name} deleted the workspace {workspace.name}.",
-        audit=audit,
-        told=act(clock, Action.WORKSPACE_DELETE, workspace.name, workspace=workspace.id),
+        audit_end=audit_end,
+        audit=act(clock, Action.WORKSPACE_DELETE, workspace.name, workspace=workspace.id),
     )
     if ended is None:
         raise workspace_not_found(workspace.id)
@@ -199,12 +198,12 @@ async def list_lakehouses(
 async def create_lakehouse(
     context: Context, caller: Principal, workspace: str, name: str, description: str
 ) -> Lakehouse:
-    """Create a lakehouse; sessions can use it from the moment that this returns.
+    """Create a lakehouse; sessions can use it once this returns.
 
     Raises:
-        Forbidden: the caller may only look.
-        Invalid: the name or description does not do.
-        Conflict: a lakehouse of the workspace has the name.
+        Forbidden: the caller's role may only read.
+        Invalid: the name or description is invalid.
+        Conflict: another lakehouse of the workspace has the name.
     """
     found, _role = await enter_workspace(context, caller, workspace, CHANGE)
     check_lakehouse_name(name)
@@ -224,7 +223,7 @@ async def create_lakehouse(
         if outcome is not Outcome.DATABASE_TAKEN:
             await context.lakehouses.remove(found.id, identity)
             raise _name_in_use(name) if outcome is Outcome.TAKEN else workspace_not_found(found.id)
-        # Another one, made in the same moment, has taken the database's name.
+        # Another lakehouse, created at the same moment, has taken the database's name.
         taken = await context.store.database_names()
         lakehouse = dataclasses.replace(
             lakehouse, database=database_name(name, identity, taken=taken)
@@ -248,7 +247,7 @@ async def change_lakehouse(
     name: str | None,
     description: str | None,
 ) -> Lakehouse:
-    """Change what people see of a lakehouse. Its id, its folder and its database stay.
+    """Change a lakehouse's name or description. Its id, folder and database stay the same.
 
     Raises:
         Invalid: nothing to change, or an invalid name or description.
@@ -279,7 +278,7 @@ async def delete_lakehouse(
 
     Raises:
         Conflict: a session runs in it.
-        NotFound: there is no such lakehouse; also for the second who deletes it.
+        NotFound: there is no such lakehouse; also for the second of two callers who delete it.
     """
     place = await enter(context, caller, workspace, lakehouse, CHANGE)
     present = place.lakehouse
@@ -349,7 +348,7 @@ def _workspace_name_in_use(name: str) -> Conflict:
 def _act(
     clock: Clock, action: Action, lakehouse: Lakehouse, *, detail: str | None = None
 ) -> AuditEntry:
-    """Return what to write of an act on a lakehouse."""
+    """Return the entry for an act on a lakehouse."""
     said = act(clock, action, lakehouse.name, detail=detail, workspace=lakehouse.workspace)
     return dataclasses.replace(said, lakehouse=lakehouse.id)
 

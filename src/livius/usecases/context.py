@@ -1,4 +1,4 @@
-"""What every use case works with."""
+"""The context of all use cases."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ from livius.usecases.livy_log import LivyLogs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the operator decided, as far as use cases need it.
+    """The operator's settings for use cases.
 
-    ``local`` tells that Spark runs inside the driver alone; ``driver_memory`` and
-    ``driver_cores`` are what a driver then has. ``runtimes`` are those that drivers can be
-    started with. ``inline_bytes`` is the most that an ending's data, and its text, may take in
-    its record; ``output_limit`` is the most of its text that is kept.
-    ``hold`` is how long the question for something unfinished is held by default.
-    ``trusted`` are the object ids of those who may run code; None: whoever has the right.
-    ``owners`` are those of the people who may change the embedded authority's directory.
+    ``local`` means that Spark runs inside the driver, which then has ``driver_memory`` and
+    ``driver_cores``. ``runtimes`` are the available runtimes. A statement's data, and its text, are
+    in its record up to ``inline_bytes`` each; ``output_limit`` limits its stored text. ``hold`` is
+    the default duration of a long poll. ``trusted`` are the object ids of the principals that may
+    run code; None: all with the right. ``owners`` are the object ids of users who may change the
+    embedded authority's directory.
     """
 
     default_runtime: str
@@ -55,9 +54,8 @@ class Rules:
 class Context:
     """The ports, and the rules.
 
-    ``conf_secrets`` holds the secrets of the conf of sessions whose drivers are still to be
-    launched: in memory alone, for the reconciler.
-    ``directory`` is None where another authority than ours says who there is.
+    ``conf_secrets`` has the secrets in the conf of sessions whose drivers are not launched yet: in
+    memory only, for the reconciler. ``directory`` is None with another authority.
     """
 
     store: Store

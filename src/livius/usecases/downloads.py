@@ -1,4 +1,4 @@
-"""A statement's text and its rows, for callers that want these and nothing around them."""
+"""Downloads of a statement's text and rows alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIECE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StatementText:
-    """A statement, and how many bytes of UTF-8 it has printed; ``is_whole``: there come no more."""
+    """A statement, and its text's size in bytes of UTF-8; ``is_whole``: the text is complete."""
 
     statement: Statement
     size: int
@@ -36,7 +36,7 @@ class StatementText:
 
 
 async def find_text(context: Context, session: Session, number: str) -> StatementText:
-    """Return what a statement has printed so far.
+    """Return a statement with the size of its text so far.
 
     Raises:
         NotFound: the session has no such statement.
@@ -57,7 +57,7 @@ async def text_pieces(
     while start < end:
         piece = await text_of(context, found, offset=start, size=min(_PIECE, end - start))
         if not piece:
-            return  # what is past keeping was removed meanwhile
+            return  # the retention ended meanwhile
         yield piece
         start += len(piece)
 
@@ -68,7 +68,7 @@ async def find_data(
     """Return the JSON object of a statement's data, once it has ended.
 
     Raises:
-        NotFound: the session has no such statement, or it gave no data.
+        NotFound: the session has no such statement, or it returned no data.
         Conflict: it has not ended.
     """
     view = await get_statement(context, session, number, Window(size=0), long_poll=long_poll)

@@ -1,7 +1,7 @@
-"""What a session's own code asks of the gateway.
+"""Requests of a session's own code.
 
-The driver is hostile: it learns about its own session only, and it is we who decide what. A
-question is never worth the link: what goes wrong is the answer.
+The driver is hostile: it learns about its own session only, and the gateway decides what. No
+request ends the link: an error is the response.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def answer(context: Context, session: Session, ask: AgentRequest) -> None:
-    """Answer a question on the driver's link. Never raises for what the question is."""
+    """Respond to a request on the driver's link. No request makes it raise."""
     try:
         body = await _body(context, session, ask)
     except LiviusError as error:
@@ -55,19 +55,19 @@ async def _body(context: Context, session: Session, ask: AgentRequest) -> Mappin
             return await _context(context, session)
         case "token":
             asked, what = _asked_token(context, session, ask), _target(ask, "audience")
-            return {"value": await _told(context, session, Action.SESSION_TOKEN, what, asked)}
+            return {"value": await _recorded(context, session, Action.SESSION_TOKEN, what, asked)}
         case "secret":
             asked, what = _secret(context, session, ask), _target(ask, "vault", "name")
-            return {"value": await _told(context, session, Action.SECRET_READ, what, asked)}
+            return {"value": await _recorded(context, session, Action.SECRET_READ, what, asked)}
         case "stop":
             await stop_session(context, session)
             return {}
 
 
-async def _told(
+async def _recorded(
     context: Context, session: Session, action: Action, target: str, given: Awaitable[str]
 ) -> str:
-    """Give what is asked for, or refuse it, and write down which."""
+    """Grant or refuse a request, and record it."""
     try:
         value = await given
     except LiviusError as error:
@@ -80,7 +80,7 @@ async def _told(
 def _asked(
     context: Context, session: Session, action: Action, target: str, result: str
 ) -> AuditEntry:
-    """Return what to write of what a session's code asked for, as whom the session acts for."""
+    """Return the entry for a request of session code; the actor is the token principal."""
     by = None
     if session.token_principal is not None:
         by = actor(session.token_principal, address=None, request_id=None)
@@ -90,7 +90,7 @@ def _asked(
 
 
 def _target(ask: AgentRequest, *names: str) -> str:
-    """Return what a question is about, for the audit log: it may be anything yet."""
+    """Return the subject of a request, which is still unchecked, for the audit log."""
     text = "/".join(ask.arguments.get(name, "") for name in names)
     return "".join(one if one.isprintable() else "?" for one in shortened(text))
 
@@ -138,9 +138,9 @@ async def _token(context: Context, session: Session, audience: str) -> str:
 
 
 async def _context(context: Context, session: Session) -> Mapping[str, Any]:
-    """Return what ``notebookutils.runtime.context`` has: Fabric's names, and only what is true.
+    """Return ``notebookutils.runtime.context``: Fabric's keys, with true values only.
 
-    None stands for what a session of the Livy API does not have, such as a notebook.
+    None stands for things that a session of the Livy API doesn't have, such as a notebook.
     """
     workspace = await context.store.workspace(session.workspace)
     lakehouse = await context.store.lakehouse(session.lakehouse)
@@ -172,7 +172,7 @@ async def _context(context: Context, session: Session) -> Mapping[str, Any]:
 
 
 async def stop_session(context: Context, session: Session) -> None:
-    """End a session because its own code wants it."""
+    """End a session at the request of its own code."""
     await context.store.request_stop(
         session.id,
         end_cause=EndCause.STOPPED_BY_CODE,

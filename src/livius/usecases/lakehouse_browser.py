@@ -1,4 +1,4 @@
-"""Looking into a lakehouse: its files and its tables' rows (roles as for running)."""
+"""Reads a lakehouse: its files and its tables' rows (roles as for running code)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from livius.usecases.context import Context
 async def list_folder(
     context: Context, caller: Principal, workspace: str, lakehouse: str, path: str
 ) -> Sequence[Entry] | None:
-    """Return what a folder below ``Files/`` holds; None where the path names a file.
+    """Return the entries of a folder below ``Files/``; None where the path names a file.
 
     Raises:
-        Forbidden: the caller lacks a scope, or may only look at names.
+        Forbidden: the caller lacks a scope or a role.
         NotFound: there is no such path.
     """
     place = await _enter(context, caller, workspace, lakehouse)
@@ -33,7 +33,7 @@ async def open_file(
     """Return a file below ``Files/``, to be opened.
 
     Raises:
-        Forbidden: the caller lacks a scope, or may only look at names.
+        Forbidden: the caller lacks a scope or a role.
         NotFound: there is no such path.
     """
     place = await _enter(context, caller, workspace, lakehouse)
@@ -46,7 +46,7 @@ async def preview_table(
     """Return a table's schema, first rows and newest versions, read without Spark.
 
     Raises:
-        Forbidden: the caller lacks a scope, or may only look at names.
+        Forbidden: the caller lacks a scope or a role.
         NotFound: there is no such table.
         Unavailable: it can't be read.
     """

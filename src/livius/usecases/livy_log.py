@@ -1,4 +1,4 @@
-"""What the gateway did for sessions, as logs that are asked for piece by piece."""
+"""Livy logs: the gateway's acts for a session, as a log that is read in pieces."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class _Settled:
 
 
 class LivyLogs:
-    """The logs. Each only ever grows at its end, and has no code.
+    """The logs.
 
-    A statement that has ended does not change any more, so its lines are remembered, for the few
-    sessions that were asked about last: of each piece only what came since is read from the store.
+    Each grows only at its end, and has no code. An ended statement doesn't change any more, so its
+    lines are cached for the sessions that were read last: a further read queries the store only for
+    newer statements.
     """
 
     def __init__(self, store: Statements) -> None:
@@ -40,9 +41,9 @@ class LivyLogs:
         self._settled: dict[SessionId, _Settled] = {}
 
     async def text(self, session: Session) -> bytes:
-        """Return a session's log: a line for each thing, in order of time.
+        """Return a session's log: one line per event, in order of time.
 
-        Whether the caller may read it was asked before (`livius.usecases.monitoring`).
+        The caller's right was checked before (`livius.usecases.monitoring`).
         """
         settled, open_lines = await self._read(session)
         self._remember(session.id, settled)
@@ -58,20 +59,20 @@ class LivyLogs:
         return b"".join(text for _at, text in lines)
 
     async def _read(self, session: Session) -> tuple[_Settled, list[_Line]]:
-        """Return what is settled by now, and the lines of the statements after it."""
+        """Return the final lines, and the lines of the statements after them."""
         known = self._settled.get(session.id, _Settled())
         count, lines, open_lines = known.statements, list(known.lines), list[_Line]()
         read, total = count, count + 1
         while read < total:
-            # Piece by piece: of each there are a few words to keep, but code and outputs to read.
+            # In pieces: the lines are short, but code and outputs have to be read for them.
             statements, total = await self._store.list_statements(
                 session.repl, skip=read, top=_AT_ONCE
             )
             for one in statements:
                 if open_lines or one.phase not in FINAL:
-                    open_lines += _told(one)
+                    open_lines += _events(one)
                 else:
-                    lines += _told(one)
+                    lines += _events(one)
                     count += 1
             read += _AT_ONCE
         if count == known.statements:
@@ -85,8 +86,8 @@ class LivyLogs:
             del self._settled[next(iter(self._settled))]
 
 
-def _told(one: Statement) -> Iterator[_Line]:
-    """Yield what happened to a statement."""
+def _events(one: Statement) -> Iterator[_Line]:
+    """Yield the events of a statement."""
     what = f"statement {one.number} ({one.kind})"
     yield _line(one.created_at, f"{what} accepted")
     if one.started_at is not None:

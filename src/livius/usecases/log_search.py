@@ -1,4 +1,4 @@
-"""Finding lines in a driver's log, however long it is."""
+"""Searches a driver's log of any length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_LINE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A line that has the text. ``offset`` is where it begins, in bytes."""
+    """A line with the text. It begins at ``offset``, in bytes."""
 
     offset: int
     line: str
@@ -23,7 +23,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """The first lines that have the text; ``is_cut`` if there may be more."""
+    """The first lines with the text; ``is_cut`` if there may be more."""
 
     found: Sequence[Match]
     is_cut: bool
@@ -32,7 +32,7 @@ class Matches:
 async def search_driver_log(
     context: Context, activity: Activity, name: str, text: str, *, most: int
 ) -> Matches:
-    """Return up to ``most`` lines of a log that have the text, in whatever case (of ASCII).
+    """Return up to ``most`` lines of a log with the text; the case of ASCII doesn't matter.
 
     It reads the log in pieces: memory does not grow with its length. Long lines are cut.
     The activity comes from `livius.usecases.monitoring.own_activity`.
@@ -46,7 +46,7 @@ async def search_driver_log(
         block = rest + piece
         end = block.rfind(b"\n") + 1 if piece else len(block)
         if not end and len(block) > _CHUNK:
-            # One line without an end: it is looked at in pieces, too.
+            # A line without an end is searched in pieces, too.
             end = len(block)
         lowered = block[:end].lower()
         at = lowered.find(needle)

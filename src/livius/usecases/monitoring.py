@@ -1,7 +1,7 @@
-"""Watching: activities, their logs, and what Spark says of them (Fabric contract 6).
+"""Monitoring: activities, their logs, and Spark's pages of them (Fabric contract 6).
 
-Whoever has a role in a workspace sees its list and each record. Conf, code, outputs and logs
-belong to the submitter and the workspace's Admins. Deleted sessions are seen like others.
+Every role in a workspace may see its list and records. Only the submitter and the workspace's
+Admins see conf, code, outputs and logs. Deleted sessions are listed like others.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ _UI_PAGES: Final[Mapping[str, frozenset[str]]] = {
     "streaming": frozenset({"batch"}),
     "connect": frozenset({"session"}),
 }
-"""The Spark UI's pages that show things, below their tabs. Others act: a GET of ``kill`` ends jobs
-and stages, and a heap histogram stops the driver for a full collection."""
+"""The read-only pages of the Spark UI, below their tabs.
+
+Others have effects: a GET of ``kill`` ends jobs and stages, and a heap histogram stops the driver
+for a full collection.
+"""
 _UI_DATA: Final = (("static",), ("api", "v1", "applications"), ("api", "v1", "version"))
-"""What those pages load."""
+"""The files that those pages load."""
 _OFFERED: Final = frozenset(
     {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
 )
@@ -52,7 +55,7 @@ _OFFERED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which activities a caller wants; see `ActivityQuery`. Ids are as they came."""
+    """A caller's query for activities; see `ActivityQuery`. Its ids are unchecked."""
 
     lakehouse: str | None = None
     states: frozenset[ActivityState] | None = None
@@ -84,7 +87,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfView:
-    """The conf of a session: as it was asked for, as it is, and what of it does nothing here.
+    """The conf of a session: the requested one, the effective one, and keys without effect.
 
     ``effective`` is the whole conf that Spark runs with, secrets redacted; empty until it runs.
     """
@@ -98,7 +101,7 @@ class ConfView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityDetail:
-    """An activity with its steps. ``conf`` is None for who may see the record only."""
+    """An activity with its steps. ``conf`` is None if the caller may see the record only."""
 
     activity: Activity
     steps: Sequence[Step]
@@ -108,7 +111,7 @@ class ActivityDetail:
 SIZES: Final = (
     *("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors"),
 )
-"""The sizes that a create request may ask for, by their names there."""
+"""The sizes of a create request, by their names there."""
 
 
 async def list_activities(
@@ -158,7 +161,7 @@ async def _page(
         if field.name not in ("lakehouse", "submitter")
     }
     submitter = PrincipalId(wanted.submitter.lower()) if wanted.submitter is not None else None
-    # One more than asked for tells whether there is a next page.
+    # One more than requested, to know whether there is a next page.
     found = await context.store.activities(
         ActivityQuery(
             workspaces=workspaces,
@@ -180,7 +183,7 @@ async def _page(
 async def _lakehouse_of(
     context: Context, workspaces: frozenset[WorkspaceId], text: str | None
 ) -> LakehouseId | None:
-    """Return the lakehouse that a request names; None where it names none.
+    """Return the lakehouse that a request names, if it names one.
 
     Raises:
         NotFound: there is no such lakehouse in any of the workspaces.
@@ -206,7 +209,7 @@ async def get_activity(
     *,
     lakehouse: str | None = None,
 ) -> Activity:
-    """Return one activity, which is open to whoever has a role in the workspace.
+    """Return one activity. Every role in the workspace may see it.
 
     Raises:
         NotFound: there is no such workspace or activity, or it is not of the lakehouse.
@@ -233,7 +236,7 @@ async def open_activity(
     *,
     lakehouse: str | None = None,
 ) -> OpenActivity:
-    """Return an activity with what the caller may do of it. One look into the store, as a rule.
+    """Return an activity with the caller's rights. It is usually a single transaction.
 
     Raises:
         NotFound: there is no such workspace or activity, or it is not of the lakehouse.
@@ -278,7 +281,7 @@ async def own_activity(
 
 
 def check_may_read(opened: OpenActivity) -> None:
-    """Refuse a caller who may see no more than that the activity is there.
+    """Refuse a caller who may not read the activity's conf, code, outputs and logs.
 
     Raises:
         Forbidden: the caller is neither its submitter nor an Admin of the workspace.
@@ -309,7 +312,7 @@ async def describe(
     *,
     lakehouse: str | None = None,
 ) -> ActivityDetail:
-    """Return all that the caller may know of an activity, apart from statements and logs.
+    """Return all details of an activity that the caller may see, without statements and logs.
 
     Raises:
         NotFound: there is no such workspace or activity, or it is not of the lakehouse.
@@ -393,13 +396,13 @@ async def spark_page(
 async def spark_ui(
     context: Context, activity: Activity, path: str, query: str, *, root: str
 ) -> SparkPage:
-    """Return one of the pages that a session's Spark has for people; their links begin with root.
+    """Return one of the Spark UI's pages of a session; their links begin with ``root``.
 
-    The activity comes from `own_activity`. What is asked of Spark is put together of known parts:
-    no spelling of another path, encoded or not, gets through.
+    The activity comes from `own_activity`. The path that Spark gets is built from known parts, so
+    no other path, encoded or not, gets through.
 
     Raises:
-        NotFound: its driver has ended, or has no such page that only shows things.
+        NotFound: its driver has ended, or has no such read-only page.
         Unavailable: the driver does not answer.
     """
     parts = [part for part in path.split("/") if part]
@@ -468,7 +471,7 @@ def _item_id(text: str) -> str:
 
 
 def no_item(item: str) -> NotFound:
-    """Return the error for an item that is not there."""
+    """Return the error for a missing item."""
     return NotFound(
         "SparkCoreItemNotFound",
         Message("There is no item %(item)s in this workspace.", item=item[:100]),

@@ -1,4 +1,4 @@
-"""Personal access tokens: make, list, revoke, and take them from callers."""
+"""Personal access tokens: create, list, revoke and verify them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def create_token(
     scopes: tuple[str, ...],
     life: timedelta,
 ) -> tuple[PersonalToken, str]:
-    """Make a token for a principal. The text is returned here and never again.
+    """Create a token for a principal. Its text is returned here and never again.
 
     Raises:
         Invalid: an unknown scope, or too long a life.
@@ -64,8 +64,8 @@ async def create_token(
 class BearerVerifier:
     """Implements `livius.ports.identity.TokenVerifier` for both kinds of tokens.
 
-    A personal token costs one look into the store each time, so that a revoked one is refused at
-    once; what the authority signed is for the other verifier. ``present`` refuses those whose
+    Each use of a personal token is a query of the store, so that a revoked one is refused at once.
+    The other verifier checks tokens that the authority signed. ``present`` refuses those whose
     principal was removed.
     """
 

@@ -1,4 +1,4 @@
-"""Sessions of the portal: begin, go on, end. They are kept: a restart signs nobody out."""
+"""Sessions of the portal: begin, continue, end. They are stored, so a restart signs nobody out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from livius.ports.store import PortalSessions as VisitRecords
 _MOST: Final = 10_000
 _MOST_OF_ONE: Final = 50
 _TOUCHED_EVERY: Final = timedelta(minutes=1)
-"""So much may be missing from what is known of when somebody was there: a page is no write."""
+"""The error of the stored time of the last request; with it, most requests need no write."""
 
 
 class PortalSessions:
-    """All portal sessions. Of too many, in all or of one person, the longest idle one ends.
+    """All portal sessions.
 
-    Each look asks the records, so that a portal session which a command has ended is over at once.
-    ``issuer`` is of whom principals are; portal sessions of another authority's, which was trusted
-    before, don't count, and ``present`` refuses those whose principal was removed.
+    If there are too many, in all or of one person, the longest idle one ends. Each request queries
+    the store, so that a portal session which a command has ended is over at once. ``issuer`` is the
+    issuer of valid principals: portal sessions of an authority that was configured earlier are
+    invalid. ``present`` refuses principals that were removed.
     """
 
     def __init__(self, store: VisitRecords, clock: Clock, *, issuer: str, present: Present) -> None:
@@ -41,14 +42,15 @@ class PortalSessions:
         return cookie
 
     async def find(self, cookie: str | None, *, touch: bool = True) -> PortalSession | None:
-        """Return the portal session of a cookie, and note that its person is there.
+        """Return the portal session of a cookie, and record the visit.
 
-        ``touch`` is False for what a page does by itself: an open page alone keeps nobody in.
+        ``touch`` is False for the automatic requests of an open page, which don't extend the portal
+        session.
         """
         portal_session = await self._going_on(key_of(cookie)) if cookie else None
         now = self._clock.now()
         if portal_session is not None and touch and now - portal_session.seen_at >= _TOUCHED_EVERY:
-            # On a full disk people still have to see what fills it.
+            # On a full disk people must still be able to see the cause.
             with contextlib.suppress(Unavailable):
                 await self._store.touch_portal_session(portal_session.key, at=now)
         return portal_session
@@ -58,7 +60,7 @@ class PortalSessions:
         return await self._going_on(portal_session.key) is not None
 
     async def end(self, portal_session: PortalSession) -> None:
-        """End a portal session. Its cookie is worth nothing from now on."""
+        """End a portal session. Its cookie becomes invalid."""
         await self._store.remove_portal_session(portal_session.key)
 
     async def _going_on(self, key: str) -> PortalSession | None:

@@ -1,7 +1,8 @@
-"""Who has which role in a workspace: list, assign, change, remove (Fabric contract 8.4).
+"""Roles in a workspace: list, assign, change, remove (Fabric contract 8.4).
 
-Admins change them; Admins and Members see them. A workspace keeps an Admin, come what may. A change
-counts from the next request on; sessions of who lost a role run on, and are the Admins' to end.
+Admins change them; Admins and Members see them. A workspace always has an Admin. A change takes
+effect with the next request; sessions of a principal that lost its role keep running until an Admin
+ends them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from livius.usecases.identity.principals import Known, Principals
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A principal with a role. ``known`` is None for one that the directory does not know."""
+    """A principal with a role. ``known`` is None if the principal isn't in the directory."""
 
     principal: PrincipalId
     role: Role
@@ -34,7 +35,7 @@ class Member:
 
 
 async def list_roles(context: Context, caller: Principal, workspace: str) -> Sequence[Member]:
-    """Return who has a role in a workspace: the greatest roles first, then by name.
+    """Return the roles in a workspace: the greatest roles first, then by the principal's name.
 
     Raises:
         NotFound: there is no such workspace.
@@ -74,11 +75,13 @@ async def get_role(context: Context, caller: Principal, workspace: str, principa
 async def add_role(
     context: Context, caller: Principal, workspace: str, who: str, role: Role
 ) -> Member:
-    """Give a role to a principal that has none. ``who``: an object id, or a name that is known.
+    """Assign a role to a principal that has none.
+
+    ``who`` is its object id or a known name.
 
     Raises:
         Forbidden: the caller is not an Admin.
-        Invalid: nobody is called so.
+        Invalid: no principal has the name.
         Conflict: it has a role already.
     """
     found, _role = await enter_workspace(context, caller, workspace, MANAGE)
@@ -102,7 +105,7 @@ async def add_role(
 async def change_role(
     context: Context, caller: Principal, workspace: str, principal: str, role: Role
 ) -> Member:
-    """Give another role to a principal that has one.
+    """Assign another role to a principal that has one.
 
     Raises:
         Forbidden: the caller is not an Admin.
@@ -120,7 +123,7 @@ async def change_role(
 
 
 async def remove_role(context: Context, caller: Principal, workspace: str, principal: str) -> None:
-    """Take a principal's role away.
+    """Remove a principal's role.
 
     Raises:
         Forbidden: the caller is not an Admin.
@@ -135,7 +138,7 @@ async def remove_role(context: Context, caller: Principal, workspace: str, princ
 async def give(
     catalog: Catalog, clock: Clock, workspace: Workspace, who: PrincipalId, role: Role
 ) -> None:
-    """Give a principal a role, in place of the one it has: the operator asks nobody.
+    """Assign a role to a principal, in place of its present one: for the operator.
 
     Raises:
         Conflict: it is the only Admin.
@@ -165,7 +168,7 @@ async def _assign(
 
 
 async def take(catalog: Catalog, clock: Clock, workspace: Workspace, who: PrincipalId) -> None:
-    """Take a principal's role away: the operator asks nobody.
+    """Remove a principal's role: for the operator.
 
     Raises:
         NotFound: it has no role.

@@ -1,8 +1,8 @@
-"""Reading statements: what they printed and gave, and the Spark jobs that they had.
+"""Reads statements with their outputs and Spark jobs.
 
-Each function takes a session that the caller has been let into already: for the Livy routes by
-`livius.usecases.access.own_session`, for who watches by `livius.usecases.monitoring.own_activity`,
-which knows deleted sessions too.
+Each function takes a session that the caller may read: from `livius.usecases.access.own_session`
+for the Livy routes, from `livius.usecases.monitoring.own_activity` for monitoring, which has
+deleted sessions too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from livius.usecases.context import Context
 
 _INT32_MAX: Final = 2**31 - 1
 _SMALL: Final = 64 * 1024
-"""Bytes of text that are decoded on the event loop; of more a thread takes care."""
+"""Bytes of text that the event loop decodes; a thread decodes longer ones."""
 _PIECE: Final = 256 * 1024
 _UTF8_MASK: Final = 0b1100_0000
 _UTF8_CONTINUATION: Final = 0b1000_0000
@@ -33,11 +33,11 @@ _UTF8_CONTINUATION: Final = 0b1000_0000
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """A statement and the text it printed; ``whole`` unless only a window of it was asked for.
+    """A statement and its text; ``whole`` unless the request was for a window of it.
 
-    Before the statement ends there is text only for who asked for a window: who reads on from
-    where it was, while others take any output for the end. ``data`` is the JSON object of its data
-    as the driver sent it: nothing parses it on the way.
+    Before the statement's end there is text only for a request with a window: other clients take
+    any output for the end. ``data`` is the JSON object of its data as the driver sent it: nothing
+    parses it on the way.
     """
 
     statement: Statement
@@ -48,7 +48,7 @@ class StatementView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which bytes of the text to give (Fabric contract 2.6)."""
+    """The window of the text to return, in bytes (Fabric contract 2.6)."""
 
     offset: int = 0
     size: int | None = None
@@ -64,8 +64,8 @@ async def get_statement(
 ) -> StatementView:
     """Return one statement, with its output if it has ended.
 
-    Before that, the answer is held for up to ``long_poll`` and given the instant that it ends; to
-    who asked for a window also when there is text in it.
+    Before that, the response waits for up to ``long_poll`` until the statement ends, or until there
+    is text in a requested window.
 
     Raises:
         NotFound: the session has no such statement.
@@ -75,7 +75,7 @@ async def get_statement(
     if window is not None:
         topics.append(OutputGrew(session.repl, parsed))
     with context.notifications.watch(*topics) as watch:
-        # Watched before it is looked at, so that no change falls between the two.
+        # The watch begins before the read, so that no change is missed between them.
         found = await context.store.statement(session.repl, parsed)
         if long_poll and found is not None and found.phase not in FINAL:
             size = await context.outputs.size(session.id, session.repl, parsed)
@@ -99,8 +99,8 @@ async def list_statements(
 ) -> tuple[Sequence[StatementView], int]:
     """Return one page of a session's statements with the heads of their outputs, and their number.
 
-    A head is the beginning of the text, and the data where it is small. With ``follow``, those that
-    run have what they printed last; without, they have no text.
+    A head is the beginning of the text, and the data where it is small. With ``follow``, running
+    statements have the end of their text; without it, they have none.
     """
     found, total = await context.store.list_statements(
         session.repl, skip=skip, top=top, newest_first=newest_first
@@ -122,7 +122,7 @@ async def latest_statements(
 ) -> tuple[Sequence[tuple[Statement, int]], int]:
     """Return the last statements, in order, and the number of all.
 
-    Of each that runs, with the bytes that it has printed so far; of the others that is 0.
+    With the size of the text of running statements, in bytes; 0 for the others.
     """
     found, total = await context.store.list_statements(session.repl, skip=None, top=top)
     latest: list[tuple[Statement, int]] = []
@@ -142,7 +142,7 @@ async def count_open(context: Context, session: Session) -> tuple[int, int]:
 
 
 async def statement_jobs(context: Context, session: Session, number: str) -> StatementJobs:
-    """Return the Spark jobs of a statement: as they run, and as they were when it had ended.
+    """Return the Spark jobs of a statement, as last reported.
 
     Raises:
         NotFound: the session has no such statement.
@@ -187,7 +187,7 @@ def parse_number(number: str) -> StatementNumber:
 
 
 def no_statement(number: str) -> NotFound:
-    """Return the error for a statement that is not there."""
+    """Return the error for a missing statement."""
     return NotFound(
         "StatementNotFound",
         Message(
@@ -218,7 +218,7 @@ async def _with_head(context: Context, found: Statement, *, follow: bool) -> Sta
 
 
 async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
-    """Return a statement with all of its output, or a window of its text."""
+    """Return a statement with its whole output, or with a window of its text."""
     if window is None and found.phase not in FINAL:
         return StatementView(found, "")
     asked = window or Window()

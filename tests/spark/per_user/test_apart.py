@@ -15,7 +15,7 @@ import pytest
 
 from support.gateway import Gateway
 from support.others import can_become_others, opened
-from support.team import DRIVER_FOLDER, FIRST, LAST, Team, told
+from support.team import DRIVER_FOLDER, FIRST, LAST, Team, printed_json
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -34,8 +34,8 @@ def test_without_root_it_does_not_start_and_says_what_to_do() -> None:
         ordinary = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups")
         settings = {"HOME": str(home), "LIVIUS_LAUNCH": "per-user"}
         gateway = Gateway(home, settings, prefix=(*opened(stash), *ordinary))
-        told = " ".join(gateway.livius("serve", code=1).split())
-        assert "Start it as root, or unset LIVIUS_LAUNCH" in told
+        printed = " ".join(gateway.livius("serve", code=1).split())
+        assert "Start it as root, or unset LIVIUS_LAUNCH" in printed
 
 
 def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team) -> None:
@@ -45,7 +45,7 @@ def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team
         "print(json.dumps([os.getresuid(), os.getresgid(), os.getgroups(),"
         " status['NoNewPrivs'].strip(), status['CapPrm'].strip(), status['CapBnd'].strip()]))"
     )
-    one, other = told(team.one, look), told(team.other, look)
+    one, other = printed_json(team.one, look), printed_json(team.other, look)
     workspace = team.shared.stat().st_gid
     for uids, gids, groups, no_new_privileges, capabilities, _ in (one, other):
         assert len({*uids, *gids}) == 1
@@ -56,7 +56,7 @@ def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team
     assert set(one[2]) & set(other[2]) == {workspace}
     # A session that comes later, and after a restart, runs as the same user.
     with team.one.client.session() as again:
-        assert told(again, look)[:3] == one[:3]
+        assert printed_json(again, look)[:3] == one[:3]
 
 
 def processes(team: Team, folder: Path | None = None) -> list[int]:
@@ -150,14 +150,14 @@ def test_nothing_of_the_installation_and_of_others_is_read_written_or_killed(tea
     pids = [team.gateway.process.pid, *processes(team)]
     pids = sorted(set(pids).difference(*(processes(team, folder) for folder in own)))
     assert len(pids) > 5
-    read, written, killed, ended = told(team.one, TRIED.format(paths=closed, pids=pids))
+    read, written, killed, ended = printed_json(team.one, TRIED.format(paths=closed, pids=pids))
     assert [read, written, killed] == [[], [], []]
     assert len(set(pids).difference(ended)) > 5  # a repl's workers may have ended meanwhile
     # Of what is its own and was laid by the gateway, the session can change nothing.
     laid = [
         str(mine / name) for name in ("supervisor.json", "driver.json", "supervisor.pid", "lock")
     ]
-    _, written, _, _ = told(team.one, TRIED.format(paths=laid, pids=[]))
+    _, written, _, _ = printed_json(team.one, TRIED.format(paths=laid, pids=[]))
     assert written == []
 
 
@@ -215,7 +215,10 @@ def test_members_of_a_workspace_share_its_tables_in_both_directions(team: Team) 
 def test_the_lakehouse_is_where_fabric_has_it(team: Team) -> None:
     team.one.text("open('/lakehouse/default/Files/mounted.txt', 'w').write('here')")
     assert (team.shared / "Files" / "mounted.txt").read_text() == "here"
-    assert told(team.other, "print(len(open('/lakehouse/default/Files/mounted.txt').read()))") == 4
+    assert (
+        printed_json(team.other, "print(len(open('/lakehouse/default/Files/mounted.txt').read()))")
+        == 4
+    )
 
 
 def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
@@ -223,7 +226,7 @@ def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
     target = team.gateway.home / "connection.json"
     client = team.one.client
     with client.session() as session:
-        mine = Path(told(session, DRIVER_FOLDER))
+        mine = Path(printed_json(session, DRIVER_FOLDER))
         session.text(
             "import os\n"
             "work = os.environ['LIVIUS_DRIVER'] + '/work'\n"
@@ -250,7 +253,7 @@ def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
             "        failed.append(error.errno)\n"
             "print(json.dumps(len(failed)))"
         )
-        assert told(session, refused) == 5
+        assert printed_json(session, refused) == 5
     wait_for(lambda: not (mine / "work").exists(), seconds=20, what="the work folder is gone")
     assert (team.gateway.home / "tls" / "ca.key").exists()
     assert target.exists()
@@ -276,8 +279,8 @@ def test_cancel_a_killed_gateway_and_the_end_work_as_ever(team: Team) -> None:
     folder = team.driver(team.one)
     assert folder.stat().st_uid == 0
     with team.one.client.session() as another:
-        user = told(another, "import os; print(os.getuid())")
-        ended = Path(told(another, DRIVER_FOLDER))
+        user = printed_json(another, "import os; print(os.getuid())")
+        ended = Path(printed_json(another, DRIVER_FOLDER))
     assert user == (folder / "work").stat().st_uid
     wait_for(lambda: not (ended / "work").exists(), seconds=20, what="its work folder is gone")
     wait_for((ended / "exit.json").exists, seconds=20, what="its end is recorded")

@@ -7,7 +7,7 @@ import pytest
 
 from livius.domain.lakehouse import Role
 from support.gateway import RemoteSession
-from support.team import Team, told
+from support.team import Team, printed_json
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -152,7 +152,7 @@ def hostile(team: Team, secrets: Path) -> Iterator[RemoteSession]:
 
 
 def test_a_client_of_its_own_gets_a_session_no_further(team: Team, hostile: RemoteSession) -> None:
-    assert told(hostile, "print(json.dumps(list(hive.getAllDatabases())))") == [
+    assert printed_json(hostile, "print(json.dumps(list(hive.getAllDatabases())))") == [
         "default",
         team.one.rows("select current_database()")[0][0],
     ]
@@ -195,7 +195,7 @@ def test_a_client_of_its_own_gets_a_session_no_further(team: Team, hostile: Remo
     code = "print(json.dumps([(one, tried(lambda: eval(one))) for one in TRIES], default=str))"
     refusals = {"MetaException", "NoSuchObjectException", "TApplicationException"}
     refusals |= {"UnknownDBException", "InvalidObjectException", "InvalidOperationException"}
-    said = told(hostile, f"TRIES = {tries!r}\n{code}")
+    said = printed_json(hostile, f"TRIES = {tries!r}\n{code}")
     assert [one for one in said if one[1] not in refusals and one[1] is not False] == []
     assert_whole(team)
 
@@ -231,7 +231,7 @@ def test_no_spelling_of_a_place_leads_out(team: Team, hostile: RemoteSession) ->
         "    return [*made, tried(lambda: str(hive.add_partition(new)))]\n"
         f"print(json.dumps([both(place) for place in {places!r}], default=str))"
     )
-    *refused, plain = told(hostile, code)
+    *refused, plain = printed_json(hostile, code)
     assert [set(one) for one in refused] == [{"MetaException"}] * len(refused)
     assert plain[:2] == [None, "AlreadyExistsException"]  # Hive's own place for it
     hostile.text(
@@ -268,7 +268,7 @@ def test_links_lead_the_metastore_to_no_folder_of_others(
         "    tried(lambda: hive.dropTable(OWN, name, True, False))\n"
         "print(json.dumps([said, sorted(os.listdir(here))]))"
     )
-    said, left = told(hostile, code)
+    said, left = printed_json(hostile, code)
     assert said[:2] == ["MetaException", "MetaException"]
     assert "inner" not in left
     assert "near" not in left
@@ -323,7 +323,7 @@ def test_a_port_that_another_used_before_gives_nothing_of_theirs(
 ) -> None:
     hostile.text(BYTES)
     team.other.text(BYTES)
-    port = told(hostile, "with connected() as made: print(made.getsockname()[1])")
+    port = printed_json(hostile, "with connected() as made: print(made.getsockname()[1])")
     look = (
         f"with connected({port}) as made:\n"
         "    made.setsockopt(*RESET, struct.pack('ii', 1, 0))\n"
@@ -370,7 +370,7 @@ def test_a_metastore_and_a_gateway_that_start_again_keep_to_it(
         "print(json.dumps([list(hive.getAllDatabases()),"
         " tried(lambda: hive.dropTable('secrets', 'salaries', True, False))]))"
     )
-    databases, dropped = told(hostile, code)
+    databases, dropped = printed_json(hostile, code)
     assert "secrets" not in databases
     assert dropped == "NoSuchObjectException"
     assert_whole(team)

@@ -157,8 +157,8 @@ class SqlCatalog:
         at: datetime,
         by: PrincipalId,
         reason: str,
-        audit: Callable[[Session], AuditEntry],
-        told: AuditEntry | None = None,
+        audit_end: Callable[[Session], AuditEntry],
+        audit: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
         """See the port."""
         gone = delete(WORKSPACES).where(WORKSPACES.c.id == workspace)
@@ -174,12 +174,12 @@ class SqlCatalog:
             found = (find_session(connection, row.id) for row in connection.execute(live).all())
             ended = [one for one in found if one is not None]
             for one in ended:
-                stop_session(connection, one.id, audit(one), self._keep_audit, changes)
+                stop_session(connection, one.id, audit_end(one), self._keep_audit, changes)
             for row in connection.execute(lakehouses).all():
                 _archive(connection, row, at=at, by=by)
             connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
             if not write_if(
-                connection.execute(gone).rowcount == 1, connection, told, self._keep_audit
+                connection.execute(gone).rowcount == 1, connection, audit, self._keep_audit
             ):
                 return None
             return [one.id for one in ended]

@@ -38,14 +38,14 @@ class VaultFiles(Protocol):
         ...
 
 
-Told = Callable[[Principal | None, str, str], Awaitable[None]]
-"""Told of each secret that is read, and of each request that is refused: by whom (None: nobody who
-was proved), which, and with which result."""
+Record = Callable[[Principal | None, str, str], Awaitable[None]]
+"""Called for each secret that is read and each request that is refused: with the caller (None: not
+authenticated), the secret's name, and the result."""
 
 _STATUS: Final = {Unauthenticated: 401, Forbidden: 403, NotFound: 404, Invalid: 400}
 
 
-def router(vaults: VaultFiles, tokens: TokenVerifier, authority: str, told: Told) -> APIRouter:
+def router(vaults: VaultFiles, tokens: TokenVerifier, authority: str, record: Record) -> APIRouter:
     """Return the routes. ``tokens`` verifies those issued for Azure Key Vault."""
     routes = APIRouter()
     challenge = f'Bearer authorization="{authority}", resource="{RESOURCE}"'
@@ -59,11 +59,11 @@ def router(vaults: VaultFiles, tokens: TokenVerifier, authority: str, told: Told
             vault = _vault(request)
             body = await asyncio.to_thread(look, vault)
             if reads is not None:
-                await told(caller, f"{vault}/{reads}", "ok")
+                await record(caller, f"{vault}/{reads}", "ok")
         except (Unauthenticated, Forbidden, NotFound, Invalid) as error:
             # Clients ask once without a token, to read the challenge.
             if error.code != MISSING:
-                await told(caller, _asked(request), error.code)
+                await record(caller, _asked(request), error.code)
             return _error(error, challenge)
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 

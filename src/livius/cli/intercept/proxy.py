@@ -218,8 +218,8 @@ async def _through(
     words = answer.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
     if len(words) < 2 or words[1] != "200":  # noqa: PLR2004 - HTTP's success
         writer.close()
-        told = " ".join(words[1:])
-        raise Refused(502, f"The proxy {upstream.host} makes no tunnel to {host}: {told}")
+        found = " ".join(words[1:])
+        raise Refused(502, f"The proxy {upstream.host} makes no tunnel to {host}: {found}")
     return reader, writer
 
 

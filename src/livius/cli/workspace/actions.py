@@ -40,8 +40,8 @@ def delete(workspace: str, *, yes: bool) -> int:
         lakehouses = await store.list_lakehouses(where.id)
         names = ", ".join(one.name for one in lakehouses) or "none"
         err.print(
-            f"The workspace {where.name} goes with its lakehouses ({names}) and roles, and the "
-            "sessions in it end.",
+            f"This deletes the workspace {where.name} with its lakehouses ({names}) and roles, and "
+            "ends the sessions in it.",
             markup=False,
         )
         if not yes and not _agreed():
@@ -53,7 +53,7 @@ def delete(workspace: str, *, yes: bool) -> int:
             where,
             by=admins[0].principal,
             name=_OPERATOR,
-            audit=lambda session: entry(
+            audit_end=lambda session: entry(
                 session,
                 Action.SESSION_DELETE,
                 at=_CLOCK.now(),
