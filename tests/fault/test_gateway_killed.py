@@ -4,6 +4,7 @@ Each test is one moment. Tests that need a ready session share one. A statement 
 ran once by adding a line to a file.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,3 +270,40 @@ def test_tables_outlive_their_session_and_the_gateway(
         maker.run("create view outlives_too as select a from outlives", "sql")
     restart(shared, client)
     assert session.rows("select * from outlives_too") == [[42]]
+
+
+def test_a_stream_of_events_continues_after_a_restart_without_a_gap_or_a_repeat(
+    shared: Gateway, client: Client, session: RemoteSession, tmp_path: Path
+) -> None:
+    file, key = tmp_path / "runs", {"Idempotency-Key": "one-run"}
+    body = {"code": once(file, seconds=10, chatter=200), "kind": "pyspark"}
+    path = f"{session.path}/statements"
+    number = client.call("POST", path, json=body, headers=key).json()["id"]
+    has_run(file)
+    text, seen = followed(client, f"{path}/{number}/events", "", most=20)
+    restart(shared, client)
+    again = client.call("POST", path, json=body, headers=key)
+    assert again.json()["id"] == number, "the key outlives the gateway"
+    rest, seen = followed(client, f"{path}/{number}/events", seen)
+    assert text + rest == "".join(f"line {line}\n" for line in range(200)) + "'done'\n"
+    assert seen.endswith(".end")
+    assert runs(file) == 1
+
+
+def followed(client: Client, path: str, seen: str, most: int = 10**6) -> tuple[str, str]:
+    """The text of a stream's events, up to so many, and the last one's id."""
+    text = name = ""
+    headers = {"Last-Event-ID": seen} if seen else {}
+    with client.http.get(client.base + path, headers=headers, stream=True, timeout=60) as answer:
+        for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "id":
+                seen = value
+            elif field == "data" and name == "output":
+                text += json.loads(value)["text"]
+                most -= 1
+                if not most:
+                    break
+    return text, seen

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 
@@ -16,3 +16,10 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def until(what: Callable[[], Any], seconds: float = 20) -> None:
+    """Let others work until something is so."""
+    async with asyncio.timeout(seconds):
+        while not what():
+            await asyncio.sleep(0.001)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from livius.domain.errors import LiviusError
 from livius.domain.portal_session import PortalSession
 from livius.ports.notifications import Notifications, Topic
+from livius.stream_limit import StreamLimit
 from livius.usecases.portal_sessions import PortalSessions
 
 _MOST: Final = 500
@@ -60,13 +61,13 @@ class EventStreams:
     def __init__(self, notifications: Notifications, portal_sessions: PortalSessions) -> None:
         self._notifications = notifications
         self._portal_sessions = portal_sessions
-        self._of_portal_session: Counter[str] = Counter()
+        self._limit = StreamLimit(most=_MOST, most_of_one=_MOST_OF_A_VISIT)
         self._closed = False
 
     @property
     def open(self) -> int:
         """How many streams there are."""
-        return self._of_portal_session.total()
+        return self._limit.open
 
     def close(self) -> None:
         """End all streams and begin no more. They end once their watches are released."""
@@ -76,11 +77,7 @@ class EventStreams:
         self, portal_session: PortalSession, looker: ReadPageVersion, *, seen: str
     ) -> Response:
         """Answer with a stream; ``seen`` is the id of the last event that the page had."""
-        if (
-            self._closed
-            or self.open >= _MOST
-            or self._of_portal_session[portal_session.key] >= _MOST_OF_A_VISIT
-        ):
+        if self._closed or not self._limit.has_room(portal_session.key):
             # The page stays as it is, and tries again later.
             return Response(status_code=503, headers={"Retry-After": "10"})
         return StreamingResponse(
@@ -95,8 +92,8 @@ class EventStreams:
         looker: ReadPageVersion,
         known: Mapping[str, str] | None,
     ) -> AsyncIterator[str]:
-        self._of_portal_session[portal_session.key] += 1
-        try:
+        with self._limit.opened(portal_session.key), suppress(LiviusError):
+            # What the page shows is gone, or no longer for this caller: a new load says which.
             loop = asyncio.get_running_loop()
             end = loop.time() + _LONGEST
             yield "retry: 2000\n\n"
@@ -117,13 +114,6 @@ class EventStreams:
                     if set(look.topics) <= set(watched):
                         await watch.changed(look.beat)
                 await asyncio.sleep(_PACE)
-        except LiviusError:
-            # What the page shows is gone, or no longer for this caller: a new load says which.
-            return
-        finally:
-            self._of_portal_session[portal_session.key] -= 1
-            if not self._of_portal_session[portal_session.key]:
-                del self._of_portal_session[portal_session.key]
 
 
 def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
