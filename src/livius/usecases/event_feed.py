@@ -44,7 +44,7 @@ _PIECE: Final = 64 * 1024
 _END: Final = "end"
 _INSIDE_CHARACTER: Final = bytes(range(0x80, 0xC0))
 """Bytes of UTF-8 with which no character begins."""
-_POSITION: Final = re.compile(r"(\d{1,10})\.(\d{1,15})\.([a-z]*)\.([0-9a-f]*)\.([a-z]*)")
+_POSITION: Final = re.compile(r"(\d{1,9})\.(\d{1,15})\.([a-z]*)\.([0-9a-f]*)\.([a-z]*)")
 
 
 @dataclass(frozen=True, slots=True)
