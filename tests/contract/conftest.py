@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from fakes.world import MemoryOutputs
 from livius.adapters.outputs import FileOutputs
@@ -22,6 +23,21 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         url = postgresql.new_database(request.getfixturevalue("cluster"))
         transactions = open_database(Postgresql(url))
     opened = SqlStore(transactions)
+    yield opened
+    opened.close()
+
+
+class ReadCommitted(Postgresql):
+    """A PostgreSQL whose transactions see what others commit while they run."""
+
+    def open(self) -> Engine:
+        return super().open().execution_options(isolation_level="READ COMMITTED")
+
+
+@pytest.fixture
+async def read_committed(cluster: str) -> AsyncIterator[SqlStore]:
+    """A store in which only a constraint, or a single statement, is a guard."""
+    opened = SqlStore(open_database(ReadCommitted(postgresql.new_database(cluster))))
     yield opened
     opened.close()
 

@@ -16,7 +16,7 @@ from fakes.world import World
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.store import SqlStore, open_store
 from livius.domain.audit import Action
-from livius.domain.errors import Conflict, Exhausted
+from livius.domain.errors import Conflict, Exhausted, Unavailable
 from livius.domain.ids import (
     LakehouseId,
     PrincipalId,
@@ -257,6 +257,63 @@ async def test_a_lakehouse_gets_no_database_of_a_deleted_one(store: Store) -> No
     )
 
 
+async def test_names_are_unique(store: SqlStore) -> None:
+    await check_names(store)
+
+
+async def test_names_are_unique_though_transactions_see_each_other(
+    read_committed: SqlStore,
+) -> None:
+    await check_names(read_committed)
+
+
+async def check_names(store: Store) -> None:
+    """Give names that differ in case alone at once, to new workspaces and lakehouses and others."""
+    for _ in range(3):
+        name = f"Ünique {new_id()}"
+        spellings = [name, name.upper(), name.lower(), name.swapcase()]
+        workspaces = [
+            Workspace(id=WorkspaceId(new_id()), name=one, created_at=NOW) for one in spellings * 2
+        ]
+        done = await asyncio.gather(*(store.add_workspace(one, ADMIN) for one in workspaces))
+        assert done.count(True) == 1
+        place = workspaces[done.index(True)].id
+        new = [lakehouse_in(place, one) for one in spellings * 2]
+        outcomes = await asyncio.gather(*(store.add_lakehouse(one) for one in new))
+        assert sorted(outcomes) == sorted([Outcome.DONE, *[Outcome.TAKEN] * 7])
+        others = [lakehouse_in(place, new_id()) for _ in spellings]
+        for other in others:
+            assert await store.add_lakehouse(other) is Outcome.DONE
+        outcomes = await asyncio.gather(
+            *(
+                store.change_lakehouse(other.id, name=f"New {spelling}")
+                for other, spelling in zip(others, spellings, strict=True)
+            )
+        )
+        assert sorted(outcomes) == sorted([Outcome.DONE, *[Outcome.TAKEN] * 3])
+
+
+async def test_numbers_are_unique(store: SqlStore) -> None:
+    await check_numbers(store)
+
+
+async def test_numbers_are_unique_though_transactions_see_each_other(
+    read_committed: SqlStore,
+) -> None:
+    await check_numbers(read_committed)
+
+
+async def check_numbers(store: SqlStore) -> None:
+    """Ask for numbers at once, twice for each owner."""
+    owners = [new_id() for _ in range(AT_ONCE)]
+    among = range(100, 100 + AT_ONCE)
+    numbers = await asyncio.gather(*(store.number_of(owner, among) for owner in owners * 2))
+    assert sorted(set(numbers)) == list(among)
+    assert numbers[:AT_ONCE] == numbers[AT_ONCE:]
+    with pytest.raises(Unavailable, match="LIVIUS_LAUNCH_UIDS"):
+        await store.number_of(new_id(), among)
+
+
 async def test_two_changes_of_different_things_both_count(store: Store) -> None:
     lakehouse = await with_lakehouse(store)
     await asyncio.gather(
@@ -394,12 +451,16 @@ async def test_cancels_and_ends_at_once_agree_on_one_story(store: Store) -> None
 async def with_lakehouse(store: Store) -> Lakehouse:
     workspace = Workspace(id=WorkspaceId(new_id()), name=new_id(), created_at=NOW)
     assert await store.add_workspace(workspace, ADMIN)
-    lakehouse = Lakehouse(
+    lakehouse = lakehouse_in(workspace.id, "Bronze")
+    assert await store.add_lakehouse(lakehouse)
+    return lakehouse
+
+
+def lakehouse_in(workspace: WorkspaceId, name: str) -> Lakehouse:
+    return Lakehouse(
         id=LakehouseId(new_id()),
-        workspace=workspace.id,
-        name="Bronze",
+        workspace=workspace,
+        name=name,
         database=new_id(),
         created_at=NOW,
     )
-    assert await store.add_lakehouse(lakehouse)
-    return lakehouse

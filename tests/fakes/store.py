@@ -52,8 +52,10 @@ def transactions() -> Transactions:
 class _InLine(Transactions):
     """Runs its transactions in the caller's thread: a change of threads takes longer than most."""
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
-        return self._run(work, time.perf_counter())
+    async def run(
+        self, work: Callable[[Connection], Result], *, sees_taken: bool = False
+    ) -> Result:
+        return self._run(work, time.perf_counter(), sees_taken=sees_taken)
 
 
 def in_line_store() -> SqlStore:

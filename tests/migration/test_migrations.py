@@ -87,6 +87,21 @@ def test_migrating_twice_changes_nothing(new_database: NewDatabase) -> None:
     engine.dispose()
 
 
+def test_names_of_before_get_their_keys(new_database: NewDatabase) -> None:
+    engine = new_database().open()
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0003")
+        add = "INSERT INTO workspaces (id, name, created_at) VALUES (:id, :name, '2026-01-01')"
+        connection.execute(text(add), [{"id": "1", "name": "Ä"}, {"id": "2", "name": "B"}])
+    migrate(engine)
+    with engine.begin() as connection:
+        keys = connection.execute(text("SELECT id, name_key FROM workspaces ORDER BY id")).all()
+    assert keys == [("1", "ä"), ("2", "b")]
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("UPDATE workspaces SET name_key = 'b'"))
+    engine.dispose()
+
+
 def test_a_database_of_a_newer_version_is_refused_untouched(new_database: NewDatabase) -> None:
     engine = new_database().open()
     migrate(engine)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Row,
     bindparam,
     delete,
-    func,
     insert,
     or_,
     select,
@@ -57,10 +56,15 @@ def find_workspace(
     return workspace_of(found) if found else None, Role(role.role) if role else None
 
 
+def _name_key(name: str) -> str:
+    """Return what is unique of a name."""
+    return name.lower()
+
+
 def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
     """Tell whether another workspace has the name, in whatever case."""
     query = select(WORKSPACES.c.id).where(
-        func.lower(WORKSPACES.c.name) == name.lower(), WORKSPACES.c.id != but
+        WORKSPACES.c.name_key == _name_key(name), WORKSPACES.c.id != but
     )
     return connection.execute(query).first() is not None
 
@@ -69,10 +73,15 @@ def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) ->
     """Tell whether another lakehouse of the workspace has the name, in whatever case."""
     query = select(LAKEHOUSES.c.id).where(
         LAKEHOUSES.c.workspace == workspace,
-        func.lower(LAKEHOUSES.c.name) == name.lower(),
+        LAKEHOUSES.c.name_key == _name_key(name),
         LAKEHOUSES.c.id != but,
     )
     return connection.execute(query).first() is not None
+
+
+def _named(one: Workspace | Lakehouse) -> dict[str, Any]:
+    """Return the row of something with a name."""
+    return {**dataclasses.asdict(one), "name_key": _name_key(one.name)}
 
 
 def _archive(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
@@ -96,9 +105,10 @@ def _leaves_an_admin(workspace: str, principal: str) -> ColumnElement[bool]:
     )
 
 
-def _given(**values: str | None) -> dict[str, str]:
+def _given(*, name: str | None, description: str | None) -> dict[str, str]:
     """Return the columns that are to be changed."""
-    return {name: value for name, value in values.items() if value is not None}
+    values = {} if description is None else {"description": description}
+    return values if name is None else {**values, "name": name, "name_key": _name_key(name)}
 
 
 class SqlCatalog:
@@ -116,14 +126,14 @@ class SqlCatalog:
         def work(connection: Connection) -> bool:
             if _is_workspace_taken(connection, workspace.name, but=workspace.id):
                 return False
-            connection.execute(insert(WORKSPACES).values(dataclasses.asdict(workspace)))
+            connection.execute(insert(WORKSPACES).values(_named(workspace)))
             connection.execute(
                 insert(ROLES).values(workspace=workspace.id, principal=admin, role=Role.ADMIN)
             )
             write(connection, audit, self._keep_audit)
             return True
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
 
     async def change_workspace(
         self,
@@ -148,7 +158,7 @@ class SqlCatalog:
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
 
     async def delete_workspace(
         self,
@@ -205,11 +215,11 @@ class SqlCatalog:
                 return Outcome.TAKEN
             if connection.execute(names).first() is not None:
                 return Outcome.DATABASE_TAKEN
-            connection.execute(insert(LAKEHOUSES).values(dataclasses.asdict(lakehouse)))
+            connection.execute(insert(LAKEHOUSES).values(_named(lakehouse)))
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
 
     async def change_lakehouse(
         self,
@@ -233,7 +243,7 @@ class SqlCatalog:
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
 
     async def delete_lakehouse(
         self,
@@ -338,9 +348,7 @@ class SqlCatalog:
         )
 
         def work(connection: Connection) -> Sequence[tuple[Workspace, Role]]:
-            rows = [row._asdict() for row in connection.execute(query)]
-            roles = [Role(row.pop("role")) for row in rows]
-            return [(Workspace(**row), role) for row, role in zip(rows, roles, strict=True)]
+            return [(workspace_of(row), Role(row.role)) for row in connection.execute(query)]
 
         return await self._transactions.run(work)
 
@@ -401,7 +409,7 @@ class SqlCatalog:
             write(connection, audit, self._keep_audit)
             return Outcome.DONE
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
 
     async def role(self, workspace: WorkspaceId, principal: PrincipalId) -> Role | None:
         """See the port."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Table, insert, inspect, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from livius.adapters.store.dialects import Dialect, Sqlite
 from livius.adapters.store.schema import METADATA, VERSION
@@ -47,13 +47,21 @@ class Transactions:
         self._own = threading.local()
         self._connections: list[Connection] = []
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
+    async def run(
+        self, work: Callable[[Connection], Result], *, sees_taken: bool = False
+    ) -> Result:
         """Run the function and commit; if it raises, roll back.
+
+        ``sees_taken``: the function looks whether what has to be unique is taken. If a constraint
+        says so all the same, another transaction took it a moment ago: the function runs again.
 
         A caller that is cancelled doesn't take the transaction back: it commits all the same.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._run, work, time.perf_counter())
+        asked_at = time.perf_counter()
+        return await loop.run_in_executor(
+            self._threads, lambda: self._run(work, asked_at, sees_taken=sees_taken)
+        )
 
     def changes_of(self, *tables: Table) -> Callable[[Connection], object]:
         """Return a function whose value differs after each change of these tables."""
@@ -67,7 +75,9 @@ class Transactions:
 
         await self.run(work)
 
-    def _run(self, work: Callable[[Connection], Result], asked_at: float) -> Result:
+    def _run(
+        self, work: Callable[[Connection], Result], asked_at: float, *, sees_taken: bool
+    ) -> Result:
         began = time.perf_counter()
         try:
             while True:
@@ -76,7 +86,8 @@ class Transactions:
                         return work(transaction.connection)
                 except DBAPIError as error:
                     late = time.perf_counter() - began > _AGAIN_FOR
-                    if late or not self._dialect.is_conflict(error):
+                    taken = sees_taken and isinstance(error, IntegrityError)
+                    if late or not (taken or self._dialect.is_conflict(error)):
                         raise
                 time.sleep(random.uniform(0, _AGAIN_AFTER))  # noqa: S311 - no secret
         except DBAPIError as error:

@@ -150,9 +150,18 @@ def driver_of(row: Row[Any]) -> Driver:
 
 def workspace_of(row: Row[Any]) -> Workspace:
     """Return the workspace in a row."""
-    return Workspace(**row._asdict())
+    return Workspace(
+        id=row.id, name=row.name, created_at=row.created_at, description=row.description
+    )
 
 
 def lakehouse_of(row: Row[Any]) -> Lakehouse:
     """Return the lakehouse in a row."""
-    return Lakehouse(**row._asdict())
+    return Lakehouse(
+        id=row.id,
+        workspace=row.workspace,
+        name=row.name,
+        database=row.database,
+        created_at=row.created_at,
+        description=row.description,
+    )

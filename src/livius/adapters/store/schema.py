@@ -110,6 +110,11 @@ def _one_of(column: str, values: Any) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({names})", name=column)
 
 
+def _name_key() -> Column[str]:
+    """Return the column of what is unique of a name: databases differ in what lower case is."""
+    return Column("name_key", Text, nullable=False, server_default="")
+
+
 WORKSPACES: Final = Table(
     "workspaces",
     METADATA,
@@ -117,6 +122,8 @@ WORKSPACES: Final = Table(
     Column("name", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
+    _name_key(),
+    Index("uq_workspaces_name_key", "name_key", unique=True),
 )
 
 LAKEHOUSES: Final = Table(
@@ -128,8 +135,10 @@ LAKEHOUSES: Final = Table(
     Column("database", String(128), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
+    _name_key(),
     UniqueConstraint("database"),
     UniqueConstraint("workspace", "name"),
+    Index("uq_lakehouses_workspace_name_key", "workspace", "name_key", unique=True),
 )
 
 DELETED_LAKEHOUSES: Final = Table(

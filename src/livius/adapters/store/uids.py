@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, literal, select
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.schema import NUMBERS
@@ -16,21 +16,23 @@ class SqlUids:
 
     async def number_of(self, owner: str, among: range) -> int:
         """See the port."""
+        own = select(NUMBERS.c.number).where(NUMBERS.c.owner == owner)
+        last = func.coalesce(func.max(NUMBERS.c.number), among[0] - 1)
+        following = (
+            select(literal(owner), last + 1)
+            .where(NUMBERS.c.number.between(among[0], among[-1]))
+            .having(last < among[-1])
+        )
+        give = insert(NUMBERS).from_select(["owner", "number"], following)
 
         def work(connection: Connection) -> int:
-            own = select(NUMBERS.c.number).where(NUMBERS.c.owner == owner)
-            if (known := connection.execute(own).scalar()) is not None:
-                return int(known)
-            given = NUMBERS.c.number.between(among[0], among[-1])
-            last = connection.execute(select(func.max(NUMBERS.c.number)).where(given)).scalar()
-            number = among[0] if last is None else int(last) + 1
-            if number not in among:
-                raise Unavailable(
-                    "NoUserLeft",
-                    f"All {len(among)} numbers for operating system users of this kind are given. "
-                    "The operator names a wider range in LIVIUS_LAUNCH_UIDS.",
-                )
-            connection.execute(insert(NUMBERS).values(owner=owner, number=number))
-            return number
+            for query in (own, give.returning(NUMBERS.c.number)):
+                if (number := connection.execute(query).scalar()) is not None:
+                    return int(number)
+            raise Unavailable(
+                "NoUserLeft",
+                f"All {len(among)} numbers for operating system users of this kind are given. "
+                "The operator names a wider range in LIVIUS_LAUNCH_UIDS.",
+            )
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=True)
