@@ -1,1 +1,1 @@
-"""The embedded authority: who signs in, what is granted, which tokens are issued."""
+"""The embedded authority: sign-in, grants and the issue of tokens."""

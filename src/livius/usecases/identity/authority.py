@@ -1,7 +1,7 @@
-"""What the authority works with, how it says no, and how it slows down guessing.
+"""The authority's parts, its errors, and its brake on guessing.
 
-What is refused, and under which of Entra's numbers, is decided in this package; the numbers are
-what clients and people search for. Cryptography is behind the ports.
+This package decides on refusals and gives them Entra's numbers, which clients and people search
+for. Cryptography is behind the ports.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _QUEUE_RETRY: Final = timedelta(seconds=2)
 
 
 class TokenRefused(Unauthenticated):
-    """The authority says no.
+    """The authority refuses a request.
 
-    ``error`` is OAuth's word for it and ``number`` is Entra's; ``code`` spells the number as
-    ``AADSTS…``. ``suberror`` tells clients what would help. ``retry_after`` is set where the same
-    request may succeed later.
+    ``error`` is OAuth's code and ``number`` is Entra's; ``code`` spells the number as ``AADSTS…``.
+    ``suberror`` tells clients how to proceed. ``retry_after`` is set where the same request may
+    succeed later.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TokenRefused(Unauthenticated):
 
 
 def as_user(user: User, application: ClientApplication) -> Actor:
-    """Return a user as the audit log has who acts."""
+    """Return a user as an actor of the audit log."""
     return replace(
         present_actor(),
         kind=ActorKind.USER,
@@ -66,7 +66,7 @@ def as_user(user: User, application: ClientApplication) -> Actor:
 
 
 def as_application(application: ClientApplication) -> Actor:
-    """Return an application that acts for itself as the audit log has who acts."""
+    """Return an application that acts for itself as an actor of the audit log."""
     return replace(
         present_actor(),
         kind=ActorKind.APP,
@@ -77,7 +77,7 @@ def as_application(application: ClientApplication) -> Actor:
 
 
 def too_many(what: str, *, wait: timedelta) -> TokenRefused:
-    """Return the refusal of somebody who has to wait."""
+    """Return the refusal of a caller that has to wait."""
     seconds = max(1, math.ceil(wait.total_seconds()))
     return TokenRefused(
         90055,
@@ -88,10 +88,10 @@ def too_many(what: str, *, wait: timedelta) -> TokenRefused:
 
 
 class FailureLimit:
-    """Counts what somebody got wrong lately, and makes them wait after too much of it.
+    """Counts recent failures by name and caller, and makes callers wait after too many.
 
-    Counted by name and caller, so that a stranger elsewhere cannot lock a name out; callers of one
-    machine cannot be told apart. Bounded: the longest unseen is forgotten.
+    A stranger elsewhere can't lock a name out; callers on one machine can't be told apart. Bounded:
+    the oldest count is dropped.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class FailureLimit:
             raise too_many("There were too many failed requests. Correct what is sent", wait=wait)
 
     def count(self, who: tuple[str, str], *, at: float) -> None:
-        """Remember a failure."""
+        """Count a failure."""
         self._failures.setdefault(who, deque(maxlen=self._most)).append(at)
         self._failures.move_to_end(who)
         if len(self._failures) > self._remembered:
@@ -128,7 +128,7 @@ class FailureLimit:
 
 
 class CheckQueue:
-    """Lets few slow checks run at once and few wait; any further one is refused at once.
+    """Lets a few slow checks run at once and a few wait; further ones are refused at once.
 
     Each check takes 16 MiB and a core for tens of milliseconds.
     """
@@ -156,7 +156,7 @@ class CheckQueue:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What stands before slow checks: who failed lately, and the queue."""
+    """The limits before slow checks: recent failures, and the queue."""
 
     checks: CheckQueue
     failures: FailureLimit = field(default_factory=FailureLimit)
@@ -172,12 +172,12 @@ def _guard_of_strangers() -> Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """What the embedded authority works with.
+    """The parts of the embedded authority.
 
-    ``home`` is the address that it names itself by where no request does. ``pages`` is the origin
-    of its pages for people: http on loopback, so that no browser warns of our certificate.
-    ``guard`` is for those who are known here. Names that nobody has are checked just as slowly,
-    but behind ``strangers``: whoever makes up names delays nobody who has one.
+    ``home`` is its address where no request names one. ``pages`` is the origin of its pages for
+    people: http on loopback, so that no browser warns of our certificate. ``guard`` is for known
+    names. Unknown names are checked just as slowly, but behind ``strangers``, so that made-up names
+    don't delay known ones.
     """
 
     realm: Realm

@@ -1,4 +1,4 @@
-"""How a client application proves that it is itself: a secret, or a signed assertion."""
+"""Authentication of client applications: by a secret, or by a signed assertion."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_JTI: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredential:
-    """Who says to be which application, and by what. ``caller`` is the peer's address."""
+    """The claimed application and its credential. ``caller`` is the peer's address."""
 
     address: Address
     caller: str
@@ -45,10 +45,10 @@ class ClientCredential:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedClient:
-    """An application, and how it proved itself, as Entra's ``azpacr`` says it.
+    """An application, and how it authenticated: Entra's ``azpacr``.
 
-    "0" is not at all (a public client), "1" a secret, "2" a certificate. ``jti`` and ``until`` are
-    an assertion's, by which it is spent.
+    It is "0" for a public client, "1" for a secret and "2" for a certificate.
+    ``jti`` and ``until`` are an assertion's, for `spend`.
     """
 
     application: ClientApplication
@@ -61,7 +61,7 @@ async def find_application(authority: Authority, client_id: str) -> ClientApplic
     """Return the application that a request names.
 
     Raises:
-        TokenRefused: there is none; Entra, too, says so openly.
+        TokenRefused: there is none; Entra reveals this, too.
     """
     try:
         found = await authority.store.application(ClientId(str(UUID(client_id))))
@@ -78,13 +78,13 @@ async def find_application(authority: Authority, client_id: str) -> ClientApplic
 
 
 async def prove(authority: Authority, proof: ClientCredential) -> AuthenticatedClient:
-    """Return the application if its credential is good.
+    """Return the application if its credential is valid.
 
-    The caller spends it, with `spend`, once nothing else refuses the request: clients send one
-    assertion again and again, and what is refused must not use it up.
+    The caller marks it as used, with `spend`, once nothing else refuses the request: clients send
+    one assertion repeatedly, and a refused request must not use it up.
 
     Raises:
-        TokenRefused: it is not, or there were too many that were not.
+        TokenRefused: it is invalid, or there were too many invalid ones.
     """
     application = await find_application(authority, proof.client_id)
     who, failures = (application.client_id, proof.caller), authority.guard.failures
@@ -102,10 +102,10 @@ def _has_secret(application: ClientApplication, secret: str) -> bool:
 
 
 async def prove_or_public(authority: Authority, proof: ClientCredential) -> AuthenticatedClient:
-    """Return the application if its credential is good, or if it is public and sent none.
+    """Return the application if its credential is valid, or if it is public and sent none.
 
     Raises:
-        TokenRefused: neither is so.
+        TokenRefused: neither is true.
     """
     if not proof.is_given:
         application = await find_application(authority, proof.client_id)
@@ -123,8 +123,8 @@ async def prove_or_public(authority: Authority, proof: ClientCredential) -> Auth
 async def _check(
     authority: Authority, application: ClientApplication, proof: ClientCredential
 ) -> AuthenticatedClient:
-    # Nobody guesses a signature, or a secret that we drew, and both are checked quickly. So a right
-    # one is believed whoever else was wrong; what is slow to check waits first.
+    # Nobody can guess a signature or a random secret, and both are checked quickly. So a correct
+    # one is accepted even after failures of others; slow checks wait first.
     if proof.assertion is not None:
         return _check_assertion(authority, application, proof)
     if proof.secret is not None:
@@ -143,7 +143,10 @@ async def _check(
 async def _check_older_secrets(
     authority: Authority, application: ClientApplication, proof: ClientCredential
 ) -> None:
-    """Check those that were hashed slowly, as all once were. A right one is hashed anew."""
+    """Check secrets with slow hashes, as older versions stored them.
+
+    A correct one is hashed again.
+    """
     who, secret = (application.client_id, proof.caller), proof.secret or ""
     authority.guard.failures.check(who, at=authority.clock.monotonic())
     older = [kept for kept in application.secrets if is_password_hash(kept.hash)]
@@ -230,7 +233,7 @@ def _refusal(fault: AssertionFault, application: ClientApplication) -> TokenRefu
 def _check_parties(
     realm: Realm, application: ClientApplication, claims: Mapping[str, Any], address: Address
 ) -> None:
-    """The application speaks of itself, to us."""
+    """The application makes a claim about itself, for this authority."""
     if any(str(claims.get(name)).lower() != application.client_id for name in ("iss", "sub")):
         raise TokenRefused(
             700021,
@@ -253,7 +256,7 @@ def _check_parties(
 
 
 def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
-    """Return when the assertion becomes worthless. Clients write times with fractions."""
+    """Return when the assertion expires. Clients write times with fractions."""
     ends = moment(claims.get("exp"))
     begins = [moment(claims[name]) for name in ("iat", "nbf") if name in claims]
     if (
@@ -284,11 +287,12 @@ def _jti(claims: Mapping[str, Any]) -> str:
 
 
 async def spend(authority: Authority, proven: AuthenticatedClient, *, use: str) -> None:
-    """Refuse a second use of an assertion. Whatever else proves an application is not used up.
+    """Refuse a second use of an assertion.
 
-    MSAL sends one assertion, with one ``jti``, for nine minutes, with whatever it asks for. So an
-    assertion is good once for each use: a resource, or a code or token that is redeemed. A use has
-    one name, and neither it nor the key has what the assertion or the request may spell otherwise.
+    Other credentials can be used any number of times. MSAL sends one assertion, with one ``jti``,
+    for nine minutes, with all its requests. So an assertion is valid once for each use: a resource,
+    or a redeemed code or token. Name and key of a use have no part that an assertion or a request
+    can spell in two ways.
 
     Raises:
         TokenRefused: this use was made before.

@@ -1,4 +1,4 @@
-"""What the operator does to users, client applications and consents."""
+"""The operator's changes to users, client applications and consents."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _USERNAME: Final = re.compile(
 )
 _HINT: Final = 3
 _MOST: Final = 20
-"""Of each kind: a secret that is checked against all costs time for each."""
+"""The limit for each kind of credential, as a secret is checked against all of them."""
 
 Kept = TypeVar("Kept")
 
 
 def new_password() -> str:
-    """Return a password that nobody guesses and somebody can type."""
+    """Return a password that is hard to guess and easy to type."""
     return "-".join(secrets.token_hex(2) for _ in range(5))
 
 
 def full_username(text: str) -> str:
-    """Return a username as it is kept; one without a domain gets ours."""
+    """Return a username as it is stored; one without a domain gets ours."""
     plain = text.strip().lower()
     return plain if "@" in plain else f"{plain}@{DOMAIN}"
 
@@ -59,10 +59,12 @@ def full_username(text: str) -> str:
 async def create_user(
     directory: Directory, clock: Clock, username: str, *, name: str, password: str
 ) -> User:
-    """Make a user. A username without a domain gets ours.
+    """Create a user.
+
+    A username without a domain gets ours.
 
     Raises:
-        Invalid: username, name or password can't be.
+        Invalid: username, name or password is invalid.
         Conflict: the username is taken.
     """
     username = full_username(username)
@@ -86,7 +88,7 @@ async def create_user(
 
 
 async def find_user(directory: Directory, text: str) -> User:
-    """Return the user of a username or an object id.
+    """Return the user with a username or an object id.
 
     Raises:
         NotFound: there is none.
@@ -102,7 +104,7 @@ async def find_user(directory: Directory, text: str) -> User:
 
 
 async def set_password(directory: Directory, clock: Clock, user: User, password: str) -> None:
-    """Replace a password; whoever is signed in by the old one has to sign in again.
+    """Replace a password; all sign-ins with the old one end.
 
     Raises:
         Invalid: it is too short or too long.
@@ -112,9 +114,9 @@ async def set_password(directory: Directory, clock: Clock, user: User, password:
 
 
 async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
-    """Delete a user, with all that it may do and has open. Sessions that run go on.
+    """Delete a user with its rights, tokens and sign-ins.
 
-    Access tokens end within `livius.usecases.identity.presence.BOUND`.
+    Running sessions continue. Access tokens end within `livius.usecases.identity.presence.BOUND`.
     """
     entry = act(clock, Action.USER_REMOVE, user.username, detail=user.oid)
     await directory.remove_user(user.oid, audit=entry)
@@ -132,7 +134,7 @@ async def create_application(
     """Register a client application, without a credential yet.
 
     Raises:
-        Invalid: name, a redirect URI or a scope can't be.
+        Invalid: the name, a redirect URI or a scope is invalid.
     """
     application = ClientApplication(
         client_id=ClientId(new_id()),
@@ -149,7 +151,7 @@ async def create_application(
 
 
 async def find_application(directory: Directory, text: str) -> ClientApplication:
-    """Return the application of a client id, or of a name that only one has.
+    """Return the application with a client id, or with a unique name.
 
     Raises:
         NotFound: there is none.
@@ -186,11 +188,7 @@ async def own_application(directory: Directory, client_id: str) -> ClientApplica
 async def rename_application(
     directory: Directory, clock: Clock, application: ClientApplication, name: str
 ) -> ClientApplication:
-    """Call an application something else. Its ids stay.
-
-    Raises:
-        Invalid: the name can't be.
-    """
+    """Rename an application. Its ids stay the same. Raises: Invalid: the name is invalid."""
     plain = _checked_name(name)
     return await _changed(
         directory, clock, application, lambda known: replace(known, name=plain), f"called {plain}"
@@ -200,12 +198,12 @@ async def rename_application(
 async def remove_application(
     directory: Directory, clock: Clock, application: ClientApplication
 ) -> None:
-    """Delete an application, with all that it may do and users let it do. Its sessions go on.
+    """Delete an application with its roles, tokens and consents.
 
-    Access tokens end within `livius.usecases.identity.presence.BOUND`.
+    Its sessions continue. Access tokens end within `livius.usecases.identity.presence.BOUND`.
 
     Raises:
-        NotFound: another one has deleted it in the same moment.
+        NotFound: it was deleted at the same moment.
     """
     entry = act(clock, Action.APPLICATION_REMOVE, _named(application))
     if not await directory.remove_application(application.client_id, audit=entry):
@@ -215,10 +213,12 @@ async def remove_application(
 async def add_secret(
     directory: Directory, clock: Clock, application: ClientApplication
 ) -> tuple[ClientSecret, str]:
-    """Give an application a further secret. Returns what is kept of it, and itself.
+    """Add a secret to an application.
+
+    Returns the stored record and the secret.
 
     Raises:
-        Conflict: it has very many.
+        Conflict: the application has the most that it may have.
     """
     value = secrets.token_urlsafe(32)
     kept = ClientSecret(
@@ -244,10 +244,10 @@ async def add_certificate(
     application: ClientApplication,
     certificate: ClientCertificate,
 ) -> None:
-    """Let an application prove itself with a certificate.
+    """Register a certificate of an application.
 
     Raises:
-        Conflict: it may already, or has very many.
+        Conflict: it is registered already, or the application has the most that it may have.
     """
 
     def change(known: ClientApplication) -> ClientApplication:
@@ -265,7 +265,7 @@ async def add_certificate(
 async def remove_credential(
     directory: Directory, clock: Clock, application: ClientApplication, name: str
 ) -> None:
-    """Take a secret away by its id, or a certificate by its thumbprint.
+    """Remove a secret by its id, or a certificate by its thumbprint.
 
     Raises:
         NotFound: the application has no such credential.
@@ -296,7 +296,7 @@ async def remove_credential(
 async def allow_scopes(
     directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
-    """Let an application ask users for further scopes.
+    """Let an application request further scopes of users.
 
     Raises:
         Invalid: there is no such scope.
@@ -309,7 +309,7 @@ async def allow_scopes(
 async def disallow_scopes(
     directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
-    """Take scopes away from an application, whoever has consented to them.
+    """Remove scopes from an application, even if users have consented to them.
 
     Raises:
         Invalid: there is no such scope.
@@ -322,7 +322,7 @@ async def disallow_scopes(
 async def set_scopes(
     directory: Directory, clock: Clock, application: ClientApplication, scopes: Sequence[str]
 ) -> ClientApplication:
-    """Let an application ask users for exactly these scopes.
+    """Let an application request exactly these scopes of users.
 
     Raises:
         Invalid: there is no such scope.
@@ -340,7 +340,7 @@ async def _changed_scopes(
     combined: Callable[[frozenset[str], frozenset[str]], frozenset[str]],
     what: str,
 ) -> ClientApplication:
-    """Change the scopes: ``combined`` takes those that are known and those that were asked for."""
+    """Change the scopes: ``combined`` takes the present and the given ones."""
     asked = frozenset(_checked_scope(scope) for scope in scopes)
     return await _changed(
         directory,
@@ -354,11 +354,11 @@ async def _changed_scopes(
 async def add_redirect(
     directory: Directory, clock: Clock, application: ClientApplication, uri: str
 ) -> ClientApplication:
-    """Let people be sent back to an application at a URI.
+    """Register a redirect URI.
 
     Raises:
-        Invalid: the URI can't be.
-        Conflict: it has very many.
+        Invalid: the URI is invalid.
+        Conflict: the application has the most that it may have.
     """
     checked = _checked_uri(uri)
 
@@ -372,7 +372,7 @@ async def add_redirect(
 async def remove_redirect(
     directory: Directory, clock: Clock, application: ClientApplication, uri: str
 ) -> ClientApplication:
-    """Take a redirect URI away.
+    """Remove a redirect URI.
 
     Raises:
         NotFound: the application has no such one.
@@ -398,7 +398,7 @@ async def remove_redirect(
 async def consent_for(
     directory: Directory, clock: Clock, user: User, application: ClientApplication
 ) -> None:
-    """Consent, in a user's place, to all that an application may ask for."""
+    """Consent, for a user, to all scopes that an application may request."""
     for resource, scopes in permissions_of(application):
         await directory.add_consent(
             Consent(
@@ -420,7 +420,7 @@ async def consent_for(
 async def revoke_consent(
     directory: Directory, clock: Clock, user: User, application: ClientApplication
 ) -> bool:
-    """Forget what a user let an application do; False if that was nothing."""
+    """Delete a user's consents to an application; False if there was none."""
     entry = act(clock, Action.CONSENT_REVOKE, _named(application), detail=f"for {user.username}")
     return await directory.revoke_consent(user.oid, application.client_id, audit=entry)
 
@@ -433,7 +433,7 @@ async def _changed(
     what: str,
     action: Action = Action.APPLICATION_CHANGE,
 ) -> ClientApplication:
-    """Change what is known of an application at that moment, which may be more than was read.
+    """Change the present record of an application, which may differ from the one that was read.
 
     Raises:
         NotFound: it was deleted meanwhile.

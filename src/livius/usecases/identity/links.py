@@ -1,4 +1,4 @@
-"""Signing in by a one-time link, which the operator has made at the machine itself."""
+"""Sign-in by a one-time link, which the operator has made at the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether those that tokens and portal sessions name are still in the directory."""
+"""Checks that the principals of tokens and portal sessions are still in the directory."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from livius.ports.clock import Clock
 from livius.ports.identity import Directory
 
 BOUND: Final = timedelta(seconds=5)
-"""For so long after a removal what was proved before may still be taken."""
+"""How long after a principal's removal its tokens may still be accepted."""
 
 _REMEMBERED: Final = 4096
 
 
 async def anybody(_principal: Principal) -> None:
-    """Refuse nobody: another authority knows its principals, and ends their tokens itself."""
+    """Refuse nobody: another authority ends the tokens of removed principals itself."""
 
 
 class Presence:
     """Looks principals up in the embedded authority's directory, each once in `BOUND`.
 
-    Both count: whom a token is of, and the application that it was issued to.
-    Bounded: the longest unseen is forgotten.
+    Both count: a token's principal, and the application that it was issued to. Bounded: the oldest
+    entry is dropped.
     """
 
     def __init__(self, directory: Directory, clock: Clock) -> None:
@@ -35,7 +35,7 @@ class Presence:
         self._until: OrderedDict[tuple[str, str | None], float] = OrderedDict()
 
     async def check(self, principal: Principal) -> None:
-        """Refuse who was removed.
+        """Refuse a principal that was removed.
 
         Raises:
             Unauthenticated: the directory has no such principal, or no such application.

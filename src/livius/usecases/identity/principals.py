@@ -1,4 +1,4 @@
-"""Whom people mean by a name or an id, and what a principal is called."""
+"""Finds principals by name or id, and their names for people."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Known:
 
     @property
     def spoken(self) -> str:
-        """Return the one word that tells it from others: users may have one name in common."""
+        """Return a unique name: several users may have the same display name."""
         return self.handle if self.kind is PrincipalKind.USER else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """All users and applications that the embedded authority knows; none of another authority's."""
+    """All users and applications of the embedded authority; none of another authority's."""
 
     known: Mapping[PrincipalId, Known]
 
     @classmethod
     async def read(cls, directory: Directory | None) -> Principals:
-        """Return what a directory has; without one, nobody."""
+        """Return the principals of a directory; none without one."""
         if directory is None:
             return cls({})
         applications = {
@@ -56,11 +56,11 @@ class Principals:
     def named(self, asked: str, *, only_known: bool = False) -> PrincipalId:
         """Return the object id of a principal.
 
-        Any GUID may be one, of somebody who was removed or whom another authority knows, unless
-        ``only_known`` says that nothing may be given to such.
+        Any GUID may be one, of a removed principal or of another authority's, unless ``only_known``
+        excludes these.
 
         Raises:
-            Invalid: it is neither a GUID nor a name that is known here, or several have it.
+            Invalid: it is neither a GUID nor a known name, or several principals have the name.
         """
         wanted = asked.strip().lower()
         found = [
@@ -99,6 +99,6 @@ class Principals:
         return principal
 
     def name(self, principal: str) -> str:
-        """Return what people call a principal; empty where that is not known here."""
+        """Return the display name of a principal; empty if it is unknown."""
         known = self.known.get(PrincipalId(principal))
         return known.spoken if known else ""

@@ -1,4 +1,4 @@
-"""What a request's scope asks for, of which resource."""
+"""The scopes in a request, and their resource."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Permissions = tuple[tuple[Resource, frozenset[str]], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One resource and what is asked of it; beside that, OpenID's own scopes.
+    """One resource and the requested scopes, besides OpenID's own scopes.
 
-    ``spelling`` is the resource as the request wrote it, ``audience`` what tokens are made out to.
-    ``scopes`` are short names. ``by_default`` tells that the request said ``.default``.
-    ``permissions`` are what the user is asked for: by ``.default``, of every resource that the
-    application was allowed (Entra asks for all of its registration at once).
+    ``spelling`` is the resource as the request wrote it, ``audience`` the audience of the tokens.
+    ``scopes`` are short names. ``by_default``: the request had ``.default``. The consent page lists
+    ``permissions``: with ``.default``, those on every resource that the application was allowed
+    (Entra shows its whole registration).
     """
 
     resource: Resource
@@ -46,24 +46,24 @@ class Wanted:
 
     @property
     def granted(self) -> str:
-        """Return what a token's reply says was granted: names as the request wrote them."""
+        """Return the granted scopes for the token response, spelled as in the request."""
         return self._spell([*sorted(self.scopes), *([DEFAULT] if self.by_default else [])])
 
     @property
     def request(self) -> str:
-        """Return a scope that asks for this again."""
+        """Return a scope text that requests the same again."""
         return self._spell([DEFAULT] if self.by_default else sorted(self.scopes))
 
     def _spell(self, names: list[str]) -> str:
         return " ".join([*(f"{self.spelling}/{name}" for name in names), *sorted(self.openid)])
 
     def with_openid(self, scope: str) -> Wanted:
-        """Return the same with one of OpenID's scopes more."""
+        """Return the same request with one more of OpenID's scopes."""
         return replace(self, openid=self.openid | {scope})
 
 
 async def read_scope(authority: Authority, application: ClientApplication, text: str) -> Wanted:
-    """Return what a user is asked to let an application do.
+    """Return the scopes that a user is asked to consent to.
 
     Raises:
         TokenRefused: there is no such resource or scope, or not for this application.
@@ -118,10 +118,10 @@ def _asked_for(
 
 
 async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:
-    """Return a resource: one of Azure's, or a client application that takes tokens itself.
+    """Return a resource: one of Azure's, or a client application that accepts tokens itself.
 
     Raises:
-        TokenRefused: there is none of this name.
+        TokenRefused: there is none with this name.
     """
     found = find_resource(spelling)
     if found is not None:
@@ -142,7 +142,7 @@ async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:
     resource = Resource(
         name=client_id,
         audiences=frozenset({client_id}),
-        # Fabric's short names too: another Livius may take this authority's tokens.
+        # Fabric's short names too: another Livius may accept this authority's tokens.
         scopes=frozenset({ACCESS_AS_USER, *Scope}),
         opened_by=None,
     )
@@ -150,9 +150,10 @@ async def find(authority: Authority, spelling: str) -> tuple[Resource, str]:
 
 
 def allowed_scopes(application: ClientApplication, resource: Resource) -> frozenset[str]:
-    """Return what an application may ask users for: of Fabric, its scopes; else what they open.
+    """Return the scopes that an application may request of users, on one resource.
 
-    Of an application that takes tokens itself: its scopes, and the one that every such has.
+    On Fabric these are its own scopes, on other Azure resources those that its scopes open. On an
+    application that accepts tokens: its scopes, and the one that every such application has.
     """
     if resource.name == "pbi":
         return resource.scopes & application.scopes

@@ -32,9 +32,9 @@ async def issue_for_session(
     """Return a fresh token of the session's submitter for an audience.
 
     ``audience`` is a short name of notebookutils (``storage``, ``pbi``, ``keyvault``, ``kusto``,
-    ``sql``, ``datalake``) or a URL. A user's token is given where the scopes that the session was
-    submitted with allow it; an application's, where the application was allowed the scope. May be
-    called for as long as the session lives, beyond the end of the caller's own token.
+    ``sql``, ``datalake``) or a URL. A user's token requires that the scopes of the session allow
+    it; an application's, that the application was allowed the scope. It works for the session's
+    whole life, also after the caller's own token has expired.
 
     Raises:
         Invalid: there is no such audience.

@@ -1,4 +1,4 @@
-"""People: signing in, consenting, and what is handed to the application that sent them."""
+"""Sign-in and consent of people, and the codes that the application gets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _USER_CODE_LENGTH: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTo:
-    """Where an application wants its answer, and how."""
+    """The redirect URI and mode of an application's response."""
 
     redirect_uri: str
     mode: str
@@ -62,7 +62,7 @@ class ReplyTo:
 
 
 class AnsweredElsewhere(Exception):
-    """A refusal that belongs to the application, by way of its redirect URI."""
+    """A refusal that the application gets at its redirect URI."""
 
     def __init__(self, reply_to: ReplyTo, refused: TokenRefused) -> None:
         super().__init__(refused.message)
@@ -72,7 +72,7 @@ class AnsweredElsewhere(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """An authorization request that was found good."""
+    """A valid authorization request."""
 
     application: ClientApplication
     reply_to: ReplyTo
@@ -86,12 +86,11 @@ class Authorization:
 
 
 async def read_authorization(authority: Authority, asked: Mapping[str, str]) -> Authorization:
-    """Return what an application sent a person here for.
+    """Return the authorization request of an application.
 
     Raises:
-        TokenRefused: there is no such application, or it does not answer where it says: only the
-            person can be told.
-        AnsweredElsewhere: anything else that is wrong.
+        TokenRefused: there is no such application, or the redirect URI isn't its own: only a page
+            can say so. AnsweredElsewhere: the request has another fault.
     """
     application, redirect_uri = await _whence(authority, asked)
     mode = asked.get("response_mode", "query")
@@ -107,7 +106,7 @@ async def read_authorization(authority: Authority, asked: Mapping[str, str]) -> 
 
 
 async def _whence(authority: Authority, asked: Mapping[str, str]) -> tuple[ClientApplication, str]:
-    """Return the application and its redirect URI: what is wrong with these, no redirect tells."""
+    """Return the application and its redirect URI. Faults of these are never sent by a redirect."""
     for name in ("client_id", "redirect_uri"):
         if name not in asked:
             raise TokenRefused(
@@ -200,10 +199,12 @@ async def check_password(
     caller: str,
     application: ClientApplication,
 ) -> User:
-    """Return the user whose password it is. Who doesn't exist takes as long as who does.
+    """Return the user with a username and password.
+
+    An unknown user takes as long as a known one.
 
     Raises:
-        TokenRefused: it is nobody's, or there were too many that were not.
+        TokenRefused: one of the two is wrong, or there were too many failures.
     """
     username = full_username(username)[:_LONGEST_FIELD]
     known = await authority.store.user_named(username)
@@ -214,7 +215,8 @@ async def check_password(
             act(
                 authority.clock,
                 Action.SIGN_IN,
-                # Passwords land in the wrong field: what is no username is not written down.
+                # People type passwords into the wrong field, so a text that is no username is not
+                # recorded.
                 known.username if known else None,
                 result=refused.code,
                 detail=f"password, for {application.name}",
@@ -252,10 +254,12 @@ def _nobodys() -> str:
 
 
 async def begin_sign_in(authority: Authority, user: User, application: ClientApplication) -> str:
-    """Return the cookie of a new sign-in. It is always a new one, so none can be foisted.
+    """Return the cookie of a new sign-in.
+
+    It is always new, against session fixation.
 
     Raises:
-        TokenRefused: the user was removed, or got another password, since the one was checked.
+        TokenRefused: the user was removed or got another password since the check.
     """
     cookie, now = secrets.token_urlsafe(32), authority.clock.now()
     is_still_so = await authority.store.add_sign_in(
@@ -280,7 +284,7 @@ async def begin_sign_in(authority: Authority, user: User, application: ClientApp
 
 
 async def signed_in(authority: Authority, cookie: str) -> User | None:
-    """Return who has signed in with a browser's cookie."""
+    """Return the user that a browser's cookie signed in."""
     found = await authority.store.sign_in(hash_drawn(cookie)) if cookie else None
     if found is None or authority.clock.now() >= found.expires_at:
         return None
@@ -293,7 +297,7 @@ async def end_sign_in(authority: Authority, cookie: str) -> None:
 
 
 async def consent_is_due(authority: Authority, asked: Authorization, user: User) -> bool:
-    """Tell whether the user has to be asked."""
+    """Tell whether the user has to consent."""
     if asked.application.trusted:
         return False
     if asked.prompt == "consent":
@@ -304,7 +308,7 @@ async def consent_is_due(authority: Authority, asked: Authorization, user: User)
 async def remember_consent(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
 ) -> None:
-    """Write down that the user let the application do what it wants.
+    """Record the user's consent to the application's request.
 
     Raises:
         TokenRefused: one of the two was removed meanwhile.
@@ -365,7 +369,7 @@ async def make_code(authority: Authority, asked: Authorization, user: User) -> s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedDevice:
-    """What a device was given: its own code, and the one for the person to type."""
+    """The codes of a device: its own, and the one for the user to type."""
 
     device_code: str
     user_code: str
@@ -373,7 +377,7 @@ class StartedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskingDevice:
-    """A device that waits for a person's word."""
+    """A device that waits for a user's decision."""
 
     grant: Grant
     application: ClientApplication
@@ -383,11 +387,13 @@ class AskingDevice:
 async def start_device(
     authority: Authority, proof: ClientCredential, *, scope: str
 ) -> StartedDevice:
-    """Hand out a device code. Anybody may ask for one, so few of a caller wait at a time.
+    """Issue a device code.
+
+    Anybody may request one, so only a few of a caller's may wait.
 
     Raises:
-        TokenRefused: no such application, nothing that it may ask for, or too many wait; then with
-            the time after which there is room again.
+        TokenRefused: no such application, no scope that it may request, or too many wait; the last
+            with the time until there is room.
     """
     proven = await prove_or_public(authority, proof)
     wanted = await read_scope(authority, proven.application, scope)
@@ -412,16 +418,16 @@ async def start_device(
         )
         if await authority.store.add_device(grant, of_caller=_WAITING_OF_CALLER, of_all=_WAITING):
             return StartedDevice(device_code=device_code, user_code=user_code)
-        # The user code is taken, or others took the last places meanwhile.
+        # The user code is taken, or others took the last free places meanwhile.
         await _check_room(authority, proof.caller, now)
     raise _removed()  # so many user codes are not taken by chance
 
 
 async def _check_room(authority: Authority, caller: str, now: datetime) -> None:
-    """Refuse a further device code where as many wait as may.
+    """Refuse a further device code if the most that may wait do.
 
     Raises:
-        TokenRefused: with the time after which there is room again.
+        TokenRefused: with the time until there is room.
     """
     until = await authority.store.devices_full_until(
         caller, at=now, of_caller=_WAITING_OF_CALLER, of_all=_WAITING
@@ -432,7 +438,7 @@ async def _check_room(authority: Authority, caller: str, now: datetime) -> None:
 
 
 async def asking_device(authority: Authority, user_code: str, *, caller: str) -> AskingDevice:
-    """Return the device that a user code belongs to.
+    """Return the device with a user code.
 
     Raises:
         TokenRefused: none, or there were too many wrong codes.
@@ -461,10 +467,10 @@ def _unknown_user_code() -> TokenRefused:
 async def decide_device(
     authority: Authority, asking: AskingDevice, user: User, *, approved: bool
 ) -> None:
-    """Tell the device what the person said.
+    """Record the user's decision on a device.
 
     Raises:
-        TokenRefused: it was told already, or user or application were removed.
+        TokenRefused: it was decided already, or the user or application was removed.
     """
     if approved:
         await remember_consent(authority, asking.application, user, asking.wanted)

@@ -1,4 +1,4 @@
-"""The token endpoint's grants: what is redeemed, under which conditions, for which tokens."""
+"""The grants of the token endpoint: their conditions, and the tokens that they return."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REFRESH_LIFETIME: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a grant was redeemed for. The later fields are for users only."""
+    """The tokens that a grant returned. The later fields are for users only."""
 
     access: IssuedToken
     scope: str | None = None
@@ -61,7 +61,7 @@ async def issue_for_client(
     """Return an access token for an application that acts for itself.
 
     Raises:
-        TokenRefused: the request is wrong, or the proof is.
+        TokenRefused: the request or the credential is wrong.
     """
     spelling, default, rest = scope.strip().partition(f"/{DEFAULT}")
     if not default or rest:
@@ -107,10 +107,8 @@ async def redeem_code(
 ) -> Tokens:
     """Return tokens for an authorization code, once.
 
-    A second use ends what the first one gave: somebody else has the code (RFC 6749, 4.1.2).
-
-    Raises:
-        TokenRefused: the code, or what proves that it was given to the caller, is not good.
+    A second use ends the tokens of the first: somebody else has the code (RFC 6749, 4.1.2). Raises:
+    TokenRefused: the code, or the proof that the caller got it, is invalid.
     """
     proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.CODE, code)
@@ -146,17 +144,15 @@ async def refresh(
 ) -> Tokens:
     """Return tokens for a refresh token, and with them a new one.
 
-    The old one stays good until its time is over, as Entra's does: programs share them.
-
-    Raises:
-        TokenRefused: it is not good, or the user has not consented to what is asked for.
+    The old one stays valid until it expires, as Entra's does: programs share them. Raises:
+    TokenRefused: it is invalid, or the user has not consented to the request.
     """
     proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.REFRESH, refresh_token)
     issue = _issue(proof, proven, version)
     user, wanted = await _wanted_of(authority, issue, grant, scope or grant.scope)
     await spend(authority, proven, use=f"refresh {grant.key} {wanted.audience}")
-    # What is renewed stays renewable; MSAL asks for it each time, others do not.
+    # A renewed token stays renewable; MSAL requests that each time, others don't.
     return await _redeem(authority, issue, grant, user, wanted.with_openid("offline_access"))
 
 
@@ -168,7 +164,7 @@ async def poll_device(
     Raises:
         TokenRefused: not yet (``authorization_pending``), or not at all.
     """
-    # Polls that yield nothing leave the assertion as it is: clients send it again and again.
+    # A poll without a result doesn't use up the assertion: clients send it repeatedly.
     proven = await prove_or_public(authority, proof)
     grant = await _grant(authority, proven.application, GrantKind.DEVICE, device_code)
     match grant.decision:
@@ -194,11 +190,11 @@ async def poll_device(
 async def on_behalf_of(
     authority: Authority, proof: ClientCredential, *, version: int, assertion: str, scope: str
 ) -> Tokens:
-    """Return tokens by which an application that a user has called goes on as that user.
+    """Return tokens with which an application acts for the user who called it.
 
     Raises:
-        TokenRefused: the user's token is not good or not made out to the application, or the user
-            has not consented to what the application wants.
+        TokenRefused: the user's token is invalid or for another audience, or the user has not
+            consented to the application's request.
     """
     proven = await prove(authority, proof)
     claims, user = await _caller_of(authority, proven.application, assertion)
@@ -213,7 +209,7 @@ async def on_behalf_of(
 async def note_refused(
     authority: Authority, client_id: str, grant_type: str, refused: TokenRefused
 ) -> None:
-    """Write down that no token was given to whoever names this application."""
+    """Record that a caller that claims to be this application got no token."""
     try:
         named = (await find_application(authority, client_id)).name
     except TokenRefused:
@@ -232,10 +228,9 @@ async def note_refused(
 async def consented(
     authority: Authority, application: ClientApplication, user: User, wanted: Wanted
 ) -> Wanted | None:
-    """Return what is wanted as far as the user has consented; None if consent is missing.
+    """Return the requested scopes that the user has consented to; None if consent is missing.
 
-    ``.default`` means what was consented to, however little that is. Scopes that are named must
-    all have been.
+    ``.default`` means all scopes with consent, however few. Scopes that are named must all have it.
     """
     if application.trusted:
         return wanted
@@ -255,7 +250,7 @@ def _issue(proof: ClientCredential, proven: AuthenticatedClient, version: int) -
 async def _grant(
     authority: Authority, application: ClientApplication, kind: GrantKind, secret: str
 ) -> Grant:
-    """Return a grant that was given to the application and is in its time."""
+    """Return a grant that was issued to the application and has not expired."""
     grant = await authority.store.grant(hash_drawn(secret))
     if grant is None or grant.kind is not kind or grant.client_id != application.client_id:
         raise _unknown(kind)
@@ -298,7 +293,7 @@ def _expired(kind: GrantKind) -> TokenRefused:
 
 
 def _check_verifier(grant: Grant, verifier: str | None, *, public: bool) -> None:
-    """Refuse who can't show to be the one that began (RFC 7636), and any downgrade of it."""
+    """Refuse a caller without the PKCE verifier (RFC 7636), and any downgrade."""
     if not grant.challenge and not verifier and not public:
         return
     if not grant.challenge or not verifier or not verifies(verifier, grant.challenge):
@@ -317,7 +312,7 @@ async def _spend(authority: Authority, grant: Grant) -> bool:
 async def _wanted_of(
     authority: Authority, issue: Issue, grant: Grant, scope: str
 ) -> tuple[User, Wanted]:
-    """Return whose grant it is, and what is asked for as far as that user has consented."""
+    """Return the user of a grant, and the requested scopes with that user's consent."""
     user = await authority.store.user(grant.user) if grant.user is not None else None
     if user is None:
         raise _unknown(grant.kind)
@@ -406,7 +401,7 @@ async def _new_refresh(
     )
     keep = authority.store.renew if family is not None else authority.store.add_grant
     if not await keep(grant):
-        # The code was used again, or user, application or consent went, while we were at it.
+        # Meanwhile the code was used again, or the user, application or consent was removed.
         raise _unknown(GrantKind.REFRESH)
     return secret
 
@@ -414,7 +409,7 @@ async def _new_refresh(
 async def _caller_of(
     authority: Authority, application: ClientApplication, assertion: str
 ) -> tuple[Mapping[str, Any], User]:
-    """Return the claims of an assertion, and the user whose token for the application it is."""
+    """Return the claims of an assertion, a user's token for the application, and the user."""
     claims = authority.signer.read(assertion) if len(assertion) <= LARGEST_TOKEN else None
     if claims is None or not authority.realm.is_issuer(str(claims.get("iss"))):
         raise TokenRefused(

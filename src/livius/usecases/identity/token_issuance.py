@@ -1,4 +1,4 @@
-"""Tokens: their claims, named as Entra names them, in its first form and its second."""
+"""Issues tokens with Entra's claims, in its first and second form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIFETIME_SECONDS: Final = int(TOKEN_LIFETIME.total_seconds())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """Where a token is issued, in which form, and to which application, proved by what."""
+    """The address, form, application and authentication for which a token is issued."""
 
     address: Address
     version: int
@@ -31,7 +31,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """An access token and how many seconds it is good for."""
+    """An access token and its lifetime in seconds."""
 
     access_token: str = field(repr=False)
     expires_in: int = LIFETIME_SECONDS
@@ -73,7 +73,7 @@ def user_token(
 
 
 def id_token(authority: Authority, issue: Issue, user: User, *, nonce: str) -> str:
-    """Return what tells an application who has signed in."""
+    """Return the ID token, which tells an application the signed-in user."""
     claims = {
         **_common(authority, issue, issue.application.client_id),
         **_names(issue, user),
@@ -86,7 +86,7 @@ def id_token(authority: Authority, issue: Issue, user: User, *, nonce: str) -> s
 
 
 def client_info(authority: Authority, user: User) -> str:
-    """Return by what MSAL tells accounts apart."""
+    """Return the client info by which MSAL distinguishes accounts."""
     return base64url(json.dumps({"uid": user.oid, "utid": authority.realm.tenant}).encode())
 
 
@@ -118,5 +118,5 @@ def _names(issue: Issue, user: User) -> dict[str, str]:
 
 
 def _pairwise(user: User, whom: str) -> str:
-    """Return the name of a user for one resource or application, which tells others nothing."""
+    """Return the pairwise name of a user for one resource or application."""
     return base64url(hashlib.sha256(f"{user.oid} {whom}".encode()).digest())
