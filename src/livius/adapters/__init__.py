@@ -1,1 +1,1 @@
-"""One outside thing each, spoken natively behind a port."""
+"""Adapters: each implements a port for one external system."""

@@ -1,4 +1,4 @@
-"""What this machine can still carry: a number of drivers, and memory."""
+"""The free capacity of this machine: drivers and memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MachineCapacity:
     """Implements `livius.ports.capacity.Capacity`.
 
     ``per_driver`` and the reserves are bytes; ``disk`` is a folder on the disk in question. A
-    driver that starts takes its memory bit by bit, so until it is ready all of it counts as
-    promised, beside what is already taken.
+    starting driver takes its memory gradually, so until it is ready all of it counts as reserved,
+    in addition to the memory in use.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class MachineCapacity:
         self._closed = False
 
     def close(self) -> None:
-        """Have room for no driver any more: what ends the sessions must come to an end."""
+        """Refuse all further drivers, so that the end of all sessions can complete."""
         self._closed = True
 
     def admit(self, *, drivers: int, starting: int) -> None:

@@ -58,7 +58,7 @@ class FileDriverLogs:
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:
-    """Return a piece, without what the driver was handed as a secret, each byte in its place."""
+    """Return a piece of the log with the driver's secrets redacted, each byte at its offset."""
     secrets = Secrets.handed_out(path.parent / WORK)
     before = min(offset, secrets.longest)
     try:

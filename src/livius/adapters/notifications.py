@@ -37,8 +37,7 @@ class _Watch:
 class LocalNotifications:
     """Implements the port's `Notifications`. At most ``most`` counted watches wait at once.
 
-    Further ones don't wait at all: their callers get the present state and ask again, as they
-    would anywhere else.
+    Further ones don't wait at all: their callers get the present state and poll.
     """
 
     def __init__(self, *, most: int) -> None:
@@ -78,7 +77,7 @@ class LocalNotifications:
                 watch.release()
 
     def close(self) -> None:
-        """Let every watcher go, now and from now on: the gateway is ending."""
+        """Release all present and future watchers: the gateway is ending."""
         self._closed = True
         for watches in self._watches.values():
             for watch in watches:

@@ -22,8 +22,8 @@ _SUFFIXES: Final[Mapping[Stream, str]] = {"text": "out", "data": "json"}
 class FileOutputs:
     """Implements `livius.ports.outputs.Outputs`.
 
-    The operating system keeps what was written when the process is killed; against a power cut
-    nothing is promised. ``reserve`` is how many bytes a disk has to have free to take more.
+    Written bytes survive a kill of the process, but perhaps not a power cut. A write needs
+    ``reserve`` bytes of free disk space.
     """
 
     def __init__(self, folder: Path, *, reserve: int = 0) -> None:
@@ -121,7 +121,7 @@ def _append(descriptor: int, offset: int, data: bytes, most: int, reserve: int) 
         news = (
             news[: whole_characters(news)] + f"\n[output cut: the limit is {most} bytes]\n".encode()
         )
-    # A full disk may take a part of it: what is durable is what the size says.
+    # A full disk may take a part of it: the file's size tells which.
     written = os.pwrite(descriptor, news, size)
     if written < len(news):
         written = whole_characters(news[:written])

@@ -1,8 +1,8 @@
 """Spark's REST API, asked over HTTP.
 
-A driver runs its user's code and names the address itself, so little is believed: nothing but
-loopback is asked, without credentials, without following anywhere, for a bounded time and size.
-What is reached so, the driver could reach by itself.
+A driver runs its user's code and states the address itself, so it is not trusted: requests go to
+loopback only, without credentials and redirects, with limits on time and size. The driver itself
+could reach the same addresses.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _log = structlog.get_logger(__name__)
 
 
 class HttpSparkUi:
-    """Implements `livius.ports.logs.SparkUi`. ``within`` is the deadline of one question.
+    """Implements `livius.ports.logs.SparkUi`.
 
-    The first one to a driver takes seconds: Spark sets its REST up when it is asked.
+    ``within`` is the deadline of one request. The first one to a driver takes seconds: Spark starts
+    its REST API on demand.
     """
 
     def __init__(self, *, within: timedelta = timedelta(seconds=30)) -> None:
@@ -51,7 +52,7 @@ class HttpSparkUi:
         """See the port."""
         base = _address(ui_url)
         url = base.copy_with(path=f"/{path}", query=query.encode("ascii", "ignore") or None)
-        # The header by which Spark learns under which path people see it.
+        # The header with the public path of Spark's pages.
         headers = {"X-Forwarded-Context": root, "Accept-Encoding": "identity"}
         try:
             async with (
@@ -72,7 +73,7 @@ class HttpSparkUi:
 
 
 def _leads_to(answer: httpx.Response, base: httpx.URL, root: str) -> str | None:
-    """Return the path of the pages that a redirect means, whatever host it names."""
+    """Return the path of a redirect, regardless of its host."""
     if not answer.is_redirect:
         return None
     found = base.join(answer.headers.get("location", "/"))
@@ -93,7 +94,7 @@ def _address(ui_url: str) -> httpx.URL:
 
 
 async def _fetch(url: httpx.URL, query: Mapping[str, str]) -> bytes:
-    # A client for each question: drivers come and go, and none shares a connection with another.
+    # A client per request: drivers come and go, and must not share connections.
     async with (
         httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(_LONGEST)) as client,
         client.stream("GET", url, params=dict(query)) as answer,

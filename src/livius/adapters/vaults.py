@@ -1,4 +1,4 @@
-"""Where secrets are: in files of this installation, or in a vault elsewhere."""
+"""Vaults of secrets: files of this installation, or an Azure key vault."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FileVaults:
     """The vaults of this installation: a file each, ``<vault>.json``, 0600 in a 0700 folder.
 
     Implements `livius.ports.vaults.Vaults` for a caller whose token has been verified. Values are
-    not encrypted: a key beside them would guard nothing.
+    not encrypted: a key beside them would protect nothing.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -39,7 +39,7 @@ class FileVaults:
 
     async def secret(self, vault: str, name: str, *, token: str) -> str:
         """See the port."""
-        del token  # made by our own authority, for this very question
+        del token  # issued by our own authority, for this request
         found = await asyncio.to_thread(self.get, vault, name)
         return found.value
 
@@ -81,15 +81,11 @@ class FileVaults:
         ]
 
     def vaults(self) -> Sequence[str]:
-        """Return the names of the vaults that hold something."""
+        """Return the names of the vaults with secrets."""
         return sorted(file.stem for file in self._folder.glob("*.json"))
 
     def put(self, vault: str, name: str, value: str) -> Secret:
-        """Make a new version of a secret.
-
-        Raises:
-            Invalid: the names or the value do not do.
-        """
+        """Make a new version of a secret. Raises: Invalid: a name or the value is invalid."""
         place, plain = vault_name(vault), secret_name(name)
         check_value(value)
         secret = Secret(name=plain, version=uuid4().hex, value=value, created_at=self._clock.now())
@@ -120,7 +116,7 @@ class FileVaults:
 
     @contextmanager
     def _changing(self, vault: str) -> Iterator[dict[str, list[dict[str, str]]]]:
-        """Change a vault's file, one at a time, all or nothing."""
+        """Change a vault's file atomically, one change at a time."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -151,8 +147,8 @@ def _secret_of(name: str, row: Mapping[str, str]) -> Secret:
 class RemoteVaults:
     """Implements `livius.ports.vaults.Vaults` over Azure Key Vault's REST.
 
-    ``url`` is the operator's, with ``{vault}`` for a vault's name: what session code writes never
-    chooses the host. ``client`` trusts what the operator trusts.
+    ``url`` is the operator's, with ``{vault}`` for a vault's name: session code never chooses the
+    host. ``client`` has the operator's certificate authorities.
     """
 
     def __init__(self, url: str, client: Callable[[], httpx.AsyncClient]) -> None:
@@ -182,7 +178,7 @@ class RemoteVaults:
         raise _refusal(place, plain, status, body)
 
     async def _ask(self, url: str, token: str) -> tuple[int, Mapping[str, Any]]:
-        """Return the status and the object of an answer; an empty one for anything else."""
+        """Return the status and object of a response; an empty object if it has none."""
         async with (
             asyncio.timeout(_ANSWERS_WITHIN),
             self._client() as client,

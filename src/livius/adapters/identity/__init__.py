@@ -1,1 +1,1 @@
-"""Keys, tokens and first accounts on files of the gateway's own (PyJWT, cryptography)."""
+"""Keys, tokens and first accounts in the gateway's own files (PyJWT, cryptography)."""

@@ -1,4 +1,4 @@
-"""Client assertions: which registered certificate signed one, if any."""
+"""Client assertions: finds the registered certificate that signed one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALGORITHMS: Final = ("RS256", "PS256")
 class JwtAssertions:
     """Implements `livius.ports.identity.AssertionVerifier` for RS256 and PS256.
 
-    Only the registered public keys count: a chain in the header helps to find one, no more.
+    Only registered public keys are trusted: a chain in the header merely helps to find one.
     """
 
     def verify(self, assertion: str, certificates: Sequence[ClientCertificate]) -> SignedAssertion:
@@ -51,7 +51,7 @@ class JwtAssertions:
 def _named(
     header: Mapping[str, Any], certificates: Sequence[ClientCertificate]
 ) -> ClientCertificate | None:
-    """Return the certificate that the header names; every name that it gives must fit."""
+    """Return the certificate that the header names; each of its names must match."""
     names = [(attribute, read(header[key])) for key, attribute, read in _NAMES if header.get(key)]
     if not names:
         return None

@@ -11,7 +11,7 @@ from livius.domain.accounts import ClientCertificate
 
 
 def read_certificate(pem: bytes) -> ClientCertificate:
-    """Return what is registered of the first certificate in a PEM file.
+    """Return the record to store of the first certificate in a PEM file.
 
     Raises:
         ValueError: there is none, or its key is not an RSA key.
@@ -20,7 +20,7 @@ def read_certificate(pem: bytes) -> ClientCertificate:
 
 
 def registered(certificate: x509.Certificate) -> ClientCertificate:
-    """Return what is registered of an application's certificate.
+    """Return the record to store of an application's certificate.
 
     Raises:
         ValueError: its key is not an RSA key.
@@ -38,5 +38,5 @@ def registered(certificate: x509.Certificate) -> ClientCertificate:
 
 
 def sha1(certificate: x509.Certificate) -> str:
-    """Return the certificate's name in Entra's world. No trust rests on it, only on the key."""
+    """Return the certificate's thumbprint as Entra has it. Trust rests on the key alone."""
     return certificate.fingerprint(SHA1()).hex().upper()  # noqa: S303

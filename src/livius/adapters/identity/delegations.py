@@ -1,11 +1,10 @@
-"""On-behalf-of: the callers' tokens that sessions were given, and what they are exchanged for.
+"""On-behalf-of: the tokens that came with callers' requests, and the tokens obtained for them.
 
-All of it is in memory only. The data folder can be read by the code of every session, and a key
-beside encrypted tokens would guard nothing; so a restart of the gateway forgets them, and the next
-statement's token takes the place of the one that was lost (decision 14).
-
-A caller's token is kept until it expires. Shortly before, it is exchanged for a refresh token if no
-exchange gave one yet: from then on that one is used, and each answer may bring a newer.
+All of them are in memory only. The code of every session can read the data folder, and a key beside
+encrypted tokens would protect nothing; so a restart of the gateway loses them, and the next
+statement's token replaces the lost one (decision 14). A caller's token is stored until it expires.
+Shortly before, it is exchanged for a refresh token if no exchange has returned one yet. From then
+on the refresh token is used, and each response may bring a newer one.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from livius.domain.tokens import moment
 from livius.ports.clock import Clock
 
 EARLY: Final = timedelta(minutes=5)
-"""A token that ends sooner is no longer handed out; a caller's that does is exchanged at once."""
+"""A token that expires sooner is not returned any more; a caller's is exchanged at once."""
 
 _LOOK_EVERY: Final = timedelta(seconds=60)
 _LIVES: Final = timedelta(hours=1)
@@ -40,23 +39,23 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """An access token, and when it ends."""
+    """An access token and its expiry."""
 
     text: str = field(repr=False)
     ends: datetime
 
     def is_fresh(self, now: datetime) -> bool:
-        """Tell whether it may still be handed out."""
+        """Tell whether the token may still be returned."""
         return now + EARLY < self.ends
 
 
 @dataclass(slots=True, kw_only=True)
 class Delegation:
-    """What one session was given: the caller's token, then a refresh token.
+    """The tokens of one session: the caller's, then a refresh token.
 
-    ``exchangeable`` is False for a token that was made out to Fabric itself: nobody but Fabric
-    could exchange it. ``over`` tells that the provider takes neither any more, ``tried``
-    that it was asked for a refresh token in vain.
+    ``exchangeable`` is False for a token issued for Fabric itself, which only Fabric could
+    exchange. ``over``: the provider accepts neither any more. ``tried``: it was asked for a refresh
+    token and returned none.
     """
 
     caller: Principal
@@ -67,19 +66,19 @@ class Delegation:
     over: bool = False
     tried: bool = False
     handed: dict[str, Handed] = field(default_factory=dict)
-    # One at a time: a provider may take the second use of a refresh token for a theft.
+    # One at a time: a provider may take a second use of a refresh token for a theft.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_good(self, now: datetime) -> bool:
-        """Tell whether anything is left to ask with."""
+        """Tell whether there is still a token to exchange."""
         return not self.over and (self.refresh_token is not None or now < self.ends)
 
 
 class Delegations:
-    """The delegations of all sessions that live. For the event loop's thread only.
+    """The delegations of all live sessions.
 
-    ``token_principal`` returns for whom a session's code acts now, None where it gets no tokens any
-    more.
+    For the event loop's thread only. ``token_principal`` returns the present token principal of a
+    session, or None.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Delegations:
     def offer(self, session: SessionId, caller: Principal, token: str) -> None:
         """Store the caller's verified token, unless the session already has a valid one.
 
-        The first one stays: code that came with it must gain nothing from a later, stronger one.
+        The first one stays: its code must gain nothing from a later, stronger token.
         """
         held = self._held.get(session)
         if held is not None and held.is_good(self._clock.now()):
@@ -112,7 +111,7 @@ class Delegations:
         )
 
     def of(self, session: SessionId, principal: Principal) -> Delegation | None:
-        """Return what a session has of a principal, if it is good."""
+        """Return a session's delegation of a principal, if it is valid."""
         held = self._held.get(session)
         if held is None or not held.is_good(self._clock.now()):
             return None
@@ -120,11 +119,10 @@ class Delegations:
         return held if same else None
 
     async def token(self, held: Delegation, audience: str) -> str:
-        """Return the user's token for an audience; the same again while it is fresh.
+        """Return the user's token for an audience, from the cache while it is fresh.
 
         Raises:
-            Refused: the provider says no.
-            Unavailable: it does not answer.
+            Refused: the provider refuses. Unavailable: the provider does not answer.
         """
         async with held.turn:
             now = self._clock.now()
@@ -139,13 +137,13 @@ class Delegations:
             return made.text
 
     async def run(self) -> None:
-        """Have tokens exchanged before they end, and forget what ended sessions had."""
+        """Exchange tokens before they expire, and drop those of ended sessions, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
             await self.look()
 
     async def look(self) -> None:
-        """Do so once."""
+        """Do it once."""
         for session, held in list(self._held.items()):
             now = self._clock.now()
             principal = await self._acts_for(session)
@@ -163,14 +161,14 @@ class Delegations:
     async def _exchange_early(
         self, session: SessionId, held: Delegation, principal: Principal
     ) -> None:
-        """Get a refresh token, by the first audience that the scopes open: it is for all."""
+        """Get a refresh token with the first audience that the scopes open. It serves all."""
         for resource in (one for one in RESOURCES if one.opened_by in principal.scopes):
             try:
                 await self.token(held, AUDIENCE_OF[resource.name])
             except Refused as refused:
                 _log.info("delegation_not_exchanged", session=session, reason=str(refused))
             except LiviusError:
-                return  # it is away: the next look tries again
+                return  # the provider is away: the next round tries again
             if held.refresh_token is not None:
                 return
         held.tried = True
@@ -190,21 +188,21 @@ class Delegations:
         try:
             return await self._client.ask({**asked, **form, "scope": scope})
         except Refused as refused:
-            # Of a refresh token that is good no more; what can be mended is another matter.
+            # The refresh token is invalid; other errors may pass.
             if by_refresh and refused.error == "invalid_grant" and not refused.suberror:
                 held.over = True
             raise
 
 
 def asked_for(provider: Provider, audience: str) -> dict[str, str]:
-    """Return how a token for an audience is asked for: as Entra has it, or by RFC 8707."""
+    """Return the request's parameters for an audience: Entra's scope, or RFC 8707's resource."""
     if provider.tenant is not None:
         return {"scope": f"{audience}/.default"}
     return {"resource": audience}
 
 
 def handed(answer: Mapping[str, Any], now: datetime) -> Handed:
-    """Return the access token of an answer."""
+    """Return the access token of a response."""
     lives = answer.get("expires_in")
     seconds = float(lives) if isinstance(lives, int | float | str) and _is_number(lives) else 0.0
     return Handed(

@@ -1,4 +1,4 @@
-"""Access tokens of an identity provider that is not ours, verified."""
+"""Verifies access tokens of an external identity provider."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ExternalVerifier:
 
 
 def _header(token: str) -> tuple[str, str]:
-    """Return the names of key and algorithm; a header that wants more is refused."""
+    """Return the names of key and algorithm; refuse a header with further demands."""
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, written whole or not at all."""
+"""Files that only their owner may read, written atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILE: Final = 0o600
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, or take a present one, and close it to everybody else."""
+    """Make a folder, or use an existing one, that only its owner may enter."""
     folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
     folder.chmod(_FOLDER)
 
@@ -33,7 +33,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path) -> bytes:
-    """Read a file, and close it to others where a copy or a backup has opened it."""
+    """Read a file; remove others' permissions, which a copy or a backup may have added."""
     content = path.read_bytes()
     if path.stat().st_mode & 0o077:
         path.chmod(_FILE)

@@ -1,4 +1,4 @@
-"""The authority's signing keys: a folder of them, of which one signs and all verify."""
+"""The authority's signing keys: a folder of keys; one signs, and all verify."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class KeyRing:
     """Implements `livius.ports.identity.Signer`.
 
     The folder holds ``<kid>.pem`` for each key, and ``current``, which names the one that signs. A
-    key that another has replaced has ``<kid>.until``, the moment at which the last token that it
-    signed is dead; then it goes. A ``kid`` is the key's own thumbprint (RFC 7638), so none can be
-    given to two keys. Another process may rotate: ``current`` is looked at before each use.
+    replaced key has ``<kid>.until``, the expiry of the last token that it signed; then it is
+    deleted. A ``kid`` is the key's thumbprint (RFC 7638), so no two keys share one. Another process
+    may rotate the keys: ``current`` is checked before each use.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -54,7 +54,7 @@ class KeyRing:
 
     @classmethod
     def open(cls, folder: Path, clock: Clock) -> KeyRing:
-        """Read the keys; make the first one where there is none."""
+        """Read the keys; make the first one if there is none."""
         private_folder(folder)
         ring = cls(folder, clock)
         ring._refresh()
@@ -63,7 +63,7 @@ class KeyRing:
         return ring
 
     def rotate(self) -> str:
-        """Sign with a new key from now on. The old one verifies until its tokens are dead."""
+        """Sign with a new key from now on. The old one verifies until its tokens have expired."""
         self._refresh()
         key = generate_private_key(public_exponent=65537, key_size=_BITS)
         kid = key_id(key.public_key())
@@ -77,16 +77,12 @@ class KeyRing:
         return kid
 
     def retire(self, kid: str) -> None:
-        """Forget a key: what it signed counts no longer.
-
-        Raises:
-            ValueError: it is the key that signs.
-        """
+        """Delete a key: its tokens become invalid. Raises: ValueError: it is the key that signs."""
         if kid == self._current:
             raise ValueError("The key that signs cannot be retired. Rotate first.")
         for suffix in ("pem", "until"):
             (self._folder / f"{kid}.{suffix}").unlink(missing_ok=True)
-        # A new file, so that other processes look again.
+        # A new file, so that other processes notice the change.
         write_private(self._folder / _CURRENT, self._current.encode("ascii"))
         self._refresh()
 
@@ -96,7 +92,7 @@ class KeyRing:
         return (self._current, *(kid for kid in self._keys if kid != self._current))
 
     def public_key(self, kid: str) -> RSAPublicKey | None:
-        """Return the key that verifies what ``kid`` signed."""
+        """Return the key that verifies tokens with this ``kid``."""
         self._refresh()
         key = self._keys.get(kid)
         return None if key is None else key.public_key()
@@ -107,7 +103,7 @@ class KeyRing:
             header = jwt.get_unverified_header(token)
             kid = header.get("kid")
             key = self.public_key(kid) if isinstance(kid, str) else None
-            # The algorithm is ours to choose: a token that names another one is refused.
+            # We choose the algorithm: a token that names another one is refused.
             if key is None or header.get("alg") != ALGORITHM or "crit" in header:
                 return None
             claims: dict[str, Any] = jwt.decode(
@@ -118,7 +114,7 @@ class KeyRing:
         return claims
 
     def _refresh(self) -> None:
-        """Read the folder if it has changed, and drop the keys whose time is over."""
+        """Read the folder if it has changed, and delete expired keys."""
         try:
             status = (self._folder / _CURRENT).stat()
             stamp = (status.st_mtime_ns, status.st_ino)

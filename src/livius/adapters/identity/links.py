@@ -1,7 +1,7 @@
 """One-time sign-in links, as files: only a user who can write the data folder can make one.
 
-A file is named by the hash of a link's secret and says for whom it is and until when. The gateway
-deletes it before it counts, so that of two uses at once one finds nothing.
+A file is named by the hash of a link's secret and has the user and the expiry. The gateway deletes
+it before the sign-in, so that of two simultaneous uses one finds nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FileSignInLinks:
         self._folder = folder
 
     def make(self, user: PrincipalId, *, now: datetime) -> str:
-        """Return the secret of a new link for ten minutes. Those that have expired are removed."""
+        """Return the secret of a new link for ten minutes. Expired links are removed."""
         private_folder(self._folder)
         for path in self._folder.iterdir():
             found = _read(path)
@@ -41,7 +41,7 @@ class FileSignInLinks:
         return secret
 
     def waits(self, secret: str) -> bool:
-        """Tell whether a link was not used yet."""
+        """Tell whether a link is unused."""
         return self._path(secret).exists()
 
     async def spend(self, secret: str, *, now: datetime) -> PrincipalId | None:
@@ -61,7 +61,7 @@ class FileSignInLinks:
 
 
 def _read(path: Path) -> tuple[PrincipalId, datetime] | None:
-    """Return whom a link is for and until when; None for a file that is gone or no link's."""
+    """Return the user and expiry of a link; None if the file is gone or is no link."""
     try:
         found = json.loads(path.read_bytes())
         return PrincipalId(str(found["user"])), datetime.fromtimestamp(float(found["until"]), UTC)

@@ -1,4 +1,4 @@
-"""The authorization code flow over HTTP, as any web application speaks it."""
+"""The authorization code flow over HTTP, for a web application."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OURS: Final = frozenset({"invalid_client", "unauthorized_client"})
 
 
 class IdTokens(Protocol):
-    """What tells ID tokens that count."""
+    """A verifier of ID tokens."""
 
     async def person_of(self, id_token: str, *, client_id: str, nonce: str) -> str:
         """Return the object id of the user that an ID token names.
@@ -32,9 +32,9 @@ class IdTokens(Protocol):
 class OidcLogin:
     """Implements `livius.ports.login_provider.LoginProvider` for a client application.
 
-    ``known`` returns where the authority is, as far as that is known without asking. ``scope``
-    asks for the API's scopes; what makes it a sign-in is added. ``issuer`` is what the authority
-    calls itself where its answers may say it (RFC 9207).
+    ``known`` returns the authority's endpoints as far as they are cached. ``scope`` has the API's
+    scopes; OpenID's are added. ``issuer`` is the expected issuer of the redirect, if the authority
+    may send it (RFC 9207).
     """
 
     client: ProviderClient
@@ -130,7 +130,7 @@ class OidcLogin:
 
 @dataclass(frozen=True, slots=True)
 class NobodySignsIn:
-    """Implements the same port where the operator has not said how people sign in."""
+    """Implements the same port where the operator has not configured the sign-in."""
 
     missing: tuple[str, ...]
 
@@ -165,5 +165,5 @@ class NobodySignsIn:
 
 
 def _with(url: str, asked: dict[str, str]) -> str:
-    """Return an address with a query, which is added to the one that it may have."""
+    """Return a URL with parameters added to its query."""
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(asked)}"

@@ -1,7 +1,7 @@
-"""Livius's own application at an identity provider: what proves it, and what it asks.
+"""Livius's own application at an identity provider: its credential and its token requests.
 
-One request to the token endpoint, with a deadline, of bounded size, never redirected. What the
-provider refuses comes back as `Refused`; who asked knows what that means to a caller.
+A request to the token endpoint has a deadline and a bounded size, and follows no redirect. A
+refusal by the provider is raised as `Refused`; our caller decides on the error for its own caller.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Refused(Exception):
-    """The provider said no. ``error`` is OAuth's word for it; ``said`` its own, made short."""
+    """The provider refused. ``error`` is OAuth's code; ``said`` its description, shortened."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.error = _text(body, "error")[:100]
         self.suberror = _text(body, "suberror")[:100]
         self.claims = _text(body, "claims")
-        # Entra adds the request's ids, on lines of their own or behind the sentence.
+        # Entra adds the request's ids, on separate lines or after the sentence.
         first = _text(body, "error_description").partition("Trace ID:")[0]
         self.said = " ".join(first.split())[:_LONGEST_SAID]
         super().__init__(f"{self.error}: {self.said}")
@@ -56,7 +56,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A client application's id and what proves it: a secret, a key, or nothing (a public one).
+    """A client application's id and credential: a secret, a key, or none (a public client).
 
     ``thumbprint`` is the SHA-256 of the key's certificate.
     """
@@ -68,7 +68,7 @@ class Credential:
 
     @property
     def is_public(self) -> bool:
-        """Tell whether there is no proof, as for a program that can't keep one."""
+        """Tell whether there is no credential."""
         return self.secret is None and self.key is None
 
 
@@ -78,7 +78,7 @@ def read_credential(
     """Return the credential that the operator configured.
 
     Raises:
-        ValueError: a file can't be read, or holds something else; the message says which.
+        ValueError: a file can't be read, or has other content; the message names it.
     """
     if certificate_file is not None:
         pem = _read(certificate_file)
@@ -118,8 +118,8 @@ def _read(path: Path) -> bytes:
 class ProviderClient:
     """Asks a token endpoint as one client application. For the event loop's thread only.
 
-    ``endpoints`` returns where the authority is now, and raises Unavailable while that is not
-    known. ``ca_file`` is what the token endpoint is trusted by, None for what the system trusts.
+    ``endpoints`` returns the authority's endpoints, and raises Unavailable while they are unknown.
+    ``ca_file`` has the CA of the token endpoint; None: the system's CAs.
     """
 
     def __init__(
@@ -137,11 +137,10 @@ class ProviderClient:
         self._trust: ssl.SSLContext | None = None
 
     async def ask(self, form: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return the token endpoint's answer: an object with an access token of bounded size.
+        """Return the token endpoint's response: an object with an access token of bounded size.
 
         Raises:
-            Refused: the provider says no.
-            Unavailable: it does not answer, or with what is no answer.
+            Refused: the provider refuses. Unavailable: it does not respond, or not validly.
         """
         endpoints = await self.endpoints()
         if endpoints.token is None:
@@ -198,14 +197,14 @@ class ProviderClient:
             return {"client_id": own.client_id}, {}
         if endpoints.by_form:
             return {"client_id": own.client_id, "client_secret": own.secret}, {}
-        # RFC 6749 2.3.1: both parts are encoded as a form's.
+        # RFC 6749 2.3.1: both parts are form-encoded.
         pair = f"{quote(own.client_id, safe='')}:{quote(own.secret, safe='')}"
         return {}, {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
     def _assertion(
         self, own: Credential, key: RSAPrivateKey, endpoints: Endpoints, url: str
     ) -> str:
-        """Return a client assertion (RFC 7523), which names its certificate as Entra wants it."""
+        """Return a client assertion (RFC 7523), which names its certificate as Entra requires."""
         now = self._clock.now()
         claims = {
             "iss": own.client_id,

@@ -1,10 +1,8 @@
-"""What an identity provider that is not ours says of itself: fetched, kept, renewed.
+"""Fetches and caches an external provider's public keys and endpoints.
 
-Its public keys, and the addresses where it is asked.
-
-One task fetches, so there is one fetch at a time. Requests ask for a key by its name; those that
-need a fetch wait for that task, with a deadline, and never more often than the provider should be
-asked. While the provider is away the keys that are known go on to count, for a day.
+One task fetches, so there is one fetch at a time. Requests look up a key by its name. If that needs
+a fetch, they wait for that task, with a deadline; fetches have a minimum interval. While the
+provider is away, cached keys stay valid for a day.
 """
 
 from __future__ import annotations
@@ -44,12 +42,12 @@ _log = structlog.get_logger(__name__)
 
 
 class FetchFailed(Exception):
-    """The provider did not give its keys. The message is for the operator's log."""
+    """The provider did not return its keys. The message is for the operator's log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
-    """A key and the algorithms that it may be used with: its kind decides, never a token."""
+    """A key and its allowed algorithms, which depend on its type and never on a token."""
 
     key: PublicKey
     algorithms: tuple[str, ...]
@@ -58,10 +56,10 @@ class ProviderKey:
 class ProviderKeys:
     """The keys of one provider. For the event loop's thread only.
 
-    ``renew`` is how old they may get before they are fetched again; ``stale`` how old while the
-    provider is away; ``apart`` the least time between two fetches, so that tokens with made-up key
-    names don't have the provider asked for each; ``within`` how long a fetch, and a request that
-    waits for one, may take.
+    ``renew`` is the age at which they are fetched again; ``stale`` the age up to which they are
+    used while the provider is away; ``apart`` the minimum interval of two fetches, so that tokens
+    with made-up key names don't each cause one; ``within`` the deadline of a fetch, and of a
+    request that waits for one.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class ProviderKeys:
         self._turned = asyncio.Event()
 
     async def run(self) -> None:
-        """Fetch now, then whenever the keys grow old or a request wants a key that isn't there."""
+        """Fetch now, then when the keys are old or a request needs an unknown key."""
         # The system's authorities, and those that SSL_CERT_FILE names.
         trust = await asyncio.to_thread(ssl.create_default_context)
         async with httpx.AsyncClient(verify=trust, timeout=self._within) as http:
@@ -104,7 +102,7 @@ class ProviderKeys:
         """Return a key by its name; None if the provider has no such key.
 
         Raises:
-            Unavailable: the provider can't be asked, and nothing is known.
+            Unavailable: the provider can't be reached, and nothing is cached.
         """
         found = self.known(kid)
         if found is not None or len(kid) > _LONGEST_KID:
@@ -113,27 +111,27 @@ class ProviderKeys:
         return self.known(kid)
 
     async def endpoints(self) -> Endpoints:
-        """Return where the provider is asked.
+        """Return the provider's endpoints.
 
         Raises:
-            Unavailable: it can't be reached, and nothing is known.
+            Unavailable: it can't be reached, and nothing is cached.
         """
         if self._is_stale():
             await self._ask()
         return self._endpoints
 
     def known_endpoints(self) -> Endpoints:
-        """Return the same without asking anybody: none of them before the first fetch."""
+        """Return the cached endpoints: none of them before the first fetch."""
         return self._endpoints
 
     def known(self, kid: str) -> ProviderKey | None:
-        """Return a key without asking anybody; None also when all are too old."""
+        """Return a cached key; None also if all are too old."""
         return None if self._is_stale() else self._keys.get(kid)
 
     async def _ask(self) -> None:
-        """Have the provider asked, if it may be now, and wait for what comes of it."""
+        """Have the provider's data fetched, if the interval allows it, and wait for the result."""
         if self._may_fetch():
-            # Taken before the wait, so that what ends in between is not missed.
+            # Taken before the wait, so that a fetch that ends in between is not missed.
             turned = self._turned
             self._wanted.set()
             with contextlib.suppress(TimeoutError):
@@ -183,11 +181,11 @@ class ProviderKeys:
 async def fetch_provider(
     http: httpx.AsyncClient, provider: Provider
 ) -> tuple[Mapping[str, ProviderKey], Endpoints]:
-    """Return the provider's signing keys by their names, and where it is asked.
+    """Return the provider's signing keys by their names, and its endpoints.
 
     Raises:
-        FetchFailed: it is not who it should be, or has no usable key.
-        httpx.HTTPError: it can't be reached.
+        FetchFailed: its issuer is another one, or it has no usable key. httpx.
+        HTTPError: it can't be reached.
     """
     document = await _json(http, provider.discovery)
     if document.get("issuer") != provider.issuer:
@@ -195,7 +193,7 @@ async def fetch_provider(
             f"{provider.discovery} says that its issuer is {str(document.get('issuer'))[:200]!r}, "
             f"and not {provider.issuer!r}. LIVIUS_AUTHORITY_ISSUER has to be written as it says."
         )
-    # Keys come as safely as the document did.
+    # Keys must come as safely as the document.
     where = usable(document.get("jwks_uri"), provider)
     if where is None:
         said = str(document.get("jwks_uri"))[:200]
@@ -240,7 +238,7 @@ def _key(listed: object) -> tuple[str, ProviderKey] | None:
     if not isinstance(kid, str) or not 0 < len(kid) <= _LONGEST_KID:
         return None
     try:
-        # The algorithm is for the parser only: which ones a token may have is decided below.
+        # The algorithm is for the parser only; the code below decides on those of tokens.
         found = jwt.PyJWK(
             {name: value for name, value in listed.items() if name != "alg"},
             algorithm="ES256" if listed.get("kty") == "EC" else "RS256",

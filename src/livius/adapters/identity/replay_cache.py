@@ -1,4 +1,4 @@
-"""Spent client assertions, in memory and in a file that only grows until it is worth rewriting."""
+"""Used client assertions, in memory and in an append-only file that is rewritten now and then."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TIDY_EVERY: Final = 1024
 class FileAssertionReplayCache:
     """Implements `livius.ports.identity.AssertionReplayCache`.
 
-    Each line of the file is the second from which the use is of no interest, and its key. A write
-    is in the operating system's hands before the token leaves, which outlives a killed gateway; a
-    power cut may lose the last ones.
+    Each line of the file has the second at which the assertion expires, and the use's key. A write
+    reaches the operating system before the token is returned, so it survives a kill of the gateway;
+    a power cut may lose the last ones.
     """
 
     def __init__(self, path: Path, clock: Clock, *, most: int = _MOST) -> None:
@@ -57,7 +57,7 @@ class FileAssertionReplayCache:
             os.close(descriptor)
 
     def _tidy(self) -> None:
-        """Forget what has become worthless."""
+        """Drop expired entries."""
         now = self._clock.now()
         self._spent = {key: until for key, until in self._spent.items() if until > now}
         lines = (f"{int(until.timestamp()) + 1} {key}\n" for key, until in self._spent.items())

@@ -1,7 +1,7 @@
-"""What every installation begins with, so that a stranger can sign in at once.
+"""The sample application and the first user of every installation, for an immediate start.
 
-The sample application and the first user have credentials in clear in the data folder. They are
-for development; nothing else of the kind is kept.
+Their credentials are in clear in the data folder. They are for development; no other credentials
+are stored like this.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _RENEW_BEFORE: Final = timedelta(days=30)
 _BACKDATED: Final = timedelta(minutes=5)
 _LOOPBACK: Final = ("http://localhost", "http://127.0.0.1")
 _DEVELOPER_TOOLS: Final = ClientId("04b07795-8ddb-461a-bbee-02f9e1bf7b46")
-"""By this id the Azure tools and libraries sign people in where a program names no other."""
+"""The client id with which the Azure tools and libraries sign people in by default."""
 
 FIRST_USER_FILE: Final = "user.json"
 FIRST_USER: Final = "admin@livius.localhost"
@@ -53,10 +53,10 @@ PORTAL_SIGNED_OUT: Final = "/portal/signed-out"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleApplication:
-    """The sample application with its credentials: what ``connection.json`` repeats.
+    """The sample application with its credentials, which ``connection.json`` repeats.
 
-    ``thumbprint`` is the certificate's SHA-1 in upper-case hex without colons, as MSAL wants it.
-    ``registered`` is False once somebody has removed the application.
+    ``thumbprint`` is the certificate's SHA-1 in upper-case hex without colons, as MSAL requires.
+    ``registered`` is False if the application was removed.
     """
 
     client_id: ClientId
@@ -81,7 +81,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstUser:
-    """The first user. ``password`` is None once another was set, which only its owner has."""
+    """The first user. ``password`` is None once the user has set another one."""
 
     oid: PrincipalId
     username: str
@@ -93,10 +93,10 @@ class FirstUser:
 
 
 async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> SampleApplication:
-    """Return the sample application; the first start registers it. One that was removed stays so.
+    """Return the sample application; the first start registers it.
 
-    The ids and the secret stay what they are. The certificate is replaced in its last 30 days, and
-    where its two files do not fit together.
+    A removed one is not registered again. Ids and secret never change. The certificate is replaced
+    in its last 30 days, and if its two files don't belong together.
     """
     private_folder(folder)
     kept, is_new = _ensure_ids(folder / "application.json")
@@ -114,7 +114,7 @@ async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> Sam
             known.client_id, lambda now: replace(now, certificates=renewed)
         )
     if key is not None:
-        # Last: a start that is interrupted before makes another one.
+        # Last, so that a start that was interrupted earlier makes a new one.
         write_private(key_file, key)
         write_private(certificate_file, certificate.public_bytes(Encoding.PEM))
     return SampleApplication(
@@ -129,7 +129,7 @@ async def ensure_sample(folder: Path, directory: Directory, clock: Clock) -> Sam
 
 
 async def ensure_first_user(folder: Path, directory: Directory, clock: Clock) -> FirstUser:
-    """Return the first user; the first start makes it up. One that was removed stays so."""
+    """Return the first user; the first start creates it. A removed one is not created again."""
     private_folder(folder)
     path = folder / FIRST_USER_FILE
     try:
@@ -153,7 +153,7 @@ async def ensure_first_user(folder: Path, directory: Directory, clock: Clock) ->
 
 
 def forget_first_password(folder: Path, oid: PrincipalId) -> None:
-    """Take the first user's password out of its file: another was set, or the user removed."""
+    """Remove the first user's password from its file: another was set, or the user removed."""
     path = folder / FIRST_USER_FILE
     with contextlib.suppress(FileNotFoundError):
         first = FirstUser(**json.loads(read_private(path)))
@@ -162,17 +162,17 @@ def forget_first_password(folder: Path, oid: PrincipalId) -> None:
 
 
 def portal_client_id(tenant: TenantId) -> ClientId:
-    """Return the client id of the portal: the same for good in one installation."""
+    """Return the client id of the portal, which never changes in an installation."""
     return ClientId(str(uuid5(UUID(tenant), "livius portal")))
 
 
 async def ensure_own_applications(
     directory: Directory, tenant: TenantId, clock: Clock, *, portal: Iterable[str]
 ) -> str:
-    """Have the directory know the portal and, from the first start on, the developer tools.
+    """Register the portal and, at the first start, the developer tools.
 
     ``portal`` are the origins at which this process serves the portal. Returns the secret of the
-    portal's application, which is new each time and known to this process alone.
+    portal's application, which is new each time and only in this process.
     """
     client_id = portal_client_id(tenant)
     if await directory.application(client_id) is None:
@@ -226,7 +226,7 @@ def _new_sample(kept: _Kept, certificate: ClientCertificate, clock: Clock) -> Cl
 
 
 def _ensure_ids(path: Path) -> tuple[_Kept, bool]:
-    """Return the sample's ids and secret, and whether they were made just now."""
+    """Return the sample's ids and secret, and whether they are new."""
     try:
         return _Kept(**json.loads(read_private(path))), False
     except FileNotFoundError:
@@ -238,7 +238,7 @@ def _ensure_ids(path: Path) -> tuple[_Kept, bool]:
 
 
 def _present(certificate_file: Path, key_file: Path, now: datetime) -> x509.Certificate | None:
-    """Return the certificate if it and its key are whole and good for a while."""
+    """Return the certificate if it matches its key and is valid for some time."""
     try:
         certificate = x509.load_pem_x509_certificate(read_private(certificate_file))
         key = load_pem_private_key(read_private(key_file), password=None)

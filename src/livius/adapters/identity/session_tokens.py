@@ -1,4 +1,4 @@
-"""Tokens for sessions where another authority than ours issues them."""
+"""Tokens for sessions, from an external authority."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _OURS: Final = frozenset({"invalid_client", "unauthorized_client", "unsupported_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnApplication:
-    """Livius's own application at another authority, with what proves it.
+    """Livius's own application at an external authority, with its credential.
 
-    ``audiences`` are the short names of those for which session code gets the application's own
-    tokens where the caller's can't be exchanged.
+    ``audiences`` are the short names of the audiences for which session code gets the application's
+    own tokens if the caller's can't be exchanged.
     """
 
     client: ProviderClient
@@ -44,10 +44,10 @@ class OwnApplication:
 
 
 class ProviderSessionTokens:
-    """Implements `livius.ports.identity.SessionTokens` where another authority issues the tokens.
+    """Implements `livius.ports.identity.SessionTokens` with an external authority.
 
-    A user's token that was made out to Livius's own application is exchanged there, on behalf of
-    the user. For all else there are the application's own tokens, if the operator allows it.
+    A user's token for Livius's own application is exchanged there, on behalf of the user. Otherwise
+    code gets the application's own tokens, if the operator allows it.
     """
 
     def __init__(self, provider: Provider, clock: Clock, own: OwnApplication | None = None) -> None:
@@ -107,9 +107,9 @@ class ProviderSessionTokens:
         return known.text
 
     def _checked(self, token: str, audience: str) -> str:
-        """Refuse a token that opens this server when another one was asked for.
+        """Refuse a token for this server if another audience was requested.
 
-        A provider that heeds neither scope nor resource makes all out to one audience.
+        A provider that ignores scope and resource issues all tokens for one audience.
         """
         ours = self._provider.audiences
         if audience not in ours and not audiences_in(_claims(token)).isdisjoint(ours):
@@ -122,7 +122,7 @@ class ProviderSessionTokens:
 
 
 def explained(refused: Refused, resource: Resource, client_id: str) -> LiviusError:
-    """Return what a provider's refusal means to the one who asked for a token."""
+    """Return the error that a provider's refusal means for session code."""
     said = f" The authority says: {refused.said}" if refused.said else ""
     if "consent_required" in (refused.error, refused.suberror) or "AADSTS65001" in refused.said:
         return Forbidden(
@@ -169,7 +169,7 @@ def _not_allowed(why: str, resource: Resource) -> Forbidden:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
-    """Return what a token says; nothing for one that is opaque."""
+    """Return the unverified claims of a token; none of an opaque one."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError):

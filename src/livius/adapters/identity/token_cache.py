@@ -1,4 +1,4 @@
-"""Tokens that were verified before: no signature is checked twice."""
+"""A cache of verified tokens, so that no signature is checked twice."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SIGNATURE_ONLY: Final[Any] = {
         (f"verify_{name}" for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")), False
     ),
 }
-"""For PyJWT: what the claims say is read, and refused, by our own rules."""
+"""For PyJWT: our own rules check the claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Whom a token stands for, the key that signed it, and when it stops to count."""
+    """The principal of a token, the key that signed it, and its expiry."""
 
     principal: Principal
     kid: str
@@ -34,9 +34,9 @@ class Seen:
 
 
 class VerifiedTokenCache:
-    """Remembers tokens by their hash, never themselves, until they expire or their key is gone.
+    """Stores hashes of tokens, never tokens, until they expire or their key is gone.
 
-    Bounded: the longest unused is forgotten. For the event loop's thread only.
+    Bounded: the least recently used entry is dropped. For the event loop's thread only.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class VerifiedTokenCache:
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
 
     def recall(self, token: str) -> Principal | None:
-        """Return whom a token stands for that was verified before.
+        """Return the principal of a token that was verified before.
 
         Raises:
             Unauthenticated: it has expired meanwhile.
@@ -64,7 +64,7 @@ class VerifiedTokenCache:
         return seen.principal
 
     def remember(self, token: str, seen: Seen) -> None:
-        """Keep what was found out about a token."""
+        """Store the result of a verification."""
         self._seen[_name(token)] = seen
         if len(self._seen) > self._remembered:
             self._seen.popitem(last=False)

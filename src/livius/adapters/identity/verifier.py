@@ -1,7 +1,7 @@
-"""Access tokens of the embedded authority, verified.
+"""Verifies access tokens of the embedded authority.
 
-First the signature, then what is said: so only the holder of a genuine token learns what is wrong
-with it, and everybody else reads one and the same sentence.
+The signature comes first, then the claims: so only the holder of a genuine token learns its fault,
+and every other caller gets the same message.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from livius.ports.identity import Present
 class EmbeddedVerifier:
     """Implements `livius.ports.identity.TokenVerifier` for tokens that `KeyRing` signed.
 
-    ``resource`` is what they must be made out to. ``present`` refuses those whose principal was
-    removed. Remembers tokens by their hash, never themselves, until they expire or their key is
-    retired.
+    ``resource`` is the required audience. ``present`` refuses tokens whose principal was removed.
+    Hashes of verified tokens, never tokens, are cached until they expire or their key is retired.
     For the event loop's thread only.
     """
 
@@ -59,7 +58,7 @@ class EmbeddedVerifier:
         return principal
 
     def verify(self, token: str) -> Principal:
-        """Return whom a token names, whether or not that principal is still there."""
+        """Return the principal of a token, even if it was removed."""
         if not token or len(token) > LARGEST_TOKEN or not token.isascii():
             raise _not_ours()
         seen = self._seen.recall(token)
@@ -90,10 +89,10 @@ def _signed_claims(keys: KeyRing, token: str) -> tuple[str, Mapping[str, Any]]:
 def read_claims(
     claims: Mapping[str, Any], realm: Realm, now: datetime, resource: str = FABRIC
 ) -> tuple[Principal, datetime]:
-    """Return whom verified claims name, and when they stop to count.
+    """Return the principal in verified claims, and when the claims expire.
 
     Raises:
-        Unauthenticated: they are not for here, or not for now.
+        Unauthenticated: they are for another audience or another time.
     """
     required = {name: claims.get(name) for name in ("iss", "aud", "sub", "oid", "tid")}
     if not all(isinstance(value, str) and value for value in required.values()):
@@ -110,7 +109,8 @@ def read_claims(
         )
     ends = _check_times(claims, now)
     scopes, roles = words(claims.get("scp")), words(claims.get("roles"))
-    # Said, and never guessed from what is missing: a token without scopes would be bound by none.
+    # The claim must say so; a missing one is no proof: a token without scopes would have all
+    # rights.
     is_app = claims.get("idtyp") == "app"
     client = claims.get("azp") or claims.get("appid")
     names = ("app_displayname",) if is_app else ("preferred_username", "upn", "name")

@@ -1,7 +1,7 @@
-"""The ports that the gateway listens at, and what keeps strangers from filling them.
+"""The gateway's listeners, and limits that keep strangers from filling them.
 
-Uvicorn speaks HTTP; what it has no limits for is here: how many connections there are, in all and
-of one address, how long a peer may take to send a request, and how large a request's head may be.
+Uvicorn speaks HTTP. This package adds limits that it lacks: on connections, in all and of one
+address, on the time in which a peer sends a request, and on the size of a request's head.
 """
 
 from livius.adapters.listener.connections import (

@@ -4,9 +4,8 @@ A connection *waits* while the gateway needs bytes of its peer: a handshake, a r
 body, the next request, or the peer's reading of an answer. Then it has a deadline. While the
 gateway works on a request, or holds it, the connection has none.
 
-Where the limit is reached, a new connection takes the place of the one that has waited longest
-among those on which nobody has proved who they are. So idle connections of strangers, however many
-they open, keep nobody out.
+At the limit, a new connection replaces the one that has waited longest among those without an
+authenticated caller. So idle connections of strangers, however many, keep nobody out.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def raise_descriptor_limit() -> int:
-    """Raise this process's limit of open files as far as the system lets it, and return it."""
+    """Raise this process's limit of open files as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -41,13 +40,13 @@ def raise_descriptor_limit() -> int:
 
 
 def within_descriptors(most: int, descriptors: int) -> int:
-    """Return how many connections there may be, so that files stay for the gateway's own needs."""
+    """Return the limit of connections that leaves enough files for the gateway's own needs."""
     return max(1, min(most, descriptors - max(_FEWEST_OWN, descriptors // _OWN_SHARE)))
 
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One connection. ``known``: a request on it has proved whose it is."""
+    """One connection. ``known``: a request on it was authenticated."""
 
     peer: str
     abort: Callable[[], object]
@@ -81,7 +80,7 @@ class Connections:
         self._dropped = dropped
         self._open: set[Connection] = set()
         self._of_peer: Counter[str] = Counter()
-        # Strangers that wait, in the order in which they began to.
+        # Waiting strangers, in the order in which their waits began.
         self._waiting: dict[Connection, None] = {}
 
     def __len__(self) -> int:
@@ -89,7 +88,7 @@ class Connections:
         return len(self._open)
 
     def admit(self, address: str, abort: Callable[[], object]) -> Connection | None:
-        """Return a new connection, which waits; None where there is no place for it."""
+        """Return a new connection, which waits; None if there is no place for it."""
         peer = _peer(address)
         if (self._of_peer[peer] >= self.most_of_peer and not self.make_room(peer)) or (
             len(self._open) >= self.most and not self.make_room()
@@ -103,7 +102,7 @@ class Connections:
         return connection
 
     def make_room(self, peer: str | None = None) -> bool:
-        """End the stranger that has waited longest, of one peer if it is named; tell whether."""
+        """End the longest waiting stranger, of ``peer`` if given; tell whether there was one."""
         for connection in self._waiting:
             if peer in (None, connection.peer):
                 self._end(connection, "displaced")
@@ -111,18 +110,18 @@ class Connections:
         return False
 
     def note_known(self, connection: Connection) -> None:
-        """Note that a request on it has proved whose it is. It keeps its place from now on."""
+        """Mark a connection as authenticated. It keeps its place from now on."""
         connection.known = True
         self._waiting.pop(connection, None)
 
     def waits(self, connection: Connection, until: float) -> None:
-        """Note that a connection waits for its peer."""
+        """Mark a connection as waiting for its peer."""
         connection.deadline = until
         if connection in self._open and not connection.known:
             self._waiting.setdefault(connection)
 
     def works(self, connection: Connection) -> None:
-        """Note that it is the gateway's turn."""
+        """Mark a connection as not waiting: it is the gateway's turn."""
         connection.deadline = math.inf
         self._waiting.pop(connection, None)
 
@@ -142,7 +141,7 @@ class Connections:
             self._end(connection, "late")
 
     async def run(self) -> None:
-        """Sweep again and again until cancelled."""
+        """Sweep repeatedly until cancelled."""
         while True:
             self.sweep()
             await asyncio.sleep(_SWEEP_EVERY)
@@ -159,7 +158,7 @@ class Connections:
 
 
 def _peer(address: str) -> str:
-    """Return whose address it is: of IPv6 the network, within which anybody has many."""
+    """Return the peer's address, or its network for IPv6, where everybody has many addresses."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Uvicorn's protocols, with limits on heads and with a deadline wherever a peer is waited for."""
+"""Uvicorn's protocols, with limits on heads and with deadlines for peers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _HEAD_TOO_LARGE: Final = (
     "Send fewer or shorter headers."
 )
 _SLOWEST_PEER: Final = 16 * 1024
-"""Bytes a second: each of a body that came, and of an answer that waits, adds to the patience."""
+"""Bytes per second by which received bodies and waiting responses extend the deadline."""
 _MOST_UNREAD: Final = 16 * 1024 * 1024
-"""How much of a body is read although it was answered, so that the answer arrives."""
+"""How much of an already answered body is read, so that the response arrives."""
 _FAREWELL: Final = 1.0
 """Seconds for a refusal, or the close of a WebSocket, to be read by a peer that may be sending."""
 _GRACE: Final = 5.0
@@ -36,11 +36,11 @@ _GRACE: Final = 5.0
 
 
 class _HeadTooLarge(Exception):
-    """A request's head, or what stands around its body, is beyond the limits."""
+    """A request's head or the framing of its body exceeds the limits."""
 
 
 def _read_until(transport: asyncio.Transport, patience: float) -> float:
-    """Return until when a peer has to have read what waits for it."""
+    """Return the deadline by which a peer must have read the waiting bytes."""
     waiting = transport.get_write_buffer_size()
     return time.monotonic() + patience * 3 + waiting / _SLOWEST_PEER
 
@@ -89,10 +89,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the limits.
+        """Read within the limits.
 
         Many bytes without a step of the request can only be a head, a trailer or padding, and the
-        parser copies what it has of those with each piece that comes.
+        parser copies its buffer with each piece of them.
         """
         self._since_step += len(data)
         super().data_received(data)
@@ -155,7 +155,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what can't be read, and close."""
+        """Refuse an unreadable request, and close."""
         if self._is_answering():
             # An answer to an earlier request is on its way: nothing may stand in its middle.
             self.transport.abort()
@@ -207,7 +207,7 @@ class HttpProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _note_turn(self) -> None:
-        """Say whether it is the peer's turn, and until when."""
+        """Set whether it is the peer's turn, and its deadline."""
         until = self._waits_until()
         if until is None:
             self._connections.works(self._connection)
@@ -257,13 +257,13 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._connections.works(self._connection)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Let the peer read the last words, and answer the close; then end the connection."""
+        """Let the peer read the last message and answer the close; then end the connection."""
         super().on_task_complete(task)
         self._has_ended = True
         self._connections.waits(self._connection, time.monotonic() + _FAREWELL)
 
     def handle_connect(self, event: Request) -> None:
-        """Have the application decide first; it asks for what comes once it has accepted."""
+        """Let the application decide first; it reads messages once it has accepted."""
         super().handle_connect(event)
         if not self.transport.is_closing():
             self.read_paused = True

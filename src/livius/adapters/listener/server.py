@@ -1,7 +1,7 @@
-"""A listener: it accepts connections within the limits, whatever happens, and uvicorn serves them.
+"""A listener: it accepts connections within the limits, and uvicorn serves them.
 
-Uvicorn's own accepting ends for good when no file can be opened, and knows nothing of a connection
-before its TLS handshake is over.
+Uvicorn's own accept loop ends when no file can be opened, and doesn't see a connection before the
+end of its TLS handshake.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
-    """A listener whose signals are the gateway's to handle."""
+    """A uvicorn server that leaves signals to the gateway."""
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
     @property
     def ports(self) -> Sequence[int]:
-        """Return the ports that are listened at."""
+        """Return the ports."""
         return [one.getsockname()[1] for one in self._listening]
 
     @contextlib.contextmanager
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
                 task.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no more, and let requests have their answers."""
+        """Stop listening, and let open requests finish."""
         for one in self._listening:
             one.close()
         await super().shutdown(sockets)
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
             try:
                 accepted, address = await loop.sock_accept(listening)
             except OSError as error:
-                # No file can be opened just now, or the peer has gone already.
+                # No file can be opened now, or the peer has left already.
                 self._tell("connection_not_accepted", reason=str(error))
                 self._connections.make_room()
                 await asyncio.sleep(_AGAIN_AFTER)
@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
         accepted.close()
 
     def _tell(self, event: str, **facts: object) -> None:
-        """Log it now and then: a flood must not fill the log."""
+        """Log it at intervals: a flood must not fill the log."""
         now = asyncio.get_running_loop().time()
         if now - self._told_at >= _TELL_EVERY:
             self._told_at = now

@@ -1,8 +1,8 @@
 """Class-data-sharing archives: the classes of a driver, mapped instead of loaded one by one.
 
 An archive fits one build of Java and one class path: absolute paths, sizes and times of all jars.
-Java ignores one that does not fit, silently; so its name says what it was made for, and another
-one is made where that has changed. It makes drivers start sooner and is never a reason to fail.
+Java silently ignores one that does not fit, so its name has digests of both, and a change of them
+makes a new archive. An archive makes drivers start sooner; an error in it never stops a driver.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ArchiveFailed(Exception):
 
 
 class ClassArchive:
-    """The archive of one runtime with one Java; ``path`` is the folder that it lies in, once made.
+    """The archive of one runtime with one Java; ``path`` is its folder, once made.
 
-    ``folder`` holds the archives of a runtime, ``agent`` the agent's package.
+    ``folder`` has the archives of a runtime, ``agent`` the agent's package.
     """
 
     def __init__(self, runtime: Runtime, folder: Path, agent: Path) -> None:
@@ -54,7 +54,7 @@ class ClassArchive:
     def options(self) -> tuple[str, ...]:
         """Return Java's options that use the archive; none while there is none.
 
-        One that another user of a shared runtime made is none for us, unless root did.
+        An archive made by another user of a shared runtime is not used, unless root made it.
         """
         try:
             if self.path.stat().st_uid not in (0, os.geteuid()):
@@ -68,7 +68,7 @@ class ClassArchive:
         return f"-XX:SharedArchiveFile={':'.join(map(str, parts))}", *_QUIET
 
     async def run(self) -> None:
-        """Make the archive if there is none, and return; what goes wrong is logged."""
+        """Make the archive if there is none. Errors are logged."""
         try:
             if await self.make():
                 _log.info("class_archive_made", runtime=self._runtime.name)
@@ -76,11 +76,11 @@ class ClassArchive:
             _log.exception("class_archive_failed", runtime=self._runtime.name, error=str(error))
 
     async def make(self) -> bool:
-        """Make the archive; False if it is there already, or another process makes it.
+        """Make the archive; False if it exists, or another process makes it.
 
         Raises:
-            ArchiveFailed: Java or Spark did not do it; the message ends with their last words.
-            OSError: the folder can't be written.
+            ArchiveFailed: Java or Spark failed; the message ends with their last lines. OSError:
+                the folder can't be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with _lock(self._folder / ".lock") as ours:
@@ -97,7 +97,7 @@ class ClassArchive:
         return True
 
     def _keep(self, work: Path) -> None:
-        """Put what was made in its place, and remove what it takes the place of."""
+        """Move the new archive into place, and remove the old one."""
         done = work / "done"
         done.mkdir()
         done.chmod(0o755)
@@ -106,7 +106,7 @@ class ClassArchive:
                 (work / name).chmod(0o444)
                 (work / name).rename(done / name)
         for old in self._folder.glob(f"{self._java_prefix}*"):
-            # Drivers that run have the old one mapped, and go on with it.
+            # Running drivers have the old one mapped, and keep it.
             shutil.rmtree(old, ignore_errors=True)
         done.rename(self.path)
 
@@ -189,7 +189,7 @@ def _tail(log: Path) -> str:
 
 
 def _java_key(java: Path) -> str:
-    """Name a build of Java: its release file tells the build, its path that it is this one."""
+    """Name a build of Java by its release file and its path."""
     release = java.parent.parent / "release"
     build = release.read_bytes() if release.exists() else str(java.stat()).encode()
     return hashlib.sha256(str(java).encode() + build).hexdigest()[:12]
@@ -204,13 +204,13 @@ def _path_key(jars: tuple[Path, ...]) -> str:
 
 
 def _has_base(java: Path) -> bool:
-    """Tell whether this Java came with an archive of its own classes; small images don't."""
+    """Tell whether this Java has an archive of its own classes; small images don't."""
     return (java.parent.parent / "lib" / "server" / "classes.jsa").exists()
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Yield whether the lock is ours; never wait for it."""
+    """Yield whether we got the lock, without waiting for it."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 """Reads one Delta table's schema, first rows and newest versions; a process of its own.
 
 ``python -m livius.adapters.local.delta_preview FOLDER [UID]`` writes one JSON object; with a
-number, which is uid and gid, it reads as that user. The table is foreign: files outside of its
-folder are not read, whatever its log or a link says, and memory is limited.
+number, which is uid and gid, it reads as that user. The table is untrusted: files outside of its
+folder are never read, even if its log or a link names them, and memory is limited.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def look(folder: Path) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, paths: list[str]) -> None:
-    """Refuse a table of which anything lies elsewhere.
+    """Refuse a table with files outside of its folder.
 
-    The paths are as the log has them: relative to the folder and percent-encoded. What the library
-    says of them can't be gone by: it joins a whole URL to the folder, and then opens the URL.
+    The paths are as in the log: relative to the folder and percent-encoded. The library's own paths
+    are no help: it joins a whole URL to the folder, but then opens the URL.
 
     Raises:
         ValueError: a path leads out, by itself or through a link; or there are too many.
@@ -99,7 +99,7 @@ def _cell(value: object) -> str | None:
 
 
 def _plain(value: Any, kind: Any) -> Any:
-    """Return a value as JSON has it, by Delta's type: an object for what has names or keys."""
+    """Return a value for JSON, by Delta's type: an object for structs and maps."""
     if value is None:
         return None
     match kind:
@@ -120,7 +120,7 @@ def _plain(value: Any, kind: Any) -> Any:
 
 
 def _type(one: Any) -> str:
-    """Return a type as Delta writes it: a word, or for nested ones a short form."""
+    """Return a type as Delta writes it, or a short form of a nested one."""
     kind = json.loads(one.to_json())
     return kind if isinstance(kind, str) else _nested_type(kind)[:_CELL]
 
@@ -151,7 +151,7 @@ def _commit(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(error: Exception, folder: Path) -> str:
-    """Return the first line of what the library says, without where on this machine that is."""
+    """Return the first line of the library's message, without paths of this machine."""
     line = str(error).partition("\n")[0]
     for place in (str(folder), str(folder).lstrip("/")):
         line = line.replace(f"{place}/", "").replace(place, "the table")
@@ -159,14 +159,15 @@ def _said(error: Exception, folder: Path) -> str:
 
 
 def main() -> int:
-    """Write the look at the table that the argument names."""
+    """Write the preview of the table that the argument names."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in map(int, sys.argv[2:]):
         import deltalake  # noqa: F401 - while our own files can be read
 
-        # Three lines of `livius_agent.process.become` over again: the driver's side is no library
-        # of ours, and what else it does is for processes that write and start programs.
+        # It repeats three lines of `livius_agent.process.become`, because the driver's side is no
+        # library for the gateway, and its other lines serve processes that write and start
+        # programs.
         os.setgroups(())
         os.setresgid(number, number, number)
         os.setresuid(number, number, number)

@@ -1,7 +1,7 @@
-"""What lies in the lakehouses of this machine.
+"""The contents of the lakehouses on this machine.
 
-Paths are walked name by name, each opened relative to the folder before it and never through a
-link: what code of a session puts there can't lead a reader out, at whatever moment it does so.
+Paths are walked name by name, each opened relative to its parent folder and never through a link:
+files of a session can't lead a reader out, even if they change meanwhile.
 
 Tables are read by a process of their own (`livius.adapters.local.delta_preview`), because their
 files are foreign data to a large native library: a deadline ends it, its memory is limited and
@@ -84,7 +84,7 @@ class LocalLakehouseBrowser:
             descriptor = await asyncio.to_thread(stack.enter_context, _walked(base, parts))
             found = os.fstat(descriptor)
             group = await self._users.workspace(workspace)
-            # A hard link may have brought a file here that its maker can't read, and we can.
+            # A hard link may be to a file that its maker can't read but we can.
             is_foreign = group is not None and found.st_gid != group.number
             if not stat.S_ISREG(found.st_mode) or not parts or is_foreign:
                 raise _nothing()
@@ -175,7 +175,7 @@ def _moment(milliseconds: object) -> datetime | None:
 
 @contextlib.contextmanager
 def _walked(base: Path, parts: Sequence[str]) -> Iterator[int]:
-    """Open what the names lead to. Only ordinary files and folders are there to be found."""
+    """Open the path. Only ordinary files and folders count."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         descriptor = os.open(base, flags | os.O_DIRECTORY)

@@ -1,11 +1,11 @@
-"""The files that tell drivers and metastore what lakehouses there are, and whose.
+"""The lakehouse index: files that list lakehouses and principals for drivers and the metastore.
 
-By one for each principal, drivers resolve the names in OneLake URLs: those of the workspaces where
-it may run code. By one with all of them the metastore makes the folders of everybody's tables.
-A line is workspace id, workspace name, lakehouse id, lakehouse name, with tabs between. Where
-principals have users of their own, one more says to the metastore which databases each of these may
-use: uid, database, workspace id, lakehouse id. A file is replaced as a whole and only where it
-changed: who reads it looks at its date.
+Each principal has a file with the lakehouses of workspaces where it may run code; drivers resolve
+the names in OneLake URLs with it. The metastore makes the folders of tables with a file of all
+lakehouses. A line is workspace id, workspace name, lakehouse id, lakehouse name, with tabs between.
+Where principals have OS users of their own, another file has the databases that each may use: uid,
+database, workspace id, lakehouse id. A file is replaced atomically and only if it changed: readers
+check its date.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_lakehouse_index(
     readers: Mapping[PrincipalId, OsUser | None] = MappingProxyType({}),
     metastore: OsUser | None = None,
 ) -> None:
-    """Make the files say what the places do; they are sorted by principal.
+    """Write the files from the places, which are sorted by principal.
 
     ``readers`` are the users that the principals' drivers run as, ``metastore`` is the metastore's.
     """
@@ -59,7 +59,7 @@ def write_lakehouse_index(
         ]
     for file, lines in wanted.items():
         _write(file, "".join(lines), readable.get(file))
-    # Who lost the last role keeps a file that names nothing: a driver may still read it.
+    # A principal without a role any more keeps an empty file: a driver may still read it.
     for file in folder.glob("*.tsv"):
         if file not in wanted:
             _empty(file)
@@ -67,7 +67,7 @@ def write_lakehouse_index(
 
 def _line(place: LakehouseAccess) -> str:
     names = (place.workspace, place.workspace_name, place.lakehouse, place.lakehouse_name)
-    # A name with a control character can't stand in a URL; its id still can.
+    # A name with a control character can't be in a URL; the id still can.
     return "\t".join(name if name.isprintable() else "" for name in names) + "\n"
 
 

@@ -48,16 +48,16 @@ class LocalLakehouses:
 
 
 def lakehouse_folder(root: Path, workspace: WorkspaceId, lakehouse: LakehouseId) -> Path:
-    """Return where a lakehouse lies."""
+    """Return the folder of a lakehouse."""
     return root / workspace / lakehouse
 
 
 def lay_lakehouse(folder: Path, group: OsUser | None) -> None:
-    """Make a lakehouse's folders, where they are missing, and let its workspace's group in.
+    """Make a lakehouse's missing folders, and give its workspace's group access.
 
-    What is made in them is the group's too. The folders themselves stay ours: in a lakehouse's
-    root everybody may only replace what is their own. A lakehouse of before, which nobody else
-    could write to, is handed over whole.
+    Files made in them belong to the group too. The folders themselves stay ours: in a lakehouse's
+    root users may replace only their own files. A lakehouse from before, which nobody else could
+    write to, is given to the group as a whole.
     """
     inside = [folder / name for name in ("Tables", "Files")]
     for path in inside:
@@ -86,7 +86,7 @@ def _copy_whole(source: Path, target: Path, group: OsUser | None) -> None:
 
 
 def _hand_over(top: Path, group: int) -> None:
-    """Let a group do in a tree what we may. Links stay as they are, and are not followed."""
+    """Give a group our own permissions in a tree. Links are left alone and not followed."""
     for _, _, files, folder in os.fwalk(top, topdown=False):
         for name in files:
             with suppress(OSError):

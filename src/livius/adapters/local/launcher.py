@@ -41,12 +41,12 @@ _IN_WORK: Final = ("tmp", "home", "home/.config", "home/.config/pip", "scratch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalLaunch:
-    """What is the same for all drivers of this machine.
+    """The settings of all drivers on this machine.
 
-    ``drivers`` holds their folders, ``lakehouses`` the data, ``names`` what the lakehouses are
-    called, ``users`` who runs what, ``agent`` is the folder that contains the agent's package,
-    ``address_file`` says where to dial. ``memory`` is the JVM's heap, ``java_options`` are the
-    operator's; ``show_lakehouse`` asks for `livius_agent.mount`.
+    ``drivers`` has their folders, ``lakehouses`` the data, ``names`` the lakehouse index, ``users``
+    the OS users; ``agent`` is the folder that contains the agent's package, ``address_file`` has
+    the address of the gateway. ``memory`` is the JVM's heap, ``java_options`` are the operator's;
+    ``show_lakehouse`` asks for `livius_agent.mount`.
     """
 
     drivers: Path
@@ -142,7 +142,7 @@ class LocalLauncher:
         metastore_uri: str,
         user: OsUser | None,
     ) -> None:
-        """Lay out the driver's folder. What an interrupted launch left is replaced."""
+        """Make the driver's folder. Files of an interrupted launch are replaced."""
         common = self._common
         work = folder / WORK
         shutil.rmtree(work, ignore_errors=True)
@@ -190,7 +190,7 @@ class LocalLauncher:
             share(folder / name, user, 0o640)
         share(folder / DRIVER_SPEC, user, 0o640)
         share(folder, user, 0o710)
-        # The work folder itself last: until then nobody can put anything into it.
+        # The work folder last: until then no other user can write into it.
         for path in (*sorted(work.rglob("*")), work):
             give(path, user)
 
@@ -257,10 +257,10 @@ def _observe(process: SupervisedProcess) -> Observation:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what only a driver that runs needs. The logs stay for people."""
+    """Remove the files that only a running driver needs. The logs stay."""
     for name in (WORK, ROOT):
         shutil.rmtree(folder / name, ignore_errors=True)
-    # They hold the caller's conf and the environment.
+    # They contain the caller's conf and the environment.
     for name in (DRIVER_SPEC, KEEPER_SPEC):
         (folder / name).unlink(missing_ok=True)
 

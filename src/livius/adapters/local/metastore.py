@@ -39,12 +39,15 @@ _log = structlog.get_logger(__name__)
 
 
 def ready_file(folder: Path) -> Path:
-    """Return what the metastore of a folder writes once it answers: ``{"port": …}``."""
+    """Return the file that a metastore writes once it answers: ``{"port": …}``."""
     return folder / _DERBY / _READY
 
 
 def _lay(folder: Path, user: OsUser | None) -> None:
-    """Make the folders. The database's is the metastore's own, whoever ran the last one."""
+    """Make the folders.
+
+    The database's belongs to the metastore's user, also after a change of that.
+    """
     derby = folder / _DERBY
     (derby / _TEMPORARY).mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -58,7 +61,7 @@ def _lay(folder: Path, user: OsUser | None) -> None:
 
 
 def _port_in(value: Any) -> int:
-    """Return a port that a file holds.
+    """Return the port in a file.
 
     Raises:
         ValueError: it is none.
@@ -69,10 +72,10 @@ def _port_in(value: Any) -> int:
 
 
 class LocalMetastore:
-    """A metastore process of ours, adopted when it runs already.
+    """Our metastore process, adopted if it runs already.
 
     Two metastores on one Derby folder end each other, so a survivor is never replaced. Its port
-    is kept: drivers that run go on to use it after a restart of either side.
+    never changes: running drivers use it after a restart of either side.
     """
 
     def __init__(
@@ -111,13 +114,14 @@ class LocalMetastore:
         return f"thrift://127.0.0.1:{port}"
 
     def _listening(self) -> int | None:
-        """Return the port that it answers at; None while it starts, or says nothing readable."""
+        """Return its port; None while it starts, or if its file is unreadable."""
         if self._process.supervisor() is None:
             return None
         try:
             return _port_in(json.loads(read_regular(ready_file(self._folder), _SMALL))["port"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            # The metastore puts it in place whole. One that a power cut broke is a dead one's.
+            # The metastore writes it atomically. A power cut can break it, but also ends its
+            # process.
             return None
 
     async def run(self) -> None:
@@ -138,10 +142,10 @@ class LocalMetastore:
             await asyncio.sleep(pause)
 
     async def _end_another_kind(self) -> None:
-        """End a survivor that was launched for another setting: it would believe anybody, or none.
+        """End a survivor of another setting: it would accept any caller, or none.
 
-        So with one whose files can't be read: what it is for and where it answers, nothing else
-        says. Drivers that run find the next one at the same port.
+        Also end one with unreadable files, which alone have its setting and port. Running drivers
+        find the next one at the same port.
         """
         user = await self._users.metastore()
         spec = read_record(self._folder / KEEPER_SPEC, SupervisorSpec)
@@ -156,7 +160,7 @@ class LocalMetastore:
         ready.unlink(missing_ok=True)
         command = (
             str(self._runtime.java),
-            # One small process for good: these save a fifth of its memory.
+            # A small process with a long life: these options save a fifth of its memory.
             *("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             "-XX:-UsePerfData",
             f"-Djava.io.tmpdir={self._folder / _DERBY / _TEMPORARY}",
@@ -183,10 +187,10 @@ class LocalMetastore:
         )
 
     async def _comes_up(self) -> None:
-        """Return once it answers, or is not wanted any more.
+        """Return once it answers, or is no longer wanted.
 
         Raises:
-            SupervisorFailed: it ended first; its last words are in the message.
+            SupervisorFailed: it ended first; the message has its last lines.
             TimeoutError: it does not answer within a minute.
         """
         async with asyncio.timeout(_READY_WITHIN):
@@ -197,7 +201,7 @@ class LocalMetastore:
                 await asyncio.sleep(_LOOK_EVERY)
 
     def _port(self) -> int:
-        """Return the kept port; the first time, one that is free now."""
+        """Return the stored port; the first time, a free one."""
         path = self._folder / _PORT
         try:
             return _port_in(int(read_regular(path, _SMALL)))

@@ -1,9 +1,9 @@
-"""Which operating system user runs what, and whose the files are.
+"""The operating system users of processes and files.
 
-With the launch ``single-user`` everything is the gateway's own user's. With ``per-user`` each
-principal has a number that its drivers run under, each workspace one that is its files' group, and
-the metastore one of its own. A number is a uid and, for itself alone, a gid. The store remembers
-them; none is ever given to another.
+With the launch ``single-user`` all belong to the gateway's own user. With ``per-user`` each
+principal has a number as its drivers' uid, each workspace one as its files' group, and the
+metastore one of its own. A number is a uid and the gid of its own group. The store has them; none
+is ever used for another owner.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from livius.domain.ids import PrincipalId, WorkspaceId
 from livius.ports.store import UidAllocator
 
 WORKSPACES: Final = 4096
-"""How many of the numbers are for workspaces: the last ones. The metastore is in all their
-groups from its start, so that a new workspace needs no new one; a process can't be in many more."""
+"""How many of the numbers are for workspaces: the last ones.
+
+The metastore is in all of their groups from its start, so that a new workspace needs no new
+metastore; a process can't be in many more groups.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,20 @@ class OsUser:
 
 
 class OsUsers(Protocol):
-    """Who runs what. None stands for the gateway's own user."""
+    """The OS users. None stands for the gateway's own user."""
 
     async def principal(
         self, principal: PrincipalId, workspaces: Iterable[WorkspaceId] = ()
     ) -> OsUser | None:
-        """Return who the principal's drivers run as, in these workspaces' groups."""
+        """Return the user of a principal's drivers, in these workspaces' groups."""
         ...
 
     async def workspace(self, workspace: WorkspaceId) -> OsUser | None:
-        """Return whose group a workspace's files belong to."""
+        """Return the user whose group a workspace's files belong to."""
         ...
 
     async def metastore(self) -> OsUser | None:
-        """Return who the metastore runs as."""
+        """Return the metastore's user."""
         ...
 
 
@@ -64,7 +67,7 @@ class SharedOsUser:
 
 
 class PerPrincipalOsUsers:
-    """Implements `OsUsers` for ``per-user``. ``numbers`` are those that it may give."""
+    """Implements `OsUsers` for ``per-user``. ``numbers`` is the range of numbers."""
 
     def __init__(self, store: UidAllocator, numbers: range) -> None:
         self._store = store
@@ -95,13 +98,13 @@ class PerPrincipalOsUsers:
 
 
 def give(path: Path, user: OsUser | None) -> None:
-    """Make a path the user's own. Only for what nobody else can have put there."""
+    """Make the user the owner of a path. Only for paths that no other user can have made."""
     if user is not None:
         os.chown(path, user.number, user.number, follow_symlinks=False)
 
 
 def share(path: Path, user: OsUser | None, mode: int) -> None:
-    """Let a user's group have what the mode says of a path that stays ours."""
+    """Give a user's group the mode's permissions on a path that stays ours."""
     if user is not None:
         os.chown(path, -1, user.number, follow_symlinks=False)
         path.chmod(mode)

@@ -1,6 +1,6 @@
-"""What this machine's pip is set to, as one file for the pip of sessions.
+"""The settings of this machine's pip, as one file for the pip of sessions.
 
-A session has a home folder of its own and an environment without our variables, since they may hold
+A session has a home folder of its own and an environment without our variables, as they may contain
 the secrets of a package index. This file goes into that home, readable by its owner only.
 """
 
@@ -16,11 +16,11 @@ from typing import Final
 _PREFIX: Final = "PIP_"
 _SECTION: Final = "global"
 _OURS: Final = frozenset({"target", "prefix", "root", "user", "python", "config-file"})
-"""Where pip installs is the session's own affair."""
+"""The session decides where pip installs."""
 
 
 def pip_settings(environment: Mapping[str, str]) -> str:
-    """Return the file's text: the user's files, then the variables, which win."""
+    """Return the file's text: the user's files, then the variables, which override them."""
     merged = RawConfigParser()
     for file in _files(environment):
         merged.read(file, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How Spark is started with an installed runtime: Java's options and the server's own conf."""
+"""Java's options and the server's own conf for Spark of an installed runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OPENED: Final = (
     "java.base/sun.util.calendar",
     "java.security.jgss/sun.security.krb5",
 )
-"""The packages that Spark reaches into; its own launcher opens the same ones."""
+"""The packages that Spark needs open; its own launcher opens the same ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,21 +81,21 @@ _BASE_CONF: Final[Mapping[str, str]] = {
     "spark.hadoop.fs.abfss.impl": "livius.OneLakeFileSystem",
     "spark.hadoop.fs.AbstractFileSystem.abfs.impl": "livius.OneLakeAbfs",
     "spark.hadoop.fs.AbstractFileSystem.abfss.impl": "livius.OneLakeAbfss",
-    # Of two writers at once, Delta's own store for local files may lose one.
+    # Of two simultaneous writers, Delta's own store for local files may lose one's commit.
     "spark.delta.logStore.file.impl": "livius.LocalLogStore",
     "spark.delta.logStore.abfs.impl": "livius.LocalLogStore",
     "spark.delta.logStore.abfss.impl": "livius.LocalLogStore",
 }
-"""What a session can't change."""
+"""The conf that a session can't change."""
 
 _APART: Final[Mapping[str, str]] = {
-    # Spark's own ports take a secret that is made with each driver; its pages know no callers.
+    # Spark's own ports need a secret that is new for each driver; its pages can't authenticate.
     "spark.authenticate": "true",
     "spark.ui.enabled": "false",
-    # Else Hadoop takes from the group what the process's own mask gives it.
+    # Else Hadoop removes the group permissions that the process's mask gives.
     "spark.hadoop.fs.permissions.umask-mode": "007",
 }
-"""What a session can't change either, where drivers run as users of their own."""
+"""Further conf that a session can't change, where drivers run as users of their own."""
 
 _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.sql.sources.default": "delta",
@@ -107,12 +107,12 @@ _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.ui.port": "0",
     # Its pages then hide what the gateway's records hide.
     "spark.redaction.regex": REDACTION_PATTERN,
-    # The portal shows these pages and passes on nothing that ends jobs.
+    # The portal shows these pages, without those that end jobs.
     "spark.ui.killEnabled": "false",
-    # How long the Python worker of a cancelled task may go on after Spark has seen the cancel.
+    # How long the Python worker of a cancelled task may run after Spark has seen the cancel.
     "spark.python.task.killTimeout": "100ms",
 }
-"""What a session may change."""
+"""The conf that a session may change."""
 
 _SMALL_MACHINE: Final[Mapping[str, str]] = {
     # Delta plans a table's state with 50 partitions and Spark its shuffles with 200: on one
@@ -134,9 +134,9 @@ def spark_conf(
     asked: Mapping[str, str],
     apart: bool = False,
 ) -> dict[str, str]:
-    """Return a driver's complete Spark conf: our defaults, the caller's, then what is fixed.
+    """Return a driver's complete Spark conf: our defaults, the caller's, then the fixed part.
 
-    ``apart``: there are drivers of others on the machine, who must get nothing from this one.
+    ``apart``: the machine has drivers of other principals, which must not read from this one.
     """
     local = master.startswith("local")
     return {

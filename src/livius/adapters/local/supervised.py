@@ -1,8 +1,8 @@
 """Processes that outlive the gateway, each under a supervisor of its own.
 
-The supervisor is `livius_agent.supervisor`.
-A supervised process is known by its folder. All that is asked here is answered from the folder and
-from ``/proc``, so a gateway that has just started knows as much as the one that launched it.
+The supervisor is `livius_agent.supervisor`. A supervised process is identified by its folder.
+Everything here is read from the folder and from ``/proc``, so a gateway that has just started knows
+as much as the one that launched the process.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ _PASSED_ON: Final = (
     "https_proxy",
     "no_proxy",
 )
-"""The gateway's variables that such a process gets: none that could hold a secret of ours."""
+"""The gateway's variables that such a process gets: none that could contain a secret of ours."""
 
 
 class SupervisorFailed(Exception):
-    """A supervisor did not come up."""
+    """A supervisor did not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class SupervisedProcess:
     agent: Path
 
     def was_launched(self) -> bool:
-        """Tell whether a supervisor ever began its work, though its record may be unreadable."""
+        """Tell whether a supervisor has ever begun, even if its record is unreadable."""
         return any(path.exists() for path in _both(self.folder / PID_RECORD))
 
     def supervisor(self) -> ProcessId | None:
@@ -90,7 +90,7 @@ class SupervisedProcess:
         return process if process is not None and is_running(process) else None
 
     def exit(self) -> ExitRecord | None:
-        """Return how the process ended, if the supervisor saw it."""
+        """Return how the process ended, if the supervisor recorded it."""
         return read_record(self.folder / EXIT_RECORD, ExitRecord)
 
     async def launch(self, spec: SupervisorSpec) -> None:
@@ -122,7 +122,7 @@ class SupervisedProcess:
             )
         try:
             async with asyncio.timeout(_APPEARS_WITHIN):
-                code = await process.wait()  # The supervisor itself goes on.
+                code = await process.wait()  # The supervisor itself continues.
         except TimeoutError:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
@@ -135,7 +135,7 @@ class SupervisedProcess:
             )
 
     async def end(self) -> None:
-        """End the process and all that descends from it. Harmless when it has ended."""
+        """End the process and all of its descendants. Harmless if it has ended."""
         supervisor = self.supervisor()
         if supervisor is not None:
             _signal(supervisor, signal.SIGTERM)
@@ -143,7 +143,7 @@ class SupervisedProcess:
                 _signal(supervisor, signal.SIGKILL)
                 await _gone(supervisor)
         if self.exit() is None:
-            # A supervisor that was killed could not see to its descendants; they carry its mark.
+            # A killed supervisor could not end its descendants; they have its mark.
             await asyncio.to_thread(_sweep, self.folder)
 
     def tail(self, name: str, *, lines: int) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ class SupervisedProcess:
         return tuple(Secrets.handed_out(self.folder / WORK).text(text).splitlines()[-lines:])
 
     def log_tail(self, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of what it printed that tell something, errors last. It blocks."""
+        """Return the last significant lines of its output, errors last. It blocks."""
         printed = (*self.tail(STDOUT, lines=lines), *self.tail(STDERR, lines=lines))
         return explanatory_lines(printed)[-lines:]
 
@@ -162,10 +162,10 @@ class SupervisedProcess:
 
 
 def read_record(path: Path, kind: type[Spec]) -> Spec | None:
-    """Return a record of the folder; None where there is none that can be read.
+    """Return a record of the folder; None if there is no readable one.
 
-    One that can't be, as after a power cut, is set aside, so that it is said once and nothing
-    stumbles over it again.
+    An unreadable one, such as after a power cut, is renamed and logged, so that it causes no
+    further errors.
     """
     try:
         return read(path, kind)
@@ -178,13 +178,13 @@ def read_record(path: Path, kind: type[Spec]) -> Spec | None:
 
 
 def _both(path: Path) -> tuple[Path, Path]:
-    """Return where a record is, and where it is once it was set aside."""
+    """Return the path of a record, and its path after a rename."""
     return path, path.with_name(f"{path.name}.unreadable")
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that is not left halfway, and which has a deadline of its own."""
-    # A TaskGroup would cancel it with us, which is just what must not be.
+    """Await work that must be completed and has a deadline of its own."""
+    # A TaskGroup would cancel it with us, which must not happen.
     task = asyncio.ensure_future(work)  # noqa: TID251 - it is awaited here, come what may
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -200,13 +200,13 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a supervised process: little, and none of it secret."""
+    """Return the environment of a supervised process: short, and without secrets."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {"LANG": "C.UTF-8", "PATH": os.defpath, **passed, **more}
 
 
 def _signal(process: ProcessId, number: int) -> None:
-    """Send a signal to exactly this process: never to one that got its id meanwhile."""
+    """Send a signal to exactly this process, never to a later one with its id."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -231,9 +231,9 @@ async def _gone(process: ProcessId) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Kill every process that carries the folder's mark, until none is left.
+    """Kill every process with the folder's mark, until two searches find none.
 
-    Twice none, that is: a process in the middle of an exec shows no mark.
+    A process shows no mark during an exec.
     """
     quiet = 0
     for _ in range(20):

@@ -18,7 +18,7 @@ _ACTOR: Final = ("id", "name", "kind", "client_id", "address", "request_id")
 
 
 def write(connection: Connection, entry: AuditEntry | None, keep: timedelta) -> None:
-    """Write an entry; None is none. Once written, it can't be changed before ``keep`` is over."""
+    """Write an entry, if it isn't None. It can't be changed before ``keep`` has passed."""
     if entry is None:
         return
     by = entry.actor
@@ -48,7 +48,7 @@ def write_if(
     entry: AuditEntry | None,
     keep: timedelta,
 ) -> bool:
-    """Write an entry where something was done; return whether it was."""
+    """Write an entry if ``done``; return ``done``."""
     if done:
         write(connection, entry, keep)
     return done

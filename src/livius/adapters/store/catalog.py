@@ -38,7 +38,7 @@ from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Wo
 from livius.domain.session import LIVE, EndCause, Session
 from livius.ports.catalog import Found, LakehouseAccess, Outcome
 
-# Every request runs these: made once, they cost a third of what they would cost made each time.
+# Every request runs these queries: built once, they cost a third.
 _WORKSPACE = select(WORKSPACES).where(WORKSPACES.c.id == bindparam("workspace"))
 _LAKEHOUSE = select(LAKEHOUSES).where(LAKEHOUSES.c.id == bindparam("lakehouse"))
 _ROLE = select(ROLES.c.role).where(
@@ -62,7 +62,7 @@ def _name_key(name: str) -> str:
 
 
 def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
-    """Tell whether another workspace has the name, in whatever case."""
+    """Tell whether another workspace has the name, in any case."""
     query = select(WORKSPACES.c.id).where(
         WORKSPACES.c.name_key == _name_key(name), WORKSPACES.c.id != but
     )
@@ -70,7 +70,7 @@ def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
 
 
 def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) -> bool:
-    """Tell whether another lakehouse of the workspace has the name, in whatever case."""
+    """Tell whether another lakehouse of the workspace has the name, in any case."""
     query = select(LAKEHOUSES.c.id).where(
         LAKEHOUSES.c.workspace == workspace,
         LAKEHOUSES.c.name_key == _name_key(name),
@@ -85,7 +85,7 @@ def _named(one: Workspace | Lakehouse) -> dict[str, Any]:
 
 
 def _archive(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
-    """Add a lakehouse that was deleted to those that are no more: its database stays taken."""
+    """Record a deleted lakehouse, so that its database stays taken."""
     kept = {name: getattr(row, name) for name in ("id", "workspace", "name", "database")}
     connection.execute(insert(DELETED_LAKEHOUSES).values(**kept, deleted_at=at, deleted_by=by))
 
@@ -106,7 +106,7 @@ def _leaves_an_admin(workspace: str, principal: str) -> ColumnElement[bool]:
 
 
 def _given(*, name: str | None, description: str | None) -> dict[str, str]:
-    """Return the columns that are to be changed."""
+    """Return the columns to change."""
     values = {} if description is None else {"description": description}
     return values if name is None else {**values, "name": name, "name_key": _name_key(name)}
 

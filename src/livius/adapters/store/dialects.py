@@ -1,7 +1,7 @@
-"""What a database has of its own, and the store must know.
+"""The differences between databases that matter to the store.
 
-A dialect promises that a transaction runs as if it were alone: what it reads stays so until it has
-committed, or it fails, changes nothing, and is run again. The store's SQL is the same for all.
+A dialect promises that a transaction runs as if it were alone: its reads stay true until it has
+committed, or it fails, changes nothing, and runs again. The store's SQL is the same for all.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _CONNECTIONS: Final = 8
 
 
 class Dialect(Protocol):
-    """One database's ways."""
+    """One kind of database."""
 
     connections: int
-    """How many transactions run side by side."""
+    """How many transactions run at the same time."""
 
     def open(self) -> Engine:
         """Return an engine whose connections are set up."""
         ...
 
     def is_of_disk(self, error: DBAPIError) -> bool:
-        """Tell whether the database could not write, or not read, its files."""
+        """Tell whether the database could not read or write its files."""
         ...
 
     def is_conflict(self, error: DBAPIError) -> bool:
-        """Tell whether another transaction was in the way: nothing has changed, run it again."""
+        """Tell whether a conflict with another transaction ended it, so that it must run again."""
         ...
 
     def changes_of(self, engine: Engine, tables: Sequence[Table]) -> Callable[[Connection], object]:
@@ -79,7 +79,7 @@ class Sqlite:
             # The sqlite3 module opens transactions in its own way and too late; ours begin
             # as writers at once, so that reading and then writing is one step.
             connection.isolation_level = None
-            # SQLite's own knows ASCII alone; what is compared with Python's has to be the same.
+            # SQLite's own function knows only ASCII, and the result has to equal Python's.
             connection.create_function("lower", 1, _lower, deterministic=True)
             for pragma in (
                 "journal_mode=WAL",
@@ -98,7 +98,9 @@ class Sqlite:
 
     def is_of_disk(self, error: DBAPIError) -> bool:
         """See `Dialect`."""
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # what is above says more of it
+        code = (
+            getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        )  # the dialect above says more about it
         return code in (
             sqlite3.SQLITE_FULL,
             sqlite3.SQLITE_IOERR,
@@ -112,7 +114,7 @@ class Sqlite:
         return False
 
     def changes_of(self, engine: Engine, tables: Sequence[Table]) -> Callable[[Connection], object]:
-        """See `Dialect`. Counts what is changed here, and sees that another process wrote."""
+        """See `Dialect`. Counts changes of this process, and notices writes of others."""
         own = 0
 
         def note(_connection: Connection, query: Any, *_more: object) -> None:

@@ -1,4 +1,4 @@
-"""Opening the database, bringing it to the present schema, and running transactions on it."""
+"""Opens the database, migrates it to the present schema, and runs transactions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 _RETRY_AFTER: Final = timedelta(seconds=30)
 _AGAIN_FOR: Final = 10.0
-"""Seconds for which a transaction is run again that others were in the way of."""
+"""Seconds for which a transaction is repeated after conflicts."""
 _AGAIN_AFTER: Final = 0.02
 
 
@@ -42,7 +42,7 @@ class Transactions:
         self._engine = engine
         self._dialect = dialect
         self.observe: Callable[[float, float], None] = lambda _waited, _worked: None
-        """Told of each transaction, in its thread: seconds that it waited, and that it took."""
+        """Called for each transaction, in its thread: with the seconds that it waited and took."""
         self._threads = ThreadPoolExecutor(dialect.connections, thread_name_prefix="store")
         self._own = threading.local()
         self._connections: list[Connection] = []
@@ -52,10 +52,10 @@ class Transactions:
     ) -> Result:
         """Run the function and commit; if it raises, roll back.
 
-        ``sees_taken``: the function looks whether what has to be unique is taken. If a constraint
-        says so all the same, another transaction took it a moment ago: the function runs again.
+        ``sees_taken``: the function checks whether a unique value is taken. If a constraint fails
+        nevertheless, another transaction took it meanwhile, and the function runs again.
 
-        A caller that is cancelled doesn't take the transaction back: it commits all the same.
+        Cancellation of the caller doesn't roll the transaction back.
         """
         loop = asyncio.get_running_loop()
         asked_at = time.perf_counter()
@@ -121,7 +121,7 @@ class Transactions:
 
 def open_store(database: Path, *, synchronous: str = "NORMAL") -> Transactions:
     """Open the SQLite file, making or migrating it, and return its transactions."""
-    # SQLite gives the files beside it the mode that it finds.
+    # SQLite gives the files beside it the same mode.
     database.touch(mode=0o600)
     database.chmod(0o600)
     return open_database(Sqlite(f"sqlite:///{database}", synchronous=synchronous))

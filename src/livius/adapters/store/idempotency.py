@@ -1,4 +1,4 @@
-"""Keys of repeatable requests, in SQL: recorded with what the request makes, or not at all.
+"""Keys of repeatable requests, in SQL: recorded together with the request's resource.
 
 A method that makes something calls `refuse_repeat` first and `remember` last, both in its own
 transaction. That no key is recorded twice is the table's primary key.

@@ -48,7 +48,7 @@ from livius.domain.accounts import (
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.ids import ClientId, PrincipalId
 
-# Every caller is looked up with these, each some seconds.
+# These queries look up every caller, every few seconds.
 _PRINCIPAL: Final = union_all(
     select(USERS.c.oid).where(USERS.c.oid == bindparam("oid")),
     select(APPLICATIONS.c.object_id).where(APPLICATIONS.c.object_id == bindparam("oid")),
@@ -146,7 +146,7 @@ class SqlIdentity:
         row = _application_row(application)
 
         def work(connection: Connection) -> None:
-            # Updated where it is, so that its consents and grants stay.
+            # Updated in place, so that its consents and grants stay.
             key = APPLICATIONS.c.client_id == application.client_id
             if connection.execute(update(APPLICATIONS).where(key).values(row)).rowcount == 0:
                 connection.execute(insert(APPLICATIONS).values(row))
@@ -199,7 +199,10 @@ class SqlIdentity:
     def _end_rights(
         self, connection: Connection, principal: PrincipalId, audit: AuditEntry | None
     ) -> None:
-        """End what refers to no user or application: another authority's people have it too."""
+        """Delete records that have no foreign key to the user or application.
+
+        Principals of another authority have such records too.
+        """
         end_portal_sessions(connection, principal)
         roles = delete(ROLES).where(ROLES.c.principal == principal).returning(ROLES.c.workspace)
         tokens = (
@@ -384,7 +387,7 @@ class SqlIdentity:
     async def _insert(
         self, table: Table, values: dict[str, Any], audit: AuditEntry | None = None
     ) -> bool:
-        """Insert a row; False if what must be unique is taken, or what it refers to is gone."""
+        """Insert a row; False if a unique value is taken, or a referenced row is gone."""
 
         def work(connection: Connection) -> None:
             connection.execute(insert(table).values(values))

@@ -1,4 +1,4 @@
-"""Bringing a database to the present schema."""
+"""Migrates a database to the present schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Return Alembic's configuration for work on a connection that is open already."""
+    """Return Alembic's configuration for an open connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection

@@ -70,12 +70,12 @@ class SqlPortalSessions:
 
 
 def end_portal_sessions(connection: Connection, principal: PrincipalId) -> None:
-    """End what a user who is removed, or gets another password, has open."""
+    """End the portal sessions of a user who is removed or gets another password."""
     connection.execute(delete(PORTAL_SESSIONS).where(PORTAL_SESSIONS.c.principal == principal))
 
 
 def _make_room(connection: Connection, leave: int, *among: ColumnElement[bool]) -> None:
-    """Delete all but so many: those that were idle for longest."""
+    """Delete the longest idle ones beyond the limit."""
     beyond = (
         select(PORTAL_SESSIONS.c.key)
         .where(*among)

@@ -1,4 +1,4 @@
-"""Between rows and the domain's values."""
+"""Conversions between rows and the domain's values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def session_row(session: Session) -> dict[str, Any]:
 
 
 def listed(session: Session) -> dict[str, Any]:
-    """Return the columns that are made of the others, for lists."""
+    """Return the columns that are derived from the others, for lists."""
     return {
         "state": activity_state(session),
         "ended_at": session.ended_at,
@@ -71,7 +71,7 @@ def session_of(row: Row[Any]) -> Session:
 
 
 def session_from(values: dict[str, Any]) -> Session:
-    """Return the session in the columns of a row, which are used up."""
+    """Return the session in a row's columns, which are consumed."""
     values["idle_timeout"] = timedelta(seconds=values.pop("idle_seconds"))
     del values["state"], values["ended_at"], values["duration_key"]
     kind = values["submitter_kind"]

@@ -10,7 +10,10 @@ from livius.domain.errors import Unavailable
 
 
 class SqlUids:
-    """Implements `livius.ports.store.UidAllocator`. No row is ever deleted: no uid comes again."""
+    """Implements `livius.ports.store.UidAllocator`.
+
+    No row is ever deleted, so no uid is used twice.
+    """
 
     _transactions: Transactions
 

@@ -1,4 +1,4 @@
-"""The tables, as the first release has them."""
+"""The tables of the first release."""
 
 import sqlalchemy as sa
 from alembic import op
