@@ -62,6 +62,18 @@ async def test_of_sixteen_submits_with_one_key_one_makes_the_statement(store: St
     assert total == 1
 
 
+async def test_only_one_of_them_makes_something_though_transactions_see_each_other(
+    read_committed: SqlStore,
+) -> None:
+    made = await asyncio.gather(*(create(read_committed) for _ in range(AT_ONCE)))
+    assert len(set(made)) == len(await read_committed.live_sessions()) == 1
+    session = await added(read_committed, phase=Phase.READY)
+    new = keyed(session, dataclasses.replace(KEY, key="b"))
+    assert set(await asyncio.gather(*(submit(read_committed, new) for _ in range(AT_ONCE)))) == {
+        "0"
+    }
+
+
 async def test_of_two_bodies_with_one_key_at_once_one_is_refused(store: Store) -> None:
     done = await asyncio.gather(
         *(create(store, key) for key in (KEY, OTHER_BODY) * 4), return_exceptions=True

@@ -120,7 +120,7 @@ class SqlSessions:
             remember(connection, key, session.id, session.id)
             write(connection, audit, self._keep_audit)
 
-        await self._transactions.run(work)
+        await self._transactions.run(work, sees_taken=key is not None)
 
     async def session(self, session: SessionId) -> Session | None:
         """See the port."""

@@ -137,7 +137,7 @@ class SqlStatements:
                 write(connection, audit.of_statement(statement.number), self._keep_audit)
             return statement
 
-        return await self._transactions.run(work)
+        return await self._transactions.run(work, sees_taken=new.key is not None)
 
     async def claim_next(self, repl: ReplId, *, at: datetime) -> Statement | None:
         """See the port."""
