@@ -1,1 +1,1 @@
-"""The wire: parse, call one use case, render. No decisions."""
+"""The HTTP API: handlers parse, call one use case and render. They decide nothing."""

@@ -1,4 +1,4 @@
-"""The addresses under which the gateway is known, for the links in its answers."""
+"""The gateway's own addresses, for the links in its responses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.requests import Request
 
 
 def own_url(request: Request, **query: str) -> str | None:
-    """Return a request's URL with other parameters, under an address of ours.
+    """Return a request's URL with other parameters, under one of our addresses.
 
-    It is the address that the request came to if that is one of ours, else the one for links; None
-    where there is none. A foreign Host header never gets into an answer, nor does a name that is
-    another machine to the client: it would send its token where the link leads.
+    That is the address of the request if it is ours, else the one for links; None if there is none.
+    A foreign Host header never gets into a response, nor a name that means another machine to the
+    client: it would send its token there.
     """
     addresses: Sequence[str] = request.app.state.addresses
     named = f"{request.scope['scheme']}://{request.headers.get('host', '').lower()}"

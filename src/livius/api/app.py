@@ -29,18 +29,18 @@ def create_app(
     addresses: Sequence[str] = ("https://localhost",),
     link_address: str | None = "https://localhost",
 ) -> ASGIApp:
-    """Put the routers behind one edge, and applications of their own beside them.
+    """Put the routers behind one edge, and further applications beside them.
 
-    ``verifier`` proves callers; no route but the authority's, the health ones and the metrics goes
-    without. ``observe`` is told of each request, ``refused`` of those that somebody may not make.
-    ``addresses`` are those under which the gateway is known; ``link_address`` is the one for links
-    to callers who came under none of them, None where no address is right for everybody.
+    ``verifier`` authenticates callers of all routes but the authority's, the health checks and the
+    metrics. ``observe`` is called for each request, ``refused`` for each that its caller may not
+    make. ``addresses`` are the gateway's own; ``link_address`` is the one in links for requests
+    under no own address, or None.
     """
     app = FastAPI(
         title="Livius",
         description="The Microsoft Fabric Livy API, self-hosted.",
         version=version,
-        # The framework's pages load scripts from elsewhere; ours, at /docs, has none.
+        # The framework's pages load scripts from other hosts; ours, at /docs, has none.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -59,7 +59,7 @@ def create_app(
 class _Beside:
     """Gives requests below a path to another application, with their whole paths.
 
-    Not a mount: that would not take the path itself, without a slash at its end.
+    Not a mount: that would not match the path without a slash at its end.
     """
 
     def __init__(self, app: ASGIApp, mounts: Mapping[str, ASGIApp]) -> None:

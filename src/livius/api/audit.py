@@ -1,4 +1,4 @@
-"""The audit log of a workspace. Fabric has its own elsewhere; this address is Livius's."""
+"""The audit log of a workspace, at an address of Livius's own; Fabric's is elsewhere."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def router(context: Context) -> APIRouter:
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
         most: Annotated[int, Query(alias="maxResults", ge=1, le=_MAX_PAGE)] = _PAGE,
     ) -> Json[AuditPage]:
-        """Return who did what in a workspace, newest first. For its Admins.
+        """Return the audit records of a workspace, newest first, to its Admins.
 
-        ``before`` is the number below which to go on; the next page's is in the answer. ``since``
+        A page has records below the number ``before``; the response has the next page's. ``since``
         is a moment in ISO 8601; one without a zone is UTC.
         """
         found = await read_audit(

@@ -8,7 +8,7 @@ from livius.domain.audit import Actor, AuditEntry, AuditRecord
 
 
 def audit_document(record: AuditRecord) -> AuditDocument:
-    """Return a record's document. A field that the record has no value for is absent."""
+    """Return a record's document. A field without a value is absent."""
     entry = record.entry
     body: AuditDocument = {
         "number": record.number,

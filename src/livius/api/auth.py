@@ -1,7 +1,7 @@
-"""Who is calling: the token of a request.
+"""The caller of a request, by its token.
 
 It comes as a bearer token. A personal access token may also come as the password of Basic
-authentication, with any user name, because clients of classic Livy know nothing else.
+authentication, with any user name, for clients of classic Livy.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Caller:
         """Verify the request's token.
 
         Raises:
-            Unauthenticated: there is none, or it is not valid.
+            Unauthenticated: there is none, or it is invalid.
         """
         token = bearer_token(request)
         if token is not None:
@@ -55,7 +55,7 @@ class Caller:
 
 
 def _password(encoded: str) -> str:
-    """Return the personal token in a Basic header. Nothing else counts there."""
+    """Return the personal token in a Basic header. No other password is accepted."""
     try:
         _, _, password = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
@@ -70,7 +70,7 @@ def _password(encoded: str) -> str:
 
 
 async def current(request: Request) -> Principal:
-    """Return the caller, by the verifier that the application was made with."""
+    """Return the caller, from the application's verifier."""
     caller: Caller = request.app.state.caller
     principal = await caller(request)
     ORIGIN.set(replace(ORIGIN.get(), caller=principal))

@@ -1,8 +1,8 @@
 """Parts of a body by their bytes (RFC 9110, section 14).
 
-The framework has this for files alone, and what statements print may be in a record, or be
-growing. One range is served. A header with several, or with another unit, is one that the RFC lets
-a server ignore: the answer is the whole.
+The framework has this for files alone, and a statement's text may be in a record, or still growing.
+One range is served. The RFC lets a server ignore a header with several ranges or another unit: the
+response then has the whole body.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ONE: Final = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The bytes from ``start`` up to ``end`` of a body; its status and its headers."""
+    """The bytes of a body from ``start`` up to ``end``; the response's status and headers."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class Part:
 
 
 def requested_part(headers: Mapping[str, str], size: int, etag: str | None) -> Part:
-    """Return which part of a body of so many bytes a request is for.
+    """Return the part of a body with ``size`` bytes that a request is for.
 
     Raises:
         HTTPException: 416, the range begins at the body's end or beyond.

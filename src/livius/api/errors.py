@@ -1,4 +1,4 @@
-"""From the core's errors to Fabric's error envelope (Fabric contract 7.8)."""
+"""Translates the core's errors into Fabric's error envelope (Fabric contract 7.8)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def envelope(
     details: list[Detail] | None = None,
     retriable: bool = False,
 ) -> Json[ErrorDocument]:
-    """Return an error in Fabric's form. Its request id is also in the log and in the headers."""
+    """Return an error in Fabric's form. The log and the headers have its request id, too."""
     body: ErrorDocument = {
         "requestId": request_id(),
         "errorCode": code,
@@ -73,11 +73,11 @@ def envelope(
 
 
 Refused = Callable[[str, LiviusError, Principal | None, str], Awaitable[None]]
-"""Told of who was refused what: kind of request, error, caller if known, workspace of the path."""
+"""Called for a refused request: with its kind, the error, the caller (if known), the workspace."""
 
 
 def add_error_handlers(app: FastAPI, refused: Refused) -> None:
-    """Have every error leave in the envelope."""
+    """Return every error in the envelope."""
 
     async def on_livius_error(request: Request, error: Exception) -> Json[ErrorDocument]:
         if isinstance(error, Forbidden) or (
@@ -122,7 +122,7 @@ async def _on_livius_error(_request: Request, error: Exception) -> Json[ErrorDoc
 
 
 async def _on_wrong_type(_request: Request, error: Exception) -> Json[ErrorDocument]:
-    """Name each field that is wrong, and what it should have been."""
+    """Name each wrong field, and its rule."""
     if not isinstance(error, RequestValidationError):
         raise error
     found = error.errors()
@@ -136,7 +136,7 @@ async def _on_wrong_type(_request: Request, error: Exception) -> Json[ErrorDocum
 
 
 def _field(location: tuple[str | int, ...]) -> str:
-    """Name a field as the caller wrote it; where the body itself is wrong, say so."""
+    """Name a field as the caller wrote it, or the body if that itself is wrong."""
     inner = [str(part) for part in location if part not in ("body", "query", "path")]
     return ".".join(inner) or "The body"
 
@@ -150,7 +150,7 @@ async def _on_http_error(_request: Request, error: Exception) -> Json[ErrorDocum
 
 
 async def _on_client_gone(_request: Request, _error: Exception) -> Response:
-    """End what nobody waits for any longer."""
+    """The request of a caller that has left ends."""
     return Response(status_code=CLIENT_GONE)
 
 

@@ -23,10 +23,10 @@ async def idempotency_key(
 ) -> IdempotencyKey | None:
     """Return the key that a request has, if it has one. Read the body first.
 
-    The draft has the key in quotation marks; most clients leave them out, and mean the same.
+    The draft has the key in quotation marks; most clients leave them out, which is accepted.
 
     Raises:
-        Invalid: the header is none that can be remembered.
+        Invalid: there are several keys, or one that is empty, too long or has spaces.
     """
     given = request.headers.getlist("idempotency-key")
     if not given:

@@ -1,4 +1,4 @@
-"""Held answers: how long a caller lets itself be held, and what happens when it leaves.
+"""Long polls: how long a response may wait, and the end of the wait when the caller leaves.
 
 The wait is the server's choice, below every known client's timeout (30 s); a caller chooses another
 with ``Prefer: wait=N`` (RFC 7240), 0 for none.
@@ -24,27 +24,27 @@ _CLIENT_CLOSED: Final = 499
 
 
 def asked_long_poll(request: Request, default: timedelta) -> timedelta:
-    """Return how long this request may be held."""
+    """Return how long this response may wait."""
     preferred = preferred_wait(request)
     return default if preferred is None else preferred
 
 
 def preferred_wait(request: Request) -> timedelta | None:
-    """Return how long the caller wants to be held, within our bound; None if it doesn't say."""
+    """Return the caller's preferred wait, within our limit; None if it has none."""
     asked = _WAIT.search(",".join(request.headers.getlist("prefer")))
     return min(timedelta(seconds=int(asked[1])), _LONGEST) if asked else None
 
 
 def note_wait(answer: _Answer, wait: timedelta) -> _Answer:
-    """Say in an answer for how long its request would have been held at most."""
+    """Set the response's header with the longest wait."""
     answer.headers["Preference-Applied"] = f"wait={wait.total_seconds():.0f}"
     return answer
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Value]) -> Value:
-    """Return what the work returns; end the work as soon as the caller has left.
+    """Return the work's result; cancel the work as soon as the caller has left.
 
-    Only once the body is read, for it is the rest of the request that is listened to.
+    Call it after the body was read, because it reads the rest of the request.
     """
     loop = asyncio.get_running_loop()
     working, watching = loop.create_task(work), loop.create_task(_until_gone(request))

@@ -1,7 +1,7 @@
 """``/metrics`` for Prometheus.
 
-On the loopback http listener alone, without a token: a scraper on this machine has none. What it
-shows are counts and times; no name, id or address stands in it.
+On the loopback http listener alone, without a token: a scraper on this machine has none. It has
+counts and times, and no name, id or address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every request passes through: a check of the host, one path spelling, limits, an id, a log.
+"""The outermost layer of all requests: host check, path spelling, limits, request id and log.
 
 Pure ASGI, so that streams and cancellation stay what they are.
 """
@@ -38,23 +38,23 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _LOOKING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FAILED: Final = 400
 CLIENT_GONE: Final = 499
-"""The status, of nginx, for a request whose sender left before it was read. It reaches nobody."""
+"""nginx's status for a request whose sender left before it was read. Nobody receives it."""
 _NO_ROUTE: Final = "none"
 _LONGEST_PATH: Final = 300
 
 Observe = Callable[[str, str, int, float], None]
-"""Told of each request: method, template of the path, status, seconds."""
+"""Called for each request: with method, path template, status and seconds."""
 
 _log = structlog.get_logger("livius.api")
 
 
 def request_id() -> str:
-    """Return the id of the request that is being handled."""
+    """Return the id of the present request."""
     return _REQUEST_ID.get()
 
 
 def plain_path(path: str) -> str:
-    """Return the one spelling of a path that the routes know.
+    """Return a path in the spelling of the routes.
 
     Both ``livyApi`` and ``livyapi`` are in use, and a documented sample doubles a slash
     (Fabric contract 1.1).
@@ -72,13 +72,13 @@ def plain_path(path: str) -> str:
 
 
 def _call_it_json(scope: Scope) -> None:
-    """Have the body read as JSON whatever the client calls it: curl's -d calls it a form."""
+    """Read the body as JSON whatever its declared type: curl's -d declares a form."""
     others = [header for header in scope["headers"] if header[0] != b"content-type"]
     scope["headers"] = [*others, (b"content-type", b"application/json")]
 
 
 def note_known(scope: Scope) -> None:
-    """Note on the connection that a request on it has proved whose it is."""
+    """Mark the connection as having an authenticated request."""
     note = scope.get("state", {}).get("note_known")
     if note is not None:
         note()
@@ -92,9 +92,9 @@ def _note_caller(scope: Scope) -> None:
 def _is_ours(scope: Scope) -> bool:
     """Tell whether a request over plain http names this machine as its host.
 
-    A browser that was led here under another name (DNS rebinding) would let that name's pages read
-    our answers. Names of loopback can't be intercepted; over https the certificate proves the name.
-    A browser always names a host, an old probe may not.
+    A browser that was directed here under another name (DNS rebinding) would let that name's pages
+    read our responses. Names of loopback can't be intercepted; over https the certificate proves
+    the name. A browser always names a host, an old probe may not.
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:
@@ -152,7 +152,7 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["x-ms-request-id"] = headers["RequestId"] = identity
                 headers["X-Content-Type-Options"] = "nosniff"
-                # Answers have code and data in them: what may be kept says so itself.
+                # Responses have code and data, so caches may store only those that say so.
                 headers.setdefault("Cache-Control", "no-store")
                 _note_caller(scope)
             await send(message)
@@ -163,10 +163,10 @@ class Edge:
             self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count the request and log it: who, what, with which result, how long.
+        """Count the request and log its caller, target, result and duration.
 
-        What changes something or fails is worth a line always, the questions of those who poll
-        only where somebody asks for that. Strangers who come and leave must not fill the log.
+        Requests that change something or fail always get a line, polls only at the level debug.
+        Strangers who connect and leave must not fill the log.
         """
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", _NO_ROUTE)
@@ -188,7 +188,7 @@ class Edge:
         )
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a body that is too large, whether it says so beforehand or not."""
+        """Refuse a body that is too large, with or without a declared length."""
         declared = Headers(scope=scope).get("content-length", "0")
         expected = int(declared) if declared.isdecimal() else math.inf
         received = 0

@@ -1,8 +1,7 @@
-"""The OpenAPI document, made true, and a page to read it.
+"""The complete OpenAPI document, and a page to read it.
 
-What the framework writes by itself lacks the shapes of responses, the envelope of errors, and
-parameters that handlers read from the request itself. The wire tests check every response against
-the document.
+The framework's own document lacks the shapes of responses, the envelope of errors, and parameters
+that handlers read from the request. The wire tests check every response against the document.
 """
 
 from __future__ import annotations
@@ -84,11 +83,11 @@ _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("post", _LIVY + "/sessions"): {"parameters": [_KEY, _PREFER]},
     ("post", _STATEMENTS): {"parameters": [_KEY, _PREFER]},
 }
-"""What handlers read from the request themselves."""
+"""The parameters that handlers read from the request."""
 
 
 def complete(app: FastAPI) -> None:
-    """Have the application write a true document, once it is asked for one."""
+    """Let the application make the complete document at the first request for it."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -178,7 +177,7 @@ def _answer(operation: dict[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def router() -> APIRouter:
-    """Return ``/docs``: the document for people, without a script or anything from elsewhere."""
+    """Return ``/docs``: the document for people, without scripts or content of other hosts."""
     routes = APIRouter()
 
     @routes.get("/docs", include_in_schema=False)
@@ -238,7 +237,7 @@ def _json(described: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """Say what a schema is, in a word; the name of a component where it is one."""
+    """Return a short name of a schema: its component's name if it is one."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

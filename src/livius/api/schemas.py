@@ -26,7 +26,7 @@ LivySessionState: TypeAlias = Literal[
 
 @_exact
 class Detail(TypedDict):
-    """One of several things that are wrong."""
+    """One of several errors."""
 
     errorCode: str
     message: str
@@ -128,7 +128,7 @@ class SessionPage(TypedDict):
 
 @_exact
 class StatementOutput(TypedDict):
-    """What a statement gave: ``data`` by MIME type, or an error."""
+    """A statement's output: ``data`` by MIME type, or an error."""
 
     status: Literal["ok", "error"]
     execution_count: int
@@ -362,14 +362,14 @@ class RoleUserDetails(TypedDict):
 
 @_exact
 class RoleApplicationDetails(TypedDict):
-    """What an application signs in as."""
+    """The sign-in of an application."""
 
     aadAppId: str
 
 
 @_exact
 class RolePrincipalDocument(TypedDict):
-    """Who has a role: of one that the directory does not know, the id alone."""
+    """A principal with a role; only the id if it is not in the directory."""
 
     id: str
     type: NotRequired[Literal["User", "ServicePrincipal"]]
@@ -389,7 +389,7 @@ class RoleDocument(TypedDict):
 
 @_exact
 class RolePage(TypedDict):
-    """Who has which role in a workspace."""
+    """The roles in a workspace."""
 
     value: list[RoleDocument]
 

@@ -75,7 +75,7 @@ _log = structlog.get_logger(__name__)
 
 
 def create_portal(portal: Portal) -> Starlette:
-    """Return the application: all pages, and pages for what goes wrong."""
+    """Return the application: all pages, and error pages."""
     routes = [route for page in PAGES for route in page(portal)]
     routes.append(Route(ROOT + "/static/{version}/{name}", portal.assets.serve, methods=["GET"]))
 

@@ -1,4 +1,4 @@
-"""Style sheets and scripts: ours, and htmx. Their addresses change with what is in them."""
+"""Style sheets and scripts: ours, and htmx. Their addresses change with their content."""
 
 from __future__ import annotations
 
@@ -44,11 +44,14 @@ class Assets:
         Raises:
             KeyError: there is none of this name.
         """
-        self._assets[name]  # a template that names nothing should fail at once
+        self._assets[name]  # a template with an unknown name should fail at once
         return f"{self._base}/{name}"
 
     async def serve(self, request: Request) -> Response:
-        """Answer with an asset. One of another version is answered too, but not kept for good."""
+        """Return an asset.
+
+        For another version's address too, but then without a long cache time.
+        """
         asset = self._assets.get(request.path_params["name"])
         if asset is None:
             return Response("There is no such file.", status_code=404, media_type="text/plain")

@@ -1,8 +1,8 @@
 """Live pages: one stream of Server-Sent Events per page that says which parts have changed.
 
-An event carries names of parts, never their content: the page then fetches these parts, as it
-fetched itself. What a page has seen is the event's id, a version for each part, so that a stream
-that broke goes on without a gap and without a repeat.
+An event has the names of parts, never their content: the page then fetches these parts by its own
+address. The event's id has the version of each part that the page has, so that a broken stream
+resumes without gaps and repeats.
 
 Streams are bounded in number, for all and for each portal session, and in time; they end with the
 portal session, when the caller leaves, and at once when the gateway ends.
@@ -37,9 +37,9 @@ _LONGEST_ID: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageVersion:
-    """What a page would show now: a version for each part, and what to watch for the next.
+    """The present state of a page: a version for each part, and the topics to watch.
 
-    ``beat`` is after how many seconds to look again, whether or not somebody said so.
+    After ``beat`` seconds the state is read again even without a notification.
     """
 
     versions: Mapping[str, str]
@@ -48,7 +48,7 @@ class PageVersion:
 
 
 def version_of(shown: str) -> str:
-    """Return a version of a part: another one as soon as what it shows is another."""
+    """Return a version of a part, which differs as soon as its content does."""
     return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -66,7 +66,7 @@ class EventStreams:
 
     @property
     def open(self) -> int:
-        """How many streams there are."""
+        """The number of streams."""
         return self._limit.open
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class EventStreams:
         known: Mapping[str, str] | None,
     ) -> AsyncIterator[str]:
         with self._limit.opened(portal_session.key), suppress(LiviusError):
-            # What the page shows is gone, or no longer for this caller: a new load says which.
+            # The page's subject is gone, or the caller has lost its right: a reload shows which.
             loop = asyncio.get_running_loop()
             end = loop.time() + _LONGEST
             yield "retry: 2000\n\n"
@@ -104,10 +104,10 @@ class EventStreams:
                 and loop.time() < end
             ):
                 watched = look.topics
-                # Streams have a limit of their own. Sharing that of held answers, each would look
-                # again and again once those were at theirs.
+                # Streams have a separate limit. If they shared that of long polls, each would poll
+                # as soon as it was reached.
                 with self._notifications.watch(*watched, counted=False) as watch:
-                    # Watched before it is looked at, so that no change falls between the two.
+                    # The watch begins before the read, so that no change is missed between them.
                     look = await looker()
                     yield _event(known, look.versions)
                     known = look.versions
@@ -120,7 +120,7 @@ def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
     changed = [] if known is None else [name for name in now if known.get(name) != now[name]]
     identity = json.dumps(now, separators=(",", ":"))
     if known is None:
-        # The first: it says where the page is, no more. (Data must not be empty.)
+        # The first event has only the page's version. (Data must not be empty.)
         return f"id: {identity}\ndata: none\n\n"
     if not changed:
         return ": still here\n\n"

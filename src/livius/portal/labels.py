@@ -1,4 +1,4 @@
-"""What states and quantities are called on pages. The texts are keys of the catalogue."""
+"""The labels of states and quantities on pages. The texts are keys of the catalogue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class PhaseWords:
-    """What a phase is called, and what happens in it."""
+    """A phase's label and description."""
 
     phase: Phase
     label: str

@@ -1,7 +1,7 @@
-"""What user code printed and gave, made safe and readable for pages.
+"""Makes the output of user code safe and readable for pages.
 
-All of it is foreign: text is escaped, escape sequences become classes or vanish, images are data,
-HTML goes into a frame of its own, and nothing is shown at full length unasked.
+Output is untrusted: text is escaped, escape sequences become classes or are removed, images are
+data, HTML goes into a frame of its own, and long output is cut until the user opens it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEXERS: Final = {
 }
 _FORMATTER: Final[HtmlFormatter[str]] = HtmlFormatter(nowrap=True, classprefix="t")
 _LONGEST_CODE: Final = 50_000
-"""Characters. Longer code is shown plain: colouring it would take too long."""
+"""Characters. Longer code is shown without colours, which would take too long."""
 _MOST_ROWS: Final = 200
 _MOST_COLUMNS: Final = 100
 _LONGEST_CELL: Final = 2_000
@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rich:
-    """The rich outputs of a statement; ``others`` are types that have no look of their own."""
+    """The rich outputs of a statement; ``others`` are types without a display of their own."""
 
     tables: Sequence[Table]
     images: Sequence[str]
@@ -64,7 +64,7 @@ class Rich:
     others: Sequence[str]
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything."""
+        """Tell whether there is any output."""
         return bool(self.tables or self.images or self.json or self.has_html or self.others)
 
 
@@ -98,13 +98,13 @@ def ansi_html(text: str) -> Markup:
 
 
 def _printable(text: str) -> str:
-    """Leave out control characters; what a carriage return overwrites is kept, on its own line."""
+    """Remove control characters; text that a carriage return overwrites gets its own line."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.translate(_CONTROLS)
 
 
-# Control characters but tab and newline; and those that would turn the direction of what follows.
+# Control characters except tab and newline, and those that would change the direction of text.
 _CONTROLS: Final[Mapping[int, None]] = dict.fromkeys(
     (*range(9), 11, 12, *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
@@ -153,7 +153,7 @@ def rich(data: Mapping[str, Any] | None) -> Rich:
 
 
 def _image(kind: str, value: Any) -> str | None:
-    """Return an image as an address that holds it; None if it is none."""
+    """Return an image as a data URL; None if it is no image."""
     if not isinstance(value, str):
         return None
     if kind == "image/svg+xml":
@@ -167,7 +167,7 @@ def _image(kind: str, value: Any) -> str | None:
 
 
 def _sql_table(value: Any) -> Table | None:
-    """Read the form that SQL statements give: a schema with fields, and rows."""
+    """Read the output of SQL statements: a schema with fields, and rows."""
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
         return None
     schema = value.get("schema")
@@ -178,7 +178,7 @@ def _sql_table(value: Any) -> Table | None:
 
 
 def _livy_table(value: Any) -> Table | None:
-    """Read the form of ``%table``: headers with names, and rows."""
+    """Read the output of ``%table``: headers with names, and rows."""
     if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
         return None
     headers = value.get("headers")

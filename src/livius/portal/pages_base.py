@@ -1,13 +1,13 @@
-"""What every page stands on: the caller, the language, the frame, and the protection.
+"""The base of every page: the caller, the language, the frame, and the protection.
 
-A page's handler takes a `PageRequest` and returns a response. Before it runs, `Portal` has seen to
-it that
+A page's handler takes a `PageRequest` and returns a response. Before it runs, `Portal` has checked
+that
 
-* the request came under one of the portal's own addresses (else it is led to the first of them);
-* somebody has signed in (else the browser is led to the sign-in, and back afterwards);
-* what changes anything was sent by a form of this portal session: it shows the portal session's
-token, and the
-  browser does not say that another site sent it.
+* the request came under one of the portal's own addresses (else it is redirected to the first of
+  them);
+* a user has signed in (else the browser is redirected to the sign-in, and back afterwards);
+* a request that changes something comes from a form of this portal session: it has the portal
+  session's token, and the browser does not report another site as its sender.
 
 After it, every response has the headers that keep foreign scripts and frames out.
 """
@@ -76,7 +76,7 @@ _CSP: Final = (
     "frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    # Browsers ask it of where a form's answer leads, too: signing out goes on at the authority.
+    # Browsers apply it to the redirect after a form, too: the sign-out continues at the authority.
     "Content-Security-Policy": _CSP.format(forms="'self'"),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -93,7 +93,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnApplication:
-    """The installation's sample application, as far as it is no secret."""
+    """The installation's sample application, without its secrets."""
 
     client_id: str
     private_key_file: str
@@ -102,11 +102,10 @@ class OwnApplication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the portal tells about the installation: nothing in it is secret.
+    """The installation's facts for pages; none is secret.
 
-    ``http`` and ``api`` are the addresses that the portal answers under on this machine, ``portal``
-    the one for people elsewhere. There is no ``application`` of ours where another authority is
-    asked.
+    ``http`` and ``api`` are the addresses on this machine, ``portal`` is the one for people
+    elsewhere. ``application`` is None with an external authority.
     """
 
     version: str
@@ -122,7 +121,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the navigation: ``key`` is what a page names as its own place."""
+    """One entry of the navigation: a page names its own entry by ``key``."""
 
     key: str
     path: str
@@ -132,7 +131,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Crumb:
-    """One step of the way to a page; without a path it is the page itself."""
+    """One step of the breadcrumbs; without a path it is the page itself."""
 
     label: str
     path: str | None = None
@@ -140,20 +139,20 @@ class Crumb:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A page's stream: its address, and what the page has seen when it was made."""
+    """A page's stream: its address, and the versions of the page's parts."""
 
     path: str
     look: PageVersion
 
     @property
     def seen(self) -> str:
-        """Return the id of the last event that the page needs no more."""
+        """Return the id of the last event that the page has."""
         return json.dumps(self.look.versions, separators=(",", ":"))
 
 
 @dataclass(kw_only=True)
 class PageRequest:
-    """One request of a person who has signed in."""
+    """One request of a signed-in user."""
 
     portal: Portal
     http: Request
@@ -162,7 +161,7 @@ class PageRequest:
 
     @property
     def context(self) -> Context:
-        """Return what use cases work with."""
+        """Return the context of use cases."""
         return self.portal.context
 
     @property
@@ -172,12 +171,12 @@ class PageRequest:
 
     @cached_property
     def language(self) -> Language:
-        """Return the language that was chosen, else the one that the browser prefers."""
+        """Return the chosen language, else the browser's preferred one."""
         return language_of(self.http)
 
     @property
     def is_fragment(self) -> bool:
-        """Tell whether a part of the page is asked for, to be put into a page that is there."""
+        """Tell whether the request is for a part of an open page."""
         headers = self.http.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
@@ -190,7 +189,7 @@ class PageRequest:
         return self.http.query_params.get(name, default)
 
     def sent(self, name: str) -> str:
-        """Return a field of the form; empty where it was left out or is a file."""
+        """Return a field of the form; empty if it was left out or is a file."""
         value = self.form.get(name, "")
         return value if isinstance(value, str) else ""
 
@@ -228,7 +227,7 @@ class PageRequest:
         return self.portal.render(self.http, template, portal_session=self.portal_session, **values)
 
     def go(self, path: str) -> Response:
-        """Lead the browser to another page, after a form or from within one."""
+        """Redirect the browser to another page."""
         if self.is_fragment:
             return Response(status_code=204, headers={**_HEADERS, "HX-Redirect": path})
         return RedirectResponse(path, status_code=303, headers=_HEADERS)
@@ -244,9 +243,10 @@ PublicHandler = Callable[[Request], Awaitable[Response]]
 
 
 class Portal:
-    """Makes routes of handlers, and pages of templates.
+    """Makes routes from handlers, and pages from templates.
 
-    ``read_certificate`` takes PEM, and raises ValueError for what can't be registered.
+    ``read_certificate`` takes PEM, and raises ValueError for a certificate that can't be
+    registered.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Portal:
         self.streams = EventStreams(context.notifications, portal_sessions)
         self.assets = Assets(ROOT)
         self.navigation = navigation
-        # Cookies know no ports: two installations on one machine must not share a name.
+        # Cookies ignore ports, so two installations on one machine need different names.
         self.cookie = f"livius_portal_session_{facts.tenant_id[:8]}"
         self._environments = {one: self._environment(one) for one in LANGUAGES}
 
@@ -290,7 +290,7 @@ class Portal:
     # Routes: their paths are below `ROOT`
 
     def get(self, path: str, handler: Handler, *, passive: bool = False) -> Route:
-        """Return the route of a page. ``passive``: asking for it is no sign of a person."""
+        """Return the route of a page. ``passive``: a request for it is no sign of a person."""
         what = f"GET {ROOT}{path}"
         return Route(ROOT + path, self._guarded(handler, what, touch=not passive), methods=["GET"])
 
@@ -303,7 +303,7 @@ class Portal:
     def public(
         self, path: str, handler: PublicHandler, *, method: Literal["GET", "POST"] = "GET"
     ) -> Route:
-        """Return a route that is open to people who have not signed in."""
+        """Return a route that needs no sign-in."""
 
         async def endpoint(request: Request) -> Response:
             elsewhere = self._elsewhere(request)
@@ -348,7 +348,7 @@ class Portal:
         return endpoint
 
     def _elsewhere(self, request: Request) -> Response | None:
-        """Lead who came under a foreign name, such as another site's that points here, away."""
+        """Redirect requests under a foreign name, such as another site's that points here."""
         facts = self.facts
         if origin(request) in (facts.http, facts.api, facts.portal):
             return None
@@ -360,7 +360,7 @@ class Portal:
 
     def _to_sign_in(self, request: Request) -> Response:
         if "hx-request" in request.headers:
-            # The page that asked is a signed-out one's: it has to go as a whole.
+            # The requesting page belongs to a signed-out user: it has to be replaced as a whole.
             return Response(status_code=401, headers={**_HEADERS, "HX-Redirect": f"{ROOT}/sign-in"})
         if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
             return Response(
@@ -386,7 +386,7 @@ class Portal:
         headers: Mapping[str, str] | None = None,
         **values: Any,
     ) -> Response:
-        """Return a template's text with all that the frame needs."""
+        """Return a template's text with the data of the frame."""
         language = language_of(request)
         theme = request.cookies.get(THEME_COOKIE, "auto")
         text = self._environments[language].get_template(template)
@@ -411,7 +411,7 @@ class Portal:
         )
 
     def _policy(self) -> str:
-        """Return what pages may do. The form that signs out leads on to the authority."""
+        """Return the content security policy. The sign-out form continues at the authority."""
         there = urlsplit(self.people.sign_out_url(redirect_uri=self.facts.http) or "")
         beyond = f" {there.scheme}://{there.netloc}" if there.netloc else ""
         return _CSP.format(forms=f"'self'{beyond}")
@@ -419,7 +419,7 @@ class Portal:
     def trouble(
         self, request: Request, error: LiviusError, portal_session: PortalSession | None = None
     ) -> Response:
-        """Return an error as a page, or as a note for the page that is there."""
+        """Return an error as a page, or as a note for the open page."""
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         return self.problem(
             request,
@@ -438,7 +438,7 @@ class Portal:
         message: str,
         portal_session: PortalSession | None = None,
     ) -> Response:
-        """Return what went wrong, in words."""
+        """Return the text of an error."""
         language = language_of(request)
         message = said(message, language)
         if "hx-request" in request.headers:
@@ -466,11 +466,11 @@ class Portal:
     # Cookies
 
     def form_token(self, request: Request) -> str:
-        """Return what each form of this browser's portal session has to show."""
+        """Return the token that each form of this browser's portal session must send."""
         return form_token(request.cookies.get(self.cookie, ""))
 
     async def enter(self, request: Request, response: Response, caller: Principal) -> None:
-        """Begin a portal session. The one that the browser had before ends: none is taken over."""
+        """Begin a portal session. The browser's earlier one ends, and is never reused."""
         before = await self.portal_sessions.find(request.cookies.get(self.cookie), touch=False)
         if before is not None:
             await self.portal_sessions.end(before)
@@ -497,14 +497,14 @@ def origin(request: Request) -> str:
 
 
 def local_path(text: str, default: str = ROOT) -> str:
-    """Return a path of the portal, and the default for anything that could lead elsewhere."""
+    """Return a path of the portal, or the default for a path that could lead elsewhere."""
     inside = text == ROOT or text.startswith((f"{ROOT}/", f"{ROOT}?"))
     plain = text.isprintable() and "\\" not in text and "//" not in text
     return text if inside and plain else default
 
 
 def as_file(name: str) -> dict[str, str]:
-    """Return the headers of foreign content that is only ever saved, never shown."""
+    """Return the headers of untrusted content that may be saved but never shown."""
     return {
         "Content-Disposition": f'attachment; filename="{name}"',
         "Content-Security-Policy": "sandbox",
@@ -528,12 +528,12 @@ def text_file(read: Callable[[int, int], Awaitable[bytes]], name: str) -> Respon
 
 
 def number(text: str, default: int) -> int:
-    """Return a whole number that an address names, and the default for anything else."""
+    """Return a whole number in an address, or the default for another text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else default
 
 
 def _check_form(page: PageRequest) -> None:
-    """Refuse a form that is not one of this portal session's.
+    """Refuse a form of another portal session.
 
     Raises:
         Forbidden: it comes from another site, or lacks the portal session's token.
@@ -545,11 +545,7 @@ def _check_form(page: PageRequest) -> None:
 
 
 def check_sender(request: Request) -> None:
-    """Refuse a form that a browser says another site has sent.
-
-    Raises:
-        Forbidden: it does.
-    """
+    """Refuse a form if the browser names another site as its sender. Raises: Forbidden: it does."""
     sent_by = request.headers.get("sec-fetch-site", "same-origin")
     from_origin = request.headers.get("origin")
     if sent_by not in ("same-origin", "none") or (

@@ -1,7 +1,7 @@
 """Programs that sign in and list a lakehouse's sessions, with the installation's own ids.
 
-They are shown to be copied, and run as they are pasted: each value stands as a Python literal, and
-a secret is asked for, never shown.
+They are shown for copying, and run as pasted: each value is a Python literal, and the program asks
+for a secret, which is never shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ScopeWords:
-    """What a scope is for; ``when`` tells when an optional one is needed."""
+    """The purpose of a scope; ``when`` says when an optional one is needed."""
 
     scope: Scope
     what: str

@@ -1,6 +1,6 @@
-"""What the authority publishes of itself: endpoints under the name that the caller used.
+"""The authority's metadata: endpoints under the host name of the request.
 
-Pages for people are published on the loopback http listener, all else where the caller is.
+Pages for people are published on the loopback http listener.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def openid_configuration(
 ) -> Mapping[str, Any]:
     """Return the discovery document."""
     if address.style is not Style.TENANT:
-        version = 2  # the path has no version there, and MSAL then speaks the second
+        version = 2  # the path has no version, and MSAL then uses the second
     programs, people = address.authority + _PATHS[version], authority.pages + address.prefix
     return {
         "token_endpoint": f"{programs}/token",
@@ -60,7 +60,7 @@ def openid_configuration(
 def instance_discovery(
     authority: Authority, address: Address, endpoint: str | None
 ) -> Mapping[str, Any]:
-    """Return which host names are one and the same authority.
+    """Return the host names that are aliases of the authority.
 
     Raises:
         TokenRefused: the caller asks about an authority that is not this one.

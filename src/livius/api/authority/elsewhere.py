@@ -1,4 +1,4 @@
-"""What stands where the embedded authority would be, when the authority is another one."""
+"""The embedded authority's paths when the authority is an external one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What people see: sign in, choose an account, consent, device code, sign out.
+"""The pages for people: sign in, choose an account, consent, device code, sign out.
 
-Every page is whole in one answer and works without scripts; the only script sends off the form of
-``form_post``. A request is never kept between two pages: each form goes to the address it came
-from, and the request in it is checked anew.
+Every page is one response and works without scripts; the only script submits the form of
+``form_post``. No request is stored between two pages: each form goes to the address it came from,
+and the request in it is checked again.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def add_pages(routes: APIRouter, authority: Authority) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class _Exchange:
-    """One request by a browser: who sits there, and what its answer must carry."""
+    """One request of a browser: its user, and the cookies of its response."""
 
     request: Request
     authority: Authority
@@ -88,12 +88,12 @@ class _Exchange:
 
     @property
     def step(self) -> str:
-        """Return which button was pressed; empty where none was."""
+        """Return the button that was pressed; empty if none was."""
         return self.form.get("step", "") if self.form is not None else ""
 
     @property
     def csrf(self) -> str:
-        """Return what a form of this browser and sign-in carries. Nobody else can know it."""
+        """Return the secret token of the forms of this browser and sign-in."""
         known = f"livius form {self.browser} {self.sign_in}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()
 
@@ -101,7 +101,7 @@ class _Exchange:
         """Check the form's username and password, and begin a new sign-in.
 
         Raises:
-            TokenRefused: they are not right, or were wrong too often.
+            TokenRefused: they are wrong, or were wrong too often.
         """
         form = self.form or {}
         user = await check_password(
@@ -140,7 +140,7 @@ class _Exchange:
             "img-src data:",
             "base-uri 'none'",
             "frame-ancestors 'none'",
-            # Browsers ask it of the redirect that answers a form, too.
+            # Browsers apply it to the redirect after a form, too.
             f"form-action 'self' {self.form_goes_to}".rstrip(),
             *(["script-src 'self'"] if scripts else []),
         ]
@@ -154,13 +154,13 @@ class _Exchange:
         return HTMLResponse(text, status_code=status, headers=headers)
 
     def refusal(self, refused: TokenRefused) -> Response:
-        """Return a page that says what is wrong."""
+        """Return an error page."""
         answer = self.page("refused.html", status_of(refused), refused=refused)
         answer.headers.update(retry_after(refused))
         return answer
 
     def finish(self, answer: Response) -> Response:
-        """Put the cookies on an answer."""
+        """Set the cookies of a response."""
         secure = self.request.scope["scheme"] == "https"
         for name, value in self.cookies.items():
             if value:
@@ -211,7 +211,7 @@ async def _arrive(request: Request, authority: Authority) -> _Exchange:
 
 
 def _check_csrf(exchange: _Exchange) -> None:
-    """Refuse a form that is not one of this browser's own."""
+    """Refuse a form that doesn't belong to this browser."""
     headers, given = exchange.request.headers, (exchange.form or {}).get("csrf", "")
     origin = headers.get("origin")
     own = f"{exchange.request.scope['scheme']}://{headers.get('host', '')}"
@@ -257,7 +257,7 @@ def _query(request: Request) -> dict[str, str]:
 
 
 async def _sent(exchange: _Exchange, asked: Authorization) -> Response:
-    """Answer a person whom an application has sent."""
+    """Respond to a person that an application has sent."""
     user = exchange.user
     if user is not None and asked.login_hint.lower() not in ("", user.username):
         user = None
@@ -278,7 +278,7 @@ def _is_assured(asked: Authorization) -> bool:
 
 
 async def _silently(exchange: _Exchange, asked: Authorization, user: User | None) -> Response:
-    """Answer at once, or say why that can't be."""
+    """Respond at once, or with the error."""
     if user is None:
         raise AnsweredElsewhere(
             asked.reply_to,
@@ -307,7 +307,7 @@ async def _silently(exchange: _Exchange, asked: Authorization, user: User | None
 
 
 async def _pressed(exchange: _Exchange, asked: Authorization) -> Response:
-    """Answer a form."""
+    """Handle a form."""
     if exchange.step == "sign-in":
         try:
             user = await exchange.signs_in(asked.application)
@@ -330,7 +330,7 @@ async def _pressed(exchange: _Exchange, asked: Authorization) -> Response:
 
 
 async def _go_on(exchange: _Exchange, asked: Authorization, user: User) -> Response:
-    """Ask for consent where it is due, else hand over."""
+    """Show the consent page if consent is missing, else return to the application."""
     if await consent_is_due(exchange.authority, asked, user):
         return _ask_consent(exchange, asked.application, asked.wanted)
     return await _hand_over(exchange, asked, user)
@@ -354,7 +354,7 @@ def _reply_error(exchange: _Exchange, answered: AnsweredElsewhere) -> Response:
 
 
 def _reply(exchange: _Exchange, to: ReplyTo, answer: dict[str, str]) -> Response:
-    """Send the person back to the application."""
+    """Redirect the person to the application."""
     if to.state:
         answer["state"] = to.state
     if to.mode == "form_post":
@@ -409,7 +409,7 @@ def _ask_consent(
 
 
 async def _device(exchange: _Exchange) -> Response:
-    """Connect a device or program that can show no page itself."""
+    """Connect a device or program that can't show a page."""
     if exchange.form is None:
         code = exchange.request.query_params.get("user_code", "")[:_MOST_FIELDS]
         return exchange.page("device.html", user_code=code, refused=None)
@@ -439,12 +439,12 @@ async def _device_pressed(exchange: _Exchange, asking: AskingDevice, user_code: 
         approved = exchange.step == "allow"
         await decide_device(exchange.authority, asking, exchange.user, approved=approved)
         return exchange.page("done.html", application=asking.application, approved=approved)
-    # Also where consent was given before: who sends a stranger a code must not get by unseen.
+    # Also with earlier consent, so that the user notices a code that a stranger sent.
     return _ask_consent(exchange, asking.application, asking.wanted, user_code=user_code)
 
 
 async def _sign_out(exchange: _Exchange) -> Response:
-    """Ask, then sign out: a link alone must not do it."""
+    """Ask first, then sign out: a link alone must not do it."""
     if exchange.form is None and exchange.user is not None:
         back = await _way_back(exchange)
         exchange.form_goes_to = origin_of(back) if back else ""
@@ -458,7 +458,7 @@ async def _sign_out(exchange: _Exchange) -> Response:
 
 
 async def _way_back(exchange: _Exchange) -> str | None:
-    """Return where an application wants people to go, if it is one of its redirect URIs."""
+    """Return the address after a sign-out, if it is a redirect URI of the application."""
     query = _query(exchange.request)
     uri, client_id = query.get("post_logout_redirect_uri"), query.get("client_id")
     if client_id is None and "id_token_hint" in query:

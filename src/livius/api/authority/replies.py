@@ -1,4 +1,4 @@
-"""What the authority answers: Entra's error form, and never a reply that a cache may keep."""
+"""The authority's responses: errors have Entra's form, and no cache may store them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def status_of(refused: TokenRefused) -> int:
 
 
 def retry_after(refused: TokenRefused) -> Mapping[str, str]:
-    """Return the header that says when to come back, if that helps."""
+    """Return the Retry-After header, if a retry can help."""
     if refused.retry_after is None:
         return {}
     return {"Retry-After": str(int(refused.retry_after.total_seconds()))}

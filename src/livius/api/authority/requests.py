@@ -1,4 +1,4 @@
-"""What a request to the authority says: where it was met, and the fields of its form."""
+"""The parts of a request to the authority: its address, and the fields of its form."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from livius.usecases.identity.client_authentication import ClientCredential
 
 PATH_PARAMETER: Final = "authority"
 PATH: Final = f"/{{{PATH_PARAMETER}:livius_authority}}"
-"""What every path of the authority begins with: a tenant in one of the forms that MSAL knows."""
+"""The beginning of all paths of the authority: a tenant in one of the forms that MSAL has."""
 
 
 class _AuthorityPath(Convertor[str]):
-    """A GUID, a domain, or a word of Entra's: nothing else that the gateway serves is shadowed."""
+    """A GUID, a domain, or a word of Entra's, so that no other path of the gateway is hidden."""
 
     regex = (
         r"(?:adfs|(?:dstsv2/)?"
@@ -48,13 +48,13 @@ _POLICY: Final = re.compile(POLICY_PATTERN)
 
 
 def met_at(request: Request, realm: Realm) -> Address:
-    """Return where a program met the authority, by the connection's own Host header.
+    """Return the address at which a program reached the authority, by the Host header.
 
     Raises:
-        TokenRefused: not here: another host, another tenant, or not over https.
+        TokenRefused: another host, another tenant, or not over https.
     """
-    # Headers of proxies are not looked at: uvicorn does that where the operator trusts one.
-    # The scope, not request.url: that one is built of the Host header and fails on a wild one.
+    # Headers of proxies are ignored here: uvicorn reads them if the operator trusts a proxy. The
+    # scope, not request.url, which is built from the Host header and fails on an invalid one.
     found = _HOST.fullmatch(request.headers.get("host", "").lower())
     if request.scope["scheme"] != "https" or found is None or found[1] not in realm.hosts:
         raise TokenRefused(
@@ -67,10 +67,10 @@ def met_at(request: Request, realm: Realm) -> Address:
 
 
 def check_page(request: Request, realm: Realm) -> None:
-    """Refuse a page to a browser that asks under a name that isn't ours (DNS rebinding).
+    """Refuse a browser's request under a foreign name (DNS rebinding).
 
     Raises:
-        TokenRefused: it does, or it asks for another tenant.
+        TokenRefused: the name is foreign, or the tenant is another one.
     """
     found = _HOST.fullmatch(request.headers.get("host", "").lower())
     hosts = realm.hosts if request.scope["scheme"] == "https" else LOOPBACK_HOSTS | {"[::1]"}
@@ -108,7 +108,7 @@ def caller_of(request: Request) -> str:
 
 
 def proof_of(request: Request, form: Mapping[str, str], address: Address) -> ClientCredential:
-    """Return by what the application that sent a form proves itself."""
+    """Return the credential of the application in a form."""
     return ClientCredential(
         address=address,
         caller=caller_of(request),
@@ -169,7 +169,7 @@ def with_basic(request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
     """Return the form with the client's id and secret, where they came as a Basic header.
 
     Raises:
-        TokenRefused: the header says something else than the form.
+        TokenRefused: the header contradicts the form.
     """
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":

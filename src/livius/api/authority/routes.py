@@ -1,4 +1,4 @@
-"""What programs call: discovery, keys, token, device code (what MSAL calls, and in its order).
+"""The endpoints for programs: discovery, keys, token, device code (in MSAL's order of calls).
 
 Each route exists for every form of an authority's path, and in Entra's first and second version.
 """
@@ -34,8 +34,7 @@ _DEVICE_GRANTS: Final = frozenset({"urn:ietf:params:oauth:grant-type:device_code
 _ON_BEHALF_OF: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 _UNTOLD: Final = frozenset({"authorization_pending", "unsupported_grant_type"})
-"""Refusals that the audit log leaves out: a device asks until there is an answer, or it is no
-question that could have been answered."""
+"""Refusals that the audit log leaves out: polls of devices, and hopeless requests."""
 
 _log = structlog.get_logger(__name__)
 

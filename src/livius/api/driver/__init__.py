@@ -1,4 +1,4 @@
-"""Where agents dial in."""
+"""The endpoint of agents."""
 
 from livius.api.driver.routes import router
 

@@ -1,4 +1,4 @@
-"""What is to be sent on one link."""
+"""The messages to send on one link."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from livius_agent.wire import FromGateway
 
 _MOST: Final = 1000
-"""Messages. For an agent that reads a few wait: a window of acknowledgements, and a statement."""
+"""The limit of queued messages. An agent that reads has a few: acknowledgements and a statement."""
 
 
 class Outbox:
     """A bounded queue.
 
-    ``overflowed`` is set by a message for which there was no room, ``closed`` by the order to close
-    the link. Whoever sends may be stuck then, as the peer doesn't read: others wait for these.
+    ``overflowed`` is set by a message without room, ``closed`` by the order to close the link. The
+    sender may be blocked then, as the peer doesn't read, so other tasks wait for these.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Outbox:
         self._news.set()
 
     def close(self) -> None:
-        """Have the link closed, whatever still waits: the other side makes up for that."""
+        """Close the link, even with queued messages: the redial sends them again."""
         self.closed.set()
 
     async def next(self) -> FromGateway:

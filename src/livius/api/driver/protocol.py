@@ -1,9 +1,9 @@
-"""WebSockets as agents speak them: whole messages, and nothing that costs without saying anything.
+"""A WebSocket protocol for agents: whole messages only, and no cheap floods.
 
-A driver is hostile, and the event loop is everybody's. uvicorn's protocol handles all frames of
-what it has read at once; a read holds ten thousand small ones, pings and empty continuations among
-them, of which the application never hears. Here a read is parsed in pieces, the next one when the
-application has taken the messages of the last, and a peer that sends other frames is refused.
+A driver is hostile, and all share the event loop. uvicorn's protocol handles all frames of a read
+at once; a read can have ten thousand small ones, such as pings and empty continuations, which the
+application never sees. Here a read is parsed in pieces, each after the application has taken the
+messages of the last one, and a peer that sends other frames is refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 _PIECE: Final = 16 * 1024
-"""Bytes that are parsed at once; they hold fewer than three thousand frames."""
+"""Bytes that are parsed at once; they have fewer than three thousand frames."""
 
 _MOST_CONTROL_FRAMES: Final = 100
-"""In all of a link's life; an agent sends none, and we ping nobody."""
+"""The limit of pings and pongs in a link's life; an agent sends none, and neither do we."""
 
 
 class LinkProtocol(WebSocketsSansIOProtocol):
@@ -29,7 +29,7 @@ class LinkProtocol(WebSocketsSansIOProtocol):
         self._control_frames = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what was read. Reading pauses as long as a part of it waits."""
+        """Take the bytes of a read. Reading pauses while a part of them waits."""
         self._unread = memoryview(bytes(self._unread) + data) if self._unread else memoryview(data)
         self._parse()
 
@@ -41,10 +41,10 @@ class LinkProtocol(WebSocketsSansIOProtocol):
             self._unread = memoryview(b"")
 
     async def receive(self) -> Any:
-        """Return the next event; what waits is parsed once all of the last piece were taken."""
+        """Return the next event; a further piece is parsed once the last one was taken."""
         event = await self.queue.get()
         if event["type"] == "websocket.disconnect" and self.conn.close_rcvd_then_sent:
-            # Of the codes that say which rule was broken only our own are to be believed.
+            # Only our own close codes are trusted to name a broken rule.
             event = {**event, "code": CloseCode.NORMAL_CLOSURE}
         if self.read_paused and self.queue.empty():
             self.read_paused = False
@@ -59,12 +59,12 @@ class LinkProtocol(WebSocketsSansIOProtocol):
         self._refuse("a message in fragments")
 
     def handle_ping(self) -> None:
-        """Answer, within reason."""
+        """Respond to a ping, up to the limit."""
         self._count()
         super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        """Ignore it, within reason."""
+        """Ignore a pong, up to the limit."""
         self._count()
         super().handle_pong(event)
 

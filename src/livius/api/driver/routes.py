@@ -1,8 +1,8 @@
-"""The agents' WebSocket: prove the driver, welcome it, then pass frames to the use cases.
+"""The agents' WebSocket: authenticate the driver, then pass frames to the use cases.
 
-Frames of one link are handled one after the other, so a driver's messages take effect in the
-order in which it sent them. None may starve others: a link has a pace, what it reads and sends is
-bounded, and large frames are parsed in a thread. A driver that breaks a rule loses its session.
+Frames of one link are handled one after the other, so a driver's messages take effect in the order
+in which it sent them. No driver may starve others: a link has a rate limit, its queues are bounded,
+and large frames are parsed in a thread. A driver that breaks a rule loses its session.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ _BROKEN: Final = {
     _POLICY: "it sent frames that say nothing",
     _TOO_LARGE: f"it sent a message of more than {MAX_FRAME_BYTES} bytes",
 }
-"""What a link that we closed by one of these codes had done."""
+"""The fault of a link that we closed with one of these codes."""
 
 _ASKS_AT_ONCE: Final = 8
 _SMALL: Final = 64 * 1024
-"""Bytes of a frame that is parsed, or written, on the event loop."""
+"""The largest frame, in bytes, that the event loop parses or writes."""
 
 _PACE: Final = 1000.0
 _AT_ONCE: Final = 4000.0
-"""What a link may cost, a second and at once; see `_cost`. An honest one is far below."""
+"""The rate limit of a link, per second and at once; see `_cost`. An honest one is far below."""
 
 _OF_RECORDS: Final = 10
 _BYTES_OF_RECORDS: Final = 4096
@@ -86,7 +86,7 @@ def router(context: Context) -> APIRouter:
         try:
             await _serve(context, socket, driver)
         except* Unavailable as group:
-            # Our trouble, not the driver's: it is to come again.
+            # Our fault, not the driver's: it has to dial again.
             _log.error("link_lost", driver=driver.id, reasons=[str(e) for e in group.exceptions])
             await _close(socket, _TRY_AGAIN)
         except* SessionLost as group:
@@ -146,7 +146,7 @@ async def _send_all(socket: WebSocket, outbox: Outbox) -> None:
         try:
             await socket.send_bytes(frame)
         except WebSocketDisconnect:
-            # What it said last, why it ends for one, is still to be read.
+            # Its last messages, such as the reason of its end, are still to be read.
             return
 
 
@@ -172,11 +172,11 @@ async def _receive_all(
         async with asyncio.timeout(silence):
             message, size = await _receive(socket, attached.protocol)
         context.links.heard(session.driver)
-        # Not read on, its driver has to wait, and nobody else.
+        # Reading stops, so that only this driver has to wait.
         if pause := pace.spend(_cost(message, size), now=loop.time()):
             await asyncio.sleep(pause)
         if isinstance(message, AgentRequest):
-            # An answer may take time, and the driver's other messages must not wait for it.
+            # A response may take time, and the driver's other messages must not wait for it.
             if len(asks) >= _ASKS_AT_ONCE:
                 await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
             task = group.create_task(driver_requests.answer(context, session, message), name="ask")
@@ -187,7 +187,7 @@ async def _receive_all(
 
 
 def _cost(message: FromAgent, size: int) -> float:
-    """Return what a message costs everybody: most is what goes into the one store of records."""
+    """Return the cost of a message for all: mostly its writes to the store."""
     if isinstance(message, Output) or (isinstance(message, Beat) and not message.busy):
         return 1
     if isinstance(message, Finished):
@@ -197,7 +197,7 @@ def _cost(message: FromAgent, size: int) -> float:
 
 async def _receive(socket: WebSocket, protocol: int) -> tuple[FromAgent, int]:
     """Return the next message, and the size of its frame."""
-    # Not `receive_bytes`: that refuses once a send has failed, and what came before is lost.
+    # Not `receive_bytes`: that refuses once a send has failed, and earlier messages would be lost.
     event = await socket.receive()
     if event["type"] == "websocket.disconnect":
         if (rule := _BROKEN.get(event["code"])) is not None:
@@ -213,8 +213,8 @@ async def _receive(socket: WebSocket, protocol: int) -> tuple[FromAgent, int]:
 
 
 async def _close(socket: WebSocket, code: int) -> None:
-    # It may be closed already, or broken: a driver that died closes nothing. One that doesn't read
-    # is not waited for; the listener ends its connection soon after the route has ended.
+    # It may be closed already, or broken: a dead driver closes nothing. We don't wait for a driver
+    # that doesn't read; the listener ends its connection soon after the route has ended.
     with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
         async with asyncio.timeout(_CLOSE_WITHIN):
             await socket.close(code)

@@ -56,7 +56,7 @@ Here = Annotated[_Where, Depends()]
 
 
 class _Asked(BaseModel):
-    """The parameters of a question for logs."""
+    """The parameters of a request for logs."""
 
     kind: _Kind | None = Field(None, alias="type", max_length=40)
     meta: bool = False
@@ -71,7 +71,7 @@ class _Asked(BaseModel):
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether all from the offset is wanted, however much it is."""
+        """Tell whether the request is for everything from the offset on."""
         return self.download and not self.partial and self.size is None
 
 
@@ -96,9 +96,9 @@ def router(context: Context) -> APIRouter:
         application: Id,
         asked: Asked,
     ) -> Log:
-        """Return a log, or with ``meta`` what is known of it.
+        """Return a log, or with ``meta`` its description.
 
-        Without ``size`` there is 1 MiB, and all of it for ``isDownload``.
+        Without ``size`` it returns 1 MiB, and with ``isDownload`` everything.
         """
         activity = await own(here)
         if application != _NONE or asked.kind != "livy":
@@ -111,7 +111,7 @@ def router(context: Context) -> APIRouter:
         application: Id,
         path: Annotated[str, Path(max_length=500)],
     ) -> Response:
-        """Return what Spark's own REST API says, while the session's driver runs."""
+        """Return the response of Spark's own REST API, while the session's driver runs."""
         if len(request.query_params.multi_items()) > _MAX_PARAMETERS:
             raise Invalid("InvalidInput", f"There are at most {_MAX_PARAMETERS} parameters.")
         first, _, rest = path.partition("/")
@@ -128,7 +128,7 @@ def router(context: Context) -> APIRouter:
         return Response(found, media_type="application/json")
 
     async def root(request: Request, here: Here, application: Id) -> Response:
-        """Return what Spark's own REST API says of the application, while its driver runs."""
+        """Return the application in Spark's own REST API, while its driver runs."""
         return await page(request, here, application, "")
 
     async def logs_of_attempt(
@@ -242,7 +242,8 @@ async def _piece(read: Reader, asked: _Asked, name: str) -> Response:
     if not asked.is_whole:
         piece = await read(asked.offset, _MIB if asked.size is None else asked.size)
         return Response(piece, media_type=_BYTES, headers=headers)
-    # The first piece before the status: what is not there is an error, not a broken download.
+    # The first piece is read before the status is sent, so that a missing log is an error and not a
+    # broken download.
     first = await read(asked.offset, _MIB)
     return StreamingResponse(_pieces(read, first, asked.offset), media_type=_BYTES, headers=headers)
 

@@ -1,7 +1,7 @@
 """Fabric's REST for workspaces and lakehouses (Fabric contract 7.1 to 7.4).
 
-All is synchronous: a create answers 201 with the item, which can be used at once. Lists are short
-and come whole, but for tables, which have pages.
+All operations are synchronous: a create answers 201 with the item, which can be used at once. Lists
+are short and have no pages, except those of tables.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from livius.usecases.access import enter, enter_workspace
 from livius.usecases.context import Context
 
 ONELAKE: Final = "onelake.dfs.fabric.microsoft.com"
-"""Where Fabric keeps files. Sessions know the same addresses."""
+"""The host of files in Fabric. Sessions have the same addresses."""
 
 _LAKEHOUSE: Final = "Lakehouse"
 _MAX_PAGE: Final = 100
@@ -179,7 +179,7 @@ def _add_lakehouse(routes: APIRouter, context: Context) -> None:
     async def change(
         request: Request, caller: CurrentCaller, workspace: Id, lakehouse: Id
     ) -> Json[LakehouseDocument]:
-        """Change a lakehouse's display name or description; its tables stay where they are."""
+        """Change a lakehouse's display name or description; its tables stay the same."""
         await enter(context, caller, workspace, lakehouse, CHANGE)
         body = await read_body(request, ChangedLakehouse)
         changed = await catalog.change_lakehouse(
@@ -250,7 +250,10 @@ def _item(lakehouse: Lakehouse) -> ItemDocument:
 
 
 def _lakehouse(lakehouse: Lakehouse) -> LakehouseDocument:
-    """Return a lakehouse. ``defaultSchema`` is absent: clients tell lakehouses with schemas so."""
+    """Return a lakehouse.
+
+    ``defaultSchema`` is absent, by which clients see that it has no schemas.
+    """
     root = f"https://{ONELAKE}/{lakehouse.workspace}/{lakehouse.id}"
     paths: LakehousePaths = {
         "oneLakeTablesPath": f"{root}/Tables",

@@ -1,4 +1,4 @@
-"""Routes of Livius's own: a statement's text and rows as they are, without JSON around them."""
+"""Livius's own routes: a statement's text and rows without the JSON envelope."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def router(context: Context) -> APIRouter:
         },
     )
     async def output(here: Here, session: Id, number: Id, request: Request) -> Response:
-        """Return what a statement has printed so far, as text. Takes a range of bytes.
+        """Return a statement's text so far.
 
-        Fabric has no such endpoint.
+        It takes a range of bytes. Fabric has no such endpoint.
         """
         found = await own_session(context, here.caller, here.session(session), READ_SESSION)
         text = await downloads.find_text(context, found, number)

@@ -46,7 +46,7 @@ _STATES: Final[Mapping[LivySessionState, frozenset[ActivityState]]] = {
     "Failed": frozenset({ActivityState.FAILED, ActivityState.TIMED_OUT}),
     "Unknown": frozenset(),
 }
-"""Fabric's words, and what they mean here: a session that timed out counts as failed."""
+"""Fabric's words for states: a session that timed out counts as failed."""
 _WORDS: Final = {state: word for word, states in _STATES.items() for state in states}
 
 _Size: TypeAlias = Literal[
@@ -111,7 +111,7 @@ def router(context: Context) -> APIRouter:
 
 def _of_others(context: Context) -> Any:
     async def others(caller: CurrentCaller, workspace: Id, item: Id) -> Response:
-        """Answer for items of a type that Livius has none of."""
+        """Respond for items of a type that Livius doesn't have."""
         await get_workspace(context, caller, workspace)
         raise monitoring.no_item(item)
 
@@ -119,7 +119,7 @@ def _of_others(context: Context) -> Any:
 
 
 def _of(name: str, form: str) -> Any:
-    """Return a parameter that is documented as what it is read as."""
+    """Return a parameter whose documented type is the one that the handler reads."""
     return Query(alias=name, max_length=100, json_schema_extra={"format": form})
 
 
@@ -163,7 +163,7 @@ async def _page(
     wanted: Wanted,
     asked: _Asked,
 ) -> Json[LivySessionPage]:
-    """Answer with one page of a list, and the way to the next."""
+    """Return one page of a list, with the link to the next."""
     states = sorted(wanted.states) if wanted.states is not None else None
     scope = {
         "list": [workspace.lower(), (wanted.lakehouse or "").lower()],
@@ -222,7 +222,7 @@ def _guid(text: str | None, name: str) -> str | None:
 
 
 def livy_session(activity: Activity, context: Context) -> LivySessionDocument:
-    """Return an activity as Fabric's ``LivySession``. What is not known is left out."""
+    """Return an activity as Fabric's ``LivySession``. Unknown values are left out."""
     session = activity.session
     submitter = _submitter(session)
     item: Reference = {

@@ -1,8 +1,7 @@
-"""Continuation tokens: where the next page of a list begins, and of which list.
+"""Continuation tokens: the position of the next page in a list.
 
-A token is nobody's secret and gives nothing: the caller's rights are looked at for each page. It
-is bound to its list and filters, so that one that was cut, changed or taken elsewhere is refused
-rather than answered with other things.
+A token is no secret and gives no rights: the caller's rights are checked for each page. It is bound
+to its list and filters, so that a token that was cut, changed or used for another list is refused.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ def decode_token(token: str, scope: Mapping[str, object]) -> Position:
     """Return the position that a token names.
 
     Raises:
-        Invalid: it is no token of ours, or of another list or other filters.
+        Invalid: it is not one of our tokens, or is for another list or other filters.
     """
     try:
         raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         body = raw[_DIGEST_BYTES:]
-        # Another digest makes the body unreadable, and the token no token.
+        # Another digest makes the body unreadable, and the token invalid.
         micros, identity = json.loads(body if raw == _digest(body, scope) + body else b"")
         moment = datetime.fromtimestamp(micros // _MICROSECONDS, UTC)
         return Position(

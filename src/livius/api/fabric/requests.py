@@ -1,11 +1,9 @@
 """Request bodies (Fabric contract 1.3, 2.2, 7.2, 7.3).
 
-Unknown fields are accepted, wrong types are not. A field that is null is one that was left out, and
-so is a body that is null; a number may come as text. What the core refuses, in words of its own, is
-in the document all the same (`_rule`), so that programs know it beforehand.
-
-Handlers read their bodies themselves, with `read_body`, once they know the caller and what the
-caller may do: the framework would read and parse a stranger's body first.
+Unknown fields are accepted, wrong types are not. A null field or body counts as left out; a number
+may come as text. The core's own rules are in the API document, too (`_rule`), for programs.
+Handlers read their bodies themselves, with `read_body`, once they know the caller and its rights:
+the framework would parse a stranger's body first.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from livius.usecases.sessions import CreateSession
 
 
 def _text(value: object) -> object:
-    """Take a number or a truth value for its text, as Fabric's own server does for conf."""
+    """Read a number or a boolean as its text, as Fabric's own server does for conf."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -44,19 +42,19 @@ def _text(value: object) -> object:
 
 
 def _rule(**schema: Any) -> Any:
-    """Return a field that is documented with what the core will hold it to."""
+    """Return a field that is documented with the core's rule."""
     return Field(json_schema_extra=schema)
 
 
 def _without_nulls(value: object) -> object:
-    """Take a field that is null for one that was left out."""
+    """Treat a null field as left out."""
     if isinstance(value, dict):
         return {name: one for name, one in value.items() if one is not None}
     return value
 
 
 def _number(value: object) -> object:
-    """Take text that is a whole number for it, as templates can write nothing else."""
+    """Read text as a whole number, as templates can write only text."""
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -65,7 +63,7 @@ def _number(value: object) -> object:
 
 
 class _Body(BaseModel):
-    """What all bodies have in common."""
+    """The common base of all bodies."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -73,7 +71,7 @@ class _Body(BaseModel):
 
 
 def _or_text(digits: str) -> Any:
-    """Return what takes a whole number as text too; ``digits`` is the pattern of that text."""
+    """Return a type for whole numbers that accepts text too; ``digits`` is the text's pattern."""
     text = Annotated[str, Field(pattern=rf"^\s*\+?0{{0,5}}({digits})\s*$")]
     return BeforeValidator(_number, json_schema_input_type=int | text)
 
@@ -119,7 +117,7 @@ class SessionRequest(_Body):
     pyFiles: Paths = None  # noqa: N815
 
     def command(self) -> CreateSession:
-        """Return what is asked for, in our words."""
+        """Return the request in the core's terms."""
         libraries = ("jars", "files", "pyFiles", "archives")
         echo: dict[str, Any] = self.model_dump(
             exclude_none=True, include=set(type(self).model_fields)
@@ -141,7 +139,7 @@ class SessionRequest(_Body):
 
 
 class StatementRequest(BaseModel):
-    """The body of ``POST …/statements``. It may be large, so nothing else of it is kept."""
+    """The body of ``POST …/statements``. It may be large, so no other field of it is stored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -158,7 +156,7 @@ class NewWorkspace(_Body):
 
 
 class RolePrincipal(_Body):
-    """Whom a role is given to."""
+    """The principal of a role assignment."""
 
     id: Annotated[StrictStr, _rule(format="uuid")]
     type: Annotated[StrictStr, _rule(enum=["User", "ServicePrincipal"])]
@@ -178,7 +176,7 @@ class ChangedRole(_Body):
 
 
 class CreationPayload(_Body):
-    """What is special about a new lakehouse."""
+    """Options of a new lakehouse."""
 
     enableSchemas: StrictBool  # noqa: N815
 
@@ -209,7 +207,7 @@ _SOMETHING: Final[dict[str, Any]] = {
 
 
 class ChangedWorkspace(_Body):
-    """The body of ``PATCH`` of a workspace; one of the two at least."""
+    """The body of ``PATCH`` of a workspace; at least one of the two fields."""
 
     model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
@@ -218,7 +216,7 @@ class ChangedWorkspace(_Body):
 
 
 class ChangedLakehouse(_Body):
-    """The body of ``PATCH`` of a lakehouse; one of the two at least."""
+    """The body of ``PATCH`` of a lakehouse; at least one of the two fields."""
 
     model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
@@ -229,7 +227,7 @@ class ChangedLakehouse(_Body):
 Body = TypeVar("Body", bound=BaseModel)
 
 _LONGEST_COUNT: Final = 18
-"""Digits: what a 64-bit integer holds for sure."""
+"""Digits that always fit into a 64-bit integer."""
 
 
 async def read_body(request: Request, kind: type[Body]) -> Body:
@@ -242,7 +240,7 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
 
 
 async def read_body_if_any(request: Request, kind: type[Body]) -> Body:
-    """Return the body, and an empty one where there is none or it is null.
+    """Return the body, or an empty one if it is missing or null.
 
     Raises:
         RequestValidationError: it is not JSON, or has a field of the wrong type.
@@ -259,7 +257,7 @@ def _parsed(body: bytes, kind: type[Body]) -> Body:
 
 
 def read_count(request: Request, name: str) -> int | None:
-    """Return a number of the query string, or None if it isn't there.
+    """Return a number in the query string, or None if it is missing.
 
     Raises:
         Invalid: it is not a whole number from 0 up.

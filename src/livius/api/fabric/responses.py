@@ -128,7 +128,7 @@ def _errors(session: Session, result: str) -> list[SessionError]:
 def activity_body(view: SessionView) -> SessionItem:
     """Return one session as an item of a list, where its state is called ``livyState``.
 
-    ``state`` is there for those clients that read the classic envelope.
+    Clients of the classic envelope read ``state``.
     """
     session = view.session
     words = session_state(session, busy=view.busy)
@@ -170,7 +170,7 @@ def activities_body(views: Sequence[SessionView], *, total: int) -> SessionPage:
 
 
 def statement_body(view: StatementView) -> StatementDocument:
-    """Return one statement. Before it ends there is no ``output`` but for who reads along."""
+    """Return one statement. Before its end only requests with a window get ``output``."""
     statement = view.statement
     body: StatementDocument = {
         "id": statement.number,
@@ -219,14 +219,14 @@ def _output(statement: Statement, view: StatementView) -> StatementOutput:
 
 
 def _parts(data: bytes | None) -> dict[str, Raw]:
-    """Return each value of a statement's data as it came."""
+    """Return each value of a statement's data unchanged."""
     return msgspec.json.decode(data, type=dict[str, Raw]) if data else {}
 
 
 def shown_text(view: StatementView) -> str:
     """Return a view's text as its ``text/plain``.
 
-    Windows are put together again, so nothing is taken from their ends, nor from an error's output.
+    Clients join windows, so nothing is stripped from their ends, nor from an error's output.
     """
     ending = view.statement.ending
     is_result = ending is not None and ending.ok

@@ -35,13 +35,13 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("")
     async def list_all(caller: CurrentCaller, workspace: Id) -> Json[RolePage]:
-        """List who has which role, for Admins and Members."""
+        """List the roles in a workspace, for Admins and Members."""
         found = await roles.list_roles(context, caller, workspace)
         return Json({"value": [_role(one) for one in found]})
 
     @routes.post("", status_code=201)
     async def add(request: Request, caller: CurrentCaller, workspace: Id) -> Json[RoleDocument]:
-        """Give a role to a principal that has none."""
+        """Assign a role to a principal that has none."""
         await enter_workspace(context, caller, workspace, MANAGE)
         body = await read_body(request, NewRole)
         if body.principal.type not in _KINDS:
@@ -65,7 +65,7 @@ def router(context: Context) -> APIRouter:
     async def change(
         request: Request, caller: CurrentCaller, workspace: Id, principal: Id
     ) -> Json[RoleDocument]:
-        """Give a principal another role. A workspace keeps an Admin."""
+        """Change a principal's role. A workspace always has an Admin."""
         await enter_workspace(context, caller, workspace, MANAGE)
         body = await read_body(request, ChangedRole)
         changed = await roles.change_role(context, caller, workspace, principal, body.role)
@@ -73,7 +73,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.delete("/{principal}")
     async def remove(caller: CurrentCaller, workspace: Id, principal: Id) -> Response:
-        """Take a principal's role away. A workspace keeps an Admin."""
+        """Remove a principal's role. A workspace always has an Admin."""
         await roles.remove_role(context, caller, workspace, principal)
         return Response(status_code=200)
 

@@ -58,7 +58,7 @@ Skip = Annotated[int, Query(alias="$skip", ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The ids that every path of this API begins with, and the caller."""
+    """The ids at the beginning of every path of this API, and the caller."""
 
     caller: Principal
     workspace: str
@@ -70,9 +70,9 @@ class Where:
 
 
 async def _where(request: Request) -> Where:
-    """Take any version date: Fabric's own clients send different ones for the same API.
+    """Accept any version date: Fabric's own clients send different ones for the same API.
 
-    It reads the path itself: what every request passes through costs half without declarations.
+    It reads the path itself: for every request, that costs half of a declaration.
     """
     caller = await current(request)
     path = request.path_params
@@ -106,7 +106,10 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         request: Request,
         here: Here,
     ) -> Json[SessionDocument]:
-        """Create a session. The body is the session; poll it by its id, or prefer to wait."""
+        """Create a session.
+
+        The response is the session; poll it by its id, or send Prefer: wait.
+        """
         await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
         wanted = (await read_body_if_any(request, SessionRequest)).command()
         key = await idempotency_key(context, request, here.caller)
@@ -130,7 +133,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         skip: Skip = 0,
         count: Count = False,  # noqa: FBT002 - the wire's
     ) -> Json[SessionPage]:
-        """List the lakehouse's sessions, newest first. The count is there with or without it."""
+        """List the lakehouse's sessions, newest first. The response always has their number."""
         del count
         page, total = await sessions.list_sessions(
             context, here.caller, here.workspace, here.lakehouse, skip=skip, top=top
@@ -139,7 +142,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
 
     @routes.get("/sessions/{session}")
     async def get(here: Here, session: Id, request: Request) -> Json[SessionDocument]:
-        """Return a session; one that starts is held for a moment."""
+        """Return a session. While it starts, the response waits for a moment."""
         view = await unless_gone(
             request,
             sessions.get_session(
@@ -156,7 +159,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         here: Here,
         session: Id,
     ) -> Json[MessageDocument]:
-        """End a session. From now on it is not found."""
+        """Delete a session: end it, so that it is not found from now on."""
         await sessions.delete_session(context, here.caller, here.session(session))
         return Json({"msg": "deleted"})
 
@@ -175,7 +178,10 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
 
     @routes.post(base, status_code=200)
     async def submit(request: Request) -> Json[StatementDocument] | StreamingResponse:
-        """Submit a statement. It is recorded before this answers; prefer to wait for its end."""
+        """Submit a statement.
+
+        It is recorded before the response; send Prefer: wait to get its end.
+        """
         here = await _where(request)
         path = here.session(request.path_params["session"])
         session = await statements.may_submit(context, here.caller, path)
@@ -207,7 +213,7 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         skip: Annotated[int, Query(alias="from", ge=0)] = 0,
         order: Annotated[Literal["asc", "desc"], BeforeValidator(str.lower)] = "asc",
     ) -> Json[StatementPage] | StreamingResponse:
-        """List the session's statements in order, with the heads of their outputs."""
+        """List the session's statements in order, with the beginnings of their outputs."""
         found = await own_session(context, here.caller, here.session(session), READ_SESSION)
         page, total = await statement_reads.list_statements(
             context,
@@ -222,9 +228,9 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
     async def get(request: Request) -> Json[StatementDocument] | StreamingResponse:
         """Return a statement; ``from`` and ``size`` cut its text by bytes.
 
-        One that runs is held for a moment, so that its end is told the instant it comes. With
-        ``from``, so is what it prints from that byte on: who asks again from where the text ended
-        follows it as it grows.
+        While it runs, the response waits for a moment, and is sent as soon as it ends. With
+        ``from``, it is also sent as soon as there is text from that byte on: a client that repeats
+        the request from the end of the text follows the text as it grows.
         """
         here = await _where(request)
         offset, size = read_count(request, "from"), read_count(request, "size")
@@ -259,13 +265,13 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         session: Id,
         number: Id,
     ) -> Json[MessageDocument]:
-        """Have a statement stopped."""
+        """Cancel a statement."""
         await statements.cancel_statement(context, here.caller, here.session(session), number)
         return Json({"msg": "canceled"})
 
 
 def _add_later(routes: APIRouter) -> None:
-    """Answer clearly where this version has nothing yet."""
+    """Respond with a clear error for features that this version lacks."""
 
     @routes.api_route("/batches", methods=["GET", "POST"], include_in_schema=False)
     @routes.api_route("/batches/{rest:path}", methods=["GET", "DELETE"], include_in_schema=False)

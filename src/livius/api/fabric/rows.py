@@ -1,7 +1,7 @@
 """The rows of a statement as lines of JSON, as CSV and as an Arrow stream.
 
-The data is JSON as the driver sent it. Of it only the places of the rows are found; each row is
-read when it is written, so that a result is never in memory a second time.
+The data is JSON as the driver sent it. Only the positions of the rows are found first; each row is
+parsed when it is written, so that a result is never in memory twice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Table(msgspec.Struct):
 class Rows:
     """Columns as Spark describes them, and the JSON array of each row.
 
-    ``is_cut`` tells that the statement had more rows than its limits allow.
+    ``is_cut``: the statement had more rows than its limits allow.
     """
 
     fields: Sequence[Mapping[str, Any]]
@@ -70,7 +70,7 @@ def rows_of(data: bytes) -> Rows | None:
             table = msgspec.json.decode(parts[_TABLE], type=_Table)
             return Rows(table.headers, table.data, is_cut=False)
     except msgspec.ValidationError:
-        return None  # JSON of another shape, as %json gives
+        return None  # JSON of another shape, such as of %json
     return None
 
 
@@ -79,7 +79,7 @@ def _batches(data: Sequence[Raw]) -> Iterator[Sequence[Raw]]:
 
 
 def as_json_lines(rows: Rows) -> Iterator[bytes]:
-    """Yield an object for each row, a line each; values as they came, digit by digit."""
+    """Yield one line with an object per row; the digits of numbers don't change."""
     names = [msgspec.json.encode(name) + b":" for name in unique_names(rows.names)]
     for batch in _batches(rows.data):
         yield b"".join(_line(names, row) for row in batch)

@@ -1,8 +1,7 @@
-"""From our phases to Fabric's words: total functions, nothing else (Fabric contract 1.4, 2.4).
+"""Maps our phases to Fabric's states by total functions (Fabric contract 1.4, 2.4).
 
-A session's state stands in three places. ``state`` is always there, because the documented
-sample reads it unguarded; ``livyInfo.currentState`` appears once there is something to say; the
-acquisition state is Fabric's own.
+A session's state is in three fields. ``state`` is always present, because the documented sample
+reads it unguarded; ``livyInfo.currentState`` appears later; the acquisition state is Fabric's own.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from livius.domain.statement import Phase as StatementPhase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireState:
-    """One session's state in every word that Fabric has for it. None: the place is left out."""
+    """One session's state in all of Fabric's fields. None: the field is left out."""
 
     state: str
     livy: str | None
@@ -29,7 +28,7 @@ class WireState:
 
 
 def session_state(session: Session, *, busy: bool) -> WireState:
-    """Return the words for a session."""
+    """Return the states of a session."""
     phase = session.phase
     if session.goal is Goal.STOP and phase not in _ENDED:
         phase = Phase.STOPPING
@@ -58,7 +57,7 @@ _BEFORE = WireState(
     result="Uncertain",
 )
 _DEAD = WireState(
-    # A client of Fabric's stops waiting on dead alone, so both places say it.
+    # A client of Fabric's stops waiting on dead only, so both fields have it.
     state="dead",
     livy="dead",
     fabric="error",
@@ -91,7 +90,7 @@ _BY_PHASE = {
 
 
 def _stopped(session: Session) -> WireState:
-    """Tell a session that was ended on purpose from one that was given up on."""
+    """Tell whether a session was ended on request, rather than by a failure."""
     if session.end_cause in GIVEN_UP:
         return _DEAD
     word = "killed" if session.end_cause is EndCause.DELETED else "dead"
@@ -106,7 +105,7 @@ def _stopped(session: Session) -> WireState:
 
 
 def statement_state(phase: StatementPhase) -> StatementState:
-    """Return the word for a statement. ``error`` is never one: failed code is available."""
+    """Return the state of a statement. It is never ``error``: failed code is ``available``."""
     return _STATEMENTS[phase]
 
 

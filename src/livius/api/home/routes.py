@@ -1,4 +1,4 @@
-"""``/`` leads people to the portal and answers programs; health routes for machines."""
+"""``/`` redirects people to the portal and answers programs; health routes for machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from livius.usecases.context import Context
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What programs are told: nothing in it is secret."""
+    """The response for programs; nothing in it is secret."""
 
     version: str
     api: str
@@ -29,7 +29,7 @@ def router(
 
     @routes.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
-        """Lead people to the portal and answer programs with JSON."""
+        """Redirect people to the portal and answer programs with JSON."""
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/portal", status_code=303)
         return JSONResponse(

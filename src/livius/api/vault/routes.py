@@ -1,9 +1,9 @@
 """The routes: a secret, its versions, the names in a vault.
 
-A vault is asked as ``https://<vault>.vault.azure.net``, which `livius exec` leads here, or as
-``https://<gateway>/vaults/<vault>``. Secrets are named by the former, for clients take a vault's
-address apart and know no path in it. A request without a good token gets the challenge by
-which clients learn where to get one.
+A vault's address is ``https://<vault>.vault.azure.net``, which `livius exec` leads here, or
+``https://<gateway>/vaults/<vault>``. Ids of secrets have the former, because clients parse a
+vault's address and expect no path in it. A request without a valid token gets the challenge that
+names the authority.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ class VaultFiles(Protocol):
 
 
 Record = Callable[[Principal | None, str, str], Awaitable[None]]
-"""Called for each secret that is read and each request that is refused: with the caller (None: not
-authenticated), the secret's name, and the result."""
+"""Called for each secret that is read and each request that is refused.
+
+Its arguments are the caller (None: not authenticated), the secret's name, and the result.
+"""
 
 _STATUS: Final = {Unauthenticated: 401, Forbidden: 403, NotFound: 404, Invalid: 400}
 
@@ -109,14 +111,14 @@ def _token(request: Request) -> str:
 
 
 def _asked(request: Request) -> str:
-    """Return which vault and secret a request names, in whatever words."""
+    """Return the vault and secret in a request, unchecked."""
     path = request.path_params
     vault = path.get("vault") or request.headers.get("host", "").partition(".")[0]
     return f"{vault}/{path.get('name', '')}"
 
 
 def _vault(request: Request) -> str:
-    """Return the vault that the path names, else the host."""
+    """Return the vault in the path, or else in the host."""
     if not request.query_params.get("api-version"):
         raise Invalid("BadParameter", "The query parameter api-version is missing.")
     named = request.path_params.get("vault")

@@ -1,1 +1,1 @@
-"""The pages, one module each: its routes, what it asks of use cases, what its templates show."""
+"""The pages, one module each: routes, calls of use cases, and data for templates."""

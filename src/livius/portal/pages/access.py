@@ -1,4 +1,4 @@
-"""Who has which role in a workspace: Admins assign, change and remove; Members look."""
+"""Roles in a workspace: Admins assign, change and remove them; Members see them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROLES: Final = (
         N_("also sees and controls all sessions, and changes the workspace"),
     ),
 )
-"""The roles from the least: name, and what each may do that the one before may not."""
+"""The roles, least first, with the rights that each adds to the one before."""
 
 
 def routes(portal: Portal) -> Sequence[Route]:
@@ -42,7 +42,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def access(request: PageRequest) -> Response:
-    """Show who has which role."""
+    """Show the roles."""
     members = await roles.list_roles(request.context, request.caller, request.path("workspace"))
     admins = [one.principal for one in members if one.role is Role.ADMIN]
     return await show(
@@ -57,7 +57,7 @@ async def access(request: PageRequest) -> Response:
 
 
 async def assign(request: PageRequest) -> Response:
-    """Give a role to who has none."""
+    """Assign a role to a principal that has none."""
     workspace = request.path("workspace")
     await roles.add_role(
         request.context, request.caller, workspace, request.sent("principal"), _role(request)
@@ -66,7 +66,7 @@ async def assign(request: PageRequest) -> Response:
 
 
 async def change(request: PageRequest) -> Response:
-    """Give another role."""
+    """Change a role."""
     workspace, principal = request.path("workspace"), request.path("principal")
     changed = await roles.change_role(
         request.context, request.caller, workspace, principal, _role(request)
@@ -90,7 +90,7 @@ async def ask_to_remove(request: PageRequest) -> Response:
 
 
 async def remove(request: PageRequest) -> Response:
-    """Take a role away."""
+    """Remove a role."""
     workspace, principal = request.path("workspace"), request.path("principal")
     await roles.remove_role(request.context, request.caller, workspace, principal)
     left = principal == request.caller.oid

@@ -1,4 +1,4 @@
-"""One activity: its state and reason, facts, phases, conf; and its end, when that is asked for."""
+"""One activity: its state and reason, facts, phases and conf; and the cancel of its session."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TABS: Final[Sequence[tuple[str, str]]] = (
     ("logs", N_("Logs")),
     ("configuration", N_("Configuration")),
 )
-"""For who may read the activity whole."""
+"""The tabs for callers who may read the whole activity."""
 OPEN_TAB: Final = "overview"
-"""The one that others see too."""
+"""The tab that other callers see too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """An activity with what the caller may see and do of it."""
+    """An activity with the caller's rights."""
 
     activity: Activity
     path: str
@@ -60,7 +60,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseView:
-    """A phase in the list of phases. ``since`` is set of the one that goes on."""
+    """A phase in the list of phases. ``since`` is set for the present one."""
 
     label: str
     what: str
@@ -89,7 +89,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 def activity_path(session: Session) -> str:
-    """Return where an activity's page is."""
+    """Return the path of an activity's page."""
     return f"{ROOT}/workspaces/{session.workspace}/activities/{session.id}"
 
 
@@ -97,7 +97,7 @@ async def find(request: PageRequest, *, whole: bool = False) -> View:
     """Return the activity that a path names.
 
     Raises:
-        NotFound: there is none, or none that the caller may know of.
+        NotFound: there is none that the caller may see.
         Forbidden: with ``whole``, the caller may not read its code and outputs.
     """
     context, caller = request.context, request.caller
@@ -133,7 +133,7 @@ def show(
     stream: str = "live",
     **values: Any,
 ) -> Response:
-    """Return a tab of an activity's page; ``stream`` is where it hears of changes."""
+    """Return a tab of an activity's page; ``stream`` is the address of its events."""
     return request.page(
         template,
         title=view.activity.session.name,
@@ -153,7 +153,7 @@ def show(
 
 
 async def overview(request: PageRequest) -> Response:
-    """Show what is known of it, and where its time went."""
+    """Show its facts, and the time of each phase."""
     view = await find(request)
     steps = await monitoring.steps(request.context, view.activity.session)
     first = next((step.at for step in steps if step.name == "first_statement"), None)
@@ -171,7 +171,7 @@ async def overview(request: PageRequest) -> Response:
 
 
 async def configuration(request: PageRequest) -> Response:
-    """Show what was asked, and what became of it."""
+    """Show the requested and the effective conf."""
     view = await find(request, whole=True)
     record = view.activity.session
     return show(
@@ -190,7 +190,7 @@ _OUR_TAGS: Final = (sessions.WITHOUT_EFFECT_TAG, sessions.SIZES_TAG)
 
 
 async def head(request: PageRequest) -> Response:
-    """Return the head of the page, and the commands that go with the state."""
+    """Return the head of the page, with the commands for its state."""
     view = await find(request)
     return request.fragment(
         "_activity_head.html", view=view, activity=view.activity, tab=request.asked("tab"), oob=True
@@ -204,7 +204,7 @@ async def panel(request: PageRequest) -> Response:
 
 
 async def ask_to_stop(request: PageRequest) -> Response:
-    """Ask, and say what it means for those who wait for statements."""
+    """Ask, and name the consequences for the callers of statements."""
     view = await find(request, whole=True)
     running, waiting = await count_open(request.context, view.activity.session)
     return request.fragment(
@@ -224,7 +224,7 @@ async def stop(request: PageRequest) -> Response:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when the activity changes."""
+    """Stream the activity's changes."""
 
     async def looker() -> PageVersion:
         return version_of(await find(request))
@@ -242,14 +242,14 @@ def version_of(view: View) -> PageVersion:
 
 
 def _phases(record: Session, first: datetime | None) -> Sequence[PhaseView]:
-    """Return the phases in order, each with how long it lasted."""
+    """Return the phases in order, each with its duration."""
     end = record.ended_at
     moments = [record.times[one.phase] for one in labels.PHASES if one.phase in record.times]
     moments += [end] if end is not None else []
     found = [
         _phase(one, record.times.get(one.phase), record, moments)
         for one in labels.PHASES
-        # What did not happen by the end never will.
+        # A phase that was not reached before the end never will be.
         if one.phase in record.times or (end is None and one.phase is not Phase.STOPPING)
     ]
     if first is not None:

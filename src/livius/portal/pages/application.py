@@ -1,7 +1,7 @@
 """One client application, for the owners: name, credentials, scopes, redirect URIs, its end.
 
-A secret is shown in the answer to the form that made it and nowhere else: no address has it, no log
-line, and no record.
+A secret is shown only in the response to the form that made it: no address, log line or record has
+it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ async def _found(request: PageRequest) -> tuple[Directory, ClientApplication]:
 
 
 def _again(request: PageRequest, one: ClientApplication) -> Response:
-    """Show the page anew."""
+    """Show the page again."""
     return request.go(application_path(one))
 
 
@@ -89,7 +89,7 @@ async def rename(request: PageRequest) -> Response:
 
 
 async def add_secret(request: PageRequest) -> Response:
-    """Draw a secret and show it this once."""
+    """Generate a secret and show it once."""
     known, one = await _found(request)
     _kept, value = await directory.add_secret(known, request.context.clock, one)
     one = await directory.own_application(known, one.client_id)
@@ -99,7 +99,7 @@ async def add_secret(request: PageRequest) -> Response:
 
 
 async def add_certificate(request: PageRequest) -> Response:
-    """Take a certificate that was pasted or uploaded."""
+    """Register a certificate that was pasted or uploaded."""
     known, one = await _found(request)
     await directory.add_certificate(known, request.context.clock, one, await _certificate(request))
     return _again(request, one)
@@ -137,14 +137,14 @@ async def ask_to_remove_credential(request: PageRequest) -> Response:
 
 
 async def remove_credential(request: PageRequest) -> Response:
-    """Take a secret or a certificate away."""
+    """Remove a secret or a certificate."""
     known, one = await _found(request)
     await directory.remove_credential(known, request.context.clock, one, request.path("credential"))
     return _again(request, one)
 
 
 async def set_scopes(request: PageRequest) -> Response:
-    """Let it ask for the scopes that are ticked."""
+    """Let it request the ticked scopes."""
     known, one = await _found(request)
     ticked = [scope for scope in request.form.getlist("scope") if isinstance(scope, str)]
     await directory.set_scopes(known, request.context.clock, one, ticked)
@@ -152,27 +152,27 @@ async def set_scopes(request: PageRequest) -> Response:
 
 
 async def add_redirect(request: PageRequest) -> Response:
-    """Let people be sent back there."""
+    """Add a redirect URI."""
     known, one = await _found(request)
     await directory.add_redirect(known, request.context.clock, one, request.sent("uri").strip())
     return _again(request, one)
 
 
 async def remove_redirect(request: PageRequest) -> Response:
-    """Don't any more."""
+    """Remove a redirect URI."""
     known, one = await _found(request)
     await directory.remove_redirect(known, request.context.clock, one, request.sent("uri"))
     return _again(request, one)
 
 
 async def ask_to_delete(request: PageRequest) -> Response:
-    """Ask, and say what goes."""
+    """Ask, and list what will be deleted."""
     _directory, one = await _found(request)
     return request.fragment("_application_delete.html", **_values(one, None))
 
 
 async def delete(request: PageRequest) -> Response:
-    """Remove it, and lead to those that are left."""
+    """Delete it, and redirect to the list."""
     known, one = await _found(request)
     await directory.remove_application(known, request.context.clock, one)
     return request.go(f"{ROOT}{applications.BASE}")

@@ -1,6 +1,6 @@
 """Client applications: their ids, credentials by name, scopes and redirect URIs; a new one.
 
-Admins of a workspace look; the owners also change them (see `livius.portal.pages.application`).
+Admins of a workspace see them; the owners also change them (see `livius.portal.pages.application`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def may_see(request: PageRequest) -> bool:
-    """Tell whether the caller may see them, and there is a directory of ours to see."""
+    """Tell whether there is an embedded directory, and the caller may see it."""
     if request.context.directory is None:
         return False
     if may_change_directory(request.context, request.caller):
@@ -39,12 +39,12 @@ async def may_see(request: PageRequest) -> bool:
 
 
 def application_path(one: ClientApplication) -> str:
-    """Return where an application's page is."""
+    """Return the path of an application's page."""
     return f"{ROOT}{BASE}/{one.client_id}"
 
 
 def crumbs_to(request: PageRequest, *more: Crumb) -> list[Crumb]:
-    """Return the way to the list, or to one of it."""
+    """Return the breadcrumbs of the list, or of one application."""
     return [
         Crumb(request.tr("Workspaces"), f"{ROOT}/workspaces"),
         Crumb(request.tr("Client applications"), f"{ROOT}{BASE}" if more else None),
@@ -79,7 +79,7 @@ async def applications(request: PageRequest) -> Response:
 
 
 async def create(request: PageRequest) -> Response:
-    """Register an application, and lead to it."""
+    """Register an application, and redirect to it."""
     made = await directory.create_application(
         directory_of_owner(request.context, request.caller),
         request.context.clock,

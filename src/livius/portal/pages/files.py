@@ -27,11 +27,11 @@ _TEXT: Final = 64 * 1024
 _IMAGE: Final = 5 * 1024 * 1024
 _ROWS: Final = 100
 _LINES: Final = _ROWS + 2
-"""One that names the columns, and one that tells that there are more."""
+"""One row with the names of the columns, and one to know whether there are more."""
 _COLUMNS: Final = 50
 _CELL: Final = 300
 _NUMBER: Final = re.compile(r"[-+]?[\d.,:/% -]+(?:e[-+]?\d+)?[tz\d.:+-]*")
-"""Numbers, dates and times: what stands in rows."""
+"""Numbers, dates and times: values of rows rather than names of columns."""
 _IMAGES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -43,9 +43,10 @@ _IMAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What is shown of a file. ``kind`` is text, rows, image or none; ``cut``: there is more.
+    """The preview of a file.
 
-    ``header`` are the names of the columns, where the first line has them.
+    ``kind`` is text, rows, image or none; ``cut``: there is more. ``header`` has the names of the
+    columns, if the first line does.
     """
 
     kind: str
@@ -65,7 +66,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def files(request: PageRequest) -> Response:
-    """Show a folder, or what is in a file."""
+    """Show a folder or a file."""
     path = request.asked("path")
     parts = parts_of(path)
     entries = await lakehouse_browser.list_folder(
@@ -109,8 +110,8 @@ async def _open(request: PageRequest) -> contextlib.AbstractAsyncContextManager[
 
 
 async def download(request: PageRequest) -> Response:
-    """Send a file as it is."""
-    # Opened before the headers go: what is missing has to be a 404.
+    """Send a file unchanged."""
+    # Opened before the headers are sent: a missing file has to be a 404.
     stack = contextlib.AsyncExitStack()
     opened = await stack.enter_async_context(await _open(request))
 
@@ -144,9 +145,9 @@ async def image(request: PageRequest) -> Response:
 
 
 def preview_of(entry: Entry, head: bytes, *, header: str = "") -> Preview:
-    """Return what can be shown of a file by its first bytes.
+    """Return the preview of a file from its first bytes.
 
-    ``header`` is yes or no; for anything else the first line is looked at.
+    ``header`` is yes or no; for any other value the first line decides.
     """
     cut = entry.size > len(head)
     if b"\0" in head:

@@ -1,4 +1,4 @@
-"""The first page: the next useful thing to do, and what runs."""
+"""The first page: the next useful step, and recent activities."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ async def _look(request: PageRequest) -> PageVersion:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when the newest activities change."""
+    """Stream changes of the newest activities."""
     return request.stream(lambda: _look(request))

@@ -1,4 +1,4 @@
-"""An activity's Spark jobs and stages, as Spark itself tells them while it runs."""
+"""An activity's Spark jobs and stages, from Spark's REST API while it runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _UNKNOWN: Final = State(N_("Unknown"), "still", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A Spark job or stage; ``statement`` is the number of the one that began it."""
+    """A Spark job or stage; ``statement`` is the number of its statement."""
 
     id: int
     name: str
@@ -81,7 +81,7 @@ async def jobs(request: PageRequest) -> Response:
 
 
 async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
-    """Show one statement's jobs, as recorded when it ran: of ended sessions too."""
+    """Show one statement's recorded jobs, also of ended sessions."""
     recorded = await statement_reads.statement_jobs(request.context, view.activity.session, number)
     found = [_told_job(job, int(number)) for job in reversed(recorded.jobs)]
     stages = {one.id: _told_stage(one) for job in recorded.jobs for one in job.stages}
@@ -142,7 +142,7 @@ def _told_stage(one: SparkStage) -> Job:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when Spark has something new to say."""
+    """Stream changes of Spark's jobs."""
 
     async def looker() -> PageVersion:
         view = await find(request, whole=True)

@@ -1,4 +1,4 @@
-"""Lakehouse settings: name, description, the end of it; and the Livy endpoint."""
+"""Lakehouse settings: name, description and deletion; and the Livy endpoint."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def show(request: PageRequest, template: str, *, tab: str, **values: Any) 
 
 
 async def entrance(request: PageRequest) -> Response:
-    """Lead to the first tab."""
+    """Redirect to the first tab."""
     return request.go(f"{request.http.url.path}/{TABS[0][0]}")
 
 
@@ -104,12 +104,12 @@ async def livy(request: PageRequest) -> Response:
 
 
 async def ask_to_delete(request: PageRequest) -> Response:
-    """Ask, and say what stays."""
+    """Ask, and list what will stay."""
     return await show(request, "_lakehouse_delete.html", tab="settings")
 
 
 async def delete(request: PageRequest) -> Response:
-    """Remove it from the workspace; its files too where that was ticked."""
+    """Delete it; its files too, if that was ticked."""
     workspace, _role = await catalog.get_workspace(
         request.context, request.caller, request.path("workspace")
     )

@@ -1,6 +1,6 @@
-"""Signing in by a one-time link that the operator has made: `livius open` and `livius up`.
+"""Sign-in by a one-time link that the operator has made with `livius open` or `livius up`.
 
-The link's own page changes nothing, as programs fetch links that are only to be shown. It posts
+Opening the link's page changes nothing, as programs fetch links to preview them. The page posts
 itself, and that uses the link.
 """
 
@@ -61,10 +61,10 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 def _links(portal: Portal, request: Request) -> LinkSignIn:
-    """Return what signs in by links.
+    """Return the sign-in by links.
 
     Raises:
-        Forbidden: there is nothing of the kind, or the request did not come over loopback http.
+        Forbidden: there is none, or the request did not come over loopback http.
     """
     if portal.links is None:
         raise Forbidden(

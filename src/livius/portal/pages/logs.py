@@ -1,4 +1,4 @@
-"""An activity's logs: the gateway's word, and what the driver printed."""
+"""An activity's logs: the gateway's and the driver's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def log(request: PageRequest) -> Response:
-    """Show the end of a log, a part of it, or the lines that have a text."""
+    """Show the end of a log, a part of it, or the lines with a text."""
     view = await find(request, whole=True)
     name = _name(request.asked("log"))
     text = request.asked("q").strip()[:_LONGEST_TEXT]
@@ -109,13 +109,13 @@ async def _read(request: PageRequest, view: View, name: str, offset: int, size: 
 
 
 def _whole_lines(raw: bytes, *, is_cut: bool) -> str:
-    """Leave out the rest of the line that the cut went through."""
+    """Remove the incomplete line at the cut."""
     begin = raw.find(b"\n") + 1 if is_cut else 0
     return raw[begin:].decode("utf-8", "replace")
 
 
 def _marked(line: str, text: str) -> Markup:
-    """Return a line with what was looked for marked."""
+    """Return a line with the matches marked."""
     parts, at = [], 0
     lowered, needle = line.lower(), text.lower()
     while (found := lowered.find(needle, at)) >= 0:
@@ -136,7 +136,7 @@ async def download(request: PageRequest) -> Response:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when the log grows."""
+    """Stream the log's growth."""
     name = _name(request.asked("log"))
     return request.stream(lambda: _look(request, name))
 
@@ -145,6 +145,6 @@ async def _look(request: PageRequest, name: str) -> PageVersion:
     view = await find(request, whole=True)
     base = version_of(view)
     size = await _size(request, view, name)
-    # Nobody says when a log grows: it is looked at.
+    # There are no notifications of a log's growth, so its size is polled.
     beat = base.beat if view.activity.state in OVER else _LOOK_EVERY
     return replace(base, versions={**base.versions, "log": str(size)}, beat=beat)

@@ -27,7 +27,7 @@ from livius.usecases.monitoring import ActivityPage, Wanted
 
 _PAGE: Final = 50
 _MOST_AT_ONCE: Final = 300
-"""How many rows a live page fetches again at most; it begins anew with so many."""
+"""The most rows that a live page fetches again; with more it starts over with so many."""
 _LONGEST_TEXT: Final = 200
 
 TIMES: Final[Mapping[str, tuple[str, timedelta | None]]] = {
@@ -49,12 +49,12 @@ COLUMNS: Final = (
     (N_("Duration"), "number", Order.DURATION),
     (N_("Runtime"), "number wide", Order.RUNTIME),
 )
-"""The columns, each with its look and what it is sorted by."""
+"""The columns, each with its style and sort key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column's head. ``link`` sorts by it, or the other way round; ``sorted``: `aria-sort`."""
+    """A column's head. ``link`` sorts by it, or reverses the order; ``sorted``: `aria-sort`."""
 
     label: str
     look: str
@@ -79,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The filters of a request, as they stand in its address."""
+    """The filters in a request's address."""
 
     q: str = ""
     status: str = ""
@@ -90,16 +90,16 @@ class Asked:
 
     @property
     def order(self) -> Order:
-        """Return what to sort by."""
+        """Return the sort key."""
         return Order(self.sort.removeprefix("-")) if self.sort else Order.STARTED
 
     @property
     def descending(self) -> bool:
-        """Tell which way; the newest come first where nothing is said."""
+        """Tell whether the order is descending. The default is the newest first."""
         return self.sort.startswith("-") or not self.sort
 
     def query(self, **more: object) -> str:
-        """Return the query that asks for the same, and more."""
+        """Return the query with the same filters, and further parameters."""
         names = ("q", "status", "within", "who", "location", "sort")
         pairs = {name: getattr(self, name) for name in names} | more
         return urlencode({name: value for name, value in pairs.items() if value not in ("", None)})
@@ -111,7 +111,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def hub(request: PageRequest) -> Response:
-    """Show the list; to htmx the list alone, or its further rows."""
+    """Show the list; for htmx only the list or further rows."""
     asked = _asked(request)
     shown = _count(request.asked("shown"))
     look = await _look(request, asked, shown)
@@ -147,7 +147,7 @@ async def hub(request: PageRequest) -> Response:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when the list changes."""
+    """Stream changes of the list."""
     asked = _asked(request)
     return request.stream(lambda: _look(request, asked, _PAGE))
 
@@ -174,7 +174,7 @@ async def _look(request: PageRequest, asked: Asked, shown: int) -> PageVersion:
 
 
 def look_at(activities: Sequence[Activity]) -> str:
-    """Return a version of a list: another one as soon as a row would look different."""
+    """Return a version of a list, which differs as soon as a row would look different."""
     return version_of(
         "\n".join(
             f"{one.session.id} {one.state} {one.session.name} "
@@ -208,7 +208,7 @@ async def _activities(
 
 
 async def _locations(request: PageRequest) -> Sequence[tuple[str, str]]:
-    """Return each lakehouse that the caller may see, by what a filter names it, with its name."""
+    """Return each lakehouse that the caller may see: the filter's value and its name."""
     found: list[tuple[str, str]] = []
     for workspace, _role in await catalog.list_workspaces(request.context, request.caller):
         found.append((str(workspace.id), workspace.name))
@@ -237,11 +237,7 @@ def row_of(request: PageRequest, activity: Activity) -> Row:
 
 
 def _asked(request: PageRequest) -> Asked:
-    """Read the filters.
-
-    Raises:
-        Invalid: one of them is none that the page offers.
-    """
+    """Read the filters. Raises: Invalid: one of them is not on the page."""
     asked = Asked(
         q=request.asked("q").strip(),
         status=request.asked("status"),
@@ -264,16 +260,12 @@ def _asked(request: PageRequest) -> Asked:
 
 
 def _count(text: str) -> int:
-    """Return how many rows are wanted; what is no number means one page."""
+    """Return the number of rows; one page if the value is no number."""
     return max(1, min(number(text, _PAGE), _MOST_AT_ONCE))
 
 
 def _position(text: str) -> Position | None:
-    """Read where a page ended.
-
-    Raises:
-        Invalid: it is not what a page said.
-    """
+    """Read the position at which a page ended. Raises: Invalid: no page has made it."""
     if not text:
         return None
     moment, session, key = (*text.split("|", 2), "", "")[:3]

@@ -20,7 +20,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def change(request: PageRequest) -> Response:
-    """Remember what was chosen, and go back. What is not on offer changes nothing."""
+    """Store the choice in a cookie, and go back. An unknown value changes nothing."""
     response = request.go(local_path(request.sent("next")))
     chosen = {}
     if named(request.sent("language")) is not None:

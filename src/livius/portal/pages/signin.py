@@ -1,8 +1,8 @@
-"""Signing in and out: at the authority that programs use too.
+"""Sign-in and sign-out at the authority that programs use too.
 
-What a sign-in under way must remember lies in a cookie of the browser that began it, for ten
-minutes: the state, so that no other site can end it; the verifier, so that no one else can redeem
-its code; the nonce, so that no other sign-in's answer is taken for it; and where to go afterwards.
+The state of an unfinished sign-in is in a cookie of the browser for ten minutes: the state, so that
+no other site can complete it; the verifier, so that nobody else can redeem its code; the nonce, so
+that the response of another sign-in is refused; and the page to open afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _UnderWay:
 
 
 def routes(portal: Portal) -> Sequence[Route]:
-    """Return the routes of signing in and out."""
+    """Return the routes of sign-in and sign-out."""
     cookie = f"{portal.cookie}_in"
 
     async def sign_in(request: Request) -> Response:
@@ -84,7 +84,7 @@ def routes(portal: Portal) -> Sequence[Route]:
         return response
 
     async def signed_in(request: Request) -> Response:
-        """Take the browser back, prove what it brings, and begin a portal session."""
+        """Receive the browser after the sign-in, check its code, and begin a portal session."""
         asked = request.query_params
         begun = _read(request.cookies.get(cookie, ""))
         if begun is None or not hmac.compare_digest(
@@ -145,7 +145,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def _bearer(portal: Portal, found: SignedIn) -> Principal:
-    """Return who has signed in, as the API would know them."""
+    """Return the principal, as the API would see it."""
     try:
         caller = await portal.tokens.bearer_of(found.access_token)
     except Unauthenticated as error:
@@ -165,7 +165,7 @@ async def _bearer(portal: Portal, found: SignedIn) -> Principal:
 
 
 def _read(cookie: str) -> _UnderWay | None:
-    """Return what a cookie of ours says; None for anything else."""
+    """Return the content of our cookie; None for an invalid one."""
     if not cookie or len(cookie) > _LONGEST_COOKIE:
         return None
     try:

@@ -1,9 +1,9 @@
 """The Spark UI of a running session, through the gateway.
 
-A driver runs its user's code, so its pages are foreign: they are shown without an origin, so that
-their scripts reach nothing of the portal. For the same reason they bring no cookie along; their
-address carries a key instead, which only this portal session was given and which ends with it.
-Every request asks anew whether the visitor may read the session. Nothing but GET is passed on.
+A driver runs its user's code, so its pages are untrusted: they are shown without an origin, so that
+their scripts can't reach the portal. So they have no cookie either; their address has a key
+instead, which is issued to this portal session and ends with it. Every request checks again whether
+the caller may read the session. Only GET is passed on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def routes(portal: Portal) -> Sequence[Route]:
     grants: dict[str, _Grant] = {}
 
     async def enter(request: PageRequest) -> Response:
-        """Give this portal session a key for the session's pages."""
+        """Issue a key for the session's pages to this portal session."""
         view = await find(request, whole=True)
         record = view.activity.session
         if len(grants) >= _MOST:
@@ -80,7 +80,7 @@ def routes(portal: Portal) -> Sequence[Route]:
         root = f"{_BASE}/{key}"
         path = request.path_params["path"]
         if request.scope["raw_path"].endswith(b"/"):
-            # The edge took it away; Spark would lead to the path with it, for ever.
+            # The edge removed it; Spark would redirect to the path with it for ever.
             path += "/"
         found = await monitoring.spark_ui(
             portal.context,

@@ -120,7 +120,7 @@ def _page(text: str, pages: int) -> int:
 
 
 async def further(request: PageRequest) -> Response:
-    """Return the statements that came after those that the page has."""
+    """Return the statements that are newer than the page's."""
     view = await find(request, whole=True)
     return await _further(request, view, number(request.asked("after"), 0))
 
@@ -138,7 +138,7 @@ async def _further(request: PageRequest, view: View, skip: int) -> Response:
 
 
 async def run(request: PageRequest) -> Response:
-    """Submit what the console holds, and return the statement as it stands."""
+    """Submit the console's code, and return the statement."""
     view = await find(request, whole=True)
     code = request.sent("code").replace("\r\n", "\n")
     if not code.strip():
@@ -158,7 +158,7 @@ async def run(request: PageRequest) -> Response:
 
 
 async def cell(request: PageRequest) -> Response:
-    """Return one statement; with ``whole``, all of its output."""
+    """Return one statement; with ``whole``, its whole output."""
     view = await find(request, whole=True)
     which = request.path("number")
     if request.asked("whole"):
@@ -169,7 +169,7 @@ async def cell(request: PageRequest) -> Response:
 
 
 async def cancel(request: PageRequest) -> Response:
-    """Have a statement stopped, and return it as it stands."""
+    """Cancel a statement, and return it."""
     view = await find(request, whole=True)
     which = request.path("number")
     await statements.cancel_statement(request.context, request.caller, view.session, which)
@@ -180,7 +180,7 @@ async def cancel(request: PageRequest) -> Response:
 
 
 async def text(request: PageRequest) -> Response:
-    """Return all that a statement printed, as a file."""
+    """Return a statement's text as a file."""
     view = await find(request, whole=True)
     found = await get_statement(
         request.context, view.activity.session, request.path("number"), Window(size=0)
@@ -208,9 +208,9 @@ async def as_json(request: PageRequest) -> Response:
 
 
 async def rich_frame(request: PageRequest) -> Response:
-    """Return a statement's HTML as a document of its own.
+    """Return a statement's HTML as a separate document.
 
-    It is of no origin: its scripts run, but reach neither the portal nor the network.
+    It has no origin: its scripts run, but reach neither the portal nor the network.
     """
     view = await find(request, whole=True)
     found = await _whole(request, view)
@@ -245,7 +245,7 @@ async def _data(found: StatementView, decoder: Decoder[_Data]) -> _Data:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when statements come, print, advance and end."""
+    """Stream changes of statements."""
 
     async def looker() -> PageVersion:
         look, _total = await _look(request, await find(request, whole=True))

@@ -26,7 +26,7 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def tables(request: PageRequest) -> Response:
-    """Show which tables there are; where there is none, how to make one."""
+    """Show the tables; if there is none, how to make one."""
     workspace, lakehouse = request.path("workspace"), request.path("lakehouse")
     _found, role = await catalog.get_workspace(request.context, request.caller, workspace)
     place, found = await catalog.list_tables(request.context, request.caller, workspace, lakehouse)
@@ -41,7 +41,7 @@ async def tables(request: PageRequest) -> Response:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when a table came or went, whoever wrote it."""
+    """Stream added and removed tables."""
 
     async def looker() -> PageVersion:
         _place, found = await catalog.list_tables(

@@ -1,4 +1,4 @@
-"""Workspace settings: ids and name, the forms that change them, and the end of it."""
+"""Workspace settings: ids and name, the forms that change them, and deletion."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def change(request: PageRequest) -> Response:
 
 
 async def ask_to_delete(request: PageRequest) -> Response:
-    """Ask, and name what goes and what stays."""
+    """Ask, and list what will be deleted and what will stay."""
     workspace = request.path("workspace")
     await enter_workspace(request.context, request.caller, workspace, MANAGE)
     live = await monitoring.list_activities(
@@ -67,6 +67,6 @@ async def ask_to_delete(request: PageRequest) -> Response:
 
 
 async def delete(request: PageRequest) -> Response:
-    """Remove it, and lead to those that are left."""
+    """Delete it, and redirect to the list."""
     await catalog.delete_workspace(request.context, request.caller, request.path("workspace"))
     return request.go(f"{ROOT}/workspaces")

@@ -1,4 +1,4 @@
-"""Workspaces: which there are, and the lakehouses of one; new ones of both."""
+"""The list of workspaces, the lakehouses of a workspace, and forms for new ones."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TABS: Final = (
     ("access", N_("Manage access"), SEE_ROLES.roles),
     ("settings", N_("Workspace settings"), frozenset(Role)),
 )
-"""The tabs of a workspace: the end of the address, the label, and the roles that see it."""
+"""The tabs of a workspace: end of the address, label, and roles that see it."""
 PLACES_BEAT: Final = 3.0
-"""Seconds between two looks at places: sessions and commands change them, and tell nobody."""
+"""Seconds between two reads of places, as changes by sessions and commands have no notification."""
 
 
 def routes(portal: Portal) -> Sequence[Route]:
@@ -40,17 +40,17 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 def workspace_path(one: Workspace) -> str:
-    """Return where a workspace's page is."""
+    """Return the path of a workspace's page."""
     return f"{ROOT}/workspaces/{one.id}"
 
 
 def lakehouse_path(one: Lakehouse) -> str:
-    """Return where a lakehouse's pages are."""
+    """Return the path of a lakehouse's pages."""
     return f"{ROOT}/workspaces/{one.workspace}/lakehouses/{one.id}"
 
 
 def crumbs_to(request: PageRequest, one: Workspace, *more: Crumb) -> list[Crumb]:
-    """Return the way to a page of a workspace."""
+    """Return the breadcrumbs of a workspace's page."""
     return [
         Crumb(request.tr("Workspaces"), f"{ROOT}/workspaces"),
         Crumb(one.name, workspace_path(one) if more else None),
@@ -100,7 +100,7 @@ async def workspaces(request: PageRequest) -> Response:
 
 
 async def create_workspace(request: PageRequest) -> Response:
-    """Make a workspace, and lead to it."""
+    """Create a workspace, and redirect to it."""
     made = await catalog.create_workspace(
         request.context,
         request.caller,
@@ -111,7 +111,7 @@ async def create_workspace(request: PageRequest) -> Response:
 
 
 async def workspace(request: PageRequest) -> Response:
-    """Show a workspace's lakehouses; where there is none, how to begin."""
+    """Show a workspace's lakehouses; if there is none, how to make one."""
     found = await _lakehouses(request)
     return await show(
         request,
@@ -123,7 +123,7 @@ async def workspace(request: PageRequest) -> Response:
 
 
 async def live(request: PageRequest) -> Response:
-    """Tell when a lakehouse came, went or was renamed."""
+    """Stream added, removed and renamed lakehouses."""
 
     async def looker() -> PageVersion:
         return _look(await _lakehouses(request))
@@ -149,7 +149,7 @@ def look_at_places(part: str, shown: Sequence[object]) -> PageVersion:
 
 
 async def create_lakehouse(request: PageRequest) -> Response:
-    """Make a lakehouse, and lead to it."""
+    """Create a lakehouse, and redirect to it."""
     made = await catalog.create_lakehouse(
         request.context,
         request.caller,
