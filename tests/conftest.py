@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from support import postgresql
-from support.distribution import longest_first, share
+from support.distribution import check_marks, longest_first, share
 from support.gateway import DEFAULTS
 
 # On CI the same examples each time: what a new one finds is no fault of the change under test.
@@ -49,4 +49,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_marks(items)
     longest_first(items)

@@ -1,21 +1,24 @@
 """Runs the checks and all tests in groups, and prints how long each group took: `make test`.
 
 The runtime and the clients' environments wait for the network most of the time, so they are built
-beside the groups that need neither.
+beside the groups that need neither. Tests wait too, for processes and deadlines: with one worker
+more than cores no core idles.
 """
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
 from support.clients import client_python, java_21
+from support.distribution import WITH_SPARK
 from support.gateway import LIVIUS, ROOT
 
 PYTEST = (sys.executable, "-m", "pytest")
@@ -48,6 +51,14 @@ def build() -> int:
     return subprocess.run([LIVIUS, "runtime"], check=False).returncode
 
 
+def only(mark: str) -> Iterator[str]:
+    """Yield pytest's arguments for the tests of a group; it does not read those of the other."""
+    yield from ("-m", mark)
+    for folder in (ROOT / "tests").iterdir():
+        if folder.is_dir() and (folder.name in WITH_SPARK) != (mark == "spark"):
+            yield f"--ignore={folder}"
+
+
 def test(arguments: Sequence[str]) -> int:
     """Run the groups until one fails; pytest gets the arguments. Return an exit code."""
     # A terminal sends Ctrl-C to pytest too, which then ends its own processes.
@@ -56,12 +67,12 @@ def test(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryFile("w+") as log, ThreadPoolExecutor(1) as beside:
         command = (sys.executable, __file__, BUILD)
         built = beside.submit(run, "runtime and clients, meanwhile", command, log)
-        parallel = (*PYTEST, "-n", "2", *arguments)
+        parallel = (*PYTEST, "-n", str((os.cpu_count() or 1) + 1), *arguments)
         groups: tuple[Callable[[], Took], ...] = (
             lambda: run("check", ("make", "--no-print-directory", "check")),
-            lambda: run("tests without Spark", (*parallel, "-m", "not spark")),
+            lambda: run("tests without Spark", (*parallel, *only("not spark"))),
             built.result,
-            lambda: run("tests with Spark", (*parallel, "--dist", "loadfile", "-m", "spark")),
+            lambda: run("tests with Spark", (*parallel, "--dist", "loadfile", *only("spark"))),
         )
         for group in groups:
             took.append(group())

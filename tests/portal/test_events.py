@@ -93,12 +93,11 @@ def test_streams_are_bounded_and_given_back(served: Served, ada: Visitor) -> Non
 def test_a_stream_ends_with_its_portal_session_and_with_the_gateway(
     served: Served, ada: Visitor
 ) -> None:
-    session = served.site.session()
     with listen(ada, "/monitor/live") as answer:
         said = events(answer)
         assert next(said)[1] == "none"
         ada.post("/sign-out")
-        served.site.run(session, "1")
+        served.site.session()
         # It comes to its end, which this waits for, without a word of what was done since.
         assert list(said) == []
     bob = Visitor(served, served.site.world.admin)

@@ -1,8 +1,13 @@
 """How tests with Spark are distributed, so that all workers end at about the same time."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
+
+TESTS = Path(__file__).parents[1]
+
+WITH_SPARK = ("fault", "spark")
+"""The folders whose tests all have the mark ``spark``; no others have it."""
 
 LONGEST_FIRST = (
     "tests/spark/test_cancel.py",
@@ -35,3 +40,17 @@ def longest_first(items: list[pytest.Item]) -> None:
     """Sort the longest files to the front; the others keep their order."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(share(item.nodeid), len(places)))
+
+
+def check_marks(items: list[pytest.Item]) -> None:
+    """Refuse a test that neither group of `make test` would run.
+
+    Raises:
+        pytest.UsageError: its mark and its folder disagree.
+    """
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if (item.get_closest_marker("spark") is not None) != (folder in WITH_SPARK):
+            raise pytest.UsageError(
+                f"{item.nodeid}: tests in {WITH_SPARK}, and no others, are marked spark"
+            )
