@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -41,23 +40,17 @@ def served() -> Iterator[Gateway]:
             yield gateway
 
 
-def livius(gateway: Gateway, *arguments: str, **variables: str) -> str:
-    done = subprocess.run(
-        [LIVIUS, *arguments],
-        env={**gateway.environment, **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+def printed(gateway: Gateway, *arguments: str, **variables: str) -> str:
+    done = gateway.run(*arguments, variables=variables)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture
 def link(served: Gateway) -> str:
-    printed = livius(served, "open", "--print").strip()
-    assert re.fullmatch(served.connection["http"] + r"/portal/in/[A-Za-z0-9_-]{43}", printed)
-    return printed
+    line = printed(served, "open", "--print").strip()
+    assert re.fullmatch(served.connection["http"] + r"/portal/in/[A-Za-z0-9_-]{43}", line)
+    return line
 
 
 def use(link: str, **headers: str) -> requests.Response:
@@ -133,7 +126,7 @@ def test_a_link_is_in_no_log_and_the_audit_log_says_that_it_was_used(
     secret = link.rpartition("/")[2]
     log = (served.home / "test.log").read_text()
     assert '"/portal/in/…"' in log
-    audit = livius(served, "audit", "--json", "--action", "sign_in", "-n", "1000")
+    audit = printed(served, "audit", "--json", "--action", "sign_in", "-n", "1000")
     assert secret not in log + audit
     entries = [json.loads(line) for line in audit.splitlines()]
     assert any("one-time link" in (one.get("detail") or "") for one in entries)
@@ -162,20 +155,20 @@ def test_open_leads_a_browser_there_without_the_link_in_its_arguments(
     browser, opened = tmp_path / "browser", tmp_path / "told"
     browser.write_text(BROWSER.format(python=sys.executable, opened=str(opened)))
     browser.chmod(0o700)
-    said = livius(served, "open", BROWSER=str(browser))
+    said = printed(served, "open", BROWSER=str(browser))
     assert f"Opened {served.connection['http']}" in said
     assert opened.read_text() == (served.home / "open.html").as_uri()
     assert not (served.home / "open.html").exists()
 
 
 def test_up_beside_a_gateway_says_that_it_keeps_its_port(served: Gateway) -> None:
-    said = livius(served, "up", LIVIUS_PORT="8443")
+    said = printed(served, "up", LIVIUS_PORT="8443")
     port = served.connection["api"].rpartition(":")[2]
     assert f"LIVIUS_PORT is 8443, but this installation keeps port {port}" in said
 
 
 def test_up_shows_a_link_on_a_terminal_only(served: Gateway) -> None:
-    assert "/portal/in/" not in livius(served, "up")
+    assert "/portal/in/" not in printed(served, "up")
     said = in_a_terminal([LIVIUS, "up"], {**served.environment, "COLUMNS": "200"}, reads=True)
     found = re.search(r"Open (\S+/portal/in/\S+)  \(once, ten minutes\)", said)
     assert found is not None, said

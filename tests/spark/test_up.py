@@ -60,6 +60,15 @@ def skip_self_check(gateway: Gateway) -> None:
     (gateway.home / "self_check.json").write_text(json.dumps(passed))
 
 
+def after_self_check(installation: Gateway) -> Path:
+    """Wait until the self-check and its session have ended; return the file of its result."""
+    check = installation.home / "self_check.json"
+    wait_for(
+        lambda: json.loads(check.read_text())["state"] != "running", seconds=300, what="the check"
+    )
+    return check
+
+
 def said(installation: Gateway) -> str:
     return (installation.home.parent / "said").read_text()
 
@@ -69,10 +78,7 @@ def test_the_first_run_checks_itself_and_says_all_that_is_needed(
 ) -> None:
     text = said(installation)
     facts = installation.connection
-    check = installation.home / "self_check.json"
-    wait_for(
-        lambda: json.loads(check.read_text())["state"] != "running", seconds=300, what="the check"
-    )
+    check = after_self_check(installation)
     found = json.loads(installation.livius("doctor", "--json", code=None))["findings"]
     [checked] = [one for one in found if one["check"] == "self_check"]
     assert checked["verdict"] == "ok"
@@ -93,6 +99,7 @@ def test_it_says_who_can_sign_in_and_where_the_password_is(installation: Gateway
 
 
 def test_the_three_next_commands_run_when_pasted(installation: Gateway) -> None:
+    after_self_check(installation)
     next_commands = said(installation).split("Next, each can be pasted:")[1].splitlines()
     curl, query, doctor = (line.strip() for line in next_commands if line.startswith("  "))
     assert json.loads(shell(installation, curl))["totalCountOfMatchedItems"] == 0

@@ -30,20 +30,6 @@ print("seen")
 FOREVER = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.05)"
 
 
-def livius(
-    gateway: Gateway, *arguments: str | Path, given: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LIVIUS, *arguments],
-        env=gateway.environment,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-
-
 @contextlib.contextmanager
 def started(
     gateway: Gateway, *arguments: str | Path, given: str
@@ -84,7 +70,7 @@ def test_sql_writes_its_rows_in_each_format(
     gateway: Gateway, session: RemoteSession, tmp_path: Path
 ) -> None:
     def rows(*arguments: str | Path) -> str:
-        done = livius(gateway, "sql", QUERY, "--session", session.id, *arguments)
+        done = gateway.run("sql", QUERY, "--session", session.id, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -110,7 +96,7 @@ def test_moments_in_arrow_are_those_of_the_sessions_zone(
     try:
         file = tmp_path / "a.arrow"
         query = "SELECT timestamp'2024-01-01 08:00:00.25' AS t"
-        assert livius(gateway, "sql", query, "-s", session.id, "-o", file).returncode == 0
+        assert gateway.run("sql", query, "-s", session.id, "-o", file).returncode == 0
         [moment] = ipc.open_stream(file.read_bytes()).read_all().column("t").to_pylist()
         assert moment.isoformat() == "2024-01-01T08:00:00.250000+08:00"
     finally:
@@ -121,7 +107,7 @@ def test_sql_reads_standard_input_and_says_that_a_result_is_cut(
     gateway: Gateway, session: RemoteSession
 ) -> None:
     given = "SET x = 1; -- and then\nSELECT id FROM range(20000)"
-    done = livius(gateway, "sql", "-s", session.id, given=given)
+    done = gateway.run("sql", "-s", session.id, given=given)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 10_001)
     assert "The first 10000 rows are given; there are more." in done.stderr
 
@@ -132,7 +118,7 @@ def test_a_query_that_fails_is_1_and_leaves_the_file_of_before(
     (tmp_path / "q.sql").write_text("SELECT * FROM nowhere")
     output = tmp_path / "rows.csv"
     output.write_text("before")
-    done = livius(gateway, "sql", "-f", tmp_path / "q.sql", "-s", session.id, "-o", output)
+    done = gateway.run("sql", "-f", tmp_path / "q.sql", "-s", session.id, "-o", output)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("[TABLE_OR_VIEW_NOT_FOUND]") == 1
     assert output.read_text() == "before"
@@ -180,7 +166,7 @@ def test_a_notebook_runs_cell_by_cell_up_to_the_first_that_fails(
     cells = [{"cell_type": "code", "source": source, "metadata": {}} for source in sources]
     path = tmp_path / "book.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}))
-    done = livius(gateway, "run", path, "-s", session.id)
+    done = gateway.run("run", path, "-s", session.id)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert lines[:4] == ["n", "─", "7", "8"]
@@ -240,7 +226,7 @@ def test_a_reader_that_leaves_rows_is_no_error(gateway: Gateway, session: Remote
 
 
 def live(gateway: Gateway) -> str:
-    done = livius(gateway, "session", "list")
+    done = gateway.run("session", "list")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -248,37 +234,37 @@ def live(gateway: Gateway) -> str:
 def test_a_session_of_its_own_may_be_kept_shown_and_stopped(gateway: Gateway) -> None:
     conf = ("--conf", "spark.sql.shuffle.partitions=7")
     query = "SET spark.sql.shuffle.partitions"
-    done = livius(gateway, "sql", query, *conf, "--keep", "--name", "kept here")
+    done = gateway.run("sql", query, *conf, "--keep", "--name", "kept here")
     assert (done.returncode, done.stdout.splitlines()[1:]) == (
         0,
         ["spark.sql.shuffle.partitions,7"],
     ), done.stderr
     assert "The session goes on. Use it: --session " in done.stderr
     assert "kept here  idle" in live(gateway)
-    assert livius(gateway, "sql", query, "-s", "kept here").stdout == done.stdout
+    assert gateway.run("sql", query, "-s", "kept here").stdout == done.stdout
 
-    shown = livius(gateway, "session", "show", "kept here").stdout
+    shown = gateway.run("session", "show", "kept here").stdout
     assert "name         kept here" in shown
     assert f"sql   available  {query}" in shown
-    log = livius(gateway, "session", "log", "kept here", "--source", "livy", "-n", "2").stdout
+    log = gateway.run("session", "log", "kept here", "--source", "livy", "-n", "2").stdout
     assert len(log.splitlines()) == 2
     assert "statement 1 (sql) available" in log
 
-    stopped = livius(gateway, "session", "stop", "kept here")
+    stopped = gateway.run("session", "stop", "kept here")
     assert (stopped.returncode, stopped.stdout[:18]) == (0, "Stopped kept here ")
-    again = livius(gateway, "session", "stop", "kept here")
+    again = gateway.run("session", "stop", "kept here")
     assert again.returncode == 2, "it does not count as live while it ends"
-    assert "kept here" in livius(gateway, "session", "list", "--all").stdout
-    assert "WARN" in livius(gateway, "session", "log", "kept here").stdout
+    assert "kept here" in gateway.run("session", "list", "--all").stdout
+    assert "WARN" in gateway.run("session", "log", "kept here").stdout
 
 
 def test_a_session_that_is_not_kept_ends_with_the_command(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "a.sql"
     file.write_text("SELECT 1 AS n")
-    done = livius(gateway, "run", file, "--name", "not kept")
+    done = gateway.run("run", file, "--name", "not kept")
     assert (done.returncode, done.stdout) == (0, "n\n─\n1\n"), done.stderr
     assert "not kept  idle" not in live(gateway)
-    answer = livius(gateway, "sql", "SELECT 1", "-s", "not kept")
+    answer = gateway.run("sql", "SELECT 1", "-s", "not kept")
     assert answer.returncode == 2
 
 
@@ -295,6 +281,6 @@ def test_a_session_that_is_not_kept_ends_with_the_command(gateway: Gateway, tmp_
 def test_what_cannot_be_used_is_said_with_status_2(
     gateway: Gateway, arguments: list[str], message: str
 ) -> None:
-    done = livius(gateway, "sql", "SELECT 1", *arguments)
+    done = gateway.run("sql", "SELECT 1", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr

@@ -80,22 +80,32 @@ class Gateway:
             return bool(self.connection["pid"] == self.process.pid)
         return False
 
-    def livius(
-        self, *arguments: str | Path, given: str = "", code: int | None = 0, seconds: float = 120
-    ) -> str:
-        """Run a command of this installation; return its output, errors last.
+    def run(
+        self,
+        *arguments: str | Path,
+        given: str = "",
+        seconds: float = 250,
+        variables: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of this installation, whatever its exit code.
 
-        ``given`` is its standard input, ``code`` the exit code that it must have; None: any.
+        ``given`` is its standard input, ``variables`` are more of its environment.
         """
-        done = subprocess.run(
+        return subprocess.run(
             [*self.prefix, LIVIUS, *arguments],
-            env=self.environment,
+            env={**self.environment, **(variables or {})},
             input=given,
             capture_output=True,
             text=True,
             timeout=seconds,
             check=False,
         )
+
+    def livius(
+        self, *arguments: str | Path, given: str = "", code: int | None = 0, seconds: float = 120
+    ) -> str:
+        """Run a command; return its output, errors last. ``code``: its exit code; None: any."""
+        done = self.run(*arguments, given=given, seconds=seconds)
         assert code in (done.returncode, None), done.stdout + done.stderr
         return done.stdout + done.stderr
 

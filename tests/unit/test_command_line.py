@@ -91,6 +91,15 @@ def test_token_without_a_gateway(tmp_path: Path) -> None:
     assert f"No gateway serves {tmp_path}. Start one with: livius up" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", ["lakehouse list", "lakehouse create a", "session list", "sql SELECT"]
+)
+def test_commands_of_the_api_without_a_gateway(tmp_path: Path, command: str) -> None:
+    done = livius(tmp_path, *command.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"livius: No gateway serves {tmp_path}. Start one with: livius up\n"
+
+
 @pytest.mark.parametrize("command", ["up", "status", "token", "open", "logs"])
 def test_a_data_folder_that_is_none_is_said_in_a_sentence(tmp_path: Path, command: str) -> None:
     file = tmp_path / "file"

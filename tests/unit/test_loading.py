@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livius.cli.client import StatementFailed
 from livius.cli.lakehouse.actions import _explained
 from livius.cli.lakehouse.load_table import delta_names
 from livius.cli.lakehouse.loading import CannotLoad, Load, Wanted, look, readable, statement
+from livius.cli.work.statements import StatementFailed
 
 
 def planned(source: Path, **asked: object) -> Load:

@@ -25,7 +25,7 @@ async def test_a_check_without_a_gateway_fails_with_a_reason(
     found = read(Home(tmp_path))
     assert found is not None
     assert (found.state, found.pid) == (State.FAILED, 7)
-    assert found.text == "the gateway does not say where it serves"
+    assert found.text == f"No gateway serves {tmp_path}. Start one with: livius up"
 
 
 def test_a_record_that_is_none_counts_as_missing(tmp_path: Path) -> None:

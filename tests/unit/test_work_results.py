@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc
 
-from livius.cli.work.api import Failed
+from livius.cli.answers import Failed
 from livius.cli.work.arrow import needs_zone, write_arrow
 from livius.cli.work.results import Rows, rows_of, write_csv, write_json, write_table
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from livius.cli.work.api import Failed
+from livius.cli.answers import Failed
 from livius.cli.work.sources import read_code
 from support.gateway import LIVIUS
 

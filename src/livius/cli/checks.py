@@ -25,7 +25,7 @@ from cryptography import x509
 
 from livius.adapters.local.metastore import ready_file
 from livius.adapters.local.supervised import SupervisedProcess
-from livius.cli.answers import ApiFailed, ask
+from livius.cli.answers import Failed, ask
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check
 from livius.installation.home import Home
@@ -397,7 +397,7 @@ def gateway(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding
     try:
         ready = ask(connection, f"{connection.api}/readyz", within=_ANSWER_WITHIN)
         sessions = int(ready["sessions"])
-    except (ApiFailed, ValueError, TypeError, KeyError) as error:
+    except (Failed, ValueError, TypeError, KeyError) as error:
         yield Finding(
             Verdict.FAIL,
             f"The gateway, process {connection.pid}, does not answer: {error}",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from livius.cli.answers import ApiFailed, ask
+from livius.cli.answers import Failed, ask
 from livius.cli.console import out
 from livius.cli.running import count_ended
 from livius.cli.serving import ALREADY_SERVING
@@ -71,7 +71,7 @@ class OwnGateway:
                 )
             connection = self._home.read_connection()
             if connection is not None and connection.pid == process.pid:
-                with suppress(ApiFailed):
+                with suppress(Failed):
                     ask(connection, f"{connection.api}/healthz")
                     return connection
             time.sleep(_LOOK_EVERY)

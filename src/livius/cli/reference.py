@@ -59,12 +59,12 @@ A failed command prints the reason, and the next step, on standard error.
 |---|---|
 | 0 | The command succeeded. |
 | 1 | It failed. For `sql` and `run`: the query or the code failed. |
-| 2 | An option or argument is wrong. For `sql`, `run` and `session` also: nothing could be run. |
+| 2 | An option or argument is wrong. Of `sql`, `run`, `session`, `lakehouse`: nothing was done. |
 | 3 | `status`: no gateway runs. |
 | 4 | `status`: a gateway is starting. |
 | 126, 127 | `exec`: the program can't be run, or there is no such program. |
 | 130, 143 | Ctrl-C, or SIGTERM, ended the command. |
-| 141 | `sql`, `run` and `session`: the reader of the output has left, as `head` does. |
+| 141 | `sql`, `run`, `session`, `lakehouse`: the output's reader has left, as `head` does. |
 
 `exec` otherwise ends with the program's own status.
 

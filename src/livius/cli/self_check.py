@@ -20,8 +20,8 @@ import structlog
 
 from livius.installation.home import Home, write_private
 
-_SESSION_WITHIN: Final = 180.0
 _ALL_WITHIN: Final = 600.0
+_ENDS_WITHIN: Final = 20.0
 _LONGEST_REASON: Final = 500
 _TABLE: Final = "green_tripdata_2022"
 # In a data folder where sessions ran before, the metastore takes some seconds to see the table.
@@ -96,6 +96,10 @@ async def _ask_child() -> tuple[State, str]:
         async with asyncio.timeout(_ALL_WITHIN):
             said, _ = await child.communicate()
     except TimeoutError:
+        child.terminate()  # so that it deletes its session
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDS_WITHIN):
+                await child.wait()
         return State.FAILED, f"it did not end within {_ALL_WITHIN:.0f} s"
     finally:
         with suppress(ProcessLookupError):
@@ -114,32 +118,33 @@ def _write(home: Home, state: State, pid: int, text: str) -> None:
 
 def main() -> int:
     """Check, and say in the last line how it went."""
-    from httpx import HTTPError
+    from livius.cli.answers import Failed
+    from livius.cli.api import Api
+    from livius.cli.work.interrupts import Interrupted, Interrupts
+    from livius.cli.work.opening import Command, opened
+    from livius.cli.work.options import SessionOptions
+    from livius.cli.work.progress import Progress
+    from livius.cli.work.statements import Code, StatementFailed, run
 
-    from livius.cli.answers import ApiFailed
-    from livius.cli.client import SampleClient
-    from livius.cli.console import settings
-
-    home = Home(settings().home)
-    connection = home.read_connection()
-    if connection is None:
-        print("the gateway does not say where it serves")
-        return 1
     began = time.monotonic()
-    try:
-        client = SampleClient(connection, home)
-        session = client.create("self-check", within=_SESSION_WITHIN)
+    counted = []
+    with Interrupts() as interrupts:
         try:
-            ready = time.monotonic() - began
-            counted = [
-                client.run(session, code, kind=kind, within=_SESSION_WITHIN).strip()
-                for code, kind in ((_COUNT, "pyspark"), (_COUNT_IN_SCALA, "spark"))
-            ]
-        finally:
-            client.delete(session)
-    except (ApiFailed, HTTPError) as error:
-        print(" ".join(str(error).split()))
-        return 1
+            here = Command(api=Api(), interrupts=interrupts, progress=Progress())
+            with opened(here, SessionOptions(name="self-check")) as session:
+                ready = time.monotonic() - began
+                for text, kind in ((_COUNT, "pyspark"), (_COUNT_IN_SCALA, "spark")):
+                    printed: list[str] = []
+                    run(here, session, Code(text=text, kind=kind), printed.append)
+                    counted.append("".join(printed).strip())
+        except StatementFailed as error:
+            print(" ".join(f"{error.name}: {error.value}".split()))
+            return 1
+        except Failed as error:
+            print(" ".join(str(error).split()))
+            return 1
+        except Interrupted:
+            return interrupts.exit_status
     seconds = time.monotonic() - began
     rows = f"{int(counted[0]):,}" if counted[0].isdecimal() else counted[0]
     if counted[0] != counted[1]:

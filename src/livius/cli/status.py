@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from livius.cli.answers import ApiFailed, ask, fetch_token
+from livius.cli.answers import Failed, ask, fetch_token
 from livius.cli.place import find_home
 from livius.installation.home import Connection, Home
 
@@ -63,7 +63,7 @@ def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], s
     }
     try:
         sessions = int(ask(connection, f"{connection.api}/readyz")["sessions"])
-    except (ApiFailed, KeyError, ValueError, TypeError) as error:
+    except (Failed, KeyError, ValueError, TypeError) as error:
         text = f"It does not answer: {error}. See: livius logs"
         return 1, {"state": "silent", **facts, "error": str(error)}, text
     free = shutil.disk_usage(home.root).free
@@ -94,7 +94,7 @@ def token() -> int:
         if connection is None:
             return _fail(f"No gateway serves {home.root}. Start one with: livius up")
         print(fetch_token(connection))
-    except ApiFailed as error:
+    except Failed as error:
         return _fail(str(error))
     return 0
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
 import httpx
 
-from livius.cli.answers import token_url
-from livius.cli.client import open_http
+from livius.cli.answers import Failed, ask, token_form, token_url
 from livius.cli.intercept.person import Person
 from livius.cli.intercept.sign_in import SignInFailed, sign_in
 from livius.domain.digests import challenge_of
@@ -63,26 +63,17 @@ def get_token(home: Home, scope: str, person: Person | None = None) -> Token:
         )
     try:
         if person is None:
-            return _redeem(
-                connection, _as_sample(connection.client_id, connection.client_secret, scope)
-            )
-        return _redeem(connection, _as_person(connection, scope, person))
+            return _redeem(connection, connection.client_id, token_form(connection, scope))
+        return _redeem(connection, _TOOLS, _as_person(connection, scope, person))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise NoToken(f"The authority did not answer: {error}") from None
+    except Failed as error:
+        raise NoToken(f"The authority issues no token: {error}") from None
     except SignInFailed as error:
         raise NoToken(str(error)) from None
 
 
-def _as_sample(client_id: str, secret: str, scope: str) -> dict[str, str]:
-    return {
-        "grant_type": "client_credentials",
-        "client_id": client_id,
-        "client_secret": secret,
-        "scope": scope,
-    }
-
-
-def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, str]:
+def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, str | None]:
     """Sign the person in, as the browser that the tool would open."""
     verifier = secrets.token_urlsafe(48)
     asked = {
@@ -107,15 +98,11 @@ def _as_person(connection: Connection, scope: str, person: Person) -> dict[str, 
     }
 
 
-def _redeem(connection: Connection, form: dict[str, str]) -> Token:
-    with open_http(connection) as http:
-        answer = http.post(token_url(connection), data=form)
-    body = answer.json()
-    if answer.is_error:
-        raise NoToken(str(body["error_description"]))
+def _redeem(connection: Connection, client_id: str, form: Mapping[str, str | None]) -> Token:
+    body = ask(connection, token_url(connection), form=form)
     return Token(
         text=str(body["access_token"]),
         expires_on=int(time.time()) + int(body["expires_in"]),
-        client_id=form["client_id"],
+        client_id=client_id,
         tenant=connection.tenant_id,
     )

@@ -7,30 +7,31 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import httpx
+from livius.cli.answers import Failed
+from livius.cli.api import Api
+from livius.cli.console import out, print_json
+from livius.cli.lakehouse.loading import Load, Wanted, look, readable, statement
+from livius.cli.work.interrupts import Interrupted
+from livius.cli.work.opening import Command, opened
+from livius.cli.work.options import SessionOptions
+from livius.cli.work.running import exit_status
+from livius.cli.work.statements import Code, StatementFailed, run
 
-from livius.cli.answers import ApiFailed
-from livius.cli.client import SampleClient, StatementFailed
-from livius.cli.console import ConsoleProgress, fail, out, print_json, settings
-from livius.cli.lakehouse.loading import CannotLoad, Load, Wanted, look, readable, statement
-from livius.installation.home import Connection, Home
-
-_SESSION_WITHIN: Final = 300.0
-_LOAD_WITHIN: Final = 24 * 3600.0
 _MIB: Final = 1024 * 1024
 _SHOWN_COLUMNS: Final = 12
 _CAUSE: Final = re.compile(r"\[[A-Z][A-Z_.0-9]+\] .*?(?= SQLSTATE:|\n|$)")
 
 
-class _Refused(Exception):
-    """What was asked for can't be done. The message is for people."""
-
-
 def list_all(*, as_json: bool) -> int:
     """List lakehouses and their tables."""
 
-    def show(client: SampleClient, home: Home, _connection: Connection) -> None:
-        found = [_described(client, home, one) for one in client.lakehouses()]
+    def work(command: Callable[[], Command]) -> None:
+        api = command().api
+        found = [
+            _described(api, workspace["displayName"], one)
+            for workspace in api.pages("/workspaces")
+            for one in api.pages(f"/workspaces/{workspace['id']}/lakehouses")
+        ]
         if as_json:
             print_json(found)
             return
@@ -41,72 +42,66 @@ def list_all(*, as_json: bool) -> int:
             out.print(f"  folder  {one['folder']}", markup=False)
             out.print(f"  tables  {', '.join(one['tables']) or 'none yet'}", markup=False)
 
-    return _with_gateway(show)
+    return exit_status(work)
 
 
-def _described(client: SampleClient, home: Home, lakehouse: dict[str, Any]) -> dict[str, Any]:
+def _described(api: Api, workspace_name: str, lakehouse: dict[str, Any]) -> dict[str, Any]:
+    workspace, lakehouse_id = lakehouse["workspaceId"], lakehouse["id"]
+    tables = api.pages(f"/workspaces/{workspace}/lakehouses/{lakehouse_id}/tables", field="data")
     return {
-        "id": lakehouse["id"],
+        "id": lakehouse_id,
         "displayName": lakehouse["displayName"],
         "description": lakehouse["description"],
-        "workspaceId": lakehouse["workspaceId"],
-        "workspaceName": lakehouse["workspaceName"],
-        "folder": str(home.onelake / lakehouse["workspaceId"] / lakehouse["id"]),
-        "tables": client.tables(lakehouse),
+        "workspaceId": workspace,
+        "workspaceName": workspace_name,
+        "folder": str(api.home.onelake / workspace / lakehouse_id),
+        "tables": [table["name"] for table in tables],
     }
 
 
 def create(name: str, *, workspace: str | None, description: str) -> int:
     """Create a lakehouse."""
 
-    def make(client: SampleClient, home: Home, connection: Connection) -> None:
-        place = _workspace(client, connection, workspace)
-        made = client.create_lakehouse(place, name, description)
-        folder = home.onelake / place / made["id"]
+    def work(command: Callable[[], Command]) -> None:
+        api = command().api
+        place = _workspace(api, workspace)
+        body = {"displayName": name, "description": description}
+        made = api.call("POST", f"/workspaces/{place}/lakehouses", body=body)
         out.print(f"Created the lakehouse {name}.", markup=False)
         out.print(f"  id      {made['id']}")
-        out.print(f"  folder  {folder}", markup=False)
+        out.print(f"  folder  {api.home.onelake / place / made['id']}", markup=False)
         out.print(f"Load a file into it: livius lakehouse load FILE --lakehouse {name}")
 
-    return _with_gateway(make)
+    return exit_status(work)
 
 
 def load(wanted: Wanted, *, lakehouse: str | None) -> int:
     """Load files into a table."""
-    try:
+
+    def work(command: Callable[[], Command]) -> None:
         planned = look(wanted)
-    except CannotLoad as error:
-        return fail(str(error))
-
-    def run(client: SampleClient, _home: Home, connection: Connection) -> None:
-        place = _lakehouse(client, connection, lakehouse)
-        client.enter(place["workspaceId"], place["id"])
-        done = _run(client, planned)
-        _tell(done, planned, place)
-
-    return _with_gateway(run)
-
-
-def _run(client: SampleClient, planned: Load) -> dict[str, Any]:
-    progress = ConsoleProgress()
-    try:
-        progress.step("Opening a session")
-        session = client.create(f"load {planned.table}", within=_SESSION_WITHIN)
+        here = command()
+        options = SessionOptions(lakehouse=lakehouse, name=f"load {planned.table}")
+        text: list[str] = []
         try:
-            progress.step(f"Loading {planned.bytes / _MIB:.1f} MB into the table {planned.table}")
-            with readable(planned.source) as path:
-                code = statement(planned, path)
-                text = client.run(session, code, kind="pyspark", within=_LOAD_WITHIN)
-        finally:
-            client.delete(session)
-    except StatementFailed as error:
-        raise _Refused(_explained(error)) from error
-    finally:
-        progress.close()
-    # Spark may warn before or after it, into the same text.
-    last = next(line for line in reversed(text.splitlines()) if line.startswith("{"))
-    done: dict[str, Any] = json.loads(last)
-    return done
+            with opened(here, options) as session, readable(planned.source) as path:
+                code = Code(
+                    text=statement(planned, path),
+                    kind="pyspark",
+                    label=f"The load of {planned.bytes / _MIB:.1f} MB into {planned.table}",
+                )
+                run(here, session, code, text.append)
+        except StatementFailed as error:
+            raise Failed(_explained(error)) from error
+        except Interrupted:
+            here.progress.say("What was not finished is not in the table.")
+            raise
+        # Spark may warn before or after it, into the same text.
+        lines = reversed("".join(text).splitlines())
+        done = json.loads(next(line for line in lines if line.startswith("{")))
+        _tell(done, planned, session.lakehouse.name)
+
+    return exit_status(work)
 
 
 def _explained(error: StatementFailed) -> str:
@@ -125,11 +120,11 @@ def _explained(error: StatementFailed) -> str:
     return f"Nothing was loaded. {message[:600].strip()} {hint}".strip()
 
 
-def _tell(done: dict[str, Any], planned: Load, place: dict[str, Any]) -> None:
+def _tell(done: dict[str, Any], planned: Load, lakehouse: str) -> None:
     rows = _counted(done["rows"], "row")
     total = "" if done["total"] == done["rows"] else f", which has {done['total']:,} now"
     out.print(
-        f"{rows} loaded into the table {planned.table} of {place['displayName']}{total}.",
+        f"{rows} loaded into the table {planned.table} of {lakehouse}{total}.",
         markup=False,
     )
     columns = done["columns"]
@@ -144,53 +139,12 @@ def _counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def _workspace(client: SampleClient, connection: Connection, asked: str | None) -> str:
+def _workspace(api: Api, asked: str | None) -> str:
     if asked is None:
-        return connection.workspace_id
-    known = {one["displayName"]: str(one["id"]) for one in client.workspaces()}
+        return api.connection.workspace_id
+    known = {one["displayName"]: str(one["id"]) for one in api.pages("/workspaces")}
     if asked in known.values():
         return asked
     if asked not in known:
-        raise _Refused(f"There is no workspace {asked}. There is: {', '.join(known)}.")
+        raise Failed(f"There is no workspace {asked}. There is: {', '.join(known)}.")
     return known[asked]
-
-
-def _lakehouse(client: SampleClient, connection: Connection, asked: str | None) -> dict[str, Any]:
-    known = client.lakehouses()
-    wanted = (connection.lakehouse_id if asked is None else asked).lower()
-    found = [
-        one
-        for one in known
-        if wanted
-        in (
-            one["id"],
-            one["displayName"].lower(),
-            f"{one['workspaceName']}/{one['displayName']}".lower(),
-        )
-    ]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(f"{one['workspaceName']}/{one['displayName']}" for one in known)
-    if found:
-        raise _Refused(f"Several lakehouses are called {asked}. Say which: {names}.")
-    raise _Refused(
-        f"There is no lakehouse {asked or wanted}. There is: {names or 'none'}. Make one with: "
-        "livius lakehouse create NAME"
-    )
-
-
-def _with_gateway(work: Callable[[SampleClient, Home, Connection], None]) -> int:
-    """Do something with the gateway that serves; return the exit code."""
-    home = Home(settings().home)
-    connection = home.read_connection()
-    if connection is None:
-        return fail(f"No gateway serves {home.root}. Start one with: livius up")
-    try:
-        work(SampleClient(connection, home), home, connection)
-    except (ApiFailed, _Refused) as error:
-        return fail(str(error))
-    except httpx.HTTPError as error:
-        return fail(f"The gateway does not answer: {error}. See: livius logs")
-    except KeyboardInterrupt:
-        return fail("Interrupted. What was not finished is not in the table.")
-    return 0

@@ -64,7 +64,10 @@ def load(
     """Load a file, or a folder of files, into a Delta table.
 
     It reads Parquet, CSV, JSON and JSON Lines, the last three also as .gz, from anywhere on this
-    machine, and doesn't change the files. It prints the table's number of rows.
+    machine, and doesn't change the files. It prints the table's number of rows. Ctrl-C cancels the
+    load.
+
+    Exit status: 0; 2 if nothing was loaded; 130 after Ctrl-C.
 
     Examples:
     * `livius lakehouse load trips.parquet`

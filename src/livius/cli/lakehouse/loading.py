@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from livius.cli.answers import Failed
+
 _FORMATS: Final = {
     ".parquet": "parquet",
     ".csv": "csv",
@@ -27,8 +29,8 @@ _GLOB: Final = re.compile(r"[*?\[\]{}\\,]")
 _LOOK_AT: Final = 64 * 1024
 
 
-class CannotLoad(Exception):
-    """The files can't be loaded. The message says why, and what to do."""
+class CannotLoad(Failed):
+    """The files can't be loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

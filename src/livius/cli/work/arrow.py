@@ -6,7 +6,7 @@ import json
 from typing import IO
 
 from livius.arrow import Misfit, arrow_stream
-from livius.cli.work.api import Failed
+from livius.cli.answers import Failed
 from livius.cli.work.results import Rows
 
 

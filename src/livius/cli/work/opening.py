@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from livius.cli.work.api import Api, Failed, NotFound
+from livius.cli.answers import Failed
+from livius.cli.api import Api, NotFound
 from livius.cli.work.interrupts import Interrupts
 from livius.cli.work.options import SessionOptions
 from livius.cli.work.places import Session, find_lakehouse, find_session

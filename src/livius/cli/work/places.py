@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from livius.cli.work.api import Api, Failed, NotFound
+from livius.cli.answers import Failed
+from livius.cli.api import Api, NotFound
 
 _LIVE: Final = ("InProgress", "NotStarted")
 
@@ -18,6 +19,11 @@ class Lakehouse:
     workspace: str
     id: str
     label: str
+
+    @property
+    def name(self) -> str:
+        """Its name, which is the last part of the label."""
+        return self.label.rpartition("/")[2]
 
     @property
     def path(self) -> str:
@@ -81,11 +87,7 @@ def find_lakehouse(api: Api, name: str | None) -> Lakehouse:
         return Lakehouse(workspace=known.workspace_id, id=known.lakehouse_id, label="sample")
     all_of_them = list(_lakehouses(api))
     wanted = name.lower()
-    found = [
-        one
-        for one in all_of_them
-        if wanted in (one.id, one.label.lower(), one.label.lower().rpartition("/")[2])
-    ]
+    found = [one for one in all_of_them if wanted in (one.id, one.label.lower(), one.name.lower())]
     if len(found) == 1:
         return found[0]
     names = ", ".join(one.label for one in all_of_them) or "none"

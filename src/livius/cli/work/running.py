@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, TextIO
 
-from livius.cli.work.api import Api, Failed
+from livius.cli.answers import Failed
+from livius.cli.api import Api
 from livius.cli.work.interrupts import Interrupted, Interrupts
 from livius.cli.work.opening import Command, opened
 from livius.cli.work.options import SessionOptions

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-from livius.cli.work.api import Api, Failed, NotFound
+from livius.cli.answers import Failed
+from livius.cli.api import Api, NotFound
 from livius.cli.work.opening import Command
 from livius.cli.work.places import FoundSession, find_session, list_sessions
 from livius.cli.work.results import Rows, write_table

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from livius.cli.work.api import Failed
+from livius.cli.answers import Failed
 from livius.cli.work.statements import Code
 
 KIND_OF: Final = {".py": "pyspark", ".sql": "sql", ".scala": "spark"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,11 @@ PLAIN: Final = "text/plain"
 
 class StatementFailed(Exception):
     """A statement ended with an error; the message is the error's, with its traceback."""
+
+    def __init__(self, name: str, value: str, traceback: Sequence[str] = ()) -> None:
+        super().__init__(_error_text(name, value, traceback))
+        self.name = name
+        self.value = value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,7 @@ def run(
     if statement["state"] == "cancelled" and command.interrupts.signal is not None:
         raise Interrupted
     if output["status"] != "ok":
-        raise StatementFailed(_error_text(output))
+        raise StatementFailed(output["ename"], output["evalue"], output["traceback"])
     return {kind: value for kind, value in output["data"].items() if kind != PLAIN}
 
 
@@ -95,12 +100,7 @@ def _share_done(statement: dict[str, Any]) -> str:
     return f", {share:.0%} of its Spark tasks are done" if share else ""
 
 
-def _error_text(output: dict[str, Any]) -> str:
+def _error_text(name: str, value: str, traceback: Sequence[str]) -> str:
     """Return an error as the API gives it, without saying the same twice."""
-    name, value = output["ename"], output["evalue"]
-    traceback = "".join(
-        line if line.endswith("\n") else f"{line}\n" for line in output["traceback"]
-    ).rstrip()
-    if value and value in traceback:
-        return traceback
-    return f"{name}: {value}\n{traceback}".rstrip()
+    lines = "".join(line if line.endswith("\n") else f"{line}\n" for line in traceback).rstrip()
+    return lines if value and value in lines else f"{name}: {value}\n{lines}".rstrip()

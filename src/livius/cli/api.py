@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from livius.cli.answers import token_form, token_url
+from livius.cli.answers import Failed, error_text, token_form, token_url
 from livius.data_folder import data_folder
 from livius.installation.home import Connection, Home
 
@@ -28,10 +28,6 @@ _RETRIES: Final = urllib3.Retry(
     backoff_factor=0.1,
     backoff_max=2.0,
 )
-
-
-class Failed(Exception):
-    """A command can't do its work; the message says why and what to do next."""
 
 
 class NotFound(Failed):
@@ -85,12 +81,14 @@ class Api:
         """
         return self._send("GET", path, None, query, {})
 
-    def pages(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[Any]:
-        """Return the items of a list, from all of its pages."""
+    def pages(
+        self, path: str, query: Mapping[str, object] | None = None, *, field: str = "value"
+    ) -> Iterator[Any]:
+        """Return the items of a list, which are in the named field, from all of its pages."""
         asked = dict(query or {})
         while True:
             page = self.call("GET", path, query=asked)
-            yield from page["value"]
+            yield from page[field]
             if not page.get("continuationToken"):
                 return
             asked["continuationToken"] = page["continuationToken"]
@@ -110,7 +108,7 @@ class Api:
             answer = self._request(method, url, body, headers)
         if answer.status >= _FIRST_ERROR:
             kind = NotFound if answer.status == _NOT_FOUND else Failed
-            raise kind(_message(answer))
+            raise kind(error_text(answer.status, answer.data))
         return answer.data
 
     def _request(
@@ -142,7 +140,7 @@ class Api:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
         if answer.status >= _FIRST_ERROR:
-            raise Failed(f"The authority issues no token: {_message(answer)}")
+            raise Failed(f"The authority issues no token: {error_text(answer.status, answer.data)}")
         return str(answer.json()["access_token"])
 
     def _unreachable(self, error: Exception) -> Failed:
@@ -151,13 +149,3 @@ class Api:
             f"The gateway at {self.connection.api} does not answer ({reason}). See: livius status, "
             "livius logs"
         )
-
-
-def _message(answer: urllib3.BaseHTTPResponse) -> str:
-    """Return the message of an error, which is a sentence where the gateway wrote it."""
-    try:
-        body = answer.json()
-        return str(body.get("message") or body["error_description"])
-    except (ValueError, KeyError, AttributeError):
-        text = answer.data.decode(errors="replace")
-        return f"The gateway answered {answer.status}: {text[:300]}"
