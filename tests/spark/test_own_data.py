@@ -4,6 +4,8 @@ import gzip
 import json
 import re
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from livius.cli.lakehouse.loading import Wanted, look, readable, statement
-from support.gateway import ROOT, Client, Gateway, RemoteSession
+from support.gateway import LIVIUS, ROOT, Client, Gateway, RemoteSession
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
@@ -75,6 +77,29 @@ def test_a_csv_file_becomes_a_table_of_a_new_lakehouse(
     assert made not in gateway.livius("lakehouse", "list")
     folder = gateway.home / "onelake" / facts["workspace_id"] / other["id"]
     assert not folder.exists()
+
+
+def test_ctrl_c_ends_a_load_and_its_session(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "interrupted.csv").write_text("id\n1\n")
+
+    def names() -> list[str]:
+        return [one["name"] for one in client.call("GET", "/sessions").json()["items"]]
+
+    with subprocess.Popen(
+        [LIVIUS, "lakehouse", "load", tmp_path / "interrupted.csv"],
+        env=gateway.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as loading:
+        wait_for(lambda: "load interrupted" in names(), seconds=60, what="the load's session")
+        loading.send_signal(signal.SIGINT)
+        out, err = loading.communicate(timeout=60)
+    assert (loading.returncode, out) == (130, ""), err
+    assert "What was not finished is not in the table." in err
+    assert "load interrupted" not in names()
 
 
 def test_each_format_gives_the_same_rows(session: RemoteSession, tmp_path: Path) -> None:
