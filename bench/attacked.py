@@ -1,7 +1,8 @@
 """The gateway that the attacks of `bench.attack` are made on, and what they know of it.
 
-Nothing of Spark takes part, or takes time: a runtime stands in whose programs only wait. The
-supervisors are real, so that a session has a driver's folder, with its secret, and a process.
+Nothing of Spark takes part, or takes time: its place is taken by a runtime whose programs only
+wait. The supervisors are real, so that a session has a driver's folder, with its secret, and a
+process.
 """
 
 import contextlib
@@ -105,7 +106,7 @@ _PYTHON = """#!/bin/sh
 case "$*" in *livius_agent.supervisor*) exec {python} "$@" ;; esac
 exec sleep 600
 """
-"""It runs supervisors alone: a driver's agent is whoever takes its secret."""
+"""It runs supervisors alone: a driver's agent is the client that has its secret."""
 
 _OF_CHECKOUT = """
 from livius.installation.runtime import _lock_digest

@@ -69,7 +69,7 @@ def stranger() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def watching(port: int, pause: float, requests: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A bystander for the time of the block; what it saw stands in the dictionary afterwards."""
+    """A bystander for the time of the block; afterwards the dictionary has its results."""
     seen: dict[str, Any] = {}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.bystander"],

@@ -53,7 +53,7 @@ class Hostile:
         return {"repl": self.repl, "number": number, "seq": seq}
 
     def finish(self, *, data: str = "null", **fields: Any) -> None:
-        """Say that statement 0 has ended; the data as it is to stand in the frame."""
+        """Say that statement 0 has ended; the data as it is to be in the frame."""
         end = {"type": "finished", **self.of_statement(), "size": 0, "outcome": "ok", **fields}
         self.send(f'{json.dumps(end)[:-1]}, "data": {data}}}')
 

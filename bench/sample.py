@@ -1,4 +1,4 @@
-"""Samples, and how they are told."""
+"""Samples, and their summary."""
 
 import statistics
 import time

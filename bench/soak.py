@@ -1,9 +1,9 @@
 """``python -m bench.soak``: half an hour of four sessions with everything that people do to them.
 
 Statements of all kinds, odd cells and cancels, at random but by a seed. Every half minute the
-gateway's, the metastore's and the drivers' memory, descriptors and threads are noted, and the
-disk that the data folder takes. What grows is told as the difference between the medians of the
-second and the last quarter, so that warming up does not count.
+gateway's, the metastore's and the drivers' memory, descriptors and threads are noted, and the disk
+that the data folder takes. Growth is reported as the difference between the medians of the second
+and the last quarter, so that warming up does not count.
 """
 
 import argparse

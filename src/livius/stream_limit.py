@@ -1,4 +1,4 @@
-"""How many streams of events are open at once: in all, and for each of those who open them."""
+"""The limits on open event streams: in all, and per owner."""
 
 from __future__ import annotations
 

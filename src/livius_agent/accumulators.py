@@ -1,7 +1,7 @@
 """Where Spark's JVM sends the updates of accumulators: a port that strangers can reach, too.
 
-PySpark's own server takes one connection at a time, so that whoever connects and stays silent keeps
-the JVM out, and prints a traceback into a statement's output for whoever has no token.
+PySpark's own server takes one connection at a time, so that a silent stranger keeps the JVM out,
+and prints a traceback into a statement's output for a peer without a token.
 """
 
 from __future__ import annotations

@@ -31,8 +31,7 @@ _LOOK_AT_BACKGROUND_EVERY: Final = 1.0
 """More often than the beats that report it, or a short idle time could end the session between."""
 _JVM_IS_SEEN_WITHIN: Final = 0.3
 _THREADS: Final = 64
-"""Calls into the JVM wait in threads, each for as long as its statement runs; the others in line
-would be the cancels."""
+"""Threads for calls into the JVM. Each waits until its statement ends; cancels need others."""
 
 
 class StartFailed(Exception):
@@ -200,7 +199,7 @@ class Agent:
         if isinstance(message, Run):
             entry = self._ledger.take(message)
             if entry is None:
-                return  # Seen before: the ledger sends what there is to say of it.
+                return  # Seen before: the ledger sends its reports.
             worker = self._workers.get(message.repl)
             if worker is None:
                 self._waiting.append(entry)

@@ -56,7 +56,7 @@ class Exit:
 def failed(error: BaseException) -> Answer:
     """Return the answer of a statement that raised.
 
-    An interrupt is no exception: whether it was a cancel is known to who asked for one.
+    An interrupt is no exception: only the caller of a cancel knows whether it was one.
     """
     if isinstance(error, SystemExit):
         error = ExitRefused.of(error.code).with_traceback(error.__traceback__)

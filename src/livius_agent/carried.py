@@ -2,8 +2,8 @@
 
 A thread carries the statement that started it. The threads of a pool carry nothing, and each piece
 of work the statement that handed it over: pools outlive statements. A thread of the JVM, in which
-Spark looks, works for each of our threads: it is told before the thread's first call, and when the
-thread's work has changed.
+Spark looks, works for each of our threads: it learns the statement before the thread's first call,
+and when the thread's work has changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading files whose folder may be another user's: whatever may lie there in their place.
+"""Reads files whose folder may be another user's and may have anything in their place.
 
 Standard library only: the supervisor and the gateway use it too.
 """
@@ -16,7 +16,7 @@ def open_regular(path: Path, mode: str = "rb") -> BinaryIO:
     """Open a regular file. No link is followed and no pipe or device waited for.
 
     Raises:
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: there is none.
         OSError: it can't be read, or it is no regular file.
     """
     access = os.O_RDWR if "+" in mode else os.O_RDONLY
@@ -31,7 +31,7 @@ def read_regular(path: Path, most: int) -> bytes:
     """Return up to ``most`` bytes of a regular file.
 
     Raises:
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: there is none.
         OSError: it can't be read, or it is no regular file.
     """
     with open_regular(path) as file:

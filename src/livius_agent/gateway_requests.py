@@ -48,7 +48,7 @@ class GatewayRequests:
         self._open: dict[int, tuple[AgentRequest, asyncio.Future[Answer]]] = {}
 
     def __iter__(self) -> Iterator[AgentRequest]:
-        """Iterate over what is not answered yet: a new link has to be told of it."""
+        """Iterate over the open requests, which a new link has to send again."""
         return iter([ask for ask, _ in self._open.values()])
 
     async def run(self) -> None:

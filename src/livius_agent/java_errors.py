@@ -15,7 +15,7 @@ _MOST_FRAMES: Final = 12
 """Of each Java exception of a chain, which has ten at most."""
 
 _KEPT: Final = "_livius_described"
-"""The attribute of an error that keeps what is said of it."""
+"""The attribute of an error with its text."""
 
 _TRACE: Final = " Trace:\n"
 _repl: Any = None

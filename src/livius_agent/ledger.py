@@ -140,7 +140,7 @@ class Entry:
         try:
             self.text.write(data)
         except OSError:
-            # Full already, for another reason than us. What is lost is all that can't be told.
+            # Full already, for another reason than us. The lost text is not reported.
             self._cut = True
 
     def finish(self, finished: Finished, data: bytes = b"") -> None:
@@ -180,7 +180,7 @@ class Entry:
         return None
 
     def next_end(self) -> Finished | None:
-        """Return the end to send, once what is left of the output has room in it; else None."""
+        """Return the end to send, once the rest of the output fits into it; else None."""
         if self.finished is None or self.finished_sent:
             return None
         if self.size - self.text.sent > OUTPUT_CHUNK_BYTES or self.data.sent < self.data.size:

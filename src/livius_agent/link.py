@@ -101,7 +101,7 @@ class Link:
         self.say(self._ready)
 
     async def delivered(self, seconds: float) -> None:
-        """Wait until what was said has been sent, or for the seconds."""
+        """Wait until all messages have been sent, or for the seconds."""
         await _within(seconds, self._delivered)
 
     async def run(self) -> None:
@@ -133,7 +133,7 @@ class Link:
     async def _converse(self) -> None:
         """Dial and talk until the link ends; returns only after a welcome."""
         url = json.loads(self._address_file.read_text(encoding="utf-8"))["url"]
-        # While the gateway is away anybody may take its port, and would be told our secret.
+        # While the gateway is away anybody may take its port, and would get our secret.
         if listeners(urlsplit(url).port or 0) - {self._address_file.stat().st_uid}:
             raise ConnectionRefusedError("Somebody else listens at the gateway's port.")
         try:
@@ -241,7 +241,7 @@ class Link:
 
 
 def _is_unsaid(entry: Entry) -> bool:
-    """Tell whether a statement has ended and the gateway has not been told."""
+    """Tell whether a statement has ended and the gateway has no report of it."""
     return entry.finished is not None and not entry.finished_sent
 
 

@@ -37,7 +37,7 @@ def show_lakehouse(root: str, new: Path) -> bool:
     Nobody that isn't trusted may write beside it: root builds in it.
     """
     here = Path.cwd()
-    mask = os.umask(0o022)  # whoever this becomes passes through what is made now
+    mask = os.umask(0o022)  # the later user of this process passes through these folders
     try:
         _enter_namespace()
         _mount(None, "/", _RECURSIVE | _SLAVE)

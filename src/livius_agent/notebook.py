@@ -20,7 +20,7 @@ _OS_ERRORS: Final = {
 
 
 class NotebookUtilsError(RuntimeError):
-    """What was asked of the gateway was refused, or could not be had. ``code`` is for programs."""
+    """The gateway refused a request, or could not fulfil it. ``code`` is for programs."""
 
     __module__ = "builtins"  # as a traceback shows it
 

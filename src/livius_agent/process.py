@@ -30,7 +30,7 @@ def die_with_parent() -> None:
 
 
 def become(user: int, groups: Sequence[int]) -> None:
-    """Become another user for good: no program that is started from now on gains more.
+    """Become another user, irrevocably: no program that is started from now on gains more rights.
 
     What it writes, its group may write too; a lakehouse's folders see to it that this is the
     workspace's. For root, between fork and exec, and before `die_with_parent`: the kernel forgets
@@ -61,7 +61,7 @@ def kill_family(pid: int) -> None:
 
 
 def listeners(port: int) -> set[int]:
-    """Return the uids of those who listen at a port of this machine."""
+    """Return the uids of the listeners at a port of this machine."""
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(FileNotFoundError):  # no such protocol here

@@ -1,7 +1,7 @@
-"""Takes out of a driver's output what it was handed as a secret.
+"""Redacts a driver's secrets in its output.
 
 It guards against accidents, as Fabric's does: code that means to print a secret can always write
-it in another form. While nothing was handed out, text passes untouched and unsearched.
+it in another form. While the driver has got no secret, text passes unchanged and unsearched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from livius_agent.text import json_bytes
 REDACTED: Final = "[REDACTED]"
 
 SHORTEST: Final = 4
-"""Characters. Shorter secrets stand in too many words to be taken out."""
+"""Characters. Shorter secrets are parts of too many words to be redacted."""
 
 HANDED_OUT: Final = "handed-out"
 """The file in a driver's work folder that has all secrets, one JSON string a line, 0600."""
@@ -34,7 +34,7 @@ _PIECE: Final = 1024 * 1024
 
 
 class Secrets:
-    """The secrets of one driver. ``file`` remembers them for whoever looks at its logs."""
+    """The secrets of one driver. ``file`` stores them for readers of its logs."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -44,11 +44,11 @@ class Secrets:
 
     @classmethod
     def handed_out(cls, work: Path) -> Secrets:
-        """Return what the driver of a work folder was handed.
+        """Return the secrets that the driver of a work folder has got.
 
-        The folder is the driver's own, so whatever may lie there: no link is followed, no pipe
-        waited for, and no more is read than an honest driver writes. A pattern of so many texts as
-        may stand in it would take seconds to compile: they are looked for one after the other.
+        The folder is the driver's own and may have anything in it: no link is followed, no pipe
+        waited for, and no more is read than an honest driver writes. A pattern of as many texts as
+        it may have would take seconds to compile, so each is searched for separately.
         """
         known = cls()
         with suppress(OSError):
@@ -143,7 +143,7 @@ class Redactor:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Take a piece; return what can be told of it and of what was held."""
+        """Take a piece; return the part of it, and of the held text, that can be sent."""
         if self._held:
             text = self._held + text
         text = self._secrets.text(text)

@@ -145,9 +145,9 @@ class Repl:
         try:
             _running = True
             began()
-            # Each statement takes the session and the job group anew: an interrupted
-            # call leaves its thread in the JVM behind, and another repl may have
-            # made its own session the default.
+            # Each statement sets the session and the job group again: an interrupted call leaves
+            # its thread in the JVM behind, and another repl may have made its own session the
+            # default.
             self._handle.begin(mine.group, statement["code"])
             self._connections.began(mine)
             if statement["kind"] == "sql":
@@ -199,10 +199,10 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
         sys.stdout.write(_NO_STOP)
 
     SparkContext.stop = SparkSession.stop = no_stop
-    # It tells of each connection that it closes, to whoever configures logging.
+    # It logs each connection that it closes, if code configures logging.
     logging.getLogger("py4j").setLevel(logging.WARNING)
     # Of a call that is interrupted or fails it tells the root logger, which would then print for
-    # ever. Whoever called gets the error anyway.
+    # ever. The caller gets the error anyway.
     java_gateway.logging = logging.getLogger("py4j.calls")
     java_gateway.logging.disabled = True
     # They print each Spark error a second time, as a line of JSON in the statement's output.

@@ -1,4 +1,4 @@
-"""What a launcher leaves in a driver's folder, and how its processes are told apart.
+"""The files of a launcher in a driver's folder, and the identification of its processes.
 
 The folder is ``<data>/drivers/<driver id>/``, mode 0700. A driver that runs under a user of its own
 may pass through it, read ``driver.json`` and the logs, and owns ``work/``; all else stays the
@@ -67,7 +67,7 @@ _NOISE: Final = re.compile(
     r"|^To adjust logging level|Using Spark's default log4j profile"
     r"|WARN NativeCodeLoader|WARN Utils: (Your hostname|Set SPARK_LOCAL_IP)"
 )
-"""What is said in each driver's log, or by our own handling of a death, and explains nothing."""
+"""Lines of each driver's log, and of our own handling of a death, which explain nothing."""
 
 
 def explanatory_lines(lines: Iterable[str]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class DriverSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessId:
-    """A process for good: its id and its start time in clock ticks since boot."""
+    """The identity of a process: its id and its start time in clock ticks since boot."""
 
     pid: int
     started: int
@@ -196,7 +196,7 @@ def _kinds(hint: Any) -> tuple[type, ...]:
 
 
 def identify(pid: int) -> ProcessId | None:
-    """Return the identity of a running process, or None if it has ended (a zombie has)."""
+    """Return the identity of a running process; None if it has ended, even if nobody reaped it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

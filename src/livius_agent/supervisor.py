@@ -1,4 +1,4 @@
-"""The supervisor: starts one command, waits for it, writes down how it ended, ends what is left.
+"""The supervisor: starts one command, waits for it, records its end, ends its descendants.
 
     python -m livius_agent.supervisor FOLDER
 
@@ -158,8 +158,8 @@ def _ran_out_of_memory(folder: Path) -> bool:
 def detach(folder: Path) -> None:
     """Go on in a child that belongs to nobody; the caller's own child ends as soon as it keeps.
 
-    So whoever launches a supervisor waits for one short process, and has none on its hands
-    that outlives it. That process ends with the supervisor's exit code if it did not come to keep.
+    So the launcher of a supervisor waits for one short process, and has none on its hands that
+    outlives it. That process ends with the supervisor's exit code if it did not come to keep.
     """
     supervisor = os.fork()
     if supervisor == 0:

@@ -47,8 +47,8 @@ class StartedThreads:
     def end(self) -> None:
         """Return at the end of a statement; of an interrupted one, when no thread works for it.
 
-        A thread that catches what it was made to raise and goes on keeps this waiting, until
-        whoever wanted the end loses patience with the process.
+        A thread that catches what it was made to raise and goes on keeps this waiting, until the
+        caller's deadline ends the process.
         """
         moved: dict[int, tuple[tuple[int, int], float]] = {}
         while self.interrupted:

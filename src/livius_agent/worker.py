@@ -35,8 +35,9 @@ _UNTOLD_PATIENCE: Final = 6
 """How many times the patience we wait for code that can't be interrupted yet."""
 _JVM_ANSWERS_WITHIN: Final = 3.0
 _ENDS_WITHIN: Final = {"python": 3.0, "tasks": 2.0, "planned": 1.0}
-"""How long the answer of a cancelled statement waits for tasks of jobs that have ended, and for
-threads of Spark's own, which may work for others."""
+"""How long the answer of a cancelled statement waits for tasks of ended jobs.
+
+Also for threads of Spark's own, which may work for others."""
 _KILL_TASKS_AFTER: Final = 0.15
 """If a task outlives its cancelled job by this time, Spark lost the kill: send it again."""
 _LOST_JVM: Final = re.compile(
@@ -222,7 +223,7 @@ class ReplWorker:
             bytes(answer.get("data", b"")),
         )
         self._changed()
-        # After the end has been told, which does not wait for it.
+        # After the end has been reported, which does not wait for it.
         explanatory_lines = asyncio.get_running_loop().create_task(
             self._tell_jobs(entry, is_last=True)
         )
@@ -310,7 +311,7 @@ class ReplWorker:
             await asyncio.sleep(_PROGRESS_EVERY)
 
     async def told(self) -> None:
-        """Return when all has been told of the statements that have ended."""
+        """Return when all ends of statements have been reported."""
         while self._telling:
             await asyncio.wait(self._telling)
 
@@ -320,7 +321,7 @@ class ReplWorker:
             found = await asyncio.to_thread(
                 self._jvm.driver.jobs, group_of(entry), MOST_JOBS, is_last
             )
-        except Exception:  # noqa: BLE001 - of a JVM that has ended; that is told elsewhere
+        except Exception:  # noqa: BLE001 - of a JVM that has ended; others report that
             return
         if not found:
             return
@@ -332,8 +333,9 @@ class ReplWorker:
     async def cancel(self, entry: Entry) -> None:
         """Stop a statement, and insist. Returns when it has stopped, or its end is certain.
 
-        Its time to end by itself begins when its code has been told. While it is compiled, or its
-        process still starts, there is nobody to tell; that may take longer, but not for ever.
+        Its time to end by itself begins when its code has got the interrupt. While it is compiled,
+        or its process still starts, there is nobody to tell; that may take longer, but not for
+        ever.
         """
         if entry.finished is not None:
             return
@@ -369,7 +371,7 @@ class ReplWorker:
                 return bool(await stopping)
         except TimeoutError:
             return True
-        except Exception:  # noqa: BLE001 - of a JVM that has ended; that is told elsewhere
+        except Exception:  # noqa: BLE001 - of a JVM that has ended; others report that
             return True
 
     def _end_by_force(self, entry: Entry) -> None:

@@ -174,7 +174,7 @@ class Zygote:
         if "failed" in said:
             asked.set_exception(ReplEnded(f"No Python process could be started: {said['failed']}."))
         else:
-            # Made here: it may end before whoever asked is told its id.
+            # Made here: it may end before the caller learns its id.
             ended = self._ended[said["pid"]] = asyncio.get_running_loop().create_future()
             asked.set_result((said["pid"], ended))
 

@@ -1,4 +1,4 @@
-"""A disk that takes nothing more is told as such, and is no end of anything."""
+"""A full disk is reported as such, and ends nothing."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ async def test_a_store_that_finds_no_room_takes_records_again_when_there_is_some
 
     try:
         await add()
-        await pages(1)  # which is raised to what there is
+        await pages(1)  # which is raised to the present size
         with pytest.raises(Unavailable, match="full"):
             await fill()
         before = len(await store.list_workspaces())

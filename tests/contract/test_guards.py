@@ -84,7 +84,7 @@ def test_nor_do_two_get_it_through_stores_of_their_own(kind: Any, tmp_path: Path
 async def test_of_sixteen_requests_at_seven_of_eight_one_is_accepted(
     store: SqlStore, tmp_path: Path
 ) -> None:
-    """The same through the use case; whoever is refused learns the numbers, and leaves nothing."""
+    """The same through the use case; the refusal has the numbers, and nothing is recorded."""
     world = await World(store=store).begin()
     world.room.real = MachineCapacity(
         max_drivers=LIMIT, per_driver=0, reserve=0, disk=tmp_path, disk_reserve=0

@@ -282,7 +282,7 @@ async def test_a_cancelled_launch_leaves_a_driver_that_the_next_launcher_knows(
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await launch
-    # All that is ours has ended; the supervisor is there, whoever looks, and is not started twice.
+    # All that is ours has ended; every reader finds the supervisor, and it is not started twice.
     assert [process.returncode for process in begun.processes] == [0]
     gc.collect()  # which would find a transport that was left open
     new = LocalLauncher(launcher._common, launcher._runtimes, metastore)

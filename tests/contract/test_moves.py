@@ -1,4 +1,4 @@
-"""A move stands in one statement: no two callers both make it, though each has looked before."""
+"""A move is one statement: no two callers both make it, though each has looked before."""
 
 import asyncio
 import threading
@@ -95,7 +95,7 @@ class Meeting:
         try:
             self._barrier.wait(0.5)
         except threading.BrokenBarrierError:
-            return  # for good: the other is behind us
+            return  # the other is behind us
 
 
 async def _result(move: Awaitable[object]) -> object:

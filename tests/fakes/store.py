@@ -33,7 +33,7 @@ def _empty() -> sqlite3.Connection:
 
 @functools.cache
 def _engine() -> Engine:
-    """One for all stores, as each engine would compile every statement anew."""
+    """One for all stores, as each engine would compile every statement again."""
     engine = _SQLITE.open()
 
     @event.listens_for(engine, "connect")

@@ -1,4 +1,4 @@
-"""What is left when things end: nothing that runs, nothing temporary."""
+"""After an end no process runs and no temporary file is left."""
 
 import contextlib
 import json

@@ -71,7 +71,7 @@ async def test_an_applications_own_token_goes_by_its_role(
 async def test_tokens_that_are_not_for_calling_an_api_are_refused(
     process: Process, clock: MovedClock, kind: str
 ) -> None:
-    """Even where they are made out to the audience that counts here."""
+    """Even if they are for the valid audience."""
     token = process.tokens("Lakehouse.Read.All", "profile")[kind]
     async with verifying(process.issuer, clock, audience=f"{AUDIENCE} notebook") as verifier:
         with pytest.raises(Unauthenticated, match="not an access token"):
@@ -140,7 +140,7 @@ def with_kid(token: str, kid: str) -> str:
 
 
 class Counting:
-    """A provider of tests that counts who asks, and answers when it is told to."""
+    """A provider of tests that counts requests, and responds when a test lets it."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -54,7 +54,7 @@ def test_nothing_secret_is_open_to_others(tmp_path: Path) -> None:
         "server.key",
         "intercept.key",
     }
-    # Signing keys end in .pem, as certificates do, but lie in a folder of their own.
+    # Signing keys end in .pem, as certificates do, but have a folder of their own.
     assert all(path.stat().st_mode & 0o077 == 0 for path in home.keys.glob("*.pem"))
 
 

@@ -147,7 +147,7 @@ async def test_a_missing_consent_is_named(side: Side) -> None:
     assert side.own.client_id in refused.message
     assert "65001" in refused.message
     assert "Trace ID" not in refused.message
-    # What was given before is no longer renewed, either.
+    # Earlier tokens are no longer renewed, either.
     await directory.consent_for(world.store, world.clock, user, side.own)
     await tokens.get()
     await world.store.revoke_consent(user.oid, side.own.client_id)

@@ -78,7 +78,7 @@ async def test_a_person_signs_in_by_what_the_provider_publishes(side: Side, serv
 
 
 async def test_a_code_of_another_sign_in_is_refused(side: Side) -> None:
-    """Whoever plants a code of their own would need our verifier and our nonce."""
+    """An attacker who plants a code would need our verifier and our nonce."""
     found = await people(side)
     ours: dict[str, Any] = {"redirect_uri": BACK, "issuer": None}
     code = await code_of(side, found, "theirs")

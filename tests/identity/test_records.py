@@ -152,7 +152,7 @@ def test_what_the_operator_does_at_the_machine(
         *("consent.give", "consent.give", "consent.revoke", "key.rotate"),
         *("secret.set", "secret.remove", "application.remove", "user.change", "user.remove"),
     ]
-    # The kernel says who that is, not the environment.
+    # The kernel names the user, not the environment.
     assert all(f"  {pwd.getpwuid(os.getuid()).pw_name} at the machine  " in one for one in lines)
     assert not any(kept in printed for kept in (password, secret, "the-value"))
     [one] = livius("audit --action secret.set").splitlines()

@@ -66,7 +66,7 @@ class Place:
 def serving(
     context: ssl.SSLContext | None, seen: list[str], address: str = "127.0.0.1"
 ) -> Iterator[int]:
-    """A server that says who was asked for what. Yields its port."""
+    """A server that returns the host and path of requests. Yields its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -70,7 +70,7 @@ def test_a_program_that_trusts_the_local_authority_alone_does_not(made: Certific
 def test_the_key_of_the_local_authority_signs_for_this_machine_only(
     made: Certificates, name: str
 ) -> None:
-    """Whoever stole it: the names that it may sign for stand in the authority's certificate."""
+    """Even if it is stolen: the authority's certificate has the names that it may sign for."""
     authority = x509.load_pem_x509_certificate(made.ca_file.read_bytes())
     stolen = load_pem_private_key((made.ca_file.parent / "ca.key").read_bytes(), password=None)
     assert isinstance(stolen, ec.EllipticCurvePrivateKey)

@@ -186,7 +186,7 @@ def test_the_program_has_our_place_and_no_child_that_it_did_not_start(place: Pla
 
 
 def test_the_proxy_holds_nothing_of_the_programs(place: Place) -> None:
-    """Whoever reads the program's output, or waits for its lock, does not wait for the proxy."""
+    """A reader of the program's output, or of its lock, does not wait for the proxy."""
     process = place.start("exec", "--", "sh", "-c", "exec >/dev/null 2>&1; echo; exec sleep 60")
     assert process.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""What an intercepted program is told, from what its environment said before."""
+"""The variables of an intercepted program, from those that it had before."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ XSS = [
     "&lt;b&gt;",
 ]
 _PRODUCT = str(1234567 * 7654321)
-"""What a template would make of one of them; too long to stand in a GUID by chance."""
+"""The text of one of them in a template; too long to be in a GUID by chance."""
 _NEVER = frozenset({"object", "embed", "base", "link", "style", "applet", "math"})
 
 
@@ -60,7 +60,7 @@ def hostile_free(html: str) -> None:
     assert _PRODUCT not in html
 
 
-# What there is to see
+# The pages
 
 
 def test_an_empty_installation_says_what_to_do_next(ada: Visitor) -> None:

@@ -22,7 +22,7 @@ CHANGES: tuple[tuple[str, dict[str, str]], ...] = (
 
 @dataclass
 class Known:
-    """A directory of whom a test says."""
+    """A directory with a test's principals."""
 
     someone: User
     nightly: ClientApplication

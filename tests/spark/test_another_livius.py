@@ -44,7 +44,7 @@ class Pair:
     own: str
 
     def token(self) -> str:
-        """The first user's, made out to the served side's application."""
+        """The first user's, for the served side's application."""
         return user_token(self.authority, Scope, resource=f"api://{self.own}")
 
     def client(self) -> Client:
@@ -108,8 +108,8 @@ def test_a_session_gets_tokens_on_behalf_of_its_user_also_after_a_restart(pair: 
         pair.authority.livius("secret", "set", "kv-pair", "word", given="hunter22")
         get = 'notebookutils.credentials.getSecret("kv-pair", "word")'
         assert session.text(f"print({get} == 'hunter' + '22')") == "True"
-        # A statement that runs over the restart finds its gateway without what was in memory;
-        # the next one has brought it anew.
+        # A statement that runs over the restart finds its gateway without what was in memory; the
+        # next one has brought it again.
         go = Path(pair.served.home, "go")
         number = session.submit(
             "import os, time\n"

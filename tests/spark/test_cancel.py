@@ -1,4 +1,4 @@
-"""A cancelled statement has stopped: what it did, it does no longer when the cancel is told.
+"""A cancelled statement has stopped: nothing of it runs when it becomes `cancelled`.
 
 Each piece of code beats: it makes a file grow for as long as it runs.
 """
@@ -143,7 +143,7 @@ def jobs(session: RemoteSession) -> str:
 
 
 def cancelled(session: RemoteSession, number: int) -> str:
-    """Cancel a statement, wait for that, and return what is said of it."""
+    """Cancel a statement, wait for its end, and return it."""
     session.cancel(number)
     ended = session.wait(number, 60)
     assert ended["state"] == "cancelled"

@@ -93,7 +93,7 @@ def test_the_embedded_authority_is_off_and_says_so(gateway: Gateway, provider: P
 
 
 def test_a_token_of_the_embedded_authoritys_key_is_worth_nothing(gateway: Gateway) -> None:
-    """Its key still lies in the data folder: it must not open anything."""
+    """Its key is still in the data folder: its tokens must not be valid."""
     from livius.adapters.clock import SystemClock
     from livius.adapters.identity.keys import KeyRing
 
@@ -146,7 +146,7 @@ def test_a_second_livius_is_an_authority(tmp_path: Path) -> None:
         assert caller("POST", "/lakehouses", json={"displayName": "x"}).status_code == 403
         own = Caller(served, served.livius("token", "create").splitlines()[0])
         assert own("GET", "/lakehouses").status_code == 200
-        # The other way round it proves nothing: each trusts the one it was told to trust.
+        # The reverse fails: each trusts only the configured one.
         assert Caller(authority, own.token)("GET", "/lakehouses").status_code == 401
     finally:
         authority.clean()

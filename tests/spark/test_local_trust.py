@@ -130,7 +130,7 @@ def test_a_session_sees_what_its_user_can_and_no_secret_lies_about(
 def test_others_on_loopback_get_nothing_from_a_drivers_ports(
     trusted: Gateway, session: RemoteSession
 ) -> None:
-    """The ports of py4j want a token first; whoever has none is cut off."""
+    """The ports of py4j require a token first; a peer without one is cut off."""
     ports = {
         connection.laddr.port
         for process in trusted.driver_processes()

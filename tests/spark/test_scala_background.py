@@ -49,7 +49,7 @@ def busy(session: RemoteSession, request: pytest.FixtureRequest) -> Iterator[Rem
     session.text(STARTED, "spark")
     session.text(request.param, "spark")
     yield session
-    # An interrupt may hit user code: that is what was asked for.
+    # An interrupt may hit user code: the request was for that.
     session.run("going.set(false)\ngoing.set(false)", "spark")
     session.run("going.set(false)", "spark")
     assert session.text("1 + 1", "spark").endswith(": Int = 2")

@@ -1,6 +1,6 @@
 """Letting other users of the machine reach what a gateway's processes run, for one process tree.
 
-Where Python lies in a folder that is closed to others, such as root's home, a command gets a mount
+Where Python is in a folder that is closed to others, such as root's home, a command gets a mount
 namespace of its own in which that folder holds nothing but what is needed, and is open. Nothing
 changes on the machine.
 """
@@ -41,7 +41,7 @@ def opened(stash: Path) -> tuple[str | Path, ...]:
     for folder in sorted(closed, key=lambda one: len(one.parts)):
         was_bound = any(path in folder.parents for path in needed)
         if any(one in folder.parents for one in emptied) and not was_bound:
-            continue  # it was made anew, and open
+            continue  # it was made again, and open
         inside = [path for path in needed if folder in path.parents]
         program = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh")
         prefix = (*prefix, *program, folder, stash, str(len(inside)), *inside)

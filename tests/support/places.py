@@ -16,7 +16,7 @@ def _store(gateway: Gateway) -> SqlStore:
 
 
 def sample_principal(gateway: Gateway) -> PrincipalId:
-    """Who the test's client is."""
+    """The principal of the test's client."""
     _, _, token = str(gateway.client().http.headers["Authorization"]).partition(" ")
     claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
     return PrincipalId(claims["oid"])

@@ -68,7 +68,7 @@ class Provider:
     @classmethod
     @contextmanager
     def serving(cls, folder: Path) -> "Iterator[Provider]":
-        """One that answers until the block ends; its files lie below the folder."""
+        """One that answers until the block ends; its files are below the folder."""
         made = cls.make(folder / "config")
         try:
             yield made.start()

@@ -68,7 +68,7 @@ async def test_what_has_ended_is_read_once(counting: CountingStore) -> None:
     said = more[len(whole) :].decode()
     assert "statement 1090 (pyspark) available, with an error\n" in said
     assert "statement 1091 (pyspark) running\n" in said
-    # A log that is remembered and one that is made anew are the same.
+    # A cached log and one that is made again are the same.
     assert await LivyLogs(store).text(session) == more
 
 

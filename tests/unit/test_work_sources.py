@@ -118,7 +118,7 @@ def test_what_keeps_a_command_from_running_is_exit_status_2(
 
 
 def test_the_commands_import_little() -> None:
-    """What takes long to import is for who needs it: a query shall answer well below a second."""
+    """Only commands that need slow imports make them: a query takes well below a second."""
     program = (
         "import sys, livius.cli, livius.cli.work.running, livius.cli.work.sessions; "
         "print(*{name.partition('.')[0] for name in sys.modules})"

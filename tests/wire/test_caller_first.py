@@ -62,7 +62,7 @@ async def test_nor_is_that_of_a_caller_who_may_not(wire: Wire) -> None:
     for method, path in with_bodies(wire, session.id):
         for token in ("viewer", "nobody", "unscoped"):
             if path == "/v1/workspaces" and token != "unscoped":
-                continue  # Whoever has the scope may make one.
+                continue  # Every caller with the scope may make one.
             body = Body()
             wire.as_caller(token)
             answer = await wire.client.request(

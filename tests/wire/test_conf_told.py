@@ -1,4 +1,4 @@
-"""What became of conf and sizes stands in the session: nothing is dropped without a word."""
+"""A session reports the effect of its conf and sizes: nothing is dropped silently."""
 
 from wire.conftest import Wire
 

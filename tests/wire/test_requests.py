@@ -30,7 +30,7 @@ EXAMPLES: Final = 8
 OPAQUE: Final = frozenset({"continuationToken", "state", "type"})
 """Parameters whose texts come from elsewhere: a page's token, words in a list."""
 ELSEWHERE: Final = ("/applications/", "/notebooks/", "/sparkJobDefinitions/")
-"""What leads to Spark, or to items that are not there: only refusals can be told here."""
+"""Requests to Spark or to missing items: only refusals can be tested here."""
 POLICED: Final = frozenset({"conf"})
 """Fields with a policy, and tests, of their own."""
 
@@ -154,7 +154,7 @@ def test_what_the_document_allows_is_taken(made: Made) -> None:
         assert answer.status_code < 500, sent_and_got(case, answer)
         if any(part in case.path for part in ELSEWHERE):
             return
-        # What stands in the records may be in the way; what is asked for may not.
+        # Records may be in the way; the request itself may not be refused.
         assert answer.status_code < 400 or answer.status_code in (404, 409), sent_and_got(
             case, answer
         )

@@ -241,7 +241,7 @@ class Reference(TypedDict):
 
 @_exact
 class Submitter(TypedDict):
-    """Who submitted it."""
+    """The submitter of a session."""
 
     id: str
     type: NotRequired[Literal["User", "ServicePrincipal"]]

@@ -62,11 +62,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whose tokens count, and what is served because of it.
+    """The authority whose tokens are valid, and the services that it needs.
 
-    ``issuer`` is of whom its principals are. ``people`` is where the portal signs people in.
+    ``issuer`` is the issuer of its principals. ``people`` signs people in at the portal.
     ``present`` refuses principals that were removed.
-    ``services`` run as long as the gateway does: what is known of another authority is kept fresh.
+    ``services`` run as long as the gateway does, and refresh data of an external authority.
     """
 
     issuer: str
@@ -124,10 +124,10 @@ def trust_provider(settings: Settings, provider: Provider, store: SqlStore, cloc
 
 
 def _credential(settings: Settings) -> Credential | None:
-    """Return what Livius is at the other authority, if it is anything there.
+    """Return Livius's own application at the external authority, if it has one.
 
     Raises:
-        SetupFailed: a file of it is no good.
+        SetupFailed: one of its files is invalid.
     """
     if settings.authority_client_id is None:
         return None

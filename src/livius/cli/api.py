@@ -17,7 +17,7 @@ _TIMEOUT: Final = urllib3.Timeout(connect=10, read=90)
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 _FIRST_ERROR: Final = 400
-# A gateway that is started anew keeps its port, and its sessions: wait half a minute for it.
+# A restarted gateway has the same port and sessions: wait half a minute for it.
 _RETRIES: Final = urllib3.Retry(
     total=None,
     connect=20,

@@ -20,7 +20,7 @@ from livius.usecases.identity.principals import Principals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which records: all that fit what is given."""
+    """The conditions of records; all given ones must hold."""
 
     workspace: str | None
     session: str | None

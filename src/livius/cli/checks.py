@@ -1,6 +1,7 @@
-"""What `livius doctor` looks at. Each check yields findings; what to do stands in each bad one.
+"""What `livius doctor` looks at.
 
-What is asked of the machine is read once, into `Machine`, so that a check is about its figures.
+Each check yields findings; each bad one has a next step. The machine's figures are read once, into
+`Machine`, which the checks use.
 """
 
 from __future__ import annotations

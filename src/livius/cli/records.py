@@ -1,6 +1,7 @@
 """Commands that work on the records themselves: for the operator, with or without a gateway.
 
-Whoever may write the data folder may do anything here; a running gateway reads the same records.
+A user who may write to the data folder may do anything here; a running gateway reads the same
+records.
 """
 
 from __future__ import annotations

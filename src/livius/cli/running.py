@@ -51,7 +51,7 @@ def down() -> int:
 def _terminate(home: Home, pid: int) -> None:
     """Ask the process that has the lock to end.
 
-    Whoever has the process id is held before the lock is looked at again. So the signal never
+    A pidfd holds the process with that id before the lock is read again. So the signal never
     reaches a process that got the id after the gateway had ended, unless yet another gateway takes
     the lock in this instant and has still to write its own id.
     """

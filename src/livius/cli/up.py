@@ -209,7 +209,7 @@ def _tell(connection: Connection, home: Home) -> None:
 
 
 def _first_user(connection: Connection, home: Home) -> str:
-    """Say who can sign in at a page, and where the password is: it isn't for logs to keep."""
+    """Name the user who can sign in, and the password's file: logs must not have the password."""
     if connection.username is None:
         return "a user of your own (livius identity user list)"
     return f"{connection.username}, password in {_shown(home.first_user_file)}"

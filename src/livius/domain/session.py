@@ -187,7 +187,7 @@ class Session:
     def narrowed_by(self, caller: Principal) -> Principal | None:
         """Return the principal whose tokens the session may get once it has this caller's code.
 
-        Code of different callers can't be told apart in a session. So the session gets only the
+        A session can't distinguish the code of different callers. So the session gets only the
         scopes that every caller's token has, and no tokens once two principals have sent code.
         """
         own = self.token_principal

@@ -1,7 +1,7 @@
 """Building a runtime: Python packages, jars and the driver jar, in one read-only folder.
 
-Everything is locked with hashes in the package's data. A runtime is complete when its manifest
-stands there, which is written last; whatever an interrupted build left is used or replaced.
+Everything is locked with hashes in the package's data. A runtime is complete when it has a
+manifest, which is written last; whatever an interrupted build left is used or replaced.
 """
 
 from __future__ import annotations

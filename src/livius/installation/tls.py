@@ -1,8 +1,9 @@
 """The gateway's own certificate authority and the certificates that it serves with.
 
-There are two. The first is for this machine's names, from an authority that people may trust for
-good. The second is for the intercepted hosts, which are Microsoft's: its authority signs that one
-certificate, its key is never written down, and `livius exec` has one process tree trust it.
+There are two. The first is for this machine's names, from an authority that people may trust
+permanently. The second is for the intercepted hosts, which are Microsoft's: its authority signs
+that one certificate, its key is never written down, and `livius exec` has one process tree trust
+it.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ class _Authority:
 def ensure_certificates(
     folder: Path, *, machine: str | None = None, hosts: frozenset[str] = INTERCEPTED
 ) -> Certificates:
-    """Return certificates that are good for a month at least, making what is missing.
+    """Return certificates that are valid for at least a month; make missing ones.
 
     ``machine`` is this machine's host name, asked of the system if left out.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A copy or a backup may have opened them; whoever has the authority's key can be any server.
+    # A copy or a backup may have opened them; a reader of the authority's key can be any server.
     folder.chmod(0o700)
     for key_file in folder.glob("*.key"):
         key_file.chmod(0o600)

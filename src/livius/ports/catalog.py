@@ -83,7 +83,7 @@ class Catalog(Protocol):
     ) -> Outcome:
         """Set the name and description of a workspace; None leaves the present value.
 
-        `Outcome.TAKEN` if the name is another's, in whatever case.
+        `Outcome.TAKEN` if another workspace has the name, in any case.
         """
         ...
 
@@ -110,9 +110,9 @@ class Catalog(Protocol):
     ) -> Outcome:
         """Insert a lakehouse.
 
-        `Outcome.TAKEN` if its name is taken in the workspace, in whatever case;
-        `Outcome.DATABASE_TAKEN` if its database's name is, or was, another one's anywhere;
-        `Outcome.MISSING` if its workspace is gone.
+        `Outcome.TAKEN` if its name is taken in the workspace, in any case; `Outcome.DATABASE_TAKEN`
+        if its database's name is, or was, another one's anywhere; `Outcome.MISSING` if its
+        workspace is gone.
         """
         ...
 

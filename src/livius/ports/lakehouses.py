@@ -23,5 +23,5 @@ class LakehouseFiles(Protocol):
         ...
 
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
-        """Delete all files of a lakehouse, for good."""
+        """Delete all files of a lakehouse."""
         ...

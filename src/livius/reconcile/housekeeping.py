@@ -1,4 +1,4 @@
-"""What has to be looked at from time to time: idle sessions, orphans, what is past keeping."""
+"""Periodic work: idle sessions, orphans, and records whose retention has ended."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Housekeeping:
         await end_orphans(self.store, self.launcher)
 
     async def forget(self) -> None:
-        """Delete what is past keeping; an ended session goes with outputs and logs."""
+        """Delete records whose retention has ended; an ended session with its outputs and logs."""
         await self.store.forget_audit(self.clock.now())
         await self.store.forget_portal_sessions(self.clock.now())
         await self.store.forget_idempotency_keys(self.clock.now())

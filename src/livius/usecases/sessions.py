@@ -59,7 +59,7 @@ class SessionView:
 
 
 async def may_create(context: Context, caller: Principal, workspace: str, lakehouse: str) -> None:
-    """Refuse whoever may not create a session in a lakehouse, before the request is read.
+    """Refuse a caller who may not create a session in a lakehouse, before the body is read.
 
     Raises:
         LiviusError: there is no such lakehouse, or the caller may not.
@@ -128,7 +128,7 @@ def _new_session(
             "lakehouse's Files and load them with sc.addPyFile or spark.read.",
             field=wanted.libraries[0],
         )
-    # What stands in conf itself is the more exact wish.
+    # The conf itself is the more exact request.
     policed = apply_conf_policy({**sizes_as_conf(wanted.sizes), **wanted.conf}, local=rules.local)
     if policed.environment is not None:
         raise Invalid(
@@ -279,7 +279,7 @@ async def delete_session(context: Context, caller: Principal, path: SessionPath)
 
 
 async def reset_timeout(context: Context, caller: Principal, path: SessionPath) -> None:
-    """Start the session's idle time anew.
+    """Restart the session's idle time.
 
     Raises:
         Conflict: the session has ended.

@@ -41,7 +41,7 @@ def test_sql_finds_only_tables_of_ones_own_lakehouses(team: Team, secrets: Path)
     shared = team.one.rows("select current_database()")[0][0]
     assert {row[0] for row in team.one.rows("show databases")} == {"default", shared}
     assert {row[0] for row in team.other.rows("show databases")} == {"default", "secrets", shared}
-    # Who has roles in both reads both, from either side.
+    # A principal with roles in both reads both, from either side.
     team.other.rows("create table mine as select 'ada' as who")
     joined = f"select s.much from secrets.salaries s join {shared}.mine m on s.who = m.who"
     assert team.other.rows(joined) == team.inside.rows(joined) == [[1]]

@@ -157,7 +157,7 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse an unreadable request, and close."""
         if self._is_answering():
-            # An answer to an earlier request is on its way: nothing may stand in its middle.
+            # The response to an earlier request is being sent: nothing may be put into it.
             self.transport.abort()
         elif self._too_large:
             self.transport.write(

@@ -173,7 +173,7 @@ def main() -> int:
         os.setresuid(number, number, number)
     try:
         found = look(Path(sys.argv[1]))
-    except Exception as error:  # noqa: BLE001 - told to who asked
+    except Exception as error:  # noqa: BLE001 - the caller gets it
         found = {"error": _said(error, Path(sys.argv[1]))}
     sys.stdout.write(json.dumps(found))
     return 0

@@ -331,7 +331,7 @@ AUDIT: Final = Table(
     sqlite_autoincrement=True,
 )
 
-# Whoever reaches the database through this process can't rewrite what happened.
+# No code that reaches the database through this process can rewrite the log.
 _UNCHANGED: Final = (
     "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit "
     "BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END"

@@ -419,7 +419,7 @@ def _move(connection: Connection, session: SessionId, event: Event, at: datetime
 def _write(connection: Connection, held: Session, **changes: Any) -> Session:
     """Write fields of a session whose row this transaction has changed or locked before.
 
-    So no other transaction has changed it since. What lists need is derived anew.
+    So no other transaction has changed it since. The columns for lists are derived again.
     """
     changed = dataclasses.replace(held, **changes)
     connection.execute(

@@ -168,7 +168,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         here: Here,
         session: Id,
     ) -> Response:
-        """Start the session's idle time anew."""
+        """Restart the session's idle time."""
         await sessions.reset_timeout(context, here.caller, here.session(session))
         return Response(status_code=204)
 

@@ -27,7 +27,8 @@ def main(words: list[str]) -> int:
     connection = Home(Path(os.environ["LIVIUS_HOME"])).read_connection()
     url = here(words[0], connection) if connection is not None else words[0]
     person = read_person(Path(os.environ["LIVIUS_TREE"]))
-    # Whoever opens a page waits for this process, and may have to answer the page meanwhile.
+    # The program that opens a page waits for this process, and may have to serve the page
+    # meanwhile.
     sys.stderr.flush()
     if os.fork() != 0:
         return 0

@@ -1,4 +1,4 @@
-"""Who signs in by themselves in an intercepted tree: `livius exec --as`."""
+"""The user that `livius exec --as` signs in within an intercepted tree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE: Final = "person.json"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who signs in."""
+    """The user to sign in."""
 
     username: str
     password: str
@@ -23,14 +23,14 @@ class Person:
         return f"Person({self.username!r})"
 
     def keep(self, folder: Path) -> None:
-        """Write it where the tree's programs find it."""
+        """Write it for the tree's programs."""
         descriptor = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(self), file)
 
 
 def read_person(folder: Path) -> Person | None:
-    """Return who signs in by themselves in a tree; None where a human does."""
+    """Return the user to sign in within a tree; None if people sign in."""
     try:
         return Person(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -123,12 +123,12 @@ class _Page(HTMLParser):
             self._open = found["class"]
 
     def handle_endtag(self, tag: str) -> None:
-        """End what was said."""
+        """End the text of an element."""
         if tag in ("p", "div"):
             self._open = ""
 
     def handle_data(self, data: str) -> None:
-        """Take what is said."""
+        """Collect text."""
         if self._open and data.strip():
             self._words[self._open].append(data.strip())
 

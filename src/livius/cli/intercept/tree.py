@@ -303,7 +303,7 @@ def _upstreams(environment: Mapping[str, str]) -> dict[str, proxy.Upstream]:
 
 def _write_programs(folder: Path, home: Home, tree: Path) -> None:
     browser = os.environ.get("BROWSER")
-    # The person's own browser, for the helper that stands in its place.
+    # The person's own browser, for the helper that replaces it.
     own = [f"BROWSER={browser}"] if browser else ["-u", "BROWSER"]
     for name, module in _PROGRAMS.items():
         # -I: the program's own PYTHONPATH is none of ours.

@@ -46,7 +46,7 @@ def load(spark: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     try:
         writer.saveAsTable(table)
     except BaseException:
-        # Without a commit it is no table, and would stand in the way of the next attempt.
+        # Without a commit it is no table, and would block the next attempt.
         if not was_there and not list(folder.glob("_delta_log/[0-9]*")):
             shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -62,8 +62,8 @@ def load(spark: Any, wanted: dict[str, Any]) -> dict[str, Any]:
 def delta_names(names: Sequence[str]) -> list[str]:
     """Return names that Delta takes, one for each: what it can't have becomes an underscore.
 
-    As with Fabric's own load, so that a table here has the columns that it has there. Two that
-    would be the same, in whatever case, are told apart by a number.
+    As with Fabric's own load, so that a table here has the columns that it has there. If two would
+    be the same in any case, the second gets a number.
     """
     found: list[str] = []
     taken: set[str] = set()
@@ -117,7 +117,7 @@ def _plain_type(kind: Any) -> Any:
 
 
 def _check_delimiter(columns: Sequence[str]) -> None:
-    """Refuse a file whose lines were not cut, because another delimiter stands in them."""
+    """Refuse a file whose lines were not split, because they have another delimiter."""
     others = [mark for mark in ";\t|" if mark in columns[0]]
     if len(columns) == 1 and others:
         raise Refused(

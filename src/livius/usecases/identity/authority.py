@@ -90,8 +90,8 @@ def too_many(what: str, *, wait: timedelta) -> TokenRefused:
 class FailureLimit:
     """Counts recent failures by name and caller, and makes callers wait after too many.
 
-    A stranger elsewhere can't lock a name out; callers on one machine can't be told apart. Bounded:
-    the oldest count is dropped.
+    A stranger elsewhere can't lock a name out; callers on one machine share a count. Bounded: the
+    oldest count is dropped.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Tokens and secrets. What is given here is taken out of all outputs: they show [REDACTED]."""
+"""Tokens and secrets. All outputs show [REDACTED] in their place."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def getSecret(akvName: str, secret: str) -> str:
 def isValidToken(token: str) -> bool:
     """Tell whether a token has the form of one and has not expired.
 
-    Who signed it is for its receiver to see.
+    Its receiver checks the signature.
     """
     try:
         _, payload, _ = token.split(".")

@@ -1,4 +1,4 @@
-"""Who runs this session, and where: Synapse's names for what `runtime.context` has.
+"""The user and place of this session: Synapse's names for parts of `runtime.context`.
 
 What a session of Livius does not have, such as a pool, is None.
 """
@@ -12,12 +12,12 @@ def _context(name: str) -> str | None:
 
 
 def getUserName() -> str | None:
-    """Return the name of who created the session."""
+    """Return the name of the session's creator."""
     return _context("userName")
 
 
 def getUserId() -> str | None:
-    """Return the id of who created the session: a user's, or an application's."""
+    """Return the id of the session's creator: a user's, or an application's."""
     return _context("userId")
 
 

@@ -390,4 +390,4 @@ TRIGGERS = {
         ),
     ),
 }
-"""Whoever reaches the database through this process can't rewrite what happened."""
+"""No code that reaches the database through this process can rewrite the log."""

@@ -1,4 +1,4 @@
-"""Names of workspaces and lakehouses are unique in whatever case, by the database's word too."""
+"""Constraints: names of workspaces and lakehouses are unique in any case."""
 
 import sqlalchemy as sa
 from alembic import op
