@@ -1,4 +1,4 @@
-"""``livius audit``: who did what, of all workspaces and of the installation itself."""
+"""``livius audit``: the audit records of all workspaces and of the installation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def audit(wanted: Wanted, *, as_json: bool) -> int:
     async def work(store: SqlStore) -> None:
         records = [audit_document(one) for one in await store.audit(await _query(store, wanted))]
         for one in reversed(records):
-            # Lines, not a table: a narrow terminal, a pipe and grep get all of each.
+            # Lines, not a table, for narrow terminals, pipes and grep.
             line = json.dumps(one, ensure_ascii=False) if as_json else _harmless(_line(one))
             out.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -109,5 +109,5 @@ def _actor(one: AuditDocument) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Names and code are anybody's text: nothing in them may steer the terminal."""
+    """Names and code are untrusted text: nothing in them may control the terminal."""
     return "".join(one if one.isprintable() else "�" for one in text)

@@ -60,7 +60,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report; ``next_step`` says what to do unless all is well."""
+    """One line of the report; ``next_step`` is the way to solve a problem."""
 
     verdict: Verdict
     text: str
@@ -71,8 +71,8 @@ class Finding:
 class Machine:
     """The machine's figures, in bytes where they are sizes; None: no limit.
 
-    ``memory_limit`` is the container's. ``file_time`` is what a file that was just written has
-    for its time, ``booted`` when the machine says that it was started.
+    ``memory_limit`` is the container's. ``file_time`` is the time of a file that was just written,
+    ``booted`` the machine's start.
     """
 
     disk: int
@@ -126,7 +126,7 @@ Check = Callable[[Settings, Home, Machine], Iterator[Finding]]
 
 
 def java(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
-    """Whether there is a Java that runs and that Spark takes."""
+    """Whether there is a working Java of a version for Spark."""
     try:
         found = find_java(chosen.java_home, chosen.runtimes_folder / "java")
     except SetupFailed as error:
@@ -233,7 +233,7 @@ def limits(_chosen: Settings, _home: Home, machine: Machine) -> Iterator[Finding
 
 
 def clock(_chosen: Settings, home: Home, machine: Machine) -> Iterator[Finding]:
-    """Whether the time is right: tokens and certificates need it."""
+    """Whether the clock is right: tokens and certificates need it."""
     now = machine.now
     step = "set the clock, for instance with: timedatectl set-ntp true"
     if now < _CLOCK_FLOOR:
@@ -280,14 +280,14 @@ def _days(time: timedelta) -> str:
 
 
 def launch(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
-    """As whom drivers run, and whether this machine lets them."""
+    """The OS users of drivers, and whether this machine allows them."""
     numbers = chosen.launch_numbers
     if numbers is None:
         yield Finding(Verdict.OK, f"Launch single-user: all drivers run as uid {os.geteuid()}")
         return
     found = load_runtime(chosen.runtimes_folder, chosen.default_runtime)
     if found is None:
-        return  # said elsewhere
+        return  # another check reports it
     try:
         check_launch(numbers, found.python, found.jars)
     except SetupFailed as error:
@@ -300,7 +300,7 @@ def launch(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding
 
 
 def folder(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
-    """Whether the data folder is there, is ours, and is for nobody else's eyes."""
+    """Whether the data folder exists, is ours, and is closed to others."""
     root = home.root
     if not root.exists():
         yield Finding(Verdict.WARN, f"There is no data folder {root} yet", "run: livius up")
@@ -324,14 +324,14 @@ def folder(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]
 
 
 def _private(home: Home) -> list[Path]:
-    """Return the files that hold keys or secrets."""
+    """Return the files with keys or secrets."""
     keys = [*home.keys.glob("*"), *home.tls.glob("*.key"), *home.sample.glob("*")]
     others = (home.connection_file, home.database)
     return sorted(file for file in (*keys, *others) if file.is_file())
 
 
 def variables(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
-    """Variables that lead clients astray."""
+    """Variables that mislead clients."""
     proxies = [name for name in _PROXIES if os.environ.get(name)]
     spared = os.environ.get("NO_PROXY", "") + os.environ.get("no_proxy", "")
     if proxies and "localhost" not in spared and "*" not in spared:
@@ -351,7 +351,7 @@ def variables(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Find
 
 
 def authority(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
-    """What is not there because another authority was chosen and not all was said about it."""
+    """Features that lack settings of the external authority."""
     if chosen.provider is None:
         return
     if chosen.missing_for_portal:
@@ -388,7 +388,7 @@ def authority(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Find
 
 
 def gateway(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
-    """Whether the gateway answers; where none serves, whether one could."""
+    """Whether the gateway answers; if none serves, whether one could."""
     connection = home.read_connection()
     if connection is None:
         yield from _ports(chosen, home)
@@ -463,7 +463,7 @@ def _answers(port: int) -> bool:
 
 
 def self_check(_chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding]:
-    """How the first session went that `livius up` has the gateway make."""
+    """The result of the self-check of `livius up`."""
     found = read_self_check(home)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""A small client of our own public API: what ``up`` and ``status`` see, users see too."""
+"""A small client of our own public API, so that ``up`` and ``status`` see the same as users."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_http(connection: Connection) -> httpx.Client:
 class SampleClient:
     """Calls the API as the sample application.
 
-    Sessions are those of one lakehouse: the sample, unless another is given. With an external
+    Sessions belong to one lakehouse: the sample, unless another is given. With an external
     authority, a personal access token is made in the data folder, valid for an hour.
     """
 

@@ -1,4 +1,4 @@
-"""The tokens of this data folder's owner, for whom commands call the API."""
+"""Tokens for commands, which act for the owner of the data folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _COMMANDS: Final = "commands of this data folder's owner"
 
 
 def command_token(home: Home) -> str:
-    """Return a token with which a command of ours calls the API for the next hour.
+    """Return a token with which a command calls the API for the next hour.
 
-    Only where another authority issues the tokens: it does not know us, and the owner of the data
-    folder may do anything with it anyway. Those of earlier commands are removed once they ended.
+    It is for external authorities, which don't know our commands; the owner of the data folder may
+    do anything with it anyway. Expired tokens of earlier commands are removed.
     """
     store = SqlStore(open_store(home.database))
 
@@ -53,7 +53,7 @@ def command_token(home: Home) -> str:
 
 
 def principal_of(home: Home, who: PrincipalId, principals: Principals) -> Principal:
-    """Return a principal as far as the data folder knows it."""
+    """Return a principal with the facts in the data folder."""
     tenant = TenantId(home.tenant_file.read_text(encoding="ascii").strip())
     return Principal(
         tenant=tenant,
@@ -69,7 +69,7 @@ def principal_of(home: Home, who: PrincipalId, principals: Principals) -> Princi
 
 
 async def first_admin(store: SqlStore) -> PrincipalId:
-    """Return whom the installation was made for.
+    """Return the principal for which the installation was made.
 
     Raises:
         Invalid: the first workspace has no Admin any more.

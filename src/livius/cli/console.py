@@ -1,4 +1,4 @@
-"""What commands print: progress, facts to paste, errors."""
+"""The output of commands: progress, facts to paste, errors."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def fail(message: str) -> int:
 
 
 def print_json(documents: object) -> None:
-    """Print for a program to read."""
+    """Print JSON."""
     print(json.dumps(documents, indent=2, ensure_ascii=False))
 
 
 def settings() -> Settings:
-    """Return the settings, or end with what is wrong with them."""
+    """Return the settings, or end with their errors."""
     _warn_of_unknown()
     try:
         return Settings()
@@ -73,7 +73,7 @@ def settings() -> Settings:
         for one in error.errors():
             name = "LIVIUS_" + "_".join(str(part) for part in one["loc"]).upper()
             said = one["msg"].removeprefix("Value error, ")
-            # What concerns several settings has no place of its own, and names them itself.
+            # An error about several settings has no location; its message names them.
             if one["loc"]:
                 what = Settings.model_fields[str(one["loc"][0])].description
                 fail(f"{name}: {said} (it is {one['input']!r}). {what}")
@@ -85,7 +85,7 @@ def settings() -> Settings:
 
 @cache
 def _warn_of_unknown() -> None:
-    """Say once which variables look like settings and are none: they change nothing."""
+    """Name, once, the variables that look like settings but have no effect."""
     for name, meant in unknown_variables(os.environ).items():
         hint = f" Did you mean {meant}?" if meant else ""
         err.print(f"[yellow]livius:[/] {name} is no setting and is ignored.{hint}", soft_wrap=True)

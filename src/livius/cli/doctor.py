@@ -1,4 +1,4 @@
-"""``livius doctor``: what could be wrong, and what to do about it."""
+"""``livius doctor``: possible problems and their solutions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def doctor(*, as_json: bool) -> int:
 
 
 def findings() -> Iterator[tuple[str, Finding]]:
-    """Yield what each check found, with the check's name."""
+    """Yield the findings of each check, with the check's name."""
     chosen = settings()
     home = Home(chosen.home)
     machine = read_machine(home)

@@ -19,7 +19,7 @@ Render = Callable[[str], str]
 
 
 def logs(*, follow: bool, lines: int) -> int:
-    """Show the last lines, and what is added."""
+    """Show the last lines, and new ones."""
     path = find_home().log_file
     if not path.exists():
         return fail(f"There is no log yet in {path}.")
@@ -57,7 +57,7 @@ def _for_people() -> Render:
 
 
 def _harmless(value: object) -> object:
-    """Return a text in which nothing steers the terminal. A traceback keeps its lines."""
+    """Return a text that can't control the terminal. A traceback keeps its lines."""
     if not isinstance(value, str):
         return value
     return "".join(one if one.isprintable() or one in "\n\t" else "�" for one in value)

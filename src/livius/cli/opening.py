@@ -71,7 +71,7 @@ def _link(connection: Connection, secret: str) -> str:
 
 
 def _write(page: Path, link: str) -> None:
-    """Write a page that leads to the link: a browser's arguments are for everybody to read."""
+    """Write a page that redirects to the link, because everybody can read a browser's arguments."""
     target = html.escape(link, quote=True)
     page.unlink(missing_ok=True)
     page.touch(mode=0o600, exist_ok=False)

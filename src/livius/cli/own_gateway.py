@@ -25,7 +25,7 @@ _LOG_KEPT: Final = 10 * 1024 * 1024
 
 
 class OwnGateway:
-    """The gateway that this command starts, if it comes to that. Another's is left alone."""
+    """The gateway that this command starts, if it starts one. Another one is left alone."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -115,7 +115,7 @@ class OwnGateway:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait, so that no process is started that nobody knows of."""
+    """Defer Ctrl-C and SIGTERM, so that no unrecorded process is started."""
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda caught, _: came.append(caught)) for number in numbers]

@@ -7,4 +7,4 @@ from typing import Annotated
 from cyclopts import Parameter
 
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text.")]
-"""Print for a program to read, instead of for people."""
+"""Print JSON instead of text."""

@@ -1,4 +1,4 @@
-"""Which data folder a command is about, without the other settings where nobody has set one."""
+"""The data folder of a command, without reading the other settings if none is set."""
 
 from __future__ import annotations
 

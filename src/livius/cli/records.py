@@ -20,7 +20,7 @@ from livius.usecases.audit_throttle import ORIGIN, Origin
 
 
 def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
-    """Do something with the records; return the exit code."""
+    """Run a function on the store; return the exit code."""
     chosen = settings()
     home = Home(chosen.home)
     if not home.database.exists() or not home.tenant_file.exists():
@@ -47,9 +47,9 @@ def with_store(work: Callable[[SqlStore], Awaitable[None]]) -> int:
 
 
 def act_as_operator() -> None:
-    """Have the audit log say that what follows was done at the machine, and by which of its users.
+    """Make the machine's user the actor of the following audit entries.
 
-    The kernel's word counts, not the environment's: that is what the user likes.
+    The user comes from the kernel, because anybody can change the environment.
     """
     uid = os.getuid()
     try:

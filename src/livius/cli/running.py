@@ -1,4 +1,4 @@
-"""``livius down``: ends a gateway that runs, and what an earlier one has left."""
+"""``livius down``: ends a running gateway, and leftovers of an earlier one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_EVERY: Final = 0.1
 
 
 def down() -> int:
-    """Stop the gateway, and what an earlier one may have left."""
+    """Stop the gateway, and processes that an earlier one may have left."""
     home = Home(settings().home)
     locked, pid = home.is_locked(), home.holder()
     if locked:
@@ -65,7 +65,7 @@ def _terminate(home: Home, pid: int) -> None:
 
 
 def count_ended(home: Home, pid: int) -> str:
-    """Say what the gateway with this process id ended at its own end."""
+    """Print what the gateway with this process id ended at its own end."""
     try:
         ended = json.loads(home.last_shutdown_file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -80,6 +80,6 @@ def count_ended(home: Home, pid: int) -> str:
 
 
 def kept(home: Home) -> list[SupervisedProcess]:
-    """Return every process with a supervisor that the data folder knows of."""
+    """Return every supervised process of the data folder."""
     folders = [*sorted(home.drivers.glob("*")), home.metastore]
     return [SupervisedProcess(folder, Path(), Path()) for folder in folders if folder.is_dir()]

@@ -1,4 +1,4 @@
-"""The self-check of a first run: one session through the public API, as any client would make it.
+"""The self-check of a first run: one session through the public API, like any client's.
 
 The gateway runs it as a child process, so that nothing of it is left when the gateway ends. The
 result is written to a file, which `livius up` and `livius doctor` report.
@@ -36,7 +36,7 @@ _COUNT_IN_SCALA: Final = f'println(spark.table("{_TABLE}").count())'
 
 
 class State(StrEnum):
-    """How far it is."""
+    """The progress of the check."""
 
     RUNNING = "running"
     PASSED = "passed"
@@ -45,7 +45,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfCheck:
-    """What is written down: by the gateway with process id ``pid``, at ``at`` in ISO 8601."""
+    """The recorded result: by the gateway with process id ``pid``, at ``at`` in ISO 8601."""
 
     state: State
     at: str
@@ -59,7 +59,7 @@ class SelfCheck:
 
 
 def read(home: Home) -> SelfCheck | None:
-    """Return how the self-check of a data folder ended or how far it is; None without one."""
+    """Return the result or progress of a data folder's self-check; None without one."""
     try:
         found = json.loads(home.self_check_file.read_text(encoding="utf-8"))
         return SelfCheck(**{**found, "state": State(found["state"])})

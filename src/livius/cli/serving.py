@@ -39,7 +39,7 @@ def serve(*, keep_drivers: bool, first_run: bool) -> int:
     home = Home(chosen.home)
     try:
         home.create(passable=chosen.launch_numbers is not None)
-        with home.lock():  # first of all: what comes then is for the one gateway alone
+        with home.lock():  # first of all: the following is only for the one gateway
             before, ready = home.kept_ports(), prepared(chosen)
             for text in changed_ports(chosen, before, ready.ports):
                 err.print(text, markup=False)
@@ -51,13 +51,13 @@ def serve(*, keep_drivers: bool, first_run: bool) -> int:
         return ALREADY_SERVING
     except (SetupFailed, SchemaMismatch) as error:
         return fail(str(error))
-    except KeyboardInterrupt:  # before there is anything to end in order
+    except KeyboardInterrupt:  # before there is anything to shut down
         return 130
     return 0
 
 
 def changed_ports(chosen: Settings, before: Ports | None, now: Ports) -> Iterator[str]:
-    """Say which ports are not those that were wanted, and why."""
+    """Name the ports that differ from the wanted ones, with the reason."""
     for name, kept, wanted, port in (
         ("LIVIUS_PORT", before and before.https, chosen.port, now.https),
         ("LIVIUS_HTTP_PORT", before and before.http, chosen.http_port, now.http),
@@ -75,18 +75,20 @@ def changed_ports(chosen: Settings, before: Ports | None, now: Ports) -> Iterato
 
 
 def _return_freed_memory() -> None:
-    """Have large pieces of memory go back to the system once freed.
+    """Return large pieces of memory to the system once freed.
 
-    Else the C library keeps what it has seen freed once, such as the 16 MB that checking a client
-    secret takes for a moment.
+    Else the C library keeps them, such as the 16 MB that the check of a password takes for a
+    moment.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and need of none
+    mallopt = getattr(
+        ctypes.CDLL(None), "mallopt", None
+    )  # musl doesn't have it, and doesn't need it
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def _log_to_stderr(level: str, form: str) -> None:
-    """Log lines as JSON, to be read by machines, or for people. Each has its request's id."""
+    """Log lines as JSON for machines, or as text for people. Each has its request's id."""
     from livius.api.middleware import request_id
 
     def add_request_id(

@@ -1,4 +1,4 @@
-"""``livius status`` and ``livius token``: quick, because people and scripts ask often."""
+"""``livius status`` and ``livius token``: quick, because scripts run them often."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STARTING: Final = 4
 
 
 def status(*, as_json: bool) -> int:
-    """Say whether a gateway serves."""
+    """Print whether a gateway serves."""
     home = find_home()
     code, facts, text = _look(home)
     if as_json:
@@ -78,7 +78,7 @@ def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], s
 
 
 def _left_running(home: Home) -> int:
-    """Return how many processes of an earlier gateway go on."""
+    """Return how many processes of an earlier gateway still run."""
     if not home.metastore.is_dir() and not any(home.drivers.glob("*")):
         return 0
     from livius.cli.running import kept

@@ -1,4 +1,4 @@
-"""``livius up``: from nothing to an endpoint that answers."""
+"""``livius up``: set up and start, up to an endpoint that answers."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def up(*, detach: bool) -> int:
 
 
 def _tell_ports(chosen: Settings, before: Ports | None, home: Home) -> None:
-    """Say which ports are not those that were asked for."""
+    """Name the ports that differ from the requested ones."""
     for text in changed_ports(chosen, before, home.kept_ports() or Ports(https=0, http=0)):
         out.print(text, markup=False)
 
 
 def _running_already(home: Home) -> Connection | None:
-    """Return where the gateway of this folder serves; one that starts is waited for.
+    """Return the connection of this folder's gateway; wait for one that is starting.
 
     Raises:
-        SetupFailed: there is one, and it does not say where it serves.
+        SetupFailed: a gateway runs but doesn't write its connection.
     """
     deadline = time.monotonic() + SERVES_WITHIN
     while home.is_locked():
@@ -105,7 +105,7 @@ def _running_already(home: Home) -> Connection | None:
 
 
 def build() -> int:
-    """Build what drivers need, and say where it is."""
+    """Build Java and the runtime, and print where they are."""
     chosen = settings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = ConsoleProgress()
@@ -127,7 +127,7 @@ def build() -> int:
 
 
 def _warn_of_size(chosen: Settings) -> None:
-    """Before anything is downloaded, say how much that will be.
+    """Before a download, print its size.
 
     Raises:
         SetupFailed: it can't fit.
@@ -162,7 +162,7 @@ def _write_first_query(home: Home) -> None:
 
 
 def _tell(connection: Connection, home: Home) -> None:
-    """Say all that is needed to go on, in a form that can be pasted."""
+    """Print the addresses, ids and next commands, ready to be pasted."""
     livius = _shown(Path(sys.executable).with_name("livius"))
     python = _shown(Path(sys.executable))
     sessions = (
@@ -170,8 +170,8 @@ def _tell(connection: Connection, home: Home) -> None:
         f"{connection.lakehouse_id}/livyapi/versions/2023-12-01/sessions"
     )
     prefix = "" if home.root == default_data_folder() else f"LIVIUS_HOME={home.root} "
-    # Only what works: the sample application can sign in at the embedded authority alone, and not
-    # once it was removed.
+    # Only commands that work: the sample application can sign in at the embedded authority alone,
+    # and not once it was removed.
     embedded, has_sample = settings().provider is None, connection.client_id is not None
     missing = ", ".join(settings().missing_for_portal)
     token = "token" if has_sample else "token create --expires 1h"
@@ -244,7 +244,7 @@ def _stay(gateway: OwnGateway, checks: Home | None) -> int:
 
 
 def _report_check(gateway: OwnGateway, home: Home) -> None:
-    """Wait until the self-check is over, or the gateway is, and say how it went."""
+    """Wait until the self-check or the gateway ends, and print the result."""
     out.print("A first session checks the whole way meanwhile …")
     while gateway.wait(within=_CHECK_LOOK_EVERY) is None:
         found = read_self_check(home)

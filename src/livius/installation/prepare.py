@@ -1,4 +1,4 @@
-"""From settings to what a gateway needs: found, or made."""
+"""Finds or makes the parts that a gateway needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from livius.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What has to be there before a gateway can serve."""
+    """The parts of an installation that can serve."""
 
     settings: Settings
     home: Home
@@ -80,10 +80,10 @@ def _found(settings: Settings) -> tuple[Java, InstalledRuntime]:
 
 
 def prepare(settings: Settings, progress: Progress) -> None:
-    """Make what is missing: Java, the runtime, certificates.
+    """Make missing parts: Java, the runtime, certificates.
 
     Raises:
-        SetupFailed: something can't be had; the message says what to do next.
+        SetupFailed: a part can't be made; the message has the next step.
     """
     check_runtime(settings.default_runtime)
     folder = settings.runtimes_folder
@@ -101,10 +101,10 @@ def prepare(settings: Settings, progress: Progress) -> None:
 
 
 def prepared(settings: Settings) -> Prepared:
-    """Return what `prepare` made, quickly, to the process that has the data folder's lock.
+    """Return the parts that `prepare` made, quickly, for the process with the data folder's lock.
 
     Raises:
-        SetupFailed: something is missing.
+        SetupFailed: a part is missing.
     """
     home = Home(settings.home)
     java, runtime = _found(settings)

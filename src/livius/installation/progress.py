@@ -1,4 +1,4 @@
-"""How set-up tells what it does."""
+"""Reports of set-up's progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told before anything that may take more than a moment."""
+    """Called before each step that may take more than a moment."""
 
     def step(self, text: str) -> None:
         """A new step begins; the one before it is done."""
@@ -18,4 +18,4 @@ class Progress(Protocol):
 
 
 class SetupFailed(Exception):
-    """Set-up can't go on. The message says what to do next."""
+    """Set-up failed. The message has the next step."""

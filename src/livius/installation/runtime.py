@@ -77,7 +77,7 @@ def check_runtime(name: str) -> None:
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
-    """Return what a runtime's folder says of itself; None if it is not complete."""
+    """Return the manifest of a runtime's folder; None if it is incomplete."""
     try:
         found = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -86,7 +86,7 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 
 
 def is_driver_jar_current(root: Path) -> bool:
-    """Tell whether a runtime's driver jar was made of the sources that are here now."""
+    """Tell whether a runtime's driver jar was made from the present sources."""
     manifest = read_manifest(root)
     return manifest is not None and manifest.get("sources") == _sources_digest()
 
@@ -146,7 +146,7 @@ def _sources() -> Sequence[Any]:
 
 
 def _resources() -> Sequence[Any]:
-    """What the driver jar has beside classes."""
+    """The driver jar's files other than classes."""
     return [_scala() / name for name in ("package-derby.orm", "scalac-plugin.xml")]
 
 
@@ -193,7 +193,7 @@ def _only(lock: Path, names: Sequence[str]) -> str:
 def _fetch_jars(
     root: Path, name: str, java: Java, settings: Path | None, progress: Progress
 ) -> None:
-    """Bring Delta's jars by the Ivy that PySpark ships, and check each against its hash."""
+    """Download Delta's jars with the Ivy that PySpark ships, and check each hash."""
     progress.step(f"Runtime {name}: Delta's jars")
     jars = root / "jars"
     jars.mkdir(exist_ok=True)
@@ -285,7 +285,7 @@ def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
     with zipfile.ZipFile(jar, "a") as archive:
         for resource in _resources():
             archive.writestr(resource.name, resource.read_bytes())
-    # Drivers that run have the old file open, and go on with it.
+    # Running drivers have the old file open, and keep it.
     jar.replace(root / "jars" / DRIVER_JAR)
     shutil.rmtree(work)
 

@@ -1,4 +1,4 @@
-"""What a test knows of the gateway, as attributes."""
+"""A test's endpoint: the gateway's facts as attributes."""
 
 from __future__ import annotations
 

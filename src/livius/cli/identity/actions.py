@@ -1,4 +1,4 @@
-"""What ``livius identity`` does: it works on the data folder's store, with or without a gateway."""
+"""The actions of ``livius identity``, on the data folder's store, with or without a gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLOCK = SystemClock()
 
 
 def create_user(username: str, *, name: str, password_stdin: bool) -> int:
-    """Make a user."""
+    """Create a user."""
 
     async def work(store: SqlStore, _home: Home) -> None:
         password = _password(password_stdin)
@@ -63,7 +63,7 @@ def set_password(username: str, *, password_stdin: bool) -> int:
 
 
 def _say_user(user: User, password: str | None) -> None:
-    """Show a user, with the password that was drawn."""
+    """Show a user, with the generated password."""
     _say(f"User       {user.username}\nObject id  {user.oid}")
     if password is not None:
         _say(f"Password   {password}\nIt is not shown again.")
@@ -141,7 +141,7 @@ def remove_app(app: str) -> int:
 
 
 async def _without_admin(store: SqlStore) -> str:
-    """Return what to do for workspaces that have no Admin now; empty if all have one."""
+    """Return advice for workspaces without an Admin; empty if all have one."""
     left = [
         f"\nNobody is Admin of {one.name} now. Assign the role to somebody: "
         f"livius workspace assign WHO Admin --workspace {one.id}"
@@ -176,7 +176,7 @@ def add_certificate(app: str, file: Path) -> int:
 
 
 def remove_credential(app: str, credential: str) -> int:
-    """Take a credential away."""
+    """Remove a credential."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         await directory.remove_credential(store, _CLOCK, application, credential)
@@ -195,7 +195,7 @@ def allow(app: str, scopes: Sequence[str]) -> int:
 
 
 def disallow(app: str, scopes: Sequence[str]) -> int:
-    """Take scopes away."""
+    """Remove scopes."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         return _described(await directory.disallow_scopes(store, _CLOCK, application, scopes))
@@ -213,7 +213,7 @@ def add_redirect(app: str, uri: str) -> int:
 
 
 def remove_redirect(app: str, uri: str) -> int:
-    """Take a redirect URI away."""
+    """Remove a redirect URI."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         return _described(await directory.remove_redirect(store, _CLOCK, application, uri))
@@ -250,7 +250,7 @@ def list_consents(*, as_json: bool) -> int:
 
 
 def grant_consent(username: str, app: str) -> int:
-    """Consent in a user's place."""
+    """Consent for a user."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         user = await directory.find_user(store, username)
@@ -261,7 +261,7 @@ def grant_consent(username: str, app: str) -> int:
 
 
 def revoke_consent(username: str, app: str) -> int:
-    """Forget a consent."""
+    """Remove a consent."""
 
     async def change(store: SqlStore, application: ClientApplication) -> str:
         user = await directory.find_user(store, username)
@@ -297,7 +297,7 @@ def _run(work: Callable[[SqlStore, Home], Awaitable[None]]) -> int:
 
 
 def _change(app: str, change: Callable[[SqlStore, ClientApplication], Awaitable[str]]) -> int:
-    """Find an application, do something to it, and say what that was."""
+    """Find an application, change it, and print the change."""
 
     async def work(store: SqlStore, _home: Home) -> None:
         _say(await change(store, await directory.find_application(store, app)))

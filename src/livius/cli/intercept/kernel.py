@@ -36,7 +36,7 @@ del _livius
 
 
 def install(python: Path | None, prefix: Path | None) -> int:
-    """Write the kernel's description to where Jupyter looks."""
+    """Write the kernel's description into Jupyter's folder."""
     from livius.installation.tls import ensure_certificates
 
     home = Home(settings().home)
@@ -77,7 +77,7 @@ def remove(prefix: Path | None) -> int:
 
 
 def start(command: list[str]) -> int:
-    """Become the kernel. It starts without a gateway too: its first output says what is missing."""
+    """Become the kernel. It starts without a gateway too: its first output then says so."""
     home = Home(settings().home)
     try:
         tree = plant(Wanted(home=home))

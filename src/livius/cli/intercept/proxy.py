@@ -45,7 +45,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The proxy that this machine already had to use, for hosts that are passed through."""
+    """The proxy that this machine uses, for hosts that are passed through."""
 
     host: str
     port: int
@@ -72,16 +72,16 @@ def read_upstream(url: str) -> Upstream:
 
 
 def basic(user: str, password: str) -> str:
-    """Return the value of a header that proves a user."""
+    """Return the value of a Basic authentication header."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What one tree's proxy does.
+    """The rules of one tree's proxy.
 
-    ``passed`` are hosts that ``only`` does not refuse. ``gateway`` returns the port to lead to; it
-    raises `Refused` while no gateway serves. ``identity`` returns the reply for a resource, in App
+    ``passed`` are hosts that ``only`` does not refuse. ``gateway`` returns the gateway's port, or
+    raises `Refused` if none serves. ``identity`` returns the response for a resource, in App
     Service's form; it may block.
     """
 
@@ -116,7 +116,7 @@ async def serve(listener: socket.socket, rules: Rules, ended: Awaitable[object])
         except Refused as refused:
             await _refuse(writer, refused)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # the other side went away
+            pass  # the other side has left
         finally:
             writer.close()
 
@@ -145,7 +145,7 @@ async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ru
             both.create_task(_pump(reader, far_writer))
             both.create_task(_pump(far_reader, writer))
     except* OSError:
-        pass  # one side broke off; the other learns it by the close
+        pass  # one side broke off; the close tells the other
     finally:
         far_writer.close()
 
@@ -244,7 +244,7 @@ async def _plain(head: _Head, rules: Rules) -> tuple[asyncio.StreamReader, async
         first = f"{head.method} {head.target} HTTP/1.1"
         if upstream.authorization is not None:
             kept.append(f"Proxy-Authorization: {upstream.authorization}")
-    # One request a connection: what follows on it may be for another host.
+    # One request per connection: further ones may be for another host.
     writer.write("\r\n".join([first, *kept, "Connection: close", "", ""]).encode("latin-1"))
     return reader, writer
 

@@ -1,7 +1,7 @@
-"""Signing in without a human: `livius exec --as`, for CI and for tests.
+"""Sign-in without a human: `livius exec --as`, for CI and for tests.
 
-It sits at the authority's pages as a browser does, without scripts: fills in username and password,
-allows what an application asks for, and brings the answer to the program that waits for it.
+It uses the authority's pages like a browser without scripts: it fills in username and password,
+consents to the application's request, and sends the result to the waiting program.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SignInFailed(Exception):
-    """The person did not get through; the message says why."""
+    """The sign-in failed; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a browser brings to a program at the end: a form to post, or an address to open.
+    """The result that a browser sends to the program: a form to post, or an address to open.
 
-    ``url`` is None where a page said that all is done, as at the end of a device's sign-in.
+    ``url`` is None if the last page needs nothing more, as at the end of a device's sign-in.
     """
 
     url: str | None
     posted: Mapping[str, str] | None = None
 
     def fields(self) -> Mapping[str, str]:
-        """Return what is brought."""
+        """Return the parameters."""
         return self.posted or dict(parse_qsl(urlsplit(self.url or "").query))
 
 
 def sign_in(person: Person, url: str) -> Answer:
-    """Go from an authorization's address to its answer.
+    """Follow an authorization request to its result.
 
     Raises:
-        SignInFailed: a page refused, or is none of the authority's.
+        SignInFailed: a page refused, or is not the authority's.
     """
     try:
         with httpx.Client(trust_env=False, timeout=_ANSWERED_WITHIN) as http:
@@ -83,7 +83,7 @@ def _walk(person: Person, http: httpx.Client, url: str) -> Answer:
 
 
 class _Page(HTMLParser):
-    """What one page of the authority asks, and what it says."""
+    """The forms and texts of one page of the authority."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -96,21 +96,21 @@ class _Page(HTMLParser):
 
     @property
     def step(self) -> str | None:
-        """Return the button that goes on."""
+        """Return the button that continues."""
         return next((step for step in _GOES_ON if step in self._steps), None)
 
     @property
     def said(self) -> str:
-        """Return what the page tells."""
+        """Return the page's text."""
         return " ".join(self._words["lead"])
 
     @property
     def problem(self) -> str:
-        """Return what was wrong with the form before."""
+        """Return the error of the previous form."""
         return " ".join(self._words["problem"])
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take forms, their fields and buttons."""
+        """Collect forms, their fields and buttons."""
         found = {name: value or "" for name, value in attrs}
         name, value = found.get("name", ""), found.get("value", "")
         if tag == "form":
@@ -139,7 +139,7 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def finish(answer: Answer) -> None:
-    """Bring an answer to the program that waits for it."""
+    """Send the result to the waiting program."""
     if answer.url is None:
         return
     with httpx.Client(trust_env=False, timeout=_ANSWERED_WITHIN) as http:
@@ -150,7 +150,7 @@ def finish(answer: Answer) -> None:
 
 
 def finish_with_error(url: str, reason: str) -> None:
-    """Tell the program that waits, so that it ends instead of waiting for ever."""
+    """Tell the waiting program about the failure, so that it doesn't wait for ever."""
     asked = dict(parse_qsl(urlsplit(url).query))
     goes_to = asked.get("redirect_uri", "")
     if urlsplit(goes_to).hostname not in _LOOPBACK:

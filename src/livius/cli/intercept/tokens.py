@@ -1,4 +1,4 @@
-"""Tokens for programs that sign in by the machine rather than by themselves."""
+"""Tokens for programs that use the machine's sign-in instead of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REDIRECT: Final = "http://localhost"
 
 
 class NoToken(Exception):
-    """There is none; the message says why."""
+    """There is no token; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def default_scope(resource: str) -> str:
 def get_token(home: Home, scope: str, person: Person | None = None) -> Token:
     """Return a token for a scope.
 
-    It is the person's, by the client application of Azure's tools, or the sample application's own.
+    It is the user's, from the client application of Azure's tools, or the sample application's own.
 
     Raises:
         NoToken: no gateway serves, or its authority gives none for this scope.

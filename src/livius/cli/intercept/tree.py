@@ -1,8 +1,8 @@
 """One process tree that is intercepted: made before it starts, removed when its first process ends.
 
 The command takes the place of ``livius exec``: same process, same terminal, same parent. So exit
-code, signals, job control and what a parent knows of it are the command's own, with nothing
-between. The proxy is a process beside it that waits for its end.
+code, signals, job control and the process id are the command's own. The proxy is a process beside
+it that waits for its end.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PROGRAMS: Final = {
 
 
 class CannotIntercept(Exception):
-    """Programs can't be intercepted; the message says why and what to do."""
+    """Programs can't be intercepted; the message has the reason and the next step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """What was made for one tree; ``variables`` are to be laid over a program's own."""
+    """The files and variables of one tree; ``variables`` override a program's own."""
 
     wanted: Wanted
     folder: Path
@@ -71,7 +71,7 @@ class Tree:
 
 
 def plant(wanted: Wanted) -> Tree:
-    """Make what a tree needs. It lives once `guard` was called for a process.
+    """Make the files and variables of a tree. They live once `guard` was called for a process.
 
     Raises:
         CannotIntercept: the installation is not set up, or this environment can't be intercepted.
@@ -155,7 +155,7 @@ def _sign_in_variables(
 ) -> dict[str, str]:
     browser = {"BROWSER": str(programs / "livius-browser")}
     if wanted.person is not None:
-        return browser  # who the program is then, also where it asks the machine
+        return browser  # the program's identity, also for the managed identity endpoint
     return {
         **browser,
         "IDENTITY_ENDPOINT": f"http://{here}{proxy.IDENTITY_PATH}",
@@ -164,7 +164,7 @@ def _sign_in_variables(
 
 
 def _authority_elsewhere(home: Home) -> str | None:
-    """Return the host where people sign in, if that is not the gateway itself."""
+    """Return the host of the sign-in, if that is not the gateway itself."""
     connection = home.read_connection()
     if connection is None or connection.serves_authority:
         return None
@@ -172,7 +172,7 @@ def _authority_elsewhere(home: Home) -> str | None:
 
 
 def where_intercepted(connection: Connection) -> str:
-    """Say which names lead to the gateway, and where programs sign in if that is not there."""
+    """Name the intercepted hosts, and the place of the sign-in if it is elsewhere."""
     if connection.serves_authority:
         return f"the host names of Fabric, OneLake, Key Vault and Entra lead to {connection.api}"
     return (
@@ -182,9 +182,9 @@ def where_intercepted(connection: Connection) -> str:
 
 
 def become(tree: Tree, command: list[str]) -> NoReturn:
-    """Turn this process into the command, led."""
+    """Turn this process into the command, intercepted."""
     guard(tree, os.getpid())
-    # Python ignores these two, and what is ignored stays so in the program that follows.
+    # Python ignores these two, and the next program would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     sys.stdout.flush()
@@ -234,7 +234,7 @@ def _run_proxy(tree: Tree, watched: int) -> NoReturn:
 
 
 def _let_go(kept: set[int]) -> None:
-    """Hold nothing of the command's: its terminal, pipes, locks, working directory."""
+    """Release the command's terminal, pipes, locks and working directory."""
     os.chdir("/")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -260,7 +260,7 @@ async def _serve(tree: Tree, watched: int) -> None:
 
 
 def _gateway_port(home: Home) -> int:
-    """Return where the gateway is now: it may have been started, or restarted, meanwhile."""
+    """Return the gateway's present port: it may have been started or restarted meanwhile."""
     connection = home.read_connection()
     ports = home.kept_ports()
     if connection is None or ports is None:
@@ -315,7 +315,7 @@ def _write_programs(folder: Path, home: Home, tree: Path) -> None:
 
 
 def _make_folder(parent: Path) -> tuple[Path, int]:
-    """Make a folder that is held by a lock, and remove those that nobody holds any more."""
+    """Make a folder with a lock, and remove folders whose locks are free."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (parent / _LOCK).open("a") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)

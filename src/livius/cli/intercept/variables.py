@@ -37,7 +37,7 @@ def variables(
     bundle: Path,
     node_bundle: Path,
 ) -> dict[str, str]:
-    """Return the variables that lead a program, to be laid over its own."""
+    """Return the variables of an intercepted program, which override its own."""
     spared = _spared(environment, names, only=only)
     return {
         **{name: proxy for upper in PROXIES for name in (upper, upper.lower())},
@@ -74,7 +74,7 @@ def _covers(entry: str, names: frozenset[str]) -> bool:
 def write_bundles(
     environment: Mapping[str, str], ours: Sequence[Path], *, bundle: Path, node_bundle: Path
 ) -> None:
-    """Write what a program trusts: all that it trusted before, and our authorities.
+    """Write a program's trusted certificates: those that it trusted before, and our authorities.
 
     Raises:
         OSError: a file of ours can't be read.

@@ -105,10 +105,10 @@ def load(wanted: Wanted, *, lakehouse: str | None) -> int:
 
 
 def _explained(error: StatementFailed) -> str:
-    """Return what went wrong without what only helps in a notebook."""
+    """Return an error's text without parts that only help in a notebook."""
     if error.name == "Refused":
         return error.value
-    # Spark wraps the cause in what it was doing; the cause is the last that has a class.
+    # Spark wraps the cause in its context; the cause is the last error with a class.
     causes = _CAUSE.findall(error.value)
     message = causes[-1] if causes else error.value.partition("\n")[0]
     hints = {

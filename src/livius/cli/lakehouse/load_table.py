@@ -1,6 +1,7 @@
-"""What `livius lakehouse load` has a session run. This file's text is the statement.
+"""The code that `livius lakehouse load` runs in a session.
 
-Standard library and Spark only; nothing of Livius is there where it runs.
+This file's text is the statement. It uses the standard library and Spark only: a session has no
+other module of Livius.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Refused(Exception):
 
 
 def load(spark: Any, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Load files into a Delta table; return what was done.
+    """Load files into a Delta table; return a summary.
 
     ``wanted`` has path, format, options (of the reader), table and mode.
     """

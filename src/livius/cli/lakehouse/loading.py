@@ -1,4 +1,4 @@
-"""Looking at files that are to be loaded: what they are, and how a session reads them."""
+"""Examines files to load: their format, and the options with which a session reads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CannotLoad(Failed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the user asked for; None: to be found out."""
+    """The user's options; None: to be derived from the files."""
 
     source: Path
     table: str | None
@@ -144,7 +144,7 @@ def _suffix(file: Path) -> str:
 
 
 def _options(wanted: Wanted, form: str, suffix: str, files: Sequence[Path]) -> dict[str, str]:
-    # A line that does not fit is an error: left out, nobody would miss it until it is too late.
+    # A line that does not fit is an error: if it were left out, nobody would notice in time.
     strict = {"mode": "FAILFAST"}
     if form == "csv":
         tab = suffix.startswith(".tsv")

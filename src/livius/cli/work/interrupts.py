@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a command works: noted at once, raised only where that is safe."""
+"""Ctrl-C and SIGTERM while a command works: recorded at once, raised only where that is safe."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _WAIT: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a command that runs statements works with."""
+    """The context of a command that runs statements."""
 
     api: Api
     interrupts: Interrupts
@@ -48,7 +48,7 @@ def _read_conf(pairs: Sequence[str]) -> dict[str, str]:
 def opened(command: Command, options: SessionOptions) -> Iterator[Session]:
     """Yield a session that is ready.
 
-    One that was created is deleted at the end, however that comes, unless it is to be kept.
+    A new one is deleted at the end, unless the user wants to keep it.
 
     Raises:
         Failed: there is no such session, or it can't be created or does not start.

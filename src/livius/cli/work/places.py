@@ -1,4 +1,4 @@
-"""Finding lakehouses and sessions by what people call them."""
+"""Finds lakehouses and sessions by name or id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``livius sql`` and ``livius run`` do."""
+"""The actions of ``livius sql`` and ``livius run``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run_file(source: str, *, kind: str | None, options: SessionOptions) -> int:
 
 
 def exit_status(work: Callable[[Callable[[], Command]], None]) -> int:
-    """Do a command's work; say what went wrong, and return the exit status for it."""
+    """Do a command's work; print an error, and return its exit status."""
     progress = Progress()
     with Interrupts() as interrupts:
         try:

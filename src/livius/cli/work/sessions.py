@@ -1,4 +1,4 @@
-"""What ``livius session list``, ``show``, ``stop`` and ``log`` do."""
+"""The actions of ``livius session list``, ``show``, ``stop`` and ``log``."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def show(session: str, *, lakehouse: str | None, as_json: bool) -> int:
             body = api.call("GET", found.path, wait=0)
             query = {"order": "desc", "size": _SHOWN_STATEMENTS}
             page = api.call("GET", f"{found.path}/statements", query=query)
-        except NotFound:  # deleted: monitoring knows it still
+        except NotFound:  # deleted: monitoring still has it
             body, page = {}, {"statements": []}
         if as_json:
             print(json.dumps(body or found.facts, ensure_ascii=False, indent=2))

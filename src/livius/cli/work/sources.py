@@ -24,7 +24,7 @@ _MAGICS: Final = {"%%sql": "sql", "%%pyspark": "pyspark", "%%spark": "spark"}
 
 
 def read_code(source: str, kind: str | None) -> list[Code]:
-    """Return what is to be run, in order: one piece, or a notebook's cells.
+    """Return the code to run, in order: one piece, or a notebook's cells.
 
     ``source`` is a file, or ``-`` for standard input, which needs a kind.
 

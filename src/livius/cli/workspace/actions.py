@@ -1,4 +1,4 @@
-"""What ``livius workspace rename`` and ``delete`` do."""
+"""The actions of ``livius workspace rename`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPERATOR = "The operator"
 
 
 def rename(workspace: str, name: str) -> int:
-    """Call a workspace something else."""
+    """Rename a workspace."""
 
     async def work(store: SqlStore) -> None:
         where = await find_workspace(store, workspace)

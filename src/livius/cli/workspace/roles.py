@@ -1,4 +1,4 @@
-"""What ``livius workspace`` does."""
+"""The actions of ``livius workspace assign``, ``list`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLOCK = SystemClock()
 
 
 def assign(principal: str, role: Role, *, workspace: str | None) -> int:
-    """Give a principal a role."""
+    """Assign a role to a principal."""
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
@@ -29,7 +29,7 @@ def assign(principal: str, role: Role, *, workspace: str | None) -> int:
 
 
 def list_all(*, workspace: str | None, as_json: bool) -> int:
-    """List who has which role."""
+    """List the roles."""
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
@@ -62,7 +62,7 @@ def list_all(*, workspace: str | None, as_json: bool) -> int:
 
 
 def remove(principal: str, *, workspace: str | None) -> int:
-    """Take a principal's role away."""
+    """Remove a principal's role."""
 
     async def work(store: SqlStore) -> None:
         principals = await Principals.read(store)
