@@ -492,7 +492,7 @@ class Settings(BaseSettings):
 
     @property
     def runtimes_folder(self) -> Path:
-        """Where runtimes are."""
+        """The folder of the runtimes."""
         return self.runtimes or self.home / "runtimes"
 
     @property

@@ -77,9 +77,9 @@ def prose(code: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(code)):
         body = getattr(node, "body", None)
         for statement in body if isinstance(body, list) else []:
-            match statement:
-                case ast.Expr(value=ast.Constant(value=str(text))):
-                    yield text
+            value = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield value.value
     comments = [
         (token.start[0], token.string.lstrip("#: "))
         for token in tokenize.generate_tokens(io.StringIO(code).readline)

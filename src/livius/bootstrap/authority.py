@@ -1,4 +1,4 @@
-"""Whose tokens count: this installation's own authority's, or another's. Decided once."""
+"""Composes the authority: this installation's own, or an external one."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Trust:
 
 
 def trust_provider(settings: Settings, provider: Provider, store: SqlStore, clock: Clock) -> Trust:
-    """Trust what another authority signs."""
+    """Trust an external authority."""
     keys = ProviderKeys(provider, clock)
     credential = _credential(settings)
     own = None
@@ -144,7 +144,7 @@ def _credential(settings: Settings) -> Credential | None:
 
 
 def _own_endpoints(connection: Connection, tenant: TenantId) -> Endpoints:
-    # People see it over http on loopback, we over https.
+    # People use it over http on loopback, the gateway over https.
     pages = f"{connection.http}/{tenant}/oauth2/v2.0"
     return Endpoints(
         authorize=f"{pages}/authorize",
@@ -165,7 +165,7 @@ def trust_ourselves(
     *,
     portal_secret: str,
 ) -> Trust:
-    """Trust what this installation's own authority signs, and serve that authority."""
+    """Trust this installation's own authority, and serve it."""
     realm = Realm(tenant=tenant, hosts=_HOSTS, domains=frozenset({_DOMAIN}))
     embedded = Authority(
         realm=realm,

@@ -83,7 +83,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
-    """Return a gateway that is ready to serve, in a first run with the sample table."""
+    """Return a gateway that is ready to serve; a first run has the sample table."""
     settings, paths = prepared.settings, prepared.home
     clock, metrics = SystemClock(), Metrics()
     service_runner = ServiceRunner(metrics.service_failed)
@@ -142,7 +142,7 @@ async def compose(prepared: Prepared, *, first_run: bool) -> Gateway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Records:
-    """The store, and what this installation has in it from the beginning."""
+    """The store, and an installation's first records."""
 
     store: SqlStore
     tenant: TenantId
@@ -176,7 +176,7 @@ async def _open_records(prepared: Prepared, metrics: Metrics, clock: SystemClock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Machine:
-    """What starts processes here, and the files that they work on."""
+    """The adapters that start processes, and the files of these."""
 
     runtime: str
     users: OsUsers
@@ -240,7 +240,7 @@ def _trust(
     clock: SystemClock,
     throttle: AuditThrottle,
 ) -> Trust:
-    # Made in any case, so that an installation can go back to its own authority.
+    # Made in any case, so that an installation can return to its own authority.
     keys = KeyRing.open(prepared.home.keys, clock)
     if (provider := prepared.settings.provider) is not None:
         return trust_provider(prepared.settings, provider, records.store, clock)
@@ -299,7 +299,7 @@ def _core(
         store=store,
         lakehouses=machine.lakehouses,
         browser=LocalLakehouseBrowser(paths.onelake, machine.users),
-        # The drivers cut what they print before: at the whole reserve.
+        # Drivers cut their output earlier: at the whole reserve.
         outputs=FileOutputs(paths.outputs, reserve=settings.disk_reserve // 2),
         links=links,
         logs=FileDriverLogs(paths.drivers),
@@ -467,7 +467,7 @@ def _connection(prepared: Prepared, records: _Records) -> Connection:
         http=f"http://localhost:{prepared.ports.http}",
         authority=f"{api}/{records.tenant}" if provider is None else provider.issuer,
         tenant_id=records.tenant if provider is None else provider.realm,
-        # The sample application and the first user are known to the embedded authority alone.
+        # Only the embedded authority has the sample application and the first user.
         client_id=application.client_id if has_sample else None,
         client_secret=application.client_secret if has_sample else None,
         certificate_file=str(application.certificate_file) if has_sample else None,

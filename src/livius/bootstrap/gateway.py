@@ -1,4 +1,4 @@
-"""A gateway as it was composed: what it is made of, how it says that it serves, how it ends."""
+"""A composed gateway: its parts, the report that it serves, and its shutdown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """What has to be run, told and ended."""
+    """The parts that run, and their shutdown."""
 
     prepared: Prepared
     store: SqlStore
@@ -52,16 +52,16 @@ class Gateway:
     connection: Connection
 
     async def announce(self) -> None:
-        """Say that we serve, once we do."""
+        """Report that the gateway serves."""
         while not (self.https.started and self.http.started):
             await asyncio.sleep(0.01)
         self.prepared.home.write_connection(self.connection)
         _log.info("gateway_serving", api=self.connection.api, http=self.connection.http)
 
     async def end(self, listening: Iterable[asyncio.Task[None]], *, keep_drivers: bool) -> None:
-        """End what we started, let who asked have an answer, and write down what was ended.
+        """End everything that we started, answer open requests, and record the shutdown.
 
-        ``listening`` are the tasks of both listeners. What they still answer needs the store.
+        ``listening`` are the tasks of both listeners. Their last responses need the store.
         """
         drivers, metastore = 0, False
         if not keep_drivers:
@@ -79,12 +79,12 @@ class Gateway:
         )
 
     async def _end_sessions(self) -> int:
-        """Want every session ended and wait until all are; return how many there were."""
+        """Request the end of every session, and wait for it; return their number."""
         self.capacity.close()
         requested: set[SessionId] = set()
         try:
             async with asyncio.timeout(_SESSIONS_END_WITHIN):
-                # Asked again each time: one may just have been let in when we closed.
+                # Read again each time: a session may just have been admitted when we closed.
                 while live := set(await self.store.live_sessions()):
                     for key in live - requested:
                         await self.store.request_stop(

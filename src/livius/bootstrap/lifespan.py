@@ -45,7 +45,7 @@ async def serve(
             ]
             await gateway.announce()
             if prepared.settings.launch_numbers is None:
-                # It runs Spark as ourselves, which is nothing to have beside others' drivers.
+                # It runs Spark as the gateway's user, which must not happen beside others' drivers.
                 archive = ("class archive", gateway.archive.run)
                 group.create_task(gateway.service_runner.keep(archive), name=archive[0])
             beside = None

@@ -16,8 +16,11 @@ from livius.installation.certificates import Certificates
 
 _LISTENERS_END_WITHIN: Final = 2
 KEEP_ALIVE: Final = 75
-"""Seconds. Clients sleep five, ten or thirty between questions; a connection that is closed just
-when one of them asks again fails its request."""
+"""Seconds.
+
+Clients sleep five, ten or thirty between polls; a connection that is closed at the moment of a
+request fails the request.
+"""
 
 
 class _WebSocket(GuardedWebSocket, LinkProtocol):
@@ -44,7 +47,7 @@ def listener(
             ws=_WebSocket,
             ws_max_size=livius_agent.wire.MAX_FRAME_BYTES,
             ws_per_message_deflate=False,
-            ws_ping_interval=None,  # the agents' own beats tell more
+            ws_ping_interval=None,  # the agents' own heartbeats say more
             timeout_graceful_shutdown=_LISTENERS_END_WITHIN,
             timeout_keep_alive=KEEP_ALIVE,
         ),

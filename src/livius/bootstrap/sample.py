@@ -1,4 +1,4 @@
-"""What every installation begins with: a tenant, a workspace, a lakehouse."""
+"""The first records of every installation: a tenant, a workspace, a lakehouse."""
 
 from __future__ import annotations
 

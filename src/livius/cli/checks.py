@@ -1,4 +1,4 @@
-"""What `livius doctor` looks at.
+"""The checks of `livius doctor`.
 
 Each check yields findings; each bad one has a next step. The machine's figures are read once, into
 `Machine`, which the checks use.
@@ -51,7 +51,7 @@ _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Verdict(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     WARN = "warn"

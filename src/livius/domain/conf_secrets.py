@@ -1,4 +1,4 @@
-"""Which of a caller's conf values are secrets; every record has a placeholder for them.
+"""Finds the secrets in a caller's conf; every record has a placeholder for them.
 
 The rule is Spark's own (``spark.redaction.regex``): a value is a secret if its key or the value
 itself matches. Its pattern is extended by the account keys of Azure storage and by passwords inside

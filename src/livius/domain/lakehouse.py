@@ -14,7 +14,7 @@ from livius.domain.messages import Message
 
 
 class Role(StrEnum):
-    """What a principal may do in a workspace, from most to least (Fabric's four)."""
+    """Fabric's four roles in a workspace, from the most rights to the least."""
 
     ADMIN = "Admin"
     MEMBER = "Member"
@@ -71,7 +71,7 @@ _MAX_DESCRIPTION: Final = 256
 
 
 def check_lakehouse_name(name: str) -> None:
-    """Refuse what Fabric would not take for a lakehouse's name.
+    """Refuse a lakehouse's name that Fabric would not accept.
 
     Raises:
         Invalid: the message has the rule.
@@ -122,8 +122,8 @@ def check_description(text: str) -> None:
 def database_name(display_name: str, lakehouse: LakehouseId, *, taken: frozenset[str]) -> str:
     """Return a database name for a new lakehouse: its name in lower case, made an identifier.
 
-    ``__`` never stands inside: it will separate a lakehouse from its schema. Where the name is
-    taken, or is one that Spark keeps for itself, the id's first digits follow.
+    It never has ``__``, which will separate a lakehouse from its schema. If the name is taken, or
+    reserved by Spark, the id's first digits follow.
     """
     plain = re.sub(r"[^a-z0-9]+", "_", display_name.lower()).strip("_")
     if not plain or plain[0].isdigit():

@@ -1,4 +1,4 @@
-"""Sentences for people that a page can say in another language than English."""
+"""Sentences for people that pages can translate."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Message(str):
-    """An English sentence that remembers what it was made from.
+    """An English sentence with its template and values.
 
     ``template`` is its key in the catalogue of `livius.language`, with ``%(name)s`` for each of the
-    ``values``, which may be sentences themselves. Everywhere
-    else it is the plain text: the API, logs and commands speak English.
+    ``values``, which may be sentences themselves. Everywhere else it is plain text: the API, logs
+    and commands are in English.
     """
 
     __slots__ = ("template", "values")
@@ -19,7 +19,7 @@ class Message(str):
     values: dict[str, object]
 
     def __new__(cls, template: str, /, **values: object) -> Self:
-        """Say a template, with its values."""
+        """Format a template with its values."""
         made = super().__new__(cls, template % values if values else template)
         made.template = template
         made.values = values

@@ -37,7 +37,7 @@ _KINDS: Final = ("token_use", "token_type", "typ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Which tokens are valid. ``tenant`` is set for a provider that behaves like Entra."""
+    """A provider and its valid audiences. ``tenant`` is set if it behaves like Entra."""
 
     issuer: str
     audiences: frozenset[str]

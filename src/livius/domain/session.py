@@ -55,7 +55,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a session."""
+    """The events of a session."""
 
     LAUNCH_BEGUN = "launch_begun"
     DRIVER_ATTACHED = "driver_attached"

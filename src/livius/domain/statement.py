@@ -42,7 +42,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a statement."""
+    """The events of a statement."""
 
     CLAIMED = "claimed"
     CANCEL_REQUESTED = "cancel_requested"

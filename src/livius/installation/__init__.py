@@ -1,1 +1,1 @@
-"""What has to be there before a gateway can serve, and where it lies."""
+"""The parts of an installation, and their places."""

@@ -109,7 +109,7 @@ def prepared(settings: Settings) -> Prepared:
     home = Home(settings.home)
     java, runtime = _found(settings)
     if settings.launch_numbers is not None:
-        # What is made from now on is for nobody else, unless it is given.
+        # Files that are made from now on are closed to others, unless they are given a mode.
         os.umask(0o077)
         agent = ensure_agent(home.root)
         check_launch(settings.launch_numbers, runtime.python, (java.binary, *runtime.jars, agent))

@@ -1,4 +1,4 @@
-"""What happens in a session or a statement, event by event, from any position on.
+"""The events of a session or a statement, from any position on.
 
 Each event has the position behind it. A caller that lost its stream continues from there, also
 after a restart of the gateway, without a gap and without a repeat: all that is sent is read from

@@ -49,7 +49,7 @@ def router(context: Context) -> APIRouter:
         found = await own_session(context, here.caller, here.session(session), READ_SESSION)
         text = await downloads.find_text(context, found, number)
         statement = text.statement
-        # What a statement prints is never changed, but only an ended one's text is whole.
+        # A statement's text never changes, but only an ended one's text is whole.
         etag = f'"{statement.repl}-{statement.number}"' if text.is_whole else None
         part = requested_part(request.headers, text.size, etag)
         return StreamingResponse(

@@ -59,7 +59,7 @@ async def _page(views: Sequence[StatementView], total: int) -> AsyncIterator[byt
 
 
 async def _pieces(view: StatementView) -> AsyncIterator[bytes]:
-    # What stands for code, text and data in the rest of the answer, and for nothing else.
+    # A placeholder for code, text and data in the rest of the response, and for nothing else.
     token = secrets.token_hex(16)
     text = shown_text(view)
     rest = statement_body(

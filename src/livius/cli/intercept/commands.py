@@ -27,7 +27,7 @@ _UP: Final = (sys.executable, "-m", "livius.cli", "up", "--detach")
 
 
 def execute(command: list[str], *, only: bool, up: bool, user: str | None) -> int:
-    """Run a command, led. Returns only where that fails."""
+    """Run a command, intercepted. Returns only if that fails."""
     if not command:
         return fail("Say what to run: livius exec -- COMMAND. See: livius exec --help")
     home = Home(settings().home)
@@ -41,7 +41,7 @@ def execute(command: list[str], *, only: bool, up: bool, user: str | None) -> in
 
 
 def export(*, only: bool, process: int | None, user: str | None) -> int:
-    """Print the variables for a shell, and lead until it ends."""
+    """Print the variables for a shell, and intercept until it ends."""
     home = Home(settings().home)
     if (failed := _ensure_gateway(home, up=False)) is not None:
         return failed
@@ -63,11 +63,11 @@ def export(*, only: bool, process: int | None, user: str | None) -> int:
 
 
 def _ensure_gateway(home: Home, *, up: bool) -> int | None:
-    """Return an exit code where none serves."""
+    """Return an exit code if no gateway serves."""
     connection = home.read_connection()
     if connection is not None:
         if not connection.serves_authority:
-            # What is usual needs no words, and the command's own output stays its own.
+            # The usual case prints nothing, so that the output is only the command's own.
             err.print(f"livius: {where_intercepted(connection)}", markup=False)
         return None
     if not up:
@@ -75,16 +75,12 @@ def _ensure_gateway(home: Home, *, up: bool) -> int | None:
             f"No gateway serves {home.root}. Start one with: livius up --detach, or let this "
             "command do it: livius exec --up -- COMMAND"
         )
-    # Its words are no part of the command's output.
+    # Its output is not the command's.
     return subprocess.run(_UP, stdout=sys.stderr, check=False).returncode or None
 
 
 def _person(home: Home, user: str | None) -> Person | None:
-    """Return who is to sign in by themselves.
-
-    Raises:
-        CannotIntercept: the password is not known.
-    """
+    """Return the user to sign in. Raises: CannotIntercept: the password is unknown."""
     # Also where it is not needed: the program gets no secret that is not its own.
     given = os.environ.pop(_PASSWORD, None)
     connection = home.read_connection()

@@ -1,4 +1,4 @@
-"""What ``livius token create``, ``list`` and ``revoke`` do."""
+"""The actions of ``livius token create``, ``list`` and ``revoke``."""
 
 from __future__ import annotations
 

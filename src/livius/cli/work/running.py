@@ -26,7 +26,7 @@ from livius.cli.work.statements import Code, StatementFailed, run
 CODE_FAILED: Final = 1
 NOT_RUN: Final = 2
 _PIPE_CLOSED: Final = 141
-"""What a shell shows for a program that SIGPIPE ended."""
+"""The status that a shell shows for a program that SIGPIPE ended."""
 _STDOUT: Final = 1
 _WRITERS: Final = {"table": write_table, "csv": write_csv, "json": write_json}
 _FORMAT_OF: Final = {".csv": "csv", ".json": "json", ".arrow": "arrow", ".arrows": "arrow"}
