@@ -214,7 +214,7 @@ So is any key whose value is {fabric_classes}, which only Fabric has.
 `driverMemory`, `driverCores`, `executorMemory`, `executorCores` and `numExecutors` of the request,
 and these keys, are checked and echoed as asked. On a local master there is one JVM, sized by
 `LIVIUS_DRIVER_MEMORY`, and they do nothing; on a cluster they are passed to Spark, but for the
-driver's memory. A session that asks for sizes says what it has got in its tag `{sizes_tag}`.
+driver's memory. If a request has sizes, the effective ones are in the session's tag `{sizes_tag}`.
 
 {sizes}
 
