@@ -24,7 +24,7 @@ def installed() -> None:
 
 @pytest.fixture
 def statement(installed: None) -> Iterator[Callable[[str], carried.Statement]]:
-    """What begins a statement of this name."""
+    """The code that begins a statement with this name."""
 
     def begin(name: str) -> carried.Statement:
         statement = carried.Statement(name)

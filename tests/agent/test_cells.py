@@ -1,4 +1,4 @@
-"""What a cell is, before any language has it."""
+"""The first reading of a cell, before any language gets it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the agent and a repl say to one another."""
+"""The messages between the agent and a repl."""
 
 import asyncio
 import socket

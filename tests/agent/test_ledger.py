@@ -1,4 +1,4 @@
-"""What the agent keeps of statements until the gateway holds them durably."""
+"""The agent's records of statements until the gateway has stored them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

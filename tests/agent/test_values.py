@@ -1,4 +1,4 @@
-"""What Python's values become in JSON."""
+"""Python's values in JSON."""
 
 import datetime as dt
 import decimal

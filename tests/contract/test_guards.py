@@ -428,7 +428,7 @@ async def test_the_audit_log_has_no_move_that_did_not_happen(store: Store) -> No
 
 
 async def test_cancels_and_ends_at_once_agree_on_one_story(store: Store) -> None:
-    """What the moves return, what the record has and what the audit log says are the same."""
+    """The results of moves, the record and the audit log agree."""
     entry = act(FakeClock(), Action.STATEMENT_CANCEL)
     for _ in range(20):
         session = await added(store, phase=Phase.READY)

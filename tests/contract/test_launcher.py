@@ -1,4 +1,4 @@
-"""What every launcher promises: the scripted one of the unit tests, and real processes."""
+"""The contract of launchers: the scripted one of the unit tests, and real processes."""
 
 import asyncio
 import gc
@@ -132,7 +132,7 @@ async def test_only_installed_runtimes_can_be_started(launcher: Launcher) -> Non
     assert not launcher.has_runtime("9.9")
 
 
-# What only real processes can show.
+# Tests that need real processes.
 
 
 def marked(folder: Path) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""What every supervisor of output streams promises."""
+"""The contract of the store of output streams."""
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber, new_id
 from livius.ports.outputs import Outputs

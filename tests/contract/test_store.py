@@ -1,4 +1,4 @@
-"""What every store promises of sessions, drivers and statements."""
+"""The contract of stores: sessions, drivers and statements."""
 
 import asyncio
 from datetime import datetime, timedelta

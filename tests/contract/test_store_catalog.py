@@ -1,4 +1,4 @@
-"""What every store promises of workspaces, lakehouses, roles and personal tokens."""
+"""The contract of stores: workspaces, lakehouses, roles and personal tokens."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every store promises of what ran: activities, Spark jobs, effective conf."""
+"""The contract of stores: activities, Spark jobs, effective conf."""
 
 import dataclasses
 from datetime import timedelta

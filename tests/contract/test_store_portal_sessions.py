@@ -1,4 +1,4 @@
-"""What every store promises of portal sessions."""
+"""The contract of stores: portal sessions."""
 
 from dataclasses import replace
 from datetime import timedelta

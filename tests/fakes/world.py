@@ -451,6 +451,6 @@ async def submit_statement(
     kind: str | None,
     source_id: str | None,
 ) -> StatementView:
-    """What the API does with a statement that came whole."""
+    """The API's handling of a statement that came whole."""
     session = await may_submit(context, caller, path)
     return await submit(context, caller, session, code=code, kind=kind, source_id=source_id)

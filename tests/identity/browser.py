@@ -53,7 +53,7 @@ class Person:
         return await self.presses("sign-in", username=username, password=password or "")
 
     def arrives(self) -> dict[str, str]:
-        """What the application gets, in whichever way."""
+        """The response that the application gets, in either mode."""
         assert self.answer is not None
         if self.answer.status_code == httpx.codes.SEE_OTHER:
             parts = urlsplit(self.answer.headers["location"])

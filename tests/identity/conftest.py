@@ -154,7 +154,7 @@ def world(made: Callable[[Path], World], tmp_path: Path) -> Iterator[World]:
 
 
 async def begin(folder: Path, clock: MovedClock) -> tuple[SampleApplication, FirstUser, str]:
-    """What the first start of a gateway makes."""
+    """The records of a gateway's first start."""
     store = SqlStore(open_store(folder / "livius.db"))
     sample = await ensure_sample(folder / "sample", store, clock)
     user = await ensure_first_user(folder / "sample", store, clock)

@@ -74,7 +74,7 @@ def assertion(
     algorithm: str = "RS256",
     **changes: Any,
 ) -> str:
-    """What MSAL signs, with times that have fractions."""
+    """An assertion like MSAL's, with times that have fractions."""
     now = world.clock.now().timestamp()
     claims = {
         "iss": world.sample.client_id,

@@ -1,4 +1,4 @@
-"""What is tried against tokens of an authority that is not ours: each ends with a 401.
+"""Attacks on tokens of an external authority: each ends with a 401.
 
 The provider of these tests serves real keys, and the attacker knows everything but the private
 halves. The same forgeries are tried against the embedded authority's verifier in test_verifier.

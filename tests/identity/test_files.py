@@ -1,4 +1,4 @@
-"""What lies on disk: closed to others, whole after a crash, the same after a restart."""
+"""Files of the authority: closed to others, whole after a crash, the same after a restart."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def open_umask() -> Iterator[None]:
 
 
 def opened(folder: Path) -> list[str]:
-    """What others may read or write, of what is secret."""
+    """Permissions of secret files."""
     return sorted(
         str(path.relative_to(folder))
         for path in (folder, *folder.rglob("*"))

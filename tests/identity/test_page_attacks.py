@@ -1,4 +1,4 @@
-"""What others try with the pages: forged forms, foreign names, planted cookies, frames."""
+"""Attacks on the pages: forged forms, foreign names, planted cookies, frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Livius asks a provider's token endpoint, and what it makes of bad answers."""
+"""Requests to a provider's token endpoint, and bad responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the audit log tells of the authority: who signed in, who let whom do what; no secret."""
+"""The audit log of the authority: sign-ins and consents, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends with a user or an application that is removed: everything, in one step."""
+"""The removal of a user or an application ends everything of theirs, in one step."""
 
 from __future__ import annotations
 

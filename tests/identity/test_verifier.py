@@ -1,4 +1,4 @@
-"""What counts as an access token, and what does not."""
+"""Valid and invalid access tokens."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ print(urllib.request.urlopen({FABRIC!r}, timeout=9).status)
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
 def test_node_trusts_the_gateway_by_the_variables(place: Place) -> None:
-    """What the SDKs for Node do by themselves: a tunnel through HTTPS_PROXY, then TLS."""
+    """The way of the SDKs for Node: a tunnel through HTTPS_PROXY, then TLS."""
     code = """
 const proxy = new URL(process.env.HTTPS_PROXY);
 const host = 'api.fabric.microsoft.com';

@@ -77,7 +77,7 @@ OF_POSTGRESQL = (
     "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
     "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
 )
-"""What a database is made of, but for the order of its columns."""
+"""A database's schema, without the order of columns."""
 
 
 def test_migrating_twice_changes_nothing(new_database: NewDatabase) -> None:

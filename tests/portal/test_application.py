@@ -57,7 +57,7 @@ def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = Non
 
 
 def served_audit(owned: Owned, action: Action) -> list[AuditEntry]:
-    """What the audit log says of such acts."""
+    """The audit entries of such acts."""
     query = AuditQuery(action=action, limit=10)
     return [one.entry for one in owned.served.site.do(owned.store.audit(query))]
 

@@ -1,4 +1,4 @@
-"""What user code printed and gave is shown safely."""
+"""The output of user code is shown safely."""
 
 import base64
 

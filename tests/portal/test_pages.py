@@ -1,4 +1,4 @@
-"""What pages show, to whom, and what they refuse."""
+"""The contents of pages, their readers, and refusals."""
 
 import re
 from html.parser import HTMLParser

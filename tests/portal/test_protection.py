@@ -1,4 +1,4 @@
-"""What keeps strangers out of the portal: portal sessions, forms, names, headers."""
+"""The portal's protection from strangers: portal sessions, forms, names, headers."""
 
 import logging
 import socket

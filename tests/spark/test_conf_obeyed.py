@@ -1,4 +1,4 @@
-"""What the conf policy passes reaches Spark, and what it takes for granted is so."""
+"""Conf that the policy passes reaches Spark, and its assumptions are true."""
 
 import contextlib
 import hashlib

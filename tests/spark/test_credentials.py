@@ -36,7 +36,7 @@ VALUE = "hunter22 'and' more"
 
 
 def claims(session: RemoteSession, audience: str, kind: str = "pyspark") -> dict[str, Any]:
-    """What a token says; spelled apart, for whole it would be redacted."""
+    """A token's claims, spelled apart, as a whole token would be redacted."""
     call = f'notebookutils.credentials.getToken("{audience}")'
     code = {
         "pyspark": f"print('|'.join({call}))",
@@ -210,7 +210,7 @@ def test_a_drivers_log_has_no_secret(client: Client, gateway: Gateway) -> None:
 
 
 class Credential:
-    """What azure-identity's credentials are to the client, with the sample application's secret."""
+    """The client's own use of azure-identity, with the sample application's secret."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

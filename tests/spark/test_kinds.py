@@ -1,4 +1,4 @@
-"""What each kind of statement gives, with real Spark (Fabric contract 2.5)."""
+"""The outputs of each kind of statement, with real Spark (Fabric contract 2.5)."""
 
 import pytest
 

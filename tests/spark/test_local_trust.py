@@ -123,7 +123,7 @@ def test_a_session_sees_what_its_user_can_and_no_secret_lies_about(
     assert seen["processes"] > 0
     # No argv and no variable of any process has what opens the installation to others.
     assert seen["told"] == []
-    # What the driver proved itself with was removed by its agent once it was read.
+    # The agent removed the driver's link secret once it was read.
     assert seen["secrets"] == []
 
 

@@ -42,14 +42,14 @@ def fabric(client: Client) -> Iterator[Any]:
 
 
 def page(client: Client, session: RemoteSession, path: str) -> Any:
-    """What Spark's own REST API says."""
+    """The response of Spark's own REST API."""
     answer = get(client, session, path)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def get(client: Client, session: RemoteSession, path: str, **query: Any) -> Any:
-    """What is below the monitoring API's path of a session."""
+    """A path below the monitoring API's path of a session."""
     facts = client.gateway.connection
     return client.http.get(
         f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"

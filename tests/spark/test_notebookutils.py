@@ -20,7 +20,7 @@ def files(gateway: Gateway) -> Path:
 
 
 def fails(session: RemoteSession, code: str, kind: str = "pyspark") -> str:
-    """What an error says, with its name before it."""
+    """An error's name and text."""
     output = session.run(code, kind)
     assert output["status"] == "error", output
     return f"{output['ename']}: {output['evalue']}"

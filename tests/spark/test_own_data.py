@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
 
 
 def load(session: RemoteSession, source: Path, **asked: Any) -> dict[str, Any]:
-    """What `livius lakehouse load` does, in a session that is there already."""
+    """The same load as `livius lakehouse load`, in an existing session."""
     defaults = {"table": None, "mode": "error", "format": None, "header": True, "delimiter": None}
     planned = look(Wanted(source=source, **{**defaults, **asked}))
     with readable(source) as path:

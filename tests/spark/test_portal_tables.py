@@ -1,4 +1,4 @@
-"""What the portal shows, without Spark, of tables that real Spark wrote with Delta's features."""
+"""The portal's previews, without Spark, of tables that real Spark wrote with Delta's features."""
 
 import asyncio
 import shutil

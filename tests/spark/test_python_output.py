@@ -1,4 +1,4 @@
-"""What a Python statement gives: rich display, magics, errors, and all that is printed."""
+"""The outputs of Python statements: rich display, magics, errors, and printed text."""
 
 import base64
 from typing import Any

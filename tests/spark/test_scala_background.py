@@ -1,4 +1,4 @@
-"""What runs in the background of a Scala session and what is compiled meanwhile don't meet."""
+"""Background work of a Scala session doesn't disturb the compiler."""
 
 import random
 import time

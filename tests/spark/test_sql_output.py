@@ -1,4 +1,4 @@
-"""What an SQL statement gives: values of every type, several statements, odd input."""
+"""The outputs of SQL statements: values of every type, several statements, odd input."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ def cut(text):
 
 
 def cut(session: RemoteSession, *texts: str) -> list[list[str]]:
-    """What each text is cut into."""
+    """The statements of each text."""
     session.text(CUT)
     given = f"json.loads({json.dumps(texts)!r})"
     found: list[list[str]] = json.loads(

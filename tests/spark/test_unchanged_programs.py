@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def facts(gateway: Gateway) -> dict[str, str]:
-    """What differs from place to place, as a program's variables."""
+    """A program's variables, which differ between installations."""
     known = gateway.connection
     return {
         "TENANT": known["tenant_id"],

@@ -93,7 +93,7 @@ def as_integer(text: str) -> Any:
 
 
 def references(session: RemoteSession) -> dict[str, Any]:
-    """What Spark itself makes of each leaf."""
+    """Spark's own text of each leaf."""
     wanted = {
         **{leaf: f"to_json(named_struct('c', {leaf}))" for leaf in (*PLAIN, *VARIANTS)},
         **{leaf: f"cast({leaf} as string)" for leaf in (*TEXT, *DECIMALS)},

@@ -97,7 +97,7 @@ class Site:
     def do(self, work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
-    # What a test needs to happen in the core.
+    # A test's acts in the core.
 
     def session(
         self,

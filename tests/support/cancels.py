@@ -136,7 +136,7 @@ USABLE = {
         "24",
     ),
 }
-"""What the pools must still do for the next statement."""
+"""The work that the pools must still do for the next statement."""
 
 CLEAR = "sc.cancelAllJobs()"
 MOMENTS = ((0.0, 0.12), (0.0, 0.02), (0.05, 0.4))
@@ -145,7 +145,7 @@ MOMENTS = ((0.0, 0.12), (0.0, 0.02), (0.05, 0.4))
 
 @dataclass
 class Tally:
-    """What came of the rounds."""
+    """The results of the rounds."""
 
     rounds: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)

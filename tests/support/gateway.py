@@ -243,7 +243,7 @@ class RemoteSession:
         return f"/sessions/{self.id}"
 
     def get(self) -> dict[str, Any]:
-        """What the session is now: the answer is not to be held until it changes."""
+        """The session's present state, without a long poll."""
         answer = self.client.call("GET", self.path, headers={"Prefer": "wait=0"})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
@@ -274,7 +274,7 @@ class RemoteSession:
         return body
 
     def printed(self, number: int) -> str:
-        """What a statement that runs has printed by now."""
+        """The text of a running statement so far."""
         answer = self.client.call(
             "GET",
             f"{self.path}/statements/{number}",

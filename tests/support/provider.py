@@ -107,7 +107,7 @@ class Provider:
             return http.request(method, self.issuer + path, timeout=10, **arguments)
 
     def tokens(self, *scopes: str) -> dict[str, str]:
-        """What ada gets through the notebook."""
+        """The tokens that ada gets through the notebook."""
         form = {"grant_type": "password", "username": "ada", "password": "a"}
         return self._token("notebook", {**form, "scope": " ".join(("openid", *scopes))})
 

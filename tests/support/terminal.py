@@ -1,4 +1,4 @@
-"""What a command writes where it has a terminal of its own."""
+"""The output of a command on a terminal of its own."""
 
 import contextlib
 import os

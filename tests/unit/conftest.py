@@ -1,4 +1,4 @@
-"""What unit tests start from."""
+"""The fixtures of unit tests."""
 
 from collections.abc import AsyncIterator, Iterator
 

@@ -1,4 +1,4 @@
-"""What comes often is counted: the log stays small, whatever anybody sends."""
+"""Frequent entries are counted, so that the log stays small."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the doctor finds, each made true."""
+"""The findings of the doctor; the tests cause each."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a session's own code asks of the gateway."""
+"""Requests of a session's own code."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What of a discovery document is believed."""
+"""The trusted parts of a discovery document."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a per-user launch asks of the machine, and the numbers that it gives."""
+"""The needs of a per-user launch, and the numbers of its users."""
 
 import asyncio
 import json
@@ -174,7 +174,7 @@ async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
         contents = LocalLakehouseBrowser(root, users)
         [column] = (await contents.table(workspace, lakehouse, "trips")).columns
         assert column.name == "id"
-        # What root could still read is closed to the workspace's number.
+        # Files that root could still read are closed to the workspace's number.
         os.chown(commit, 0, 0)
         with pytest.raises(Conflict):
             await contents.table(workspace, lakehouse, "trips")

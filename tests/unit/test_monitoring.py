@@ -1,4 +1,4 @@
-"""What the use cases of monitoring tell, to whom, during a session's life and after it."""
+"""The use cases of monitoring and their rights, during a session's life and after it."""
 
 import dataclasses
 from datetime import timedelta

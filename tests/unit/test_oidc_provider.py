@@ -1,4 +1,4 @@
-"""What the tokens of an authority that is not ours must say, and which authorities are taken."""
+"""The rules for tokens of an external authority, and for its settings."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the pip of sessions learns of the machine's pip."""
+"""The machine's pip settings for the pip of sessions."""
 
 from configparser import RawConfigParser
 from pathlib import Path

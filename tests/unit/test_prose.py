@@ -50,7 +50,7 @@ PHRASES = (
 
 
 def banned() -> list[str]:
-    """What the glossary has in bold in its last column."""
+    """The words in bold in the last column of the glossary."""
     rows = [
         line.strip("| ").split(" | ") for line in GLOSSARY.splitlines() if line.startswith("| ")
     ]

@@ -1,4 +1,4 @@
-"""What `livius run` takes for code: files, notebooks, and what it says of anything else."""
+"""The sources of `livius run`: files, notebooks, and errors for others."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What holds for every request: whose name it came under, and what may be kept of its answer."""
+"""Checks of every request: its host name, and the caching of its response."""
 
 import json
 

@@ -173,7 +173,7 @@ async def test_from_each_event_on_comes_exactly_what_came_after_it(live: Live) -
 
 
 def said_of(events: list[Said]) -> list[tuple[str, dict[str, Any]]]:
-    """What events say. Of progress it is the last: an earlier one is not sent again."""
+    """The data of events. Only the last progress counts: an earlier one is not sent again."""
     last = [one for one in events if one.name == "progress"][-1:]
     return [(one.name, one.data) for one in events if one.name != "progress" or one in last]
 

@@ -68,7 +68,7 @@ BODIES: Final[Mapping[tuple[str, str], Any]] = {
     },
     ("PATCH", "/v1/workspaces/{workspace}/roleAssignments/{principal}"): {"role": "Member"},
 }
-"""What a request needs to be a good one; statements get code, all else an empty object."""
+"""A valid body for a request: statements get code, all else an empty object."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Installation:
         return secret
 
     async def places(self, row: Row, oid: PrincipalId) -> dict[str, str]:
-        """What the path's variables stand for: a lakehouse, and a session with one statement."""
+        """The records in the paths: a lakehouse, and a session with one statement."""
         world, number = self.world, next(self.numbers)
         lakehouse = Lakehouse(
             id=LakehouseId(new_id()),

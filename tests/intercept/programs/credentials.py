@@ -28,7 +28,7 @@ SESSIONS = (
 
 
 def at_another_device(uri, code, _):
-    """What a person does with a code: open the page and enter it."""
+    """A person's steps with a code: open the page and enter it."""
     subprocess.run([os.environ["BROWSER"], f"{uri}?user_code={code}"], check=True)
 
 

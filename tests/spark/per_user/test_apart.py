@@ -205,7 +205,7 @@ def test_members_of_a_workspace_share_its_tables_in_both_directions(team: Team) 
     team.other.rows("insert into plain values (2)")
     assert sorted(team.one.rows("select id, who from both")) == [[1, "one"], [2, "one again"]]
     assert team.other.rows("select count(*) from plain") == [[2]]
-    # What one made, the other may drop, and the files go.
+    # One member may drop the other's tables, with their files.
     team.one.rows("drop table plain")
     team.other.rows("drop table both")
     assert not (team.shared / "Tables" / "plain").exists()
@@ -222,7 +222,7 @@ def test_the_lakehouse_is_where_fabric_has_it(team: Team) -> None:
 
 
 def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
-    """What root reads and deletes in folders that sessions write to."""
+    """Reads and deletions by root in folders that sessions write to."""
     target = team.gateway.home / "connection.json"
     client = team.one.client
     with client.session() as session:

@@ -78,7 +78,7 @@ def test_sql_finds_only_tables_of_ones_own_lakehouses(team: Team, secrets: Path)
         assert output["status"] == "error", statement
     assert team.one.rows("show tables in default") == []
     assert "x" not in [row[1] for row in team.one.rows("show tables")]
-    # What clients send for a database that is there already.
+    # The requests of clients for an existing database.
     team.one.rows(f"create database if not exists {shared}")
     team.one.rows("drop table mine")
     assert_whole(team)

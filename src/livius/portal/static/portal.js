@@ -39,7 +39,7 @@ function live() {
   const wanted = source && document.visibilityState === "visible";
   if (stream && (!wanted || stream.of !== source.dataset.live)) { stream.close(); stream = null; }
   if (!wanted || stream) return;
-  // A browser that makes the source anew forgets where it was: the page remembers.
+  // A browser that creates the source again forgets where it was: the page remembers.
   const last = source.dataset.lastId || "";
   stream = new EventSource(source.dataset.live + (last ? `${source.dataset.live.includes("?") ? "&" : "?"}after=${encodeURIComponent(last)}` : ""));
   stream.of = source.dataset.live;
