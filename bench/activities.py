@@ -62,7 +62,7 @@ async def main(rows: int) -> None:
                 goal=Goal.STOP,
                 phase=phase,
                 driver=DriverId(new_id()),
-                repl=ReplId(new_id()),
+                first_repl=ReplId(new_id()),
                 idle_timeout=timedelta(minutes=20),
                 created_at=at,
                 last_active_at=at,

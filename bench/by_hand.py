@@ -46,7 +46,7 @@ async def main(folder: Path, *, repls: int) -> None:
         in_java, in_python = list[float](), list[float]()
         for number in range(repls):
             before = psutil.Process(process.pid).memory_info().rss
-            worker = ReplWorker(
+            worker = await ReplWorker.open(
                 name=f"repl-{number}",
                 jvm=jvm,
                 zygote=zygote,
@@ -59,7 +59,7 @@ async def main(folder: Path, *, repls: int) -> None:
                 progressed=lambda *_: None,
                 has_jobs=lambda *_: None,
             )
-            working = asyncio.create_task(worker.run())
+            working = asyncio.create_task(worker.run(warm=True))
             for index, kind in enumerate(INTERPRETED):
                 run = Run(repl=f"repl-{number}", number=index, kind=kind, code="1 + 1")
                 entry = Entry(run, 10**6, 0, work)

@@ -18,11 +18,22 @@ from livius_agent import fitting
 from livius_agent import jvm as java
 from livius_agent.gateway_requests import GatewayRequests
 from livius_agent.ledger import Entry, Ledger
-from livius_agent.link import Link, Unwanted
+from livius_agent.link import Link, ToAgent, Unwanted
 from livius_agent.postmortem import Postmortem
 from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
-from livius_agent.wire import Answer, Cancel, Failing, Jobs, Progress, Ready, Run
+from livius_agent.wire import (
+    Answer,
+    CloseRepl,
+    Failing,
+    Jobs,
+    OpenRepl,
+    Progress,
+    Ready,
+    ReplClosed,
+    ReplReady,
+    Run,
+)
 from livius_agent.worker import ReplWorker, Unstoppable
 from livius_agent.zygote_client import Zygote
 
@@ -30,6 +41,7 @@ _SAY_WITHIN: Final = 2.0
 _LOOK_AT_BACKGROUND_EVERY: Final = 1.0
 """More often than the beats that report it, or a short idle time could end the session between."""
 _JVM_IS_SEEN_WITHIN: Final = 0.3
+_LONGEST_REASON: Final = 2000
 _THREADS: Final = 64
 """Threads for calls into the JVM. Each waits until its statement ends; cancels need others."""
 
@@ -61,7 +73,11 @@ class Agent:
         self._workers: dict[str, ReplWorker] = {}
         self._asks: GatewayRequests | None = None
         self._secrets = Secrets(self._work / HANDED_OUT)
-        self._waiting: list[Entry] = []
+        self._waiting: dict[str, list[Entry]] = {}
+        """Statements of repls that are not open yet."""
+        self._closed: set[str] = set()
+        self._wishes: asyncio.Queue[OpenRepl | CloseRepl] = asyncio.Queue()
+        self._jvm: java.Jvm
         self._cancels: set[asyncio.Task[None]] = set()
         self._background = False
         self._link.busy = lambda: self._background
@@ -130,26 +146,12 @@ class Agent:
             StartFailed, JvmEnded: it did not come up, or has ended.
         """
         jvm = await self._start()
-        worker = ReplWorker(
-            name=self._spec.repl,
-            jvm=jvm,
-            zygote=self._zygote,
-            work=self._work,
-            lakehouse=self._spec.lakehouse_root,
-            row_limit=self._spec.sql_row_limit,
-            patience=self._spec.cancel_seconds,
-            secrets=self._secrets,
-            changed=self._link.changed,
-            progressed=self._progressed,
-            has_jobs=self._has_jobs,
-        )
-        self._workers[self._spec.repl] = worker
+        self._jvm = jvm
+        first = await self._open(self._spec.repl)
         asks = self._asks = GatewayRequests(
             jvm.driver, self._link.say, self._stops, self._secrets.add
         )
         self._link.unanswered = asks.__iter__
-        for entry in self._waiting:
-            worker.submit(entry)
         self._link.ready(
             Ready(
                 spark_app_id=jvm.driver.appId(),
@@ -162,10 +164,66 @@ class Agent:
             )
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(worker.run(), name="repl")
+            running = group.create_task(first.run(warm=True), name="repl")
+            group.create_task(self._open_and_close(group, running), name="repls")
             group.create_task(asks.run(), name="asks")
             group.create_task(self._watch_background(jvm), name="background")
             raise java.JvmEnded(await java.ended(jvm.process))
+
+    async def _open_and_close(self, group: asyncio.TaskGroup, first: asyncio.Task[None]) -> None:
+        """Open and close repls as the gateway wishes; the first one is open."""
+        running = {self._spec.repl: first}
+        while True:
+            wish = await self._wishes.get()
+            name = wish.repl
+            if isinstance(wish, CloseRepl) and name in running:
+                # Not waited for: its siblings open and close meanwhile.
+                group.create_task(self._close(name, running.pop(name)), name="close")
+            elif isinstance(wish, CloseRepl) or name in self._closed:
+                self._closed.add(name)
+                self._link.say(ReplClosed(repl=name))
+            elif name in running:
+                self._link.say(ReplReady(repl=name))
+            else:
+                try:
+                    worker = await self._open(name)
+                except Exception as error:  # noqa: BLE001 - told; the other repls go on
+                    self._closed.add(name)
+                    reason = f"The repl could not be opened: {_first_line(error)}"
+                    self._link.say(ReplClosed(repl=name, reason=reason[:_LONGEST_REASON]))
+                else:
+                    running[name] = group.create_task(worker.run(), name="repl")
+                    self._link.say(ReplReady(repl=name))
+
+    async def _open(self, name: str) -> ReplWorker:
+        """Open a repl, and give it the statements that came before it."""
+        worker = await ReplWorker.open(
+            name=name,
+            jvm=self._jvm,
+            zygote=self._zygote,
+            work=self._work,
+            lakehouse=self._spec.lakehouse_root,
+            row_limit=self._spec.sql_row_limit,
+            patience=self._spec.cancel_seconds,
+            secrets=self._secrets,
+            changed=self._link.changed,
+            progressed=self._progressed,
+            has_jobs=self._has_jobs,
+        )
+        self._workers[name] = worker
+        for entry in self._waiting.pop(name, ()):
+            worker.submit(entry)
+        return worker
+
+    async def _close(self, name: str, running: asyncio.Task[None]) -> None:
+        """Close a repl. What it ran has ended for the gateway, which is not told of it again."""
+        worker = self._workers.pop(name)
+        self._closed.add(name)
+        await worker.close(running)
+        for entry in self._ledger:
+            if entry.run.repl == name:
+                self._ledger.forget(entry)
+        self._link.say(ReplClosed(repl=name))
 
     async def _start(self) -> java.Jvm:
         try:
@@ -173,12 +231,9 @@ class Agent:
         except java.JvmEnded:
             raise
         except Exception as error:
-            # py4j's errors carry the whole Java trace; its first line is the sentence.
             if (code := self._java.poll()) is not None:
                 raise java.JvmEnded(code) from error
-            lines = [line for line in str(error).splitlines() if line.strip(" :")]
-            first = next((line for line in lines if "Exception" in line or "Error" in line), "")
-            raise StartFailed(f"Spark did not start: {(first or lines[0]).strip(' :')}") from error
+            raise StartFailed(f"Spark did not start: {_first_line(error)}") from error
 
     async def _watch_background(self, jvm: java.Jvm) -> None:
         """Notice streaming queries, and jobs of threads left running: the driver is busy."""
@@ -191,7 +246,10 @@ class Agent:
         worker = self._workers.get(repl)
         return worker is not None and worker.stop_session()
 
-    async def _on_message(self, message: Run | Cancel | Answer) -> None:
+    async def _on_message(self, message: ToAgent) -> None:
+        if isinstance(message, OpenRepl | CloseRepl):
+            self._wishes.put_nowait(message)
+            return
         if isinstance(message, Answer):
             if self._asks is not None:
                 self._asks.answered(message)
@@ -202,7 +260,7 @@ class Agent:
                 return  # Seen before: the ledger sends its reports.
             worker = self._workers.get(message.repl)
             if worker is None:
-                self._waiting.append(entry)
+                self._waiting.setdefault(message.repl, []).append(entry)
             else:
                 worker.submit(entry)
             return
@@ -230,6 +288,13 @@ class Agent:
         """End Java and the zygote; the supervisor sees to the rest."""
         java.kill(self._java)
         self._zygote.kill()
+
+
+def _first_line(error: Exception) -> str:
+    """Return the sentence of an error: those of py4j carry the whole Java trace after it."""
+    lines = [line for line in str(error).splitlines() if line.strip(" :")]
+    first = next((line for line in lines if "Exception" in line or "Error" in line), "")
+    return (first or (lines or [type(error).__name__])[0]).strip(" :")
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -70,6 +70,7 @@ class OutputPipe:
             self._dropped += len(held) - len(self._held)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and remove the pipe."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
+        self.path.unlink(missing_ok=True)

@@ -108,7 +108,7 @@ async def _train(spec: DriverSpec, work: Path) -> int:
     listening = asyncio.get_running_loop().create_task(zygote.run())
     try:
         jvm = await java.connect(process, spec, work)
-        worker = ReplWorker(
+        worker = await ReplWorker.open(
             name=spec.repl,
             jvm=jvm,
             zygote=zygote,
@@ -121,7 +121,7 @@ async def _train(spec: DriverSpec, work: Path) -> int:
             progressed=lambda *_: None,
             has_jobs=lambda *_: None,
         )
-        working = asyncio.get_running_loop().create_task(worker.run())
+        working = asyncio.get_running_loop().create_task(worker.run(warm=True))
         for number, (kind, code) in enumerate(_STATEMENTS):
             run = Run(repl=spec.repl, number=number, kind=kind, code=code)  # type: ignore[arg-type]
             await _run(worker, Entry(run, _LIMIT, 0, work))

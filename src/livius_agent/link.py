@@ -13,7 +13,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 import websockets
@@ -28,8 +28,10 @@ from livius_agent.wire import (
     Answer,
     Beat,
     Cancel,
+    CloseRepl,
     FromAgent,
     Hello,
+    OpenRepl,
     Ready,
     Run,
     Welcome,
@@ -38,6 +40,9 @@ from livius_agent.wire import (
     encode,
     type_of,
 )
+
+ToAgent: TypeAlias = OpenRepl | CloseRepl | Run | Cancel | Answer
+"""What a gateway sends that is not about output."""
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
@@ -66,7 +71,7 @@ class Link:
         address_file: Path,
         lease_seconds: float,
         ledger: Ledger,
-        on_message: Callable[[Run | Cancel | Answer], Awaitable[None]],
+        on_message: Callable[[ToAgent], Awaitable[None]],
     ) -> None:
         self._driver = driver
         self._authorization = f"Bearer {driver}.{secret}"
@@ -196,7 +201,7 @@ class Link:
         async for frame in socket:
             message = decode_gateway(frame)
             match message:
-                case Run() | Cancel() | Answer():
+                case OpenRepl() | CloseRepl() | Run() | Cancel() | Answer():
                     await self._on_message(message)
                 case Ack():
                     self._acknowledged(message)

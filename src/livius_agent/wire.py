@@ -25,12 +25,16 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 """Raised when a message changes in a way that the other side must know about.
 
+4: a driver may have several repls: `OpenRepl`, `CloseRepl`, `ReplReady`, `ReplClosed`.
 3: data that is too large for `Finished` comes before it, as `Output` of the stream ``data``.
 2: `Finished` may bring the last piece of output. Before, `Output` brought all of it.
 """
+
+REPLS_PROTOCOL: Final = 4
+"""The oldest that knows of further repls."""
 
 OLDEST_PROTOCOL: Final = 1
 """The oldest that a gateway still takes: drivers outlive its upgrade."""
@@ -120,12 +124,28 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Ready(Struct, frozen=True, kw_only=True, tag="ready"):
-    """Spark runs and the default repl takes statements. Sent again after each `Welcome`."""
+    """Spark runs and the driver's first repl takes statements. Sent again after each `Welcome`."""
 
     spark_app_id: Name
     versions: Annotated[Mapping[Name, Name], Meta(max_length=20)]
     ui_url: Word | None = None
     conf: Annotated[Mapping[str, str], Meta(max_length=10_000)] = {}
+
+
+class ReplReady(Struct, frozen=True, kw_only=True, tag="repl_ready"):
+    """A further repl takes statements. Sent again when `OpenRepl` comes again."""
+
+    repl: Name
+
+
+class ReplClosed(Struct, frozen=True, kw_only=True, tag="repl_closed"):
+    """There is no such repl any more, or it could not be opened.
+
+    ``reason`` is a sentence for people where that was not asked for.
+    """
+
+    repl: Name
+    reason: Annotated[str, Meta(max_length=10_000)] | None = None
 
 
 class Failing(Struct, frozen=True, kw_only=True, tag="failing"):
@@ -265,6 +285,18 @@ class Welcome(Struct, frozen=True, kw_only=True, tag="welcome"):
     durable: tuple[Durable, ...] = ()
 
 
+class OpenRepl(Struct, frozen=True, kw_only=True, tag="open_repl"):
+    """Open a repl, and say `ReplReady` or `ReplClosed`. One that was closed stays closed."""
+
+    repl: str
+
+
+class CloseRepl(Struct, frozen=True, kw_only=True, tag="close_repl"):
+    """Stop what a repl runs, close it, and say `ReplClosed`."""
+
+    repl: str
+
+
 class Run(Struct, frozen=True, kw_only=True, tag="run"):
     """Run this statement, after those already queued in its repl. Ignored when seen before."""
 
@@ -305,9 +337,19 @@ class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
 
 
 FromAgent: TypeAlias = (
-    Hello | Ready | Failing | Output | Progress | Jobs | Finished | Beat | AgentRequest
+    Hello
+    | Ready
+    | ReplReady
+    | ReplClosed
+    | Failing
+    | Output
+    | Progress
+    | Jobs
+    | Finished
+    | Beat
+    | AgentRequest
 )
-FromGateway: TypeAlias = Welcome | Run | Cancel | Ack | Answer
+FromGateway: TypeAlias = Welcome | OpenRepl | CloseRepl | Run | Cancel | Ack | Answer
 Message: TypeAlias = FromAgent | FromGateway
 
 _ENCODER: Final = msgspec.json.Encoder()

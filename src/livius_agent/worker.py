@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,8 @@ class ReplWorker:
         self,
         *,
         name: str,
+        tap: OutputPipe,
+        handle: Any,
         jvm: Jvm,
         zygote: Zygote,
         work: Path,
@@ -84,14 +87,15 @@ class ReplWorker:
         self._progressed = progressed
         self._has_jobs = has_jobs
         self._telling: set[asyncio.Task[None]] = set()
-        self._tap = OutputPipe(work / f"{name}.pipe")
-        self._handle = jvm.driver.openRepl(name, str(self._tap.path))
+        self._tap = tap
+        self._handle = handle
+        self._packages = work / f"{name}.packages"
         self._request = {
-            "port": self._handle.pythonPort(),
-            "token": self._handle.pythonToken(),
+            "port": handle.pythonPort(),
+            "token": handle.pythonToken(),
             "cwd": lakehouse,
             "row_limit": row_limit,
-            "packages": str(work / f"{name}.packages"),
+            "packages": str(self._packages),
         }
         self._python: PythonProcess | None = None
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()
@@ -103,6 +107,33 @@ class ReplWorker:
         self._force: asyncio.Future[None] | None = None
         """Of the running statement; done when it has ended, or only the driver's end stops it."""
 
+    @classmethod
+    async def open(cls, *, name: str, jvm: Jvm, work: Path, **more: Any) -> ReplWorker:
+        """Open a repl in the JVM. What else it needs, `ReplWorker` names."""
+        tap = OutputPipe(work / f"{name}.pipe")
+        try:
+            handle = await asyncio.to_thread(jvm.driver.openRepl, name, str(tap.path))
+        except BaseException:
+            tap.close()
+            raise
+        return cls(name=name, tap=tap, handle=handle, jvm=jvm, work=work, **more)
+
+    async def close(self, running: asyncio.Task[None]) -> None:
+        """Stop what it runs, as a cancel does, and release all that it has.
+
+        ``running`` is the task of `run`.
+        """
+        if self._current is not None:
+            await self.cancel(self._current)
+        running.cancel()
+        await asyncio.wait((running,))
+        if self._python is not None:
+            self._python.kill()
+            self._python.close()
+        await asyncio.to_thread(self._handle.close)
+        self._tap.close()
+        await asyncio.to_thread(shutil.rmtree, self._packages, ignore_errors=True)
+
     def submit(self, entry: Entry) -> None:
         """Queue a statement."""
         self._queue.put_nowait(entry)
@@ -112,12 +143,16 @@ class ReplWorker:
         self._stopping = self._current is not None
         return self._stopping
 
-    async def run(self) -> None:
-        """Run statements until one wants the session's end."""
+    async def run(self, *, warm: bool = False) -> None:
+        """Run statements until one wants the session's end.
+
+        With ``warm``, the Scala compiler comes up before it is asked for.
+        """
         with suppress(ReplEnded):  # the first statement tries again, and tells
             await self._ensure_python()  # so that it finds it waiting
         # The compiler takes seconds to come up; most sessions are asked for Scala sooner or later.
-        await asyncio.to_thread(self._handle.warmScala)
+        if warm:
+            await asyncio.to_thread(self._handle.warmScala)
         while not self._stopping:
             await self._attend(await self._queue.get())
         await asyncio.get_running_loop().create_future()  # the gateway ends us

@@ -405,7 +405,7 @@ async def test_the_audit_log_has_no_move_that_did_not_happen(store: Store) -> No
     lakehouse = await with_lakehouse(store)
     admin = RoleAssignment(workspace=lakehouse.workspace, principal=ADMIN, role=Role.VIEWER)
     entry = act(FakeClock(), Action.ROLE_ASSIGN)
-    key = (session.repl, StatementNumber(0))
+    key = (session.first_repl, StatementNumber(0))
     late = Ending(ok=True)
     await store.move_statement(*key, Event.FINISHED, at=NOW, ending=late)
     before = len(await store.audit(AuditQuery(limit=100)))
@@ -433,7 +433,7 @@ async def test_cancels_and_ends_at_once_agree_on_one_story(store: Store) -> None
     for _ in range(20):
         session = await added(store, phase=Phase.READY)
         await store.add_statement(code(session), claim=True)
-        key = (session.repl, StatementNumber(0))
+        key = (session.first_repl, StatementNumber(0))
         before = len(await store.audit(AuditQuery(limit=1000)))
         moves = await asyncio.gather(
             store.move_statement(*key, Event.CANCEL_REQUESTED, at=NOW, audit=entry),

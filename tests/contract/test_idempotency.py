@@ -58,7 +58,7 @@ async def test_of_sixteen_submits_with_one_key_one_makes_the_statement(store: St
     new = keyed(session)
     made = await asyncio.gather(*(submit(store, new) for _ in range(AT_ONCE)))
     assert set(made) == {"0"}
-    _found, total = await store.list_statements(session.repl, skip=0, top=AT_ONCE)
+    _found, total = await store.list_statements(session.first_repl, skip=0, top=AT_ONCE)
     assert total == 1
 
 
@@ -88,8 +88,8 @@ async def test_another_body_is_refused_and_changes_nothing(store: Store) -> None
     for again in (submit(store, keyed(session, OTHER_BODY)), create(store, OTHER_BODY)):
         with pytest.raises(KeyReused):
             await again
-    assert await store.list_statements(session.repl, skip=0, top=9) == (
-        [await store.statement(session.repl, StatementNumber(0))],
+    assert await store.list_statements(session.first_repl, skip=0, top=9) == (
+        [await store.statement(session.first_repl, StatementNumber(0))],
         1,
     )
     assert await store.live_sessions() == [session.id]

@@ -26,7 +26,7 @@ async def steps(transactions: Transactions, store: SqlStore, session: Session) -
     statement = await store.add_statement(code(session), claim=True)
     assert statement is not None
     await store.end_statement(
-        session.repl,
+        session.first_repl,
         statement.number,
         Event.FINISHED,
         at=NOW,

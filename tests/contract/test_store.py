@@ -94,7 +94,7 @@ async def test_statements_are_numbered_from_zero_within_their_repl(store: Store)
 
 
 async def test_statements_added_at_once_get_different_numbers(store: Store) -> None:
-    session = await added(store)
+    session = await added(store, phase=Phase.READY)
     new = [store.add_statement(code(session), claim=True) for _ in range(8)]
     found = await asyncio.gather(*new)
     assert sorted(s.number for s in found if s) == list(range(8))
@@ -108,11 +108,11 @@ async def test_a_repl_runs_one_statement_at_a_time_in_order(store: Store) -> Non
     assert first is not None
     assert second is not None
     assert (first.phase, second.phase) == (StatementPhase.RUNNING, StatementPhase.WAITING)
-    assert await store.claim_next(session.repl, at=NOW) is None
+    assert await store.claim_next(session.first_repl, at=NOW) is None
     await store.move_statement(
-        session.repl, first.number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
+        session.first_repl, first.number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
     )
-    claimed = await store.claim_next(session.repl, at=NOW)
+    claimed = await store.claim_next(session.first_repl, at=NOW)
     assert claimed is not None
     assert (claimed.number, claimed.phase) == (1, StatementPhase.RUNNING)
 
@@ -124,7 +124,7 @@ async def test_the_next_statement_is_claimed_with_the_end_of_the_one_before(stor
 
     async def end(number: int, *, claim: bool) -> tuple[object, object]:
         moved, following = await store.end_statement(
-            session.repl,
+            session.first_repl,
             StatementNumber(number),
             Event.FINISHED,
             at=NOW,
@@ -147,13 +147,13 @@ async def test_a_late_result_does_not_overwrite_cancelled(store: Store) -> None:
     await store.add_statement(code(session), claim=True)
     number = StatementNumber(0)
     cancelled = Ending(ok=False, ename="Cancelled", evalue="x", traceback=("a\n",))
-    await store.move_statement(session.repl, number, Event.CANCEL_REQUESTED, at=NOW)
-    await store.move_statement(session.repl, number, Event.STOPPED, at=NOW, ending=cancelled)
+    await store.move_statement(session.first_repl, number, Event.CANCEL_REQUESTED, at=NOW)
+    await store.move_statement(session.first_repl, number, Event.STOPPED, at=NOW, ending=cancelled)
     late = await store.move_statement(
-        session.repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
+        session.first_repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=True)
     )
     assert late is None
-    found = await store.statement(session.repl, number)
+    found = await store.statement(session.first_repl, number)
     assert found is not None
     assert (found.phase, found.ending) == (StatementPhase.CANCELLED, cancelled)
 
@@ -165,9 +165,9 @@ async def test_an_ending_comes_back_as_it_went_in(store: Store) -> None:
         ok=True, data=b'{"application/json": {"a": [1.10, null, "\\u00e9"]}}', with_text=False
     )
     await store.move_statement(
-        session.repl, StatementNumber(0), Event.FINISHED, at=NOW, ending=ending
+        session.first_repl, StatementNumber(0), Event.FINISHED, at=NOW, ending=ending
     )
-    found = await store.statement(session.repl, StatementNumber(0))
+    found = await store.statement(session.first_repl, StatementNumber(0))
     assert found is not None
     assert (found.ending, found.progress, found.code) == (ending, 1.0, "print('é湖\0')")
 
@@ -185,8 +185,8 @@ async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: 
     assert (ended.phase, ended.end_cause) == (Phase.DIED, EndCause.DRIVER_DIED)
     assert [one.number for one in abandoned] == [0, 1]
     assert await store.open_statements(session.driver) == []
-    newest, _ = await store.list_statements(session.repl, skip=0, top=1, newest_first=True)
-    page, total = await store.list_statements(session.repl, skip=0, top=10)
+    newest, _ = await store.list_statements(session.first_repl, skip=0, top=1, newest_first=True)
+    page, total = await store.list_statements(session.first_repl, skip=0, top=10)
     assert newest == page[-1:]
     assert total == 2
     assert [(s.phase, s.ending) for s in page] == [(StatementPhase.AVAILABLE, ending)] * 2
@@ -212,7 +212,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
     assert await store.busy([session.id]) == {session.id}
     end = later + timedelta(hours=1)
     await store.move_statement(
-        session.repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
+        session.first_repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
     )
     assert await idle_at(store, end) == []
     assert await store.touch(session.id, at=end + timedelta(minutes=20))
@@ -247,15 +247,15 @@ async def test_progress_of_a_finished_statement_stays(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
     await store.add_statement(code(session), claim=True)
     number = StatementNumber(0)
-    await store.set_progress(session.repl, number, 0.5)
-    running = await store.statement(session.repl, number)
+    await store.set_progress(session.first_repl, number, 0.5)
+    running = await store.statement(session.first_repl, number)
     assert running is not None
     assert running.progress == 0.5
     await store.move_statement(
-        session.repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=False, ename="E")
+        session.first_repl, number, Event.FINISHED, at=NOW, ending=Ending(ok=False, ename="E")
     )
-    await store.set_progress(session.repl, number, 0.9)
-    finished = await store.statement(session.repl, number)
+    await store.set_progress(session.first_repl, number, 0.9)
+    finished = await store.statement(session.first_repl, number)
     assert finished is not None
     assert finished.progress == 0.5
 
@@ -271,7 +271,7 @@ async def test_an_ended_session_is_removed_whole_and_a_live_one_is_not(store: St
     await store.remove_session(session.id)
     assert await store.session(session.id) is None
     assert await store.driver(session.driver) is None
-    assert await store.statement(session.repl, StatementNumber(0)) is None
+    assert await store.statement(session.first_repl, StatementNumber(0)) is None
 
 
 async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:

@@ -141,7 +141,7 @@ async def test_the_first_start_of_a_sessions_statements(store: Store) -> None:
     assert await store.first_started_at(session.id) is None
     await store.add_statement(code(session, at=NOW), claim=False)
     assert await store.first_started_at(session.id) is None
-    await store.claim_next(session.repl, at=NOW + timedelta(seconds=3))
+    await store.claim_next(session.first_repl, at=NOW + timedelta(seconds=3))
     assert await store.first_started_at(session.id) == NOW + timedelta(seconds=3)
 
 

@@ -69,7 +69,7 @@ async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
 
         async def get() -> dict[str, object]:
             ask = AgentRequest(
-                id=1, repl=session.repl, what="token", arguments={"audience": "storage"}
+                id=1, repl=session.first_repl, what="token", arguments={"audience": "storage"}
             )
             await answer(context, session, ask)
             last = core.links.sent[-1]

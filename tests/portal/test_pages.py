@@ -201,7 +201,9 @@ def test_the_console_runs_code(served: Served, ada: Visitor) -> None:
     session = served.site.session()
     answer = ada.post(f"{activity(session)}/statements", code="print(1)\r\n", kind="pyspark")
     assert answer.status_code == 303
-    found = served.site.do(served.site.world.store.list_statements(session.repl, skip=0, top=5))
+    found = served.site.do(
+        served.site.world.store.list_statements(session.first_repl, skip=0, top=5)
+    )
     assert [one.code for one in found[0]] == ["print(1)\n"]
 
 
@@ -209,7 +211,9 @@ def test_the_console_takes_code_as_large_as_the_api_does(served: Served, ada: Vi
     session, code = served.site.session(), "x = 1\n" * 100_000
     answer = ada.post(f"{activity(session)}/statements", code=code)
     assert answer.status_code == 303
-    found = served.site.do(served.site.world.store.list_statements(session.repl, skip=0, top=5))
+    found = served.site.do(
+        served.site.world.store.list_statements(session.first_repl, skip=0, top=5)
+    )
     assert [one.code for one in found[0]] == [code]
     refused = ada.post("/workspaces", name=code)
     assert refused.status_code == 413
@@ -228,7 +232,7 @@ def test_a_running_statement_is_cancelled(served: Served, ada: Visitor) -> None:
     session = served.site.session()
     number = served.site.run(session, "while True: pass")
     ada.post(f"{activity(session)}/statements/{number}/cancel")
-    found = served.site.do(served.site.world.store.statement(session.repl, number))
+    found = served.site.do(served.site.world.store.statement(session.first_repl, number))
     assert found is not None
     assert found.phase is Phase.CANCELLING
 

@@ -105,7 +105,7 @@ def test_jobs_and_stages_stand_with_their_statement(served: Served, ada: Visitor
             {
                 "jobId": 7,
                 "description": "<b>count</b>",
-                "jobGroup": f"livius-{session.repl}-3",
+                "jobGroup": f"livius-{session.first_repl}-3",
                 "status": "RUNNING",
                 "stageIds": [1, 2],
                 "numTasks": 12,

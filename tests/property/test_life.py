@@ -41,7 +41,7 @@ from livius.domain.session import FINAL, Session
 from livius.domain.statement import ACTIVE, OPEN, Statement
 from livius.domain.statement import FINAL as STATEMENT_FINAL
 from livius.usecases.driver_link import attach_driver, resume
-from livius.usecases.drivers import report
+from livius.usecases.drivers import LinkMemory, report
 from livius.usecases.sessions import CreateSession, create_session, delete_session
 from livius.usecases.statements import cancel_statement
 from livius_agent.wire import PROTOCOL, Ack, Finished, Hello, LedgerEntry, Output, Ready, Run
@@ -121,7 +121,7 @@ class Agent:
     last: int = -1
     # Messages of one link are taken in line, and the gateway remembers what it found of them.
     link: asyncio.Lock = field(default_factory=asyncio.Lock)
-    found: set[int] = field(default_factory=set)
+    found: LinkMemory = field(default_factory=LinkMemory)
 
     def running(self) -> tuple[int, Given] | None:
         """The statement that runs, if there is one, and its number."""
@@ -183,7 +183,7 @@ class Life(RuleBasedStateMachine):
         return self._records
 
     def of_repl(self, repl: str) -> Session:
-        return next(s for s in self.records.sessions if s.repl == repl)
+        return next(s for s in self.records.sessions if s.first_repl == repl)
 
     def driver_of(self, session: SessionId) -> DriverId:
         return next(s.driver for s in self.records.sessions if s.id == session)
@@ -232,7 +232,7 @@ class Life(RuleBasedStateMachine):
         async with agent.link:
             ledger = tuple(
                 LedgerEntry(
-                    repl=record.repl,
+                    repl=record.first_repl,
                     number=number,
                     seq=1,
                     size=len(given.printed),
@@ -244,7 +244,7 @@ class Life(RuleBasedStateMachine):
                 protocol=PROTOCOL,
                 driver=record.driver,
                 agent="1",
-                last={record.repl: agent.last},
+                last={record.first_repl: agent.last},
                 ledger=ledger,
             )
             driver = await self.world.store.driver(record.driver)
@@ -254,7 +254,7 @@ class Life(RuleBasedStateMachine):
             except Conflict:
                 return
             self.world.links.open.add(record.driver)
-            agent.found = set()
+            agent.found = LinkMemory()
             await resume(self.world.context, attached)
             await self.say(record, Ready(spark_app_id="a", versions={}))
             for durable in attached.welcome.durable:
@@ -271,7 +271,7 @@ class Life(RuleBasedStateMachine):
             number, given = running
             before = len(given.printed)
             given.printed += f"line {before}\n"
-            self.printed[record.repl, number] = given.printed
+            self.printed[record.first_repl, number] = given.printed
             await self.say_printed(record, number, given.printed, before, fate)
 
     async def finish_one(self, session: SessionId, outcome: Outcome, fate: Fate) -> None:
@@ -287,7 +287,7 @@ class Life(RuleBasedStateMachine):
         self, record: Session, number: int, printed: str, offset: int, fate: Fate = "arrives"
     ) -> None:
         if text := printed[offset:]:
-            message = Output(repl=record.repl, number=number, seq=1, offset=offset, text=text)
+            message = Output(repl=record.first_repl, number=number, seq=1, offset=offset, text=text)
             await self.say(record, message, fate)
 
     async def say_end(
@@ -296,7 +296,7 @@ class Life(RuleBasedStateMachine):
         if given.outcome is not None:
             size = len(given.printed)
             message = Finished(
-                repl=record.repl, number=number, seq=1, size=size, outcome=given.outcome
+                repl=record.first_repl, number=number, seq=1, size=size, outcome=given.outcome
             )
             await self.say(record, message, fate)
 

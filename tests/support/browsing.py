@@ -164,18 +164,18 @@ class Site:
 
     async def _print(self, session: Session, number: StatementNumber, text: str) -> None:
         world = self.world
-        size = await world.outputs.size(session.id, session.repl, number)
+        size = await world.outputs.size(session.id, session.first_repl, number)
         await world.outputs.write(
-            session.id, session.repl, number, offset=size, data=text.encode(), most=1000
+            session.id, session.first_repl, number, offset=size, data=text.encode(), most=1000
         )
-        world.notifications.notify(OutputGrew(session.repl, number))
+        world.notifications.notify(OutputGrew(session.first_repl, number))
 
     async def _end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
         world = self.world
         await world.store.move_statement(
-            session.repl, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
+            session.first_repl, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
         )
-        world.notifications.notify((session.repl, number))
+        world.notifications.notify((session.first_repl, number))
         world.notifications.notify(StatementsChanged(session.id))
 
     def print(self, session: Session, number: StatementNumber, text: str) -> None:

@@ -13,6 +13,7 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
+from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Kind
@@ -39,7 +40,7 @@ def make(*, created_at: datetime = NOW) -> tuple[Session, Driver]:
         goal=Goal.RUN,
         phase=Phase.REQUESTED,
         driver=driver_id,
-        repl=ReplId(new_id()),
+        first_repl=ReplId(new_id()),
         idle_timeout=timedelta(minutes=20),
         created_at=created_at,
         last_active_at=created_at,
@@ -66,6 +67,12 @@ async def added(store: Store, *, phase: Phase = Phase.REQUESTED) -> Session:
     return session
 
 
+async def first_repl(store: Store, session: Session) -> Repl:
+    found = await store.repl(session.first_repl)
+    assert found is not None
+    return found
+
+
 def with_end(
     ending: Ending | None = None, *, cause: EndCause | None = None, reason: str | None = None
 ) -> Callable[[Session], SessionEnd]:
@@ -76,7 +83,7 @@ def with_end(
 def code(session: Session, text: str = "1", *, at: datetime = NOW) -> NewStatement:
     return NewStatement(
         session=session.id,
-        repl=session.repl,
+        repl=session.first_repl,
         driver=session.driver,
         kind=Kind.PYSPARK,
         code=text,

@@ -41,7 +41,7 @@ async def ready(world: World) -> Session:
 
 
 async def asked(world: World, session: Session, **ask: object) -> Answer:
-    await answer(world.context, session, AgentRequest(id=7, **{"repl": session.repl, **ask}))  # type: ignore[arg-type]
+    await answer(world.context, session, AgentRequest(id=7, **{"repl": session.first_repl, **ask}))  # type: ignore[arg-type]
     last = world.links.sent[-1]
     assert isinstance(last, Answer)
     assert last.id == 7
@@ -102,7 +102,7 @@ async def test_a_session_ends_with_the_statement_that_stopped_it(world: World) -
     await report(
         world.context,
         session,
-        Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok", stop=True),
+        Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok", stop=True),
     )
     await world.settle(session.id)
     assert [one.number for one in world.links.sent if isinstance(one, Run)] == [0]
@@ -111,7 +111,7 @@ async def test_a_session_ends_with_the_statement_that_stopped_it(world: World) -
     assert (found.goal, found.phase) == (Goal.STOP, Phase.STOPPED)
     assert found.end_cause is EndCause.STOPPED_BY_CODE
     assert "notebookutils.session.stop()" in str(found.end_reason)
-    statements, _ = await world.store.list_statements(session.repl, skip=0, top=9)
+    statements, _ = await world.store.list_statements(session.first_repl, skip=0, top=9)
     assert [one.ending.ok for one in statements if one.ending] == [True, False]
 
 

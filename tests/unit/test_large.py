@@ -14,6 +14,7 @@ from livius.api.fabric.responses import statement_body, statements_body
 from livius.usecases import statement_reads
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.statement_reads import StatementView, Window, get_statement, whole_characters
+from support.records import first_repl
 
 CODE = 'print("台北 \\ud83d")\n' * 200_000
 MIB = 1024 * 1024
@@ -84,7 +85,7 @@ async def test_large_text_is_decoded_in_a_thread(
     monkeypatch.setattr(statement_reads, "whole_characters", decode)
     session = await world.store.session(found.session)
     assert session is not None
-    view = await get_statement(world.context, session, "0", Window())
+    view = await get_statement(world.context, await first_repl(world.store, session), "0", Window())
     assert view.text == text
     assert (threads == [threading.main_thread()]) == (size < MIB)
 

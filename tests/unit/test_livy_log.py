@@ -8,7 +8,7 @@ import pytest
 from fakes.store import transactions
 from livius.adapters.store import SqlStore
 from livius.domain.ids import StatementNumber
-from livius.domain.session import EndCause, Session
+from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.usecases.livy_log import LivyLogs
 from support.records import NOW, added, code, with_end
@@ -36,7 +36,7 @@ class CountingStore(SqlStore):
 
 async def with_statements(store: SqlStore, number: int, *, ended: int) -> Session:
     """A session whose first statements have ended."""
-    session = await added(store)
+    session = await added(store, phase=Phase.READY)
     for at in range(number):
         new = code(session, at=NOW + timedelta(seconds=at))
         assert await store.add_statement(new, claim=True)
@@ -47,10 +47,10 @@ async def with_statements(store: SqlStore, number: int, *, ended: int) -> Sessio
 
 async def end(store: SqlStore, session: Session, number: int, *, ok: bool = True) -> None:
     at = NOW + timedelta(hours=1, seconds=number)
-    key = session.repl, StatementNumber(number)
+    key = session.first_repl, StatementNumber(number)
     ending = Ending(ok=ok, data=b'{"text/plain": "1"}')
     assert await store.move_statement(*key, Event.FINISHED, at=at, ending=ending)
-    await store.claim_next(session.repl, at=at)
+    await store.claim_next(session.first_repl, at=at)
 
 
 async def test_what_has_ended_is_read_once(counting: CountingStore) -> None:
@@ -76,8 +76,11 @@ async def test_lines_are_in_order_of_time(store: SqlStore) -> None:
     session = await with_statements(store, 5, ended=3)
     lines = (await LivyLogs(store).text(session)).decode().splitlines()
     assert lines == sorted(lines, key=lambda line: line.split()[0])
-    assert [line.partition(" ")[2] for line in lines[:4]] == [
+    assert [line.partition(" ")[2] for line in lines[:7]] == [
         "session accepted",
+        "session driver starting",
+        "session driver connected",
+        "session ready",
         "statement 0 (pyspark) accepted",
         "statement 0 (pyspark) running",
         "statement 1 (pyspark) accepted",

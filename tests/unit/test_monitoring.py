@@ -19,6 +19,7 @@ from livius.usecases.drivers import report
 from livius.usecases.monitoring import Wanted
 from livius.usecases.sessions import CreateSession, create_session, delete_session
 from livius_agent.wire import MOST_JOBS, Finished, Job, Jobs, Output, Ready, Stage
+from support.records import first_repl
 
 
 async def started(world: World, caller: Principal, **wanted: Any) -> Session:
@@ -142,17 +143,19 @@ async def test_a_list_over_all_workspaces_has_the_callers_only(world: World) -> 
 
 async def test_jobs_are_told_while_a_statement_runs_and_kept(world: World) -> None:
     session = await started(world, world.admin)
-    running = Jobs(repl=session.repl, number=0, total=1, jobs=(job(3),))
+    running = Jobs(repl=session.first_repl, number=0, total=1, jobs=(job(3),))
     await ran(world, session, world.admin, running)
     path = world.path(session.id)
-    found = await statement_reads.statement_jobs(world.context, session, "0")
+    found = await statement_reads.statement_jobs(
+        world.context, await first_repl(world.store, session), "0"
+    )
     assert (found.total, found.jobs[0].id, found.jobs[0].stages[0].done) == (1, 3, 1)
     assert found.jobs[0].started_at is not None
     done = job(3, status="SUCCEEDED", done=4, active=0, ended=2.5, stages=())
     await report(
         world.context,
         session,
-        Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok"),
+        Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok"),
     )
     await report(world.context, session, replace(running, jobs=(done,)))
     await delete_session(world.context, world.admin, path)
@@ -160,10 +163,14 @@ async def test_jobs_are_told_while_a_statement_runs_and_kept(world: World) -> No
     activity = await monitoring.own_activity(
         world.context, world.admin, world.workspace.id, session.id
     )
-    found = await statement_reads.statement_jobs(world.context, activity.session, "0")
+    found = await statement_reads.statement_jobs(
+        world.context, await first_repl(world.store, activity.session), "0"
+    )
     assert (found.jobs[0].status, found.jobs[0].done) == ("SUCCEEDED", 4)
     with pytest.raises(NotFound):
-        await statement_reads.statement_jobs(world.context, activity.session, "1")
+        await statement_reads.statement_jobs(
+            world.context, await first_repl(world.store, activity.session), "1"
+        )
 
 
 async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_say(
@@ -175,9 +182,11 @@ async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_sa
         world,
         session,
         world.admin,
-        Jobs(repl=session.repl, number=0, total=-5, jobs=(odd,) * MOST_JOBS),
+        Jobs(repl=session.first_repl, number=0, total=-5, jobs=(odd,) * MOST_JOBS),
     )
-    found = await statement_reads.statement_jobs(world.context, session, "0")
+    found = await statement_reads.statement_jobs(
+        world.context, await first_repl(world.store, session), "0"
+    )
     assert len(found.jobs) == MOST_JOBS
     assert found.total == MOST_JOBS
     assert len(found.jobs[0].name) == 200
@@ -192,8 +201,8 @@ async def test_statements_of_a_deleted_session_can_be_read_by_whose_they_are(
     world: World,
 ) -> None:
     session = await started(world, world.admin)
-    printed = Output(repl=session.repl, number=0, seq=1, offset=0, text="nine\n")
-    finished = Finished(repl=session.repl, number=0, seq=2, size=5, outcome="ok")
+    printed = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="nine\n")
+    finished = Finished(repl=session.first_repl, number=0, seq=2, size=5, outcome="ok")
     await ran(world, session, world.admin, printed, finished)
     await delete_session(world.context, world.admin, world.path(session.id))
     await world.settle(session.id)
@@ -201,11 +210,15 @@ async def test_statements_of_a_deleted_session_can_be_read_by_whose_they_are(
         world.context, world.admin, world.workspace.id, session.id
     )
     [view], total = await statement_reads.list_statements(
-        world.context, activity.session, skip=0, top=9
+        world.context, await first_repl(world.store, activity.session), skip=0, top=9
     )
     assert (view.text, total) == ("nine\n", 1)
     assert (
-        await statement_reads.get_statement(world.context, activity.session, "0")
+        await statement_reads.get_statement(
+            world.context, await first_repl(world.store, activity.session), "0"
+        )
     ).text == "nine\n"
     with pytest.raises(NotFound):
-        await statement_reads.get_statement(world.context, activity.session, "1")
+        await statement_reads.get_statement(
+            world.context, await first_repl(world.store, activity.session), "1"
+        )

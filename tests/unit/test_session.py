@@ -46,7 +46,7 @@ def session(phase: Phase, *, goal: Goal = Goal.RUN, cause: EndCause | None = Non
         goal=goal,
         phase=phase,
         driver=DriverId("d"),
-        repl=ReplId("r"),
+        first_repl=ReplId("r"),
         idle_timeout=timedelta(minutes=20),
         created_at=NOW,
         last_active_at=NOW,

@@ -197,7 +197,7 @@ async def test_a_driver_that_dies_gives_every_open_statement_an_end_with_the_rea
     await world.settle(session.id)
     died = await present(world, session)
     assert (died.phase, died.end_cause) == (Phase.DIED, EndCause.DRIVER_DIED)
-    page, _ = await world.store.list_statements(session.repl, skip=0, top=10)
+    page, _ = await world.store.list_statements(session.first_repl, skip=0, top=10)
     for statement in page:
         assert statement.phase is StatementPhase.AVAILABLE
         assert statement.ending is not None

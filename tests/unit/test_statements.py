@@ -33,6 +33,7 @@ from livius_agent.wire import (
     Ready,
     Run,
 )
+from support.records import first_repl
 
 
 async def starting(world: World) -> Session:
@@ -46,7 +47,7 @@ def hello(session: Session, *ledger: LedgerEntry, last: int = -1) -> Hello:
         protocol=PROTOCOL,
         driver=session.driver,
         agent="1",
-        last={session.repl: last},
+        last={session.first_repl: last},
         ledger=ledger,
     )
 
@@ -81,13 +82,15 @@ async def submit(world: World, session: Session, code: str = "1") -> StatementVi
 
 async def get(world: World, session: Session, number: int = 0, **window: int) -> StatementView:
     asked = Window(**window) if window else None
-    return await get_statement(world.context, session, str(number), asked)
+    return await get_statement(
+        world.context, await first_repl(world.store, session), str(number), asked
+    )
 
 
 def finished(session: Session, number: int = 0, **more: object) -> Finished:
     fields: dict[str, object] = {"size": 0, "outcome": "ok", "seq": 9, **more}
     fields["data"] = Raw(json_bytes(fields.get("data")))
-    return Finished(repl=session.repl, number=number, **fields)  # type: ignore[arg-type]
+    return Finished(repl=session.first_repl, number=number, **fields)  # type: ignore[arg-type]
 
 
 async def test_a_statement_of_a_ready_session_is_running_and_sent_before_the_answer(
@@ -96,7 +99,9 @@ async def test_a_statement_of_a_ready_session_is_running_and_sent_before_the_ans
     session = await ready(world)
     view = await submit(world, session, "x = 1")
     assert view.statement.phase is Phase.RUNNING
-    assert world.links.sent == [Run(repl=session.repl, number=0, kind="pyspark", code="x = 1")]
+    assert world.links.sent == [
+        Run(repl=session.first_repl, number=0, kind="pyspark", code="x = 1")
+    ]
 
 
 async def test_statements_of_a_starting_session_wait_and_run_in_order(world: World) -> None:
@@ -115,7 +120,7 @@ async def test_output_is_kept_acknowledged_and_given_when_it_ends(world: World) 
     session = await ready(world)
     await submit(world, session)
     for offset, text in ((0, "héllo "), (7, "wörld\n"), (0, "héllo ")):
-        message = Output(repl=session.repl, number=0, seq=1, offset=offset, text=text)
+        message = Output(repl=session.first_repl, number=0, seq=1, offset=offset, text=text)
         await report(world.context, session, message)
     acks = [m for m in world.links.sent if isinstance(m, Ack)]
     assert [ack.offset for ack in acks] == [7, 14, 14]
@@ -124,13 +129,13 @@ async def test_output_is_kept_acknowledged_and_given_when_it_ends(world: World) 
     view = await get(world, session)
     assert view.text == "héllo wörld\n"
     assert view.data == b'{"text/html":"<b>"}'
-    assert world.links.sent[-1] == Ack(repl=session.repl, number=0, offset=14, finished=True)
+    assert world.links.sent[-1] == Ack(repl=session.first_repl, number=0, offset=14, finished=True)
 
 
 async def test_a_slice_never_splits_a_character(world: World) -> None:
     session = await ready(world)
     await submit(world, session)
-    message = Output(repl=session.repl, number=0, seq=1, offset=0, text="a湖b")
+    message = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="a湖b")
     await report(world.context, session, message)
     await report(world.context, session, finished(session, size=5))
     texts = [
@@ -163,7 +168,7 @@ async def test_large_data_lies_beside_the_record_and_comes_back(world: World) ->
     await submit(world, session)
     data = {"application/json": {"data": [[1] * 50]}}
     await report(world.context, session, finished(session, data=data))
-    kept = await world.store.statement(session.repl, StatementNumber(0))
+    kept = await world.store.statement(session.first_repl, StatementNumber(0))
     assert kept is not None
     assert kept.ending is not None
     assert kept.ending.data is None
@@ -175,13 +180,13 @@ async def test_a_redial_sends_again_only_what_the_agent_never_saw(world: World) 
     session = await ready(world)
     await submit(world, session)
     await submit(world, session)
-    message = Output(repl=session.repl, number=0, seq=1, offset=0, text="abc")
+    message = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="abc")
     await report(world.context, session, message)
     world.links.open.clear()
     world.links.sent.clear()
-    entry = LedgerEntry(repl=session.repl, number=0, seq=3, size=5, finished=False)
+    entry = LedgerEntry(repl=session.first_repl, number=0, seq=3, size=5, finished=False)
     durable = await attach(world, session, entry)
-    assert durable == (Durable(repl=session.repl, number=0, offset=3),)
+    assert durable == (Durable(repl=session.first_repl, number=0, offset=3),)
     assert world.links.sent == []
     world.links.open.clear()
     assert await attach(world, session) == ()
@@ -192,7 +197,7 @@ async def test_a_redial_makes_the_agent_forget_what_has_ended(world: World) -> N
     session = await ready(world)
     await submit(world, session)
     await report(world.context, session, finished(session))
-    entry = LedgerEntry(repl=session.repl, number=0, seq=3, size=0, finished=True)
+    entry = LedgerEntry(repl=session.first_repl, number=0, seq=3, size=0, finished=True)
     assert await attach(world, session, entry) == ()
 
 
@@ -201,9 +206,9 @@ async def test_a_cancel_lost_with_a_link_is_sent_again(world: World) -> None:
     await submit(world, session)
     world.links.open.clear()
     await cancel_statement(world.context, world.admin, world.path(session.id), "0")
-    entry = LedgerEntry(repl=session.repl, number=0, seq=1, size=0, finished=False)
+    entry = LedgerEntry(repl=session.first_repl, number=0, seq=1, size=0, finished=False)
     await attach(world, session, entry)
-    assert Cancel(repl=session.repl, number=0) in world.links.sent
+    assert Cancel(repl=session.first_repl, number=0) in world.links.sent
 
 
 async def test_cancelled_is_said_only_when_the_code_has_stopped(world: World) -> None:
@@ -244,7 +249,7 @@ async def test_a_statement_that_is_not_there_is_not_found(world: World, number: 
     await submit(world, session)
     path = world.path(session.id)
     with pytest.raises(NotFound):
-        await get_statement(world.context, session, number)
+        await get_statement(world.context, await first_repl(world.store, session), number)
     with pytest.raises(NotFound):
         await cancel_statement(world.context, world.admin, path, number)
 
@@ -254,7 +259,9 @@ async def test_a_list_brings_no_data_that_lies_elsewhere(world: World) -> None:
     await submit(world, session)
     large = {"application/json": "x" * (world.context.rules.inline_bytes + 1)}
     await report(world.context, session, finished(session, data=large))
-    [listed], _ = await list_statements(world.context, session, skip=0, top=10)
+    [listed], _ = await list_statements(
+        world.context, await first_repl(world.store, session), skip=0, top=10
+    )
     assert listed.statement.ending is not None
     assert listed.statement.ending.data is None
     assert (await get(world, session)).data == json_bytes(large)
@@ -265,10 +272,12 @@ async def test_the_list_has_all_statements_with_the_heads_of_their_outputs(world
     session = await ready(world)
     await submit(world, session)
     await submit(world, session)
-    message = Output(repl=session.repl, number=0, seq=1, offset=0, text="abcdef")
+    message = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="abcdef")
     await report(world.context, session, message)
     await report(world.context, session, finished(session, size=6))
-    page, total = await list_statements(world.context, session, skip=0, top=10)
+    page, total = await list_statements(
+        world.context, await first_repl(world.store, session), skip=0, top=10
+    )
     assert total == 2
     assert [view.text for view in page] == ["ab", ""]
 
@@ -303,7 +312,7 @@ async def test_a_driver_speaks_of_its_own_repl_only(world: World) -> None:
     await submit(world, other)
     with pytest.raises(SessionLost):
         await report(world.context, session, finished(other))
-    message = Progress(repl=other.repl, number=0, seq=1, value=0.5)
+    message = Progress(repl=other.first_repl, number=0, seq=1, value=0.5)
     with pytest.raises(SessionLost):
         await report(world.context, session, message)
     assert (await get(world, other)).statement.phase is Phase.RUNNING
@@ -331,22 +340,22 @@ async def test_what_happens_between_the_welcome_and_the_open_link_reaches_the_dr
     world.links.sent.clear()
     driver = await world.store.driver(session.driver)
     assert driver is not None
-    known = LedgerEntry(repl=session.repl, number=0, seq=1, size=0, finished=False)
+    known = LedgerEntry(repl=session.first_repl, number=0, seq=1, size=0, finished=False)
     attached = await attach_driver(world.context, driver, hello(session, known, last=0))
     await cancel_statement(world.context, world.admin, world.path(session.id), "0")
     assert world.links.sent == []
     world.links.open.add(session.driver)
     await resume(world.context, attached)
-    assert world.links.sent == [Cancel(repl=session.repl, number=0)]
+    assert world.links.sent == [Cancel(repl=session.first_repl, number=0)]
 
     world.links.close(session.driver)
     world.links.sent.clear()
     attached = await attach_driver(world.context, driver, hello(session, last=0))
     stopped = Ending(ok=False)
     at = world.clock.now()
-    key = (session.repl, StatementNumber(0))
+    key = (session.first_repl, StatementNumber(0))
     await world.store.move_statement(*key, Event.STOPPED, at=at, ending=stopped)
-    assert await world.store.claim_next(session.repl, at=at) is not None
+    assert await world.store.claim_next(session.first_repl, at=at) is not None
     world.links.open.add(session.driver)
     await resume(world.context, attached)
     [run] = world.links.sent
@@ -373,7 +382,7 @@ async def test_a_driver_from_before_an_upgrade_goes_on(world: World) -> None:
     old = Hello(protocol=OLDEST_PROTOCOL, driver=session.driver, agent="0", last={})
     await resume(world.context, await attach_driver(world.context, driver, old))
     await submit(world, session)
-    printed = Output(repl=session.repl, number=0, seq=1, offset=0, text="2\n")
+    printed = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="2\n")
     await report(world.context, session, printed)
     await report(world.context, session, finished(session, size=2))
     assert (await get(world, session)).text == "2\n"
@@ -384,14 +393,18 @@ async def test_a_short_text_comes_with_the_end_and_lies_in_the_record(world: Wor
     await submit(world, session)
     for _ in range(2):  # the first acknowledgement may be lost
         await report(world.context, session, finished(session, size=7, text="héllo\n"))
-    assert world.links.sent[1:] == 2 * [Ack(repl=session.repl, number=0, offset=7, finished=True)]
+    assert world.links.sent[1:] == 2 * [
+        Ack(repl=session.first_repl, number=0, offset=7, finished=True)
+    ]
     view = await get(world, session)
     assert (view.text, view.statement.phase) == ("héllo\n", Phase.AVAILABLE)
     assert (await get(world, session, offset=1, size=3)).text == "él"
     assert (await get(world, session, offset=7)).text == ""
-    found, _ = await list_statements(world.context, session, skip=0, top=1)
+    found, _ = await list_statements(
+        world.context, await first_repl(world.store, session), skip=0, top=1
+    )
     assert (found[0].text, found[0].whole) == ("héllo\n", True)
-    assert await world.outputs.size(session.id, session.repl, StatementNumber(0)) == 0
+    assert await world.outputs.size(session.id, session.first_repl, StatementNumber(0)) == 0
 
 
 async def test_the_rest_of_a_text_comes_with_the_end_and_follows_what_came_before(
@@ -399,7 +412,7 @@ async def test_the_rest_of_a_text_comes_with_the_end_and_follows_what_came_befor
 ) -> None:
     session = await ready(world)
     await submit(world, session)
-    first = Output(repl=session.repl, number=0, seq=1, offset=0, text="first ")
+    first = Output(repl=session.first_repl, number=0, seq=1, offset=0, text="first ")
     await report(world.context, session, first)
     await report(world.context, session, finished(session, size=10, text="last"))
     assert (await get(world, session)).text == "first last"
@@ -411,7 +424,7 @@ async def test_a_long_text_that_comes_with_the_end_lies_in_the_outputs(world: Wo
     text = "x" * (world.context.rules.inline_bytes + 1)
     await report(world.context, session, finished(session, size=len(text), text=text))
     assert (await get(world, session)).text == text
-    size = await world.outputs.size(session.id, session.repl, StatementNumber(0))
+    size = await world.outputs.size(session.id, session.first_repl, StatementNumber(0))
     assert size == len(text)
 
 

@@ -69,7 +69,12 @@ class Wire:
         return attached.session
 
     async def ready_session(self) -> Session:
-        session = await self.dial_in(await self.starting_session())
+        return await self.make_ready(await self.starting_session())
+
+    async def make_ready(self, session: Session) -> Session:
+        """Have a session's driver launched, dial in and be ready."""
+        await self.world.settle(session.id)
+        await self.dial_in(session)
         await report(self.world.context, session, Ready(spark_app_id="local-1", versions={}))
         ready = await self.world.store.session(session.id)
         assert ready is not None

@@ -19,7 +19,7 @@ async def test_each_act_is_written_with_who_what_when_from_where_and_result(wire
     session = await wire.ready_session()
     url = f"{wire.base}/sessions/{session.id}"
     submitted = await wire.client.post(f"{url}/statements", json={"code": "x = 'é'\n" * 100})
-    done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="error", ename="E")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="error", ename="E")
     await report(wire.world.context, session, done)
     await report(wire.world.context, session, done)  # told again: written once
     await wire.client.post(f"{url}/statements", json={"code": "2"})

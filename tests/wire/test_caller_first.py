@@ -7,6 +7,7 @@ import pytest
 
 from fakes.world import principal
 from livius.domain.lakehouse import Role
+from livius.domain.session import Session
 from livius.limits import MAX_BODY_BYTES, MAX_CODE_BYTES
 from wire.conftest import DOCUMENT, Wire
 
@@ -23,14 +24,15 @@ class Body:
         yield self.content
 
 
-def with_bodies(wire: Wire, session: str) -> list[tuple[str, str]]:
+def with_bodies(wire: Wire, session: Session) -> list[tuple[str, str]]:
     """Method and path of every operation that the document says takes a body."""
     workspace, lakehouse = wire.world.place
     ids = {
         "workspace": workspace,
         "lakehouse": lakehouse,
         "version": "2023-12-01",
-        "session": session,
+        "session": session.id,
+        "repl": session.first_repl,
         "principal": wire.world.admin.oid,
     }
     return [
@@ -43,8 +45,8 @@ def with_bodies(wire: Wire, session: str) -> list[tuple[str, str]]:
 
 async def test_a_strangers_body_is_never_read(wire: Wire) -> None:
     session = await wire.ready_session()
-    found = with_bodies(wire, session.id)
-    assert len(found) == 9
+    found = with_bodies(wire, session)
+    assert len(found) == 11
     for method, path in found:
         for token in ("", "Bearer forged"):
             body = Body()
@@ -59,7 +61,7 @@ async def test_nor_is_that_of_a_caller_who_may_not(wire: Wire) -> None:
     viewer = await wire.world.member(Role.VIEWER)
     wire.tokens.known["viewer"] = viewer
     wire.tokens.known["unscoped"] = replace(principal("unscoped"), scopes=frozenset())
-    for method, path in with_bodies(wire, session.id):
+    for method, path in with_bodies(wire, session):
         for token in ("viewer", "nobody", "unscoped"):
             if path == "/v1/workspaces" and token != "unscoped":
                 continue  # Every caller with the scope may make one.

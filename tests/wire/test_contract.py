@@ -251,9 +251,9 @@ async def test_from_and_size_cut_text_by_bytes_and_never_a_character(wire: Wire)
     await wire.client.post(url, json={"code": "1"})
     text = "aé日b"
     size = len(text.encode())
-    piece = Output(repl=session.repl, number=0, seq=1, offset=0, text=text)
+    piece = Output(repl=session.first_repl, number=0, seq=1, offset=0, text=text)
     await report(wire.world.context, session, piece)
-    done = Finished(repl=session.repl, number=0, seq=2, size=size, outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=2, size=size, outcome="ok")
     await report(wire.world.context, session, done)
 
     async def cut(query: str) -> str:
@@ -274,7 +274,7 @@ async def test_a_cancel_of_something_finished_changes_nothing(wire: Wire) -> Non
     session = await wire.ready_session()
     url = f"{wire.base}/sessions/{session.id}/statements"
     await wire.client.post(url, json={"code": "1"})
-    done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok")
     await report(wire.world.context, session, done)
     answer = await wire.client.post(f"{url}/0/cancel")
     assert (answer.status_code, answer.json()) == (200, {"msg": "canceled"})
@@ -299,7 +299,7 @@ async def test_a_statement_has_classic_livys_times_and_progress_too(wire: Wire) 
     assert made["progress"] == 0
     assert isinstance(made["id"], int)
     assert made["kind"] == "pyspark", "what a statement without a kind is"
-    done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok")
     await report(wire.world.context, session, done)
     body = (await wire.client.get(f"{url}/0")).json()
     assert body["progress"] == 1.0

@@ -50,10 +50,10 @@ async def ended(
     await wire.client.post(url, json={"code": "1"})
     size = len(text.encode())
     if not inline:
-        printed = Output(repl=session.repl, number=0, seq=1, offset=0, text=text)
+        printed = Output(repl=session.first_repl, number=0, seq=1, offset=0, text=text)
         await report(wire.world.context, session, printed)
     done = Finished(
-        repl=session.repl,
+        repl=session.first_repl,
         number=0,
         seq=2,
         size=size,
@@ -120,7 +120,7 @@ async def test_while_it_runs_the_text_so_far_comes(wire: Wire) -> None:
     url = f"{wire.base}/sessions/{session.id}/statements"
     await wire.client.post(url, json={"code": "1"})
     assert (await wire.client.get(f"{url}/0/output")).content == b""
-    printed = Output(repl=session.repl, number=0, seq=1, offset=0, text=TEXT)
+    printed = Output(repl=session.first_repl, number=0, seq=1, offset=0, text=TEXT)
     await report(wire.world.context, session, printed)
     answer = await wire.client.get(f"{url}/0/output")
     assert answer.text == TEXT
@@ -256,7 +256,7 @@ async def test_rows_of_a_running_statement_are_waited_for(wire: Wire) -> None:
     asked = asyncio.create_task(rows(wire, f"{url}/0", **HELD))
     await until_watched(wire)
     data = Raw(json.dumps({"application/json": SQL}).encode())
-    done = Finished(repl=session.repl, number=0, seq=2, size=0, outcome="ok", data=data)
+    done = Finished(repl=session.first_repl, number=0, seq=2, size=0, outcome="ok", data=data)
     await report(wire.world.context, session, done)
     assert len((await asked).text.splitlines()) == 2
 

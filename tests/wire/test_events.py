@@ -84,12 +84,12 @@ class Live:
         return int((await self.wire.client.post(url, json={"code": code})).json()["id"])
 
     async def print(self, session: Session, number: int, offset: int, text: str) -> None:
-        said = Output(repl=session.repl, number=number, seq=1, offset=offset, text=text)
+        said = Output(repl=session.first_repl, number=number, seq=1, offset=offset, text=text)
         await report(self.wire.world.context, session, said)
 
     async def end(self, session: Session, number: int, size: int = 0, **more: Any) -> None:
         more = {"outcome": "ok", **more}
-        done = Finished(repl=session.repl, number=number, seq=9, size=size, **more)
+        done = Finished(repl=session.first_repl, number=number, seq=9, size=size, **more)
         await report(self.wire.world.context, session, done)
 
 
@@ -125,7 +125,7 @@ async def test_a_statement_is_followed_to_its_end(live: Live) -> None:
         assert "code" not in begun.data
         await live.print(session, number, 0, "湖 1\n")
         assert (await stream.next()).data == {"statement": 0, "offset": 0, "text": "湖 1\n"}
-        jobs = Jobs(repl=session.repl, number=number, total=3, jobs=())
+        jobs = Jobs(repl=session.first_repl, number=number, total=3, jobs=())
         await report(live.wire.world.context, session, jobs)
         progress = await stream.next()
         assert (progress.name, progress.data["total_jobs"]) == ("progress", 3)
@@ -159,7 +159,7 @@ async def test_from_each_event_on_comes_exactly_what_came_after_it(live: Live) -
     async with live.stream(path) as stream:
         whole = [await stream.next()]
         await live.print(session, number, 0, text)
-        jobs = Jobs(repl=session.repl, number=number, total=3, jobs=())
+        jobs = Jobs(repl=session.first_repl, number=number, total=3, jobs=())
         await report(live.wire.world.context, session, jobs)
         await live.end(session, number, len(text.encode()))
         whole += await stream.rest()

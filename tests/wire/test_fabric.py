@@ -104,7 +104,7 @@ async def test_a_statement_is_200_with_a_number_and_no_output_yet(wire: Wire) ->
 async def test_a_result_has_its_text_and_an_error_has_no_data(wire: Wire) -> None:
     session = await wire.ready_session()
     url = f"{wire.base}/sessions/{session.id}/statements"
-    repl = session.repl
+    repl = session.first_repl
     for _ in range(2):
         await wire.client.post(url, json={"code": "1"})
     text = Output(repl=repl, number=0, seq=1, offset=0, text="out\n\n")
@@ -155,7 +155,7 @@ async def test_sql_has_json_and_no_text(wire: Wire) -> None:
     await wire.client.post(url, json={"code": "select 1", "kind": "sql"})
     data = {"application/json": {"schema": {"type": "struct", "fields": []}, "data": []}}
     done = Finished(
-        repl=session.repl,
+        repl=session.first_repl,
         number=0,
         seq=1,
         size=0,
@@ -305,7 +305,7 @@ async def test_a_stranger_is_refused_and_foreign_ids_do_not_exist(wire: Wire) ->
 
 
 async def test_later_features_say_so_in_fabrics_form(wire: Wire) -> None:
-    for path in ("batches", "batches/1", "highConcurrencySessions", "highConcurrencySessions/1"):
+    for path in ("batches", "batches/1"):
         answer = await wire.client.get(f"{wire.base}/{path}")
         assert answer.status_code == 501
         assert answer.json()["errorCode"] == "FeatureNotAvailable"

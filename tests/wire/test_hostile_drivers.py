@@ -71,7 +71,7 @@ class Agent:
 
     @property
     def repl(self) -> str:
-        return self.session.repl
+        return self.session.first_repl
 
     async def send(self, *frames: str | bytes) -> None:
         def work() -> None:

@@ -51,7 +51,7 @@ async def test_a_repeated_statement_runs_once_and_has_its_output(wire: Wire) -> 
     assert {one.text for one in others} == {first.text}
     sent = [message for message in wire.world.links.sent if isinstance(message, Run)]
     assert len(sent) == 1
-    done = Finished(repl=session.repl, number=0, seq=1, size=2, text="42", outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=2, text="42", outcome="ok")
     await report(wire.world.context, session, done)
     late = await submit()
     assert late.status_code == 200

@@ -23,7 +23,7 @@ async def test_the_get_of_a_running_statement_ends_with_it(wire: Wire) -> None:
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(wire.client.get(f"{url}/0", headers=HELD)) for _ in range(50)]
         await until_watched(wire)
-        done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+        done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok")
         await report(wire.world.context, session, done)
     assert {task.result().json()["state"] for task in asked} == {"available"}
     assert not wire.world.notifications.watched
@@ -39,14 +39,14 @@ async def test_who_reads_along_gets_what_is_printed_the_instant_that_it_is(wire:
             follow = group.create_task(wire.client.get(f"{url}/0?from={read}", headers=HELD))
             plain = group.create_task(wire.client.get(f"{url}/0", headers={"Prefer": "wait=0"}))
             await until_watched(wire)
-            printed = Output(repl=session.repl, number=0, seq=1, offset=read, text=text)
+            printed = Output(repl=session.first_repl, number=0, seq=1, offset=read, text=text)
             await report(wire.world.context, session, printed)
         body = follow.result().json()
         assert body["state"] == "running"
         assert body["output"]["data"]["text/plain"] == text
         assert "output" not in plain.result().json()
         read += len(text)
-    done = Finished(repl=session.repl, number=0, seq=9, size=read, outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=9, size=read, outcome="ok")
     await report(wire.world.context, session, done)
     last = (await wire.client.get(f"{url}/0?from={read - 3}", headers=HELD)).json()
     assert (last["state"], last["output"]["data"]["text/plain"]) == ("available", "end")
@@ -143,7 +143,7 @@ async def test_beyond_the_limit_nobody_is_held(wire: Wire) -> None:
             await asyncio.sleep(0)
         extra = await wire.client.get(f"{url}/0", headers=HELD)
         assert extra.json()["state"] == "running"
-        done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="ok")
+        done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="ok")
         await report(wire.world.context, session, done)
     assert {task.result().json()["state"] for task in held} == {"available"}
 

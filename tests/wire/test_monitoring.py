@@ -293,7 +293,7 @@ async def test_the_livy_log_tells_what_the_gateway_did_and_no_code(wire: Wire) -
     before = (await wire.client.get(url)).text
     assert "session accepted" in before
     assert "statement 0 (pyspark) running" in before
-    done = Finished(repl=session.repl, number=0, seq=1, size=0, outcome="error", ename="E")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=0, outcome="error", ename="E")
     await report(wire.world.context, session, done)
     wire.world.clock.advance(timedelta(seconds=1))
     await wire.client.delete(f"{wire.base}/sessions/{session.id}")

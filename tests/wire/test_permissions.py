@@ -30,10 +30,13 @@ from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.verifier import EmbeddedVerifier
 from livius.api import audit, driver, fabric, home, metrics, openapi
 from livius.api.app import create_app
+from livius.domain.audit import Action, entry
 from livius.domain.digests import hash_drawn
 from livius.domain.driver import Driver
+from livius.domain.high_concurrency import HighConcurrencySession
 from livius.domain.ids import (
     DriverId,
+    HighConcurrencyId,
     LakehouseId,
     PrincipalId,
     ReplId,
@@ -238,7 +241,7 @@ class Installation:
             await world.store.add_statement(
                 NewStatement(
                     session=session.id,
-                    repl=session.repl,
+                    repl=session.first_repl,
                     driver=session.driver,
                     kind=Kind.PYSPARK,
                     code="1",
@@ -247,7 +250,29 @@ class Installation:
                 ),
                 claim=False,
             )
-            places |= {"session": session.id, "number": "0"}
+            handle = await world.store.acquire(
+                HighConcurrencySession(
+                    id=HighConcurrencyId(new_id()),
+                    repl=ReplId(new_id()),
+                    session=session.id,
+                    workspace=lakehouse.workspace,
+                    lakehouse=lakehouse.id,
+                    creator=submitter,
+                    tag=None,
+                    created_at=world.clock.now(),
+                ),
+                *a_session(lakehouse, submitter, world.clock.now()),
+                admit=lambda _found: None,
+                audit=lambda shared: entry(
+                    shared, Action.HIGH_CONCURRENCY_ACQUIRE, at=world.clock.now(), result="accepted"
+                ),
+            )
+            places |= {
+                "session": session.id,
+                "number": "0",
+                "repl": session.first_repl,
+                "handle": handle.handle.id,
+            }
         return places
 
 
@@ -270,7 +295,7 @@ def a_session(
             goal=Goal.RUN,
             phase=Phase.READY,
             driver=driver,
-            repl=ReplId(new_id()),
+            first_repl=ReplId(new_id()),
             idle_timeout=timedelta(minutes=20),
             created_at=now,
             last_active_at=now,

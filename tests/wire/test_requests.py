@@ -23,11 +23,12 @@ from schemathesis.core.result import Ok
 from sqlalchemy import Connection, delete
 
 from livius.adapters.store.schema import DELETED_LAKEHOUSES, LAKEHOUSES, ROLES, WORKSPACES
-from livius.domain.ids import SessionId
+from livius.domain.ids import HighConcurrencyId, SessionId
+from livius.domain.session import Phase as SessionPhase
 from wire.conftest import DOCUMENT, Wire, served
 
 EXAMPLES: Final = 8
-OPAQUE: Final = frozenset({"continuationToken", "state", "type"})
+OPAQUE: Final = frozenset({"continuationToken", "state", "type", "timezone"})
 """Parameters whose texts come from elsewhere: a page's token, words in a list."""
 ELSEWHERE: Final = ("/applications/", "/notebooks/", "/sparkJobDefinitions/")
 """Requests to Spark or to missing items: only refusals can be tested here."""
@@ -62,9 +63,12 @@ class Made:
             "lakehouse": world.lakehouse.id,
             "version": "2023-12-01",
             "session": session.id,
+            "repl": session.first_repl,
             "number": "0",
             "principal": world.admin.oid,
         }
+        if "{handle}" in case.path:
+            ids["handle"] = await self._handle()
         path = case.path
         for name in case.path_parameters or {}:
             path = path.replace(f"{{{name}}}", ids.get(name, "x"))
@@ -76,6 +80,18 @@ class Made:
             content=body_of(case),
             headers={"Content-Type": "application/json"},
         )
+
+    async def _handle(self) -> str:
+        """A high-concurrency session that is ready: one on its way would be waited for."""
+        acquired = await self.wire.client.post(f"{self.wire.base}/highConcurrencySessions")
+        handle: str = acquired.json()["id"]
+        found = await self.wire.world.store.high_concurrency_session(HighConcurrencyId(handle))
+        assert found is not None
+        if found[1].phase is not SessionPhase.READY:
+            await self.wire.make_ready(found[1])
+        else:
+            await self.wire.world.store.repl_opened(found[2].id)
+        return handle
 
 
 def forget_places(connection: Connection) -> None:
@@ -121,7 +137,8 @@ def each_case(mode: GenerationMode, try_it: Any) -> None:
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
-        if not operation.path.startswith("/v1/"):
+        # A stream of events lasts as long as its statement: see test_events.
+        if not operation.path.startswith("/v1/") or operation.path.endswith("/events"):
             continue
 
         @settings(

@@ -23,7 +23,7 @@ async def test_a_statement_is_answered_with_its_output(wire: Wire) -> None:
     session = await wire.ready_session()
     asked = submitted(wire, session, "wait=20")
     await until_watched(wire)
-    done = Finished(repl=session.repl, number=0, seq=1, size=2, text="42", outcome="ok")
+    done = Finished(repl=session.first_repl, number=0, seq=1, size=2, text="42", outcome="ok")
     await report(wire.world.context, session, done)
     answer = await asked
     assert answer.status_code == 200

@@ -64,7 +64,7 @@ async def test_deleting_ends_the_sessions_for_a_reason_and_keeps_the_files(wire:
         assert session is not None
         assert (session.phase, session.end_cause) == (Phase.STOPPED, EndCause.DELETED)
         assert session.end_reason == "Ada deleted the workspace Research."
-    [ended], _total = await wire.world.store.list_statements(ready.repl, skip=0, top=5)
+    [ended], _total = await wire.world.store.list_statements(ready.first_repl, skip=0, top=5)
     assert ended.phase in (StatementPhase.AVAILABLE, StatementPhase.CANCELLED)
     assert ended.ending is not None
     assert "deleted the workspace" in (ended.ending.evalue or "")

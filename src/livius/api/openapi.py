@@ -36,6 +36,8 @@ _LAKEHOUSES: Final = _WORKSPACES + "/{workspace}/lakehouses"
 _ROLES: Final = _WORKSPACES + "/{workspace}/roleAssignments"
 _LIVY: Final = _LAKEHOUSES + "/{lakehouse}/livyapi/versions/{version}"
 _STATEMENTS: Final = _LIVY + "/sessions/{session}/statements"
+_HIGH_CONCURRENCY: Final = _LIVY + "/highConcurrencySessions"
+_REPL_STATEMENTS: Final = _HIGH_CONCURRENCY + "/{session}/repls/{repl}/statements"
 _COMPONENT: Final = "#/components/schemas/{model}"
 _ERROR: Final = ("", "error")
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -67,6 +69,8 @@ _PREFER: Final = {
 _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,
+    ("post", _REPL_STATEMENTS): requests.StatementRequest,
+    ("post", _HIGH_CONCURRENCY): requests.HighConcurrencyRequest,
     ("post", _WORKSPACES): requests.NewWorkspace,
     ("patch", _WORKSPACES + "/{workspace}"): requests.ChangedWorkspace,
     ("post", _ROLES): requests.NewRole,
@@ -76,12 +80,16 @@ _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("patch", _LAKEHOUSES + "/{lakehouse}"): requests.ChangedLakehouse,
 }
 """The shape of each request's body."""
-_MAY_BE_EMPTY: Final = frozenset({requests.SessionRequest})
+_MAY_BE_EMPTY: Final = frozenset({requests.SessionRequest, requests.HighConcurrencyRequest})
 _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("get", _LIVY + "/sessions/{session}"): {"parameters": [_PREFER]},
-    ("get", _STATEMENTS + "/{number}"): {"parameters": [*_WINDOW, _PREFER]},
     ("post", _LIVY + "/sessions"): {"parameters": [_KEY, _PREFER]},
-    ("post", _STATEMENTS): {"parameters": [_KEY, _PREFER]},
+    ("get", _HIGH_CONCURRENCY + "/{handle}"): {"parameters": [_PREFER]},
+    **{
+        ("get", base + "/{number}"): {"parameters": [*_WINDOW, _PREFER]}
+        for base in (_STATEMENTS, _REPL_STATEMENTS)
+    },
+    **{("post", base): {"parameters": [_KEY, _PREFER]} for base in (_STATEMENTS, _REPL_STATEMENTS)},
 }
 """The parameters that handlers read from the request."""
 

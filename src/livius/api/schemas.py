@@ -18,6 +18,15 @@ from typing_extensions import TypedDict
 _exact = with_config(extra="forbid")
 
 Result: TypeAlias = Literal["Uncertain", "Succeeded", "Failed", "Cancelled"]
+HighConcurrencyState: TypeAlias = Literal[
+    "NotStarted",
+    "AcquiringHighConcurrencySession",
+    "Idle",
+    "Dead",
+    "Killed",
+    "Failed",
+    "Deleting",
+]
 StatementState: TypeAlias = Literal["waiting", "running", "available", "cancelling", "cancelled"]
 LivySessionState: TypeAlias = Literal[
     "NotStarted", "InProgress", "Cancelled", "Succeeded", "Failed", "Unknown"
@@ -90,6 +99,52 @@ class SessionDocument(TypedDict):
     tags: dict[str, str]
     result: Result
     cancellationReason: NotRequired[str]
+
+
+@_exact
+class HighConcurrencyDocument(TypedDict):
+    """A high-concurrency session. ``replId`` is null until it is idle."""
+
+    id: str
+    state: HighConcurrencyState
+    fabricSessionStateInfo: NotRequired[AcquisitionState]
+    sessionId: NotRequired[str]
+    replId: str | None
+    workspaceId: str
+    artifactId: str
+    creatorId: str
+    createdAt: str
+    sessionTag: NotRequired[str]
+
+
+@_exact
+class HighConcurrencyPage(TypedDict):
+    """A page of high-concurrency sessions."""
+
+    items: list[HighConcurrencyDocument]
+    totalCountOfMatchedItems: int
+    pageSize: int
+
+
+@_exact
+class ReplDocument(TypedDict):
+    """A repl of a session, with the high-concurrency session that holds it."""
+
+    id: str
+    state: Literal["opening", "open", "closing", "closed"]
+    createdAt: str
+    endedAt: NotRequired[str]
+    highConcurrencySessionId: NotRequired[str]
+    creatorId: NotRequired[str]
+    sessionTag: NotRequired[str]
+
+
+@_exact
+class ReplPage(TypedDict):
+    """All repls that a session ever had."""
+
+    items: list[ReplDocument]
+    totalCountOfMatchedItems: int
 
 
 @_exact

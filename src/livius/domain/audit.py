@@ -26,6 +26,8 @@ class Action(StrEnum):
     STATEMENT_SUBMIT = "statement.submit"
     STATEMENT_CANCEL = "statement.cancel"
     STATEMENT_END = "statement.end"
+    HIGH_CONCURRENCY_ACQUIRE = "high_concurrency.acquire"
+    HIGH_CONCURRENCY_DELETE = "high_concurrency.delete"
     WORKSPACE_CREATE = "workspace.create"
     WORKSPACE_CHANGE = "workspace.change"
     WORKSPACE_DELETE = "workspace.delete"

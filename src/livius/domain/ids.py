@@ -19,6 +19,7 @@ WorkspaceId = NewType("WorkspaceId", str)
 LakehouseId = NewType("LakehouseId", str)
 SessionId = NewType("SessionId", str)
 ReplId = NewType("ReplId", str)
+HighConcurrencyId = NewType("HighConcurrencyId", str)
 DriverId = NewType("DriverId", str)
 StatementNumber = NewType("StatementNumber", int)
 

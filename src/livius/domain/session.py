@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from livius.domain.errors import IllegalTransition
+from livius.domain.high_concurrency import Sharing
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 from livius.domain.principal import Principal, PrincipalKind
 
@@ -143,7 +144,8 @@ class Session:
     None: no tokens. ``request`` is the create request as it came, for the echo; ``conf`` is the
     caller's Spark conf after the policy; ``tags`` are the caller's and ours. ``times`` holds the
     moment of the first entry into each phase. The idle timeout counts from ``last_active_at``.
-    ``submitter_kind`` is None in records of versions that did not store it.
+    ``submitter_kind`` is None in records of versions that did not store it. ``first_repl``
+    opens with the driver; where ``sharing`` is None it takes the statements that name no repl.
     """
 
     id: SessionId
@@ -159,7 +161,7 @@ class Session:
     goal: Goal
     phase: Phase
     driver: DriverId
-    repl: ReplId
+    first_repl: ReplId
     idle_timeout: timedelta
     created_at: datetime
     last_active_at: datetime
@@ -173,11 +175,17 @@ class Session:
     versions: Mapping[str, str] = field(default_factory=dict)
     submitter_kind: PrincipalKind | None = None
     token_principal: Principal | None = None
+    sharing: Sharing | None = None
 
     @property
     def ended_at(self) -> datetime | None:
         """The moment at which the session ended."""
         return self.times.get(self.phase, self.last_active_at) if self.phase in FINAL else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether high-concurrency sessions share it."""
+        return self.sharing is not None
 
     @property
     def accepts_statements(self) -> bool:

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from livius.domain.audit import AuditEntry
-from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
+from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
+from livius.domain.repl import Repl
 from livius.domain.session import Session
 
 
@@ -22,6 +23,7 @@ class Found:
     lakehouse: Lakehouse | None
     role: Role | None
     session: Session | None = None
+    repl: Repl | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +156,12 @@ class Catalog(Protocol):
         lakehouse: LakehouseId,
         principal: PrincipalId,
         session: SessionId | None = None,
+        repl: ReplId | None = None,
     ) -> Found:
-        """Return, in one transaction, the records that a request needs of its path and caller."""
+        """Return, in one transaction, the records that a request needs of its path and caller.
+
+        With a session and no repl, the repl is the session's first one.
+        """
         ...
 
     async def list_workspaces(self) -> Sequence[Workspace]:

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import Action, AuditEntry, AuditRecord
 from livius.domain.driver import Driver
+from livius.domain.high_concurrency import HighConcurrencySession
 from livius.domain.idempotency import IdempotencyKey
 from livius.domain.ids import (
     DriverId,
+    HighConcurrencyId,
     LakehouseId,
     PrincipalId,
     ReplId,
@@ -30,6 +32,7 @@ from livius.domain.lakehouse import Role, Workspace
 from livius.domain.personal_token import PersonalToken
 from livius.domain.portal_session import PortalSession
 from livius.domain.principal import Principal
+from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
@@ -311,7 +314,7 @@ class Statements(Protocol):
 
         With ``claim``, it is running at once if nothing else of its repl is open. The audit entry
         gets the number as its target. Returns None
-        if the session no longer takes statements.
+        if the session or the repl no longer takes statements.
 
         Raises:
             MadeBefore: a statement was inserted with this key before; its number is the resource.
@@ -391,6 +394,99 @@ class Statements(Protocol):
         ...
 
 
+class Repls(Protocol):
+    """Repls. A session's first one comes with it, and is open once its driver is ready."""
+
+    async def repl(self, repl: ReplId) -> Repl | None:
+        """Return a repl."""
+        ...
+
+    async def live_repls(self, driver: DriverId) -> Sequence[Repl]:
+        """Return the repls that a driver has, or is to have, the oldest first."""
+        ...
+
+    async def repls_of_session(
+        self, session: SessionId
+    ) -> Sequence[tuple[Repl, HighConcurrencySession | None]]:
+        """Return all repls that a session ever had, the oldest first, with their handles."""
+        ...
+
+    async def repl_opened(self, repl: ReplId) -> bool:
+        """Apply `ReplEvent.OPENED`; False if the repl was not in a phase that it leaves."""
+        ...
+
+    async def close_repl(
+        self, repl: ReplId, *, at: datetime, reason: str | None, ending: Ending
+    ) -> Sequence[Statement] | None:
+        """Apply `ReplEvent.CLOSED` and end the repl's open statements; return these.
+
+        None if the repl was closed before.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquired:
+    """What an acquire led to; ``is_new`` tells that the session was made for it."""
+
+    handle: HighConcurrencySession
+    session: Session
+    repl: Repl
+    is_new: bool
+
+
+class HighConcurrencySessions(Protocol):
+    """High-concurrency sessions: handles for one repl each of a shared session."""
+
+    async def acquire(
+        self,
+        wanted: HighConcurrencySession,
+        new: Session,
+        driver: Driver,
+        *,
+        admit: Callable[[Occupancy], None],
+        audit: Callable[[Session], AuditEntry],
+        key: IdempotencyKey | None = None,
+    ) -> Acquired:
+        """Insert a handle with a repl, in a session with the sharing key of ``new`` that has room.
+
+        Where there is none, ``new`` is inserted with its driver, as by `Sessions.add_session`; the
+        handle gets its first repl. ``audit`` is called with the session. One transaction: however
+        many arrive together, no session is made while another one has room.
+
+        Raises:
+            MadeBefore: the key came before; its handle is the resource.
+            KeyReused: the key came with another request before.
+        """
+        ...
+
+    async def high_concurrency_session(
+        self, handle: HighConcurrencyId
+    ) -> tuple[HighConcurrencySession, Session, Repl] | None:
+        """Return a handle, deleted or not, with its session and repl."""
+        ...
+
+    async def list_high_concurrency_sessions(
+        self, lakehouse: LakehouseId, creator: PrincipalId, *, skip: int, top: int
+    ) -> tuple[Sequence[tuple[HighConcurrencySession, Session, Repl]], int]:
+        """Return one page of a principal's undeleted handles, newest first, and their number."""
+        ...
+
+    async def release(
+        self,
+        handle: HighConcurrencyId,
+        *,
+        at: datetime,
+        ending: Ending,
+        audit: AuditEntry,
+    ) -> tuple[Repl, Sequence[Statement]] | None:
+        """Mark a handle deleted, have its repl closed, and end the repl's open statements.
+
+        Returns the repl and the statements that were ended; None if it was deleted before.
+        """
+        ...
+
+
 class PersonalTokens(Protocol):
     """Personal access tokens, found by their digests."""
 
@@ -465,6 +561,8 @@ class UidAllocator(Protocol):
 
 class Store(
     Sessions,
+    Repls,
+    HighConcurrencySessions,
     Activities,
     Audit,
     Statements,

@@ -132,7 +132,7 @@ class Reconciler:
             await self.launcher.launch(
                 LaunchSpec(
                     driver=session.driver,
-                    repl=session.repl,
+                    repl=session.first_repl,
                     submitter=session.submitter,
                     workspace=session.workspace,
                     lakehouse=session.lakehouse,

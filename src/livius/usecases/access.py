@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livius.domain.errors import Forbidden, NotFound
-from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
+from livius.domain.errors import Conflict, Forbidden, NotFound
+from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.messages import Message
 from livius.domain.permissions import Right, check_role, check_scopes
 from livius.domain.principal import Principal, PrincipalKind
-from livius.domain.session import Session
+from livius.domain.repl import ACCEPTING, Repl
+from livius.domain.session import FINAL, Session
 from livius.ports.catalog import Found
 from livius.ports.identity import Directory
 from livius.usecases.context import Context
@@ -32,11 +33,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SessionPath:
-    """A session as a request's path names it: unchecked ids."""
+    """A session, or a repl of it, as a request's path names it: unchecked ids."""
 
     workspace: str
     lakehouse: str
     session: str
+    repl: str | None = None
 
 
 async def enter_workspace(
@@ -149,11 +151,59 @@ async def own_session(
         NotFound: no such workspace, lakehouse or session, a deleted one, or somebody else's.
         Forbidden: the caller lacks a scope, or has no role in the workspace or too small a one.
     """
+    session, _ = await _own(context, caller, path, right)
+    return session
+
+
+async def own_repl(
+    context: Context, caller: Principal, path: SessionPath, right: Right
+) -> tuple[Session, Repl]:
+    """Return a session as `own_session` does, and the repl that the path names.
+
+    A path without a repl means the session's first one.
+
+    Raises:
+        NotFound, Forbidden: as for `own_session`; also where the session has no such repl, or its
+            high-concurrency session was deleted.
+        Conflict: the path names no repl of a session that is shared.
+    """
+    session, repl = await _own(context, caller, path, right)
+    if path.repl is None and session.is_shared:
+        raise Conflict(
+            "ReplRequired",
+            Message(
+                "The session %(session_id)s is shared by high-concurrency sessions: its "
+                "statements are below repls/{replId}/statements.",
+                session_id=session.id,
+            ),
+        )
+    is_gone = session.phase not in FINAL and (repl is None or repl.phase not in ACCEPTING)
+    if repl is None or repl.session != session.id or is_gone:
+        raise _no_repl(session, path)
+    return session, repl
+
+
+def _no_repl(session: Session, path: SessionPath) -> NotFound:
+    return NotFound(
+        "ReplNotFound",
+        Message(
+            "The session %(session_id)s has no repl %(repl)s. Its high-concurrency session may "
+            "have been deleted: acquire another one.",
+            session_id=session.id,
+            repl=repr((path.repl or "")[:40]),
+        ),
+    )
+
+
+async def _own(
+    context: Context, caller: Principal, path: SessionPath, right: Right
+) -> tuple[Session, Repl | None]:
     check_scopes(caller, right)
     workspace_id, lakehouse_id = _ids(path.workspace, path.lakehouse)
     session_id = SessionId(parse_id(path.session, what="Session"))
+    repl_id = ReplId(parse_id(path.repl, what="Repl")) if path.repl is not None else None
     found = await context.store.find(
-        workspace_id, lakehouse_id, PrincipalId(caller.oid), session_id
+        workspace_id, lakehouse_id, PrincipalId(caller.oid), session_id, repl_id
     )
     place = _place(caller, workspace_id, lakehouse_id, found, right)
     session = found.session
@@ -170,7 +220,7 @@ async def own_session(
                 session_id=session_id,
             ),
         )
-    return session
+    return session, found.repl
 
 
 def _ids(workspace: str, lakehouse: str) -> tuple[WorkspaceId, LakehouseId]:

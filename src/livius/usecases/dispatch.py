@@ -5,12 +5,12 @@ from __future__ import annotations
 import structlog
 
 from livius.domain.ids import DriverId, ReplId
-from livius.domain.session import Phase, Session
+from livius.domain.repl import Repl
 from livius.domain.statement import Statement
 from livius.ports.meter import Meter
 from livius.ports.notifications import StatementsChanged
 from livius.usecases.context import Context
-from livius_agent.wire import Cancel, Run
+from livius_agent.wire import Cancel, CloseRepl, OpenRepl, Run
 
 _log = structlog.get_logger(__name__)
 
@@ -28,19 +28,8 @@ def send_run(context: Context, statement: Statement) -> None:
     )
 
 
-async def pump(context: Context, session: Session) -> None:
+async def pump(context: Context, driver: DriverId, repl: ReplId) -> None:
     """Have the repl's next waiting statement run, if the repl is free and can be reached."""
-    present = await context.store.session(session.id)
-    if (
-        present is not None
-        and present.phase is Phase.READY
-        and context.links.is_open(present.driver)
-    ):
-        await pump_repl(context, present.driver, present.repl)
-
-
-async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
-    """Like `pump`, for a session known to be ready."""
     if context.links.is_open(driver):
         claimed = await context.store.claim_next(repl, at=context.clock.now())
         if claimed is not None:
@@ -51,6 +40,16 @@ async def pump_repl(context: Context, driver: DriverId, repl: ReplId) -> None:
 def send_cancel(context: Context, statement: Statement) -> None:
     """Have a running statement's driver stop it. If that fails, the redial makes up for it."""
     context.links.send(statement.driver, Cancel(repl=statement.repl, number=statement.number))
+
+
+def send_open(context: Context, repl: Repl) -> None:
+    """Have a driver open a repl. If that fails, the redial makes up for it."""
+    context.links.send(repl.driver, OpenRepl(repl=repl.id))
+
+
+def send_close(context: Context, repl: Repl) -> None:
+    """Have a driver close a repl. If that fails, the redial makes up for it."""
+    context.links.send(repl.driver, CloseRepl(repl=repl.id))
 
 
 def note_end(meter: Meter, statement: Statement, outcome: str) -> None:

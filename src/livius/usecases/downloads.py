@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from livius.domain.errors import Conflict, NotFound
-from livius.domain.session import Session
+from livius.domain.repl import Repl
 from livius.domain.statement import FINAL, Statement
 from livius.usecases.context import Context
 from livius.usecases.statement_reads import (
@@ -35,13 +35,13 @@ class StatementText:
         return self.statement.phase in FINAL
 
 
-async def find_text(context: Context, session: Session, number: str) -> StatementText:
+async def find_text(context: Context, repl: Repl, number: str) -> StatementText:
     """Return a statement with the size of its text so far.
 
     Raises:
         NotFound: the session has no such statement.
     """
-    found = await context.store.statement(session.repl, parse_number(number))
+    found = await context.store.statement(repl.id, parse_number(number))
     if found is None:
         raise no_statement(number)
     if found.ending is not None and found.ending.text is not None:
@@ -62,16 +62,14 @@ async def text_pieces(
         start += len(piece)
 
 
-async def find_data(
-    context: Context, session: Session, number: str, *, long_poll: timedelta
-) -> bytes:
+async def find_data(context: Context, repl: Repl, number: str, *, long_poll: timedelta) -> bytes:
     """Return the JSON object of a statement's data, once it has ended.
 
     Raises:
         NotFound: the session has no such statement, or it returned no data.
         Conflict: it has not ended.
     """
-    view = await get_statement(context, session, number, Window(size=0), long_poll=long_poll)
+    view = await get_statement(context, repl, number, Window(size=0), long_poll=long_poll)
     ending = view.statement.ending
     if ending is None:
         raise Conflict(

@@ -16,15 +16,17 @@ import structlog
 from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Unauthenticated
 from livius.domain.ids import DriverId
+from livius.domain.repl import Phase as ReplPhase
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.links import Link
 from livius.usecases.context import Context
-from livius.usecases.dispatch import pump_repl, send_cancel, send_run
+from livius.usecases.dispatch import pump, send_cancel, send_close, send_open, send_run
 from livius_agent.wire import (
     OLDEST_PROTOCOL,
     PROTOCOL,
+    REPLS_PROTOCOL,
     Durable,
     FromAgent,
     Hello,
@@ -170,6 +172,13 @@ async def resume(context: Context, attached: Attached) -> None:
     sent by both does no harm: the agent ignores a number that it was given before.
     """
     session = attached.session
+    for repl in await context.store.live_repls(session.driver):
+        if repl.id == session.first_repl or attached.protocol < REPLS_PROTOCOL:
+            continue  # opened with the driver
+        if repl.phase is ReplPhase.CLOSING:
+            send_close(context, repl)
+        else:
+            send_open(context, repl)
     for statement in await context.store.open_statements(session.driver):
         if statement.phase is StatementPhase.WAITING:
             continue
@@ -178,5 +187,6 @@ async def resume(context: Context, attached: Attached) -> None:
         if statement.phase is StatementPhase.CANCELLING:
             send_cancel(context, statement)
     if session.phase is Phase.READY:
-        await pump_repl(context, session.driver, session.repl)
+        for repl in await context.store.live_repls(session.driver):
+            await pump(context, repl.driver, repl.id)
     context.wake(session.id)

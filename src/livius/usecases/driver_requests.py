@@ -13,6 +13,7 @@ import structlog
 
 from livius.domain.audit import Action, AuditEntry, actor, entry, shortened
 from livius.domain.errors import Forbidden, Invalid, LiviusError
+from livius.domain.ids import ReplId
 from livius.domain.session import EndCause, Session
 from livius.usecases.context import Context
 from livius_agent.wire import LONGEST_ASK, AgentRequest, Answer
@@ -46,13 +47,12 @@ async def answer(context: Context, session: Session, ask: AgentRequest) -> None:
 
 
 async def _body(context: Context, session: Session, ask: AgentRequest) -> Mapping[str, Any]:
-    if ask.repl not in ("", session.repl):
-        raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
+    repl = await _repl(context, session, ask)
     if sum(len(name) + len(value) for name, value in ask.arguments.items()) > LONGEST_ASK:
         raise Forbidden("TooLarge", f"A question has at most {LONGEST_ASK} characters.")
     match ask.what:
         case "context":
-            return await _context(context, session)
+            return await _context(context, session, repl)
         case "token":
             asked, what = _asked_token(context, session, ask), _target(ask, "audience")
             return {"value": await _recorded(context, session, Action.SESSION_TOKEN, what, asked)}
@@ -62,6 +62,20 @@ async def _body(context: Context, session: Session, ask: AgentRequest) -> Mappin
         case "stop":
             await stop_session(context, session)
             return {}
+
+
+async def _repl(context: Context, session: Session, ask: AgentRequest) -> ReplId:
+    """Return the repl whose code asks; code that works for none is taken for the first one's.
+
+    Raises:
+        Forbidden: the driver has no such repl.
+    """
+    if ask.repl in ("", session.first_repl):
+        return session.first_repl
+    found = await context.store.repl(ReplId(ask.repl))
+    if found is None or found.driver != session.driver:
+        raise Forbidden("ReplMismatch", "The driver spoke of a repl that is not its own.")
+    return found.id
 
 
 async def _recorded(
@@ -137,7 +151,7 @@ async def _token(context: Context, session: Session, audience: str) -> str:
         raise Forbidden(error.code, f"{error.message} {_ALL_TOKENS}") from error
 
 
-async def _context(context: Context, session: Session) -> Mapping[str, Any]:
+async def _context(context: Context, session: Session, repl: ReplId) -> Mapping[str, Any]:
     """Return ``notebookutils.runtime.context``: Fabric's keys, with true values only.
 
     None stands for things that a session of the Livy API doesn't have, such as a notebook.
@@ -164,7 +178,7 @@ async def _context(context: Context, session: Session) -> Mapping[str, Any]:
         "clusterId": session.driver,
         "environmentId": None,
         "poolName": None,
-        "hcReplId": None,
+        "hcReplId": repl if session.is_shared else None,
         "userId": session.submitter,
         "userName": session.submitter_name,
         "productType": _PRODUCT,

@@ -8,22 +8,23 @@ that repl runs. A driver that breaks a rule loses its session (`SessionLost`).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from livius.domain.audit import Action, entry
 from livius.domain.conf_secrets import hide
-from livius.domain.ids import StatementNumber
+from livius.domain.ids import ReplId, StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
+from livius.domain.repl import ACCEPTING, Repl
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
 from livius.domain.statement import ACTIVE, Ending, Event
 from livius.domain.tokens import moment
 from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
-from livius.usecases.dispatch import note_end, pump_repl, send_run
+from livius.usecases.dispatch import note_end, pump, send_run
 from livius.usecases.driver_link import rule_broken
 from livius.usecases.driver_requests import stop_session
 from livius_agent.text import tail
@@ -42,6 +43,8 @@ from livius_agent.wire import (
     Output,
     Progress,
     Ready,
+    ReplClosed,
+    ReplReady,
     Stage,
     WireError,
     check_data,
@@ -63,24 +66,39 @@ _LONGEST_VALUE: Final = 10_000
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class LinkMemory:
+    """What one link has found out about its driver, so as not to ask the store each time."""
+
+    repls: dict[str, Repl] = field(default_factory=dict)
+    running: set[tuple[ReplId, int]] = field(default_factory=set)
+
+
 async def report(
-    context: Context, session: Session, message: FromAgent, running: set[int] | None = None
+    context: Context, session: Session, message: FromAgent, memory: LinkMemory | None = None
 ) -> None:
     """Take one message of a session's driver. Repeats are harmless.
 
-    ``running`` remembers, for one link, which statements were found to run.
+    ``memory`` is the link's.
 
     Raises:
         SessionLost: the message breaks a rule.
     """
+    known = LinkMemory() if memory is None else memory
     match message:
         case Output() | Progress() | Jobs() | Finished():
-            if message.repl != session.repl:
-                raise rule_broken("it spoke of a repl that is not its own")
-            known = set[int]() if running is None else running
-            await _report_statement(context, session, message, known)
+            repl = await _repl(context, session, message.repl, known)
+            await _report_statement(context, session, repl, message, known.running)
         case Ready():
             await _ready(context, session, message)
+        case ReplReady():
+            repl = await _repl(context, session, message.repl, known)
+            await context.store.repl_opened(repl.id)
+            context.notifications.notify(session.id)
+            await pump(context, repl.driver, repl.id)
+        case ReplClosed():
+            repl = await _repl(context, session, message.repl, known)
+            await _repl_closed(context, session, repl, message.reason)
         case Failing():
             # The process is about to end; the reconciler sees that and finds the reason here.
             await context.store.annotate_session(
@@ -96,6 +114,35 @@ async def report(
             )
         case Hello():
             raise rule_broken("it said hello twice on one link")
+
+
+async def _repl(context: Context, session: Session, repl: str, known: LinkMemory) -> Repl:
+    """Return a repl of the driver's.
+
+    Raises:
+        SessionLost: the driver has no such repl.
+    """
+    found = known.repls.get(repl)
+    if found is None:
+        found = await context.store.repl(ReplId(repl))
+        if found is None or found.driver != session.driver:
+            raise rule_broken("it spoke of a repl that is not its own")
+        known.repls[repl] = found
+    return found
+
+
+async def _repl_closed(context: Context, session: Session, repl: Repl, reason: str | None) -> None:
+    ended = await context.store.close_repl(
+        repl.id,
+        at=context.clock.now(),
+        reason=reason,
+        ending=Ending(ok=False, ename="ReplEnded", evalue=reason or "The repl was closed."),
+    )
+    for statement in ended or ():
+        note_end(context.meter, statement, "abandoned")
+        context.notifications.notify((statement.repl, statement.number))
+    context.notifications.notify(StatementsChanged(session.id))
+    context.notifications.notify(session.id)
 
 
 async def _ready(context: Context, session: Session, message: Ready) -> None:
@@ -116,7 +163,7 @@ async def _ready(context: Context, session: Session, message: Ready) -> None:
         _log.info("session_ready", session=session.id, seconds=round(took.total_seconds(), 3))
     context.notifications.notify(session.id)
     context.wake(session.id)
-    await pump_repl(context, session.driver, session.repl)
+    await pump(context, session.driver, session.first_repl)
 
 
 def _conf(message: Ready) -> dict[str, str]:
@@ -128,77 +175,80 @@ def _conf(message: Ready) -> dict[str, str]:
 async def _report_statement(
     context: Context,
     session: Session,
+    repl: Repl,
     message: Output | Progress | Jobs | Finished,
-    running: set[int],
+    running: set[tuple[ReplId, int]],
 ) -> None:
     number = StatementNumber(message.number)
     match message:
         case Output():
-            if await _runs(context, session, number, running):
-                await _take_output(context, session, number, message)
+            if await _runs(context, repl, number, running):
+                await _take_output(context, repl, number, message)
         case Progress():
             share = min(1.0, max(0.0, message.value))
-            await context.store.set_progress(session.repl, number, share)
+            await context.store.set_progress(repl.id, number, share)
             context.notifications.notify(StatementsChanged(session.id))
         case Jobs():
-            await context.store.set_jobs(session.repl, number, _jobs(message))
+            await context.store.set_jobs(repl.id, number, _jobs(message))
             context.notifications.notify(StatementsChanged(session.id))
         case Finished():
-            is_open = await _is_active(context, session, number, running)
-            running.discard(number)
+            is_open = await _is_active(context, repl, number, running)
+            running.discard((repl.id, number))
             if is_open:
-                await _finished(context, session, number, message)
+                await _finished(context, session, repl, number, message)
             else:
                 # Its end is stored already. The agent may forget the statement.
-                _acknowledge(context, session, message, offset=message.size, finished=True)
+                _acknowledge(context, repl, message, offset=message.size, finished=True)
 
 
 async def _is_active(
-    context: Context, session: Session, number: StatementNumber, running: set[int]
+    context: Context, repl: Repl, number: StatementNumber, running: set[tuple[ReplId, int]]
 ) -> bool:
-    if number not in running:
-        statement = await context.store.statement(session.repl, number)
+    if (repl.id, number) not in running:
+        statement = await context.store.statement(repl.id, number)
         if statement is None or statement.phase not in ACTIVE:
             return False
-        running.add(number)
+        running.add((repl.id, number))
     return True
 
 
 async def _runs(
-    context: Context, session: Session, number: StatementNumber, running: set[int]
+    context: Context, repl: Repl, number: StatementNumber, running: set[tuple[ReplId, int]]
 ) -> bool:
-    """Tell whether a statement's output is to be taken; it is not while the session ends.
+    """Tell whether a statement's output is to be taken; it is not while its repl or session ends.
 
     Raises:
-        SessionLost: the session goes on, and the statement does not run.
+        SessionLost: they go on, and the statement does not run.
     """
-    if await _is_active(context, session, number, running):
+    if await _is_active(context, repl, number, running):
         return True
-    present = await context.store.session(session.id)
-    if present is not None and present.accepts_statements:
+    present = await context.store.session(repl.session)
+    now = await context.store.repl(repl.id)
+    accepts = now is not None and now.phase in ACCEPTING
+    if accepts and present is not None and present.accepts_statements:
         raise rule_broken(f"it sent output of statement {number}, which does not run")
     return False
 
 
 async def _take_output(
-    context: Context, session: Session, number: StatementNumber, message: Output
+    context: Context, repl: Repl, number: StatementNumber, message: Output
 ) -> None:
     data = message.text.encode()
     is_text = message.stream == "text"
     if not is_text and message.offset + len(data) > LARGEST_DATA:
         raise rule_broken(f"the data of statement {number} has more than {LARGEST_DATA} bytes")
     size = await context.outputs.write(
-        session.id,
-        session.repl,
+        repl.session,
+        repl.id,
         number,
         offset=message.offset,
         data=data,
         most=_most(context) if is_text else LARGEST_DATA,
         stream=message.stream,
     )
-    _acknowledge(context, session, message, offset=size, finished=False)
+    _acknowledge(context, repl, message, offset=size, finished=False)
     if is_text:
-        context.notifications.notify(OutputGrew(session.repl, number))
+        context.notifications.notify(OutputGrew(repl.id, number))
 
 
 def _most(context: Context) -> int:
@@ -244,33 +294,33 @@ def _stage(stage: Stage) -> SparkStage:
 
 
 async def _finished(
-    context: Context, session: Session, number: StatementNumber, message: Finished
+    context: Context, session: Session, repl: Repl, number: StatementNumber, message: Finished
 ) -> None:
-    size, text = await _rest(context, session, number, message)
-    data_size = await _data_size(context, session, number, message)
+    size, text = await _rest(context, repl, number, message)
+    data_size = await _data_size(context, repl, number, message)
     if size < min(message.size, _most(context)) or data_size < message.data_size:
         # Some output is missing, which only a lost message explains: the redial repeats it.
         _log.warning("output_incomplete", session=session.id, number=number, has=size)
-        context.links.close(session.driver)
+        context.links.close(repl.driver)
         return
-    ending = replace(await _ending(context, session, number, message), text=text)
+    ending = replace(await _ending(context, repl, number, message), text=text)
     event = Event.STOPPED if message.outcome == "cancelled" else Event.FINISHED
     now = context.clock.now()
     moved, following = await context.store.end_statement(
-        session.repl,
+        repl.id,
         number,
         event,
         at=now,
         ending=ending,
         audit=entry(session, Action.STATEMENT_END, at=now, result=message.outcome),
-        claim=not message.stop and context.links.is_open(session.driver),
+        claim=not message.stop and context.links.is_open(repl.driver),
     )
     if moved is not None:
         note_end(context.meter, moved, message.outcome)
-    context.notifications.notify((session.repl, number), moved)
+    context.notifications.notify((repl.id, number), moved)
     context.notifications.notify(StatementsChanged(session.id))
     # Where nothing moved, the end was known already: acknowledged all the same.
-    _acknowledge(context, session, message, offset=size, finished=True)
+    _acknowledge(context, repl, message, offset=size, finished=True)
     if following is not None:
         send_run(context, following)
     if message.stop:
@@ -278,7 +328,7 @@ async def _finished(
 
 
 async def _rest(
-    context: Context, session: Session, number: StatementNumber, message: Finished
+    context: Context, repl: Repl, number: StatementNumber, message: Finished
 ) -> tuple[int, str | None]:
     """Take the output that came with the end. Return its whole size, and itself where it is short.
 
@@ -288,10 +338,10 @@ async def _rest(
     if len(raw) == message.size <= context.rules.inline_bytes:
         return message.size, message.text
     if not raw:
-        return await context.outputs.size(session.id, session.repl, number), None
+        return await context.outputs.size(repl.session, repl.id, number), None
     size = await context.outputs.write(
-        session.id,
-        session.repl,
+        repl.session,
+        repl.id,
         number,
         offset=max(0, message.size - len(raw)),
         data=raw,
@@ -301,21 +351,21 @@ async def _rest(
 
 
 async def _data_size(
-    context: Context, session: Session, number: StatementNumber, message: Finished
+    context: Context, repl: Repl, number: StatementNumber, message: Finished
 ) -> int:
     if not message.data_size:
         return 0
-    return await context.outputs.size(session.id, session.repl, number, stream="data")
+    return await context.outputs.size(repl.session, repl.id, number, stream="data")
 
 
 async def _ending(
-    context: Context, session: Session, number: StatementNumber, message: Finished
+    context: Context, repl: Repl, number: StatementNumber, message: Finished
 ) -> Ending:
     ok = message.outcome == "ok"
     data, elsewhere = None, False
     if ok:
         try:
-            data, elsewhere = await _data(context, session, number, message)
+            data, elsewhere = await _data(context, repl, number, message)
         except WireError as error:
             raise rule_broken(f"of statement {number}, {error}") from error
     return Ending(
@@ -330,7 +380,7 @@ async def _ending(
 
 
 async def _data(
-    context: Context, session: Session, number: StatementNumber, message: Finished
+    context: Context, repl: Repl, number: StatementNumber, message: Finished
 ) -> tuple[bytes | None, bool]:
     """Return an ending's data as it came, or that it lies with the outputs.
 
@@ -338,14 +388,14 @@ async def _data(
         WireError: it is no JSON object.
     """
     if message.data_size:
-        sent = await context.outputs.read_data(session.id, session.repl, number)
+        sent = await context.outputs.read_data(repl.session, repl.id, number)
         return None, await asyncio.to_thread(check_data, sent)
     raw = bytes(message.data)
     if raw in (b"null", b"{}"):
         return None, False
     if len(raw) > context.rules.inline_bytes:
         if has_members := await asyncio.to_thread(check_data, raw):
-            await context.outputs.write_data(session.id, session.repl, number, raw)
+            await context.outputs.write_data(repl.session, repl.id, number, raw)
         return None, has_members
     if len(raw) > _SMALL:
         await asyncio.to_thread(check_values, raw)
@@ -355,10 +405,10 @@ async def _data(
 
 
 def _acknowledge(
-    context: Context, session: Session, message: Output | Finished, *, offset: int, finished: bool
+    context: Context, repl: Repl, message: Output | Finished, *, offset: int, finished: bool
 ) -> None:
     context.links.send(
-        session.driver,
+        repl.driver,
         Ack(
             repl=message.repl,
             number=message.number,

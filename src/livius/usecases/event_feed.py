@@ -153,7 +153,7 @@ class Feed:
 
         async def look() -> AsyncIterator[Event]:
             number = StatementNumber(self.position.number)
-            statement = await self._context.store.statement(session.repl, number)
+            statement = await self._context.store.statement(session.first_repl, number)
             if statement is None:
                 return
             async for event in self._statement(statement):
@@ -213,8 +213,8 @@ class Feed:
         return (
             session.id,
             StatementsChanged(session.id),
-            (session.repl, number),
-            OutputGrew(session.repl, number),
+            (session.first_repl, number),
+            OutputGrew(session.first_repl, number),
         )
 
     def _move(self, **changes: Any) -> None:
@@ -229,7 +229,7 @@ class Feed:
             yield SessionChanged(SessionView(session, busy))
         while True:
             number = StatementNumber(self.position.number)
-            statement = await store.statement(session.repl, number)
+            statement = await store.statement(session.first_repl, number)
             if statement is None:
                 break
             async for event in self._statement(statement):
@@ -312,7 +312,7 @@ async def statement_feed(
     """
     session = await own_session(context, caller, path, READ_SESSION)
     parsed = parse_number(number)
-    if await context.store.statement(session.repl, parsed) is None:
+    if await context.store.statement(session.first_repl, parsed) is None:
         raise no_statement(number)
     position = seen or Position(parsed, offset)
     if position.number != parsed:
@@ -325,7 +325,7 @@ async def statement_feed(
 async def _present_statement(context: Context, session: Session) -> int:
     """Return the number of the session's first statement that hasn't ended, or of the next one."""
     for statement in await context.store.open_statements(session.driver):
-        if statement.repl == session.repl:
+        if statement.repl == session.first_repl:
             return statement.number
-    _none, total = await context.store.list_statements(session.repl, skip=0, top=0)
+    _none, total = await context.store.list_statements(session.first_repl, skip=0, top=0)
     return total

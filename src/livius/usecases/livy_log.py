@@ -66,7 +66,7 @@ class LivyLogs:
         while read < total:
             # In pieces: the lines are short, but code and outputs have to be read for them.
             statements, total = await self._store.list_statements(
-                session.repl, skip=read, top=_AT_ONCE
+                session.first_repl, skip=read, top=_AT_ONCE
             )
             for one in statements:
                 if open_lines or one.phase not in FINAL:

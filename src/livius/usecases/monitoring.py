@@ -15,11 +15,12 @@ from typing import Final
 
 from livius.domain.activity import STEPS, Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
-from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
+from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Role
 from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
 from livius.domain.principal import Principal
+from livius.domain.repl import Repl
 from livius.domain.session import FINAL, Session
 from livius.ports.logs import LogFile, SparkPage
 from livius.ports.store import ActivityQuery
@@ -278,6 +279,22 @@ async def own_activity(
     opened = await open_activity(context, caller, workspace, session, lakehouse=lakehouse)
     check_may_read(opened)
     return opened.activity
+
+
+async def activity_repl(context: Context, session: Session, repl: str | None = None) -> Repl:
+    """Return a repl of an activity that the caller may read; without an id, its first one.
+
+    Raises:
+        NotFound: the session has no such repl.
+    """
+    wanted = session.first_repl if repl is None else ReplId(repl)
+    found = await context.store.repl(wanted)
+    if found is None or found.session != session.id:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            Message("The session has no repl %(repl)s.", repl=repr((repl or "")[:40])),
+        )
+    return found
 
 
 def check_may_read(opened: OpenActivity) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -85,17 +85,13 @@ async def create_session(
     """
     place = await enter(context, caller, workspace, lakehouse, RUN)
     may_run_code(context, caller)
-    session, driver, secrets = _new_session(context, caller, place, wanted)
-
-    def admit(found: Occupancy) -> None:
-        if not found.has_lakehouse:
-            raise lakehouse_not_found(session.lakehouse, session.workspace)
-        context.capacity.admit(drivers=found.drivers, starting=found.starting)
-
+    session, driver, secrets = new_session(context, caller, place, wanted)
     created = by_caller(context, caller, session, Action.SESSION_CREATE)
     context.conf_secrets[driver.id] = secrets
     try:
-        await context.store.add_session(session, driver, admit=admit, audit=created, key=key)
+        await context.store.add_session(
+            session, driver, admit=admission(context, session), audit=created, key=key
+        )
     except BaseException as error:  # whatever it is: a driver that never starts leaves no secrets
         context.conf_secrets.pop(driver.id, None)
         if isinstance(error, MadeBefore):
@@ -113,10 +109,25 @@ async def _made_before(context: Context, made: MadeBefore) -> SessionView:
     return (await _with_work(context, [session]))[0]
 
 
-def _new_session(
+def admission(context: Context, session: Session) -> Callable[[Occupancy], None]:
+    """Return what refuses a new session, in the transaction that inserts it."""
+
+    def admit(found: Occupancy) -> None:
+        if not found.has_lakehouse:
+            raise lakehouse_not_found(session.lakehouse, session.workspace)
+        context.capacity.admit(drivers=found.drivers, starting=found.starting)
+
+    return admit
+
+
+def new_session(
     context: Context, caller: Principal, place: Place, wanted: CreateSession
 ) -> tuple[Session, Driver, Mapping[str, str]]:
-    """Return the records of a session, and the secrets of its conf, which no record has."""
+    """Return the records of a session, and the secrets of its conf, which no record has.
+
+    Raises:
+        LiviusError: this server can't do what the request asks for.
+    """
     rules = context.rules
     name = _name(wanted.name)
     check_sizes(wanted.sizes)
@@ -161,7 +172,7 @@ def _new_session(
         goal=Goal.RUN,
         phase=Phase.REQUESTED,
         driver=driver.id,
-        repl=ReplId(new_id()),
+        first_repl=ReplId(new_id()),
         idle_timeout=policed.idle_timeout or rules.idle_timeout,
         created_at=now,
         last_active_at=now,

@@ -1,8 +1,8 @@
 """Reads statements with their outputs and Spark jobs.
 
-Each function takes a session that the caller may read: from `livius.usecases.access.own_session`
-for the Livy routes, from `livius.usecases.monitoring.own_activity` for monitoring, which has
-deleted sessions too.
+Each function takes a repl that the caller may read: from `livius.usecases.access.own_repl` for the
+Livy routes, from `livius.usecases.monitoring.activity_repl` for monitoring, which has deleted
+sessions too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from livius.domain.errors import NotFound
 from livius.domain.ids import StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.messages import Message
-from livius.domain.session import Session
+from livius.domain.repl import Repl
 from livius.domain.statement import ACTIVE, FINAL, Statement
 from livius.ports.notifications import OutputGrew, Topic
 from livius.usecases.context import Context
@@ -56,7 +56,7 @@ class Window:
 
 async def get_statement(
     context: Context,
-    session: Session,
+    repl: Repl,
     number: str,
     window: Window | None = None,
     *,
@@ -71,18 +71,18 @@ async def get_statement(
         NotFound: the session has no such statement.
     """
     parsed = parse_number(number)
-    topics: list[Topic] = [(session.repl, parsed)]
+    topics: list[Topic] = [(repl.id, parsed)]
     if window is not None:
-        topics.append(OutputGrew(session.repl, parsed))
+        topics.append(OutputGrew(repl.id, parsed))
     with context.notifications.watch(*topics) as watch:
         # The watch begins before the read, so that no change is missed between them.
-        found = await context.store.statement(session.repl, parsed)
+        found = await context.store.statement(repl.id, parsed)
         if long_poll and found is not None and found.phase not in FINAL:
-            size = await context.outputs.size(session.id, session.repl, parsed)
+            size = await context.outputs.size(repl.session, repl.id, parsed)
             ended = None
             if window is None or size <= window.offset:
                 ended = await watch.changed(long_poll.total_seconds())
-            found = ended or await context.store.statement(session.repl, parsed)
+            found = ended or await context.store.statement(repl.id, parsed)
     if found is None:
         raise no_statement(number)
     return await _with_output(context, found, window)
@@ -90,7 +90,7 @@ async def get_statement(
 
 async def list_statements(
     context: Context,
-    session: Session,
+    repl: Repl,
     *,
     skip: int,
     top: int,
@@ -103,28 +103,28 @@ async def list_statements(
     statements have the end of their text; without it, they have none.
     """
     found, total = await context.store.list_statements(
-        session.repl, skip=skip, top=top, newest_first=newest_first
+        repl.id, skip=skip, top=top, newest_first=newest_first
     )
     return [await _with_head(context, one, follow=follow) for one in found], total
 
 
-async def statement_head(context: Context, session: Session, number: str) -> StatementView:
+async def statement_head(context: Context, repl: Repl, number: str) -> StatementView:
     """Return one statement as `list_statements` does with ``follow``.
 
     Raises:
         NotFound: the session has no such statement.
     """
-    return await _with_head(context, await _find(context, session, number), follow=True)
+    return await _with_head(context, await _find(context, repl, number), follow=True)
 
 
 async def latest_statements(
-    context: Context, session: Session, top: int
+    context: Context, repl: Repl, top: int
 ) -> tuple[Sequence[tuple[Statement, int]], int]:
     """Return the last statements, in order, and the number of all.
 
     With the size of the text of running statements, in bytes; 0 for the others.
     """
-    found, total = await context.store.list_statements(session.repl, skip=None, top=top)
+    found, total = await context.store.list_statements(repl.id, skip=None, top=top)
     latest: list[tuple[Statement, int]] = []
     for one in found:
         size = 0
@@ -134,21 +134,21 @@ async def latest_statements(
     return latest, total
 
 
-async def count_open(context: Context, session: Session) -> tuple[int, int]:
+async def count_open(context: Context, repl: Repl) -> tuple[int, int]:
     """Return how many of a session's statements run, and how many wait."""
-    open_ones = await context.store.open_statements(session.driver)
+    open_ones = await context.store.open_statements(repl.driver)
     active = sum(one.phase in ACTIVE for one in open_ones)
     return active, len(open_ones) - active
 
 
-async def statement_jobs(context: Context, session: Session, number: str) -> StatementJobs:
+async def statement_jobs(context: Context, repl: Repl, number: str) -> StatementJobs:
     """Return the Spark jobs of a statement, as last reported.
 
     Raises:
         NotFound: the session has no such statement.
     """
-    found = await _find(context, session, number)
-    return await context.store.jobs(session.repl, found.number)
+    found = await _find(context, repl, number)
+    return await context.store.jobs(repl.id, found.number)
 
 
 async def text_of(
@@ -197,8 +197,8 @@ def no_statement(number: str) -> NotFound:
     )
 
 
-async def _find(context: Context, session: Session, number: str) -> Statement:
-    found = await context.store.statement(session.repl, parse_number(number))
+async def _find(context: Context, repl: Repl, number: str) -> Statement:
+    found = await context.store.statement(repl.id, parse_number(number))
     if found is None:
         raise no_statement(number)
     return found

@@ -10,7 +10,8 @@ from livius.domain.idempotency import IdempotencyKey, MadeBefore
 from livius.domain.messages import Message
 from livius.domain.permissions import RUN, STEER
 from livius.domain.principal import Principal
-from livius.domain.session import Phase as SessionPhase
+from livius.domain.repl import Phase as ReplPhase
+from livius.domain.repl import Repl
 from livius.domain.session import Session
 from livius.domain.statement import (
     Event,
@@ -20,7 +21,7 @@ from livius.domain.statement import (
 )
 from livius.ports.notifications import StatementsChanged
 from livius.ports.store import NewStatement
-from livius.usecases.access import SessionPath, may_run_code, own_session
+from livius.usecases.access import SessionPath, may_run_code, own_repl
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.dispatch import note_end, pump, send_cancel, send_run
@@ -67,29 +68,31 @@ def parse_kind(kind: str | None) -> Kind:
     return found
 
 
-async def may_submit(context: Context, caller: Principal, path: SessionPath) -> Session:
-    """Return the session that a path names, if the caller may run code in it.
+async def may_submit(
+    context: Context, caller: Principal, path: SessionPath
+) -> tuple[Session, Repl]:
+    """Return the session and the repl that a path names, if the caller may run code there.
 
     Raises:
-        NotFound: there is no such session.
+        NotFound: there is no such session or repl.
         Forbidden: the caller may not.
     """
-    session = await own_session(context, caller, path, RUN)
+    found = await own_repl(context, caller, path, RUN)
     may_run_code(context, caller)
-    return session
+    return found
 
 
 async def submit(
     context: Context,
     caller: Principal,
-    session: Session,
+    target: tuple[Session, Repl],
     *,
     code: str,
     kind: str | None,
     source_id: str | None,
     key: IdempotencyKey | None = None,
 ) -> StatementView:
-    """Record a statement, durably, then have it run. The session comes from `may_submit`.
+    """Record a statement, durably, then have it run. The target comes from `may_submit`.
 
     While the session starts it waits. If an earlier request with the same key made a statement,
     that one is returned as it is now.
@@ -98,15 +101,16 @@ async def submit(
         NotFound: the session has ended.
         Unavailable: the disk is full.
     """
+    session, repl = target
     parsed = parse_kind(kind)
     context.capacity.check_disk()
     if session.narrowed_by(caller) != session.token_principal:
         await context.store.narrow_token_principal(session.id, caller)  # before its code can run
-    reachable = session.phase is SessionPhase.READY and context.links.is_open(session.driver)
+    reachable = repl.phase is ReplPhase.OPEN and context.links.is_open(repl.driver)
     new = NewStatement(
         session=session.id,
-        repl=session.repl,
-        driver=session.driver,
+        repl=repl.id,
+        driver=repl.driver,
         kind=parsed,
         code=code,
         source_id=source_id,
@@ -117,7 +121,7 @@ async def submit(
     try:
         statement = await context.store.add_statement(new, claim=reachable, audit=submitted)
     except MadeBefore as made:
-        return await get_statement(context, session, made.resource)
+        return await get_statement(context, repl, made.resource)
     if statement is None:
         raise NotFound(
             "SessionNotFound",
@@ -129,9 +133,9 @@ async def submit(
     context.notifications.notify(StatementsChanged(session.id))
     if statement.phase is Phase.RUNNING:
         send_run(context, statement)
-    elif context.links.is_open(session.driver):
+    else:
         # The link may have opened, or the repl become free, since we looked.
-        await pump(context, session)
+        await pump(context, repl.driver, repl.id)
     return StatementView(statement, "")
 
 
@@ -142,9 +146,9 @@ async def cancel_statement(
 
     One that waits is cancelled at once; to a finished one nothing happens, as in classic Livy.
     """
-    session = await own_session(context, caller, path, STEER)
+    session, repl = await own_repl(context, caller, path, STEER)
     parsed = parse_number(number)
-    found = await context.store.statement(session.repl, parsed)
+    found = await context.store.statement(repl.id, parsed)
     if found is None:
         raise no_statement(number)
     moved = await context.store.move_statement(

@@ -18,6 +18,8 @@ import scala.collection.mutable
 final class Jobs private (context: SparkContext) extends SparkListener {
   import Jobs._
 
+  private val isFair = context.getConf.get("spark.scheduler.mode", "FIFO").equalsIgnoreCase("FAIR")
+
   /** The numbers of each statement's jobs, until its end has been reported. */
   private val known = mutable.Map.empty[String, Vector[Int]]
 
@@ -134,6 +136,8 @@ final class Jobs private (context: SparkContext) extends SparkListener {
     properties.setProperty(Statement, statement)
     val group = properties.getProperty(Group)
     if (group == null || group.startsWith(Ours)) context.setJobGroup(statement, description.take(Described), interruptOnCancel = true)
+    // Repls share the cores fairly where Spark's scheduler does; user code may choose another pool.
+    if (isFair && properties.getProperty(Pool) == null) properties.setProperty(Pool, parts(statement)._1)
   }
 
   /** Copies what says for which statement the calling thread works. */
@@ -189,6 +193,7 @@ object Jobs {
   private val Nobody     = ""
   private val Statement  = "livius.statement"
   private val Group      = "spark.jobGroup.id"
+  private val Pool       = "spark.scheduler.pool"
   private val Attached   = Seq(Statement, Group, "spark.job.description", "spark.job.interruptOnCancel")
   private val Stream     = "sql.streaming.queryId"
   private val Reason     = "The statement was cancelled."

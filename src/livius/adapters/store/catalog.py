@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.repls import find_repl
 from livius.adapters.store.rows import lakehouse_of, workspace_of
 from livius.adapters.store.schema import (
     DELETED_LAKEHOUSES,
@@ -33,7 +34,7 @@ from livius.adapters.store.schema import (
 )
 from livius.adapters.store.sessions import find_session, stop_session
 from livius.domain.audit import AuditEntry
-from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId
+from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import LIVE, EndCause, Session
 from livius.ports.catalog import Found, LakehouseAccess, Outcome
@@ -288,6 +289,7 @@ class SqlCatalog:
         lakehouse: LakehouseId,
         principal: PrincipalId,
         session: SessionId | None = None,
+        repl: ReplId | None = None,
     ) -> Found:
         """See the port."""
         wanted = {"lakehouse": lakehouse}
@@ -295,11 +297,14 @@ class SqlCatalog:
         def work(connection: Connection) -> Found:
             place, role = find_workspace(connection, workspace, principal)
             other = connection.execute(_LAKEHOUSE, wanted).first()
+            found = find_session(connection, session) if session else None
+            which = repl or (found and found.first_repl)
             return Found(
                 workspace=place,
                 lakehouse=lakehouse_of(other) if other else None,
                 role=role,
-                session=find_session(connection, session) if session else None,
+                session=found,
+                repl=find_repl(connection, which) if which else None,
             )
 
         return await self._transactions.run(work)

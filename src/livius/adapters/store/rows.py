@@ -11,9 +11,12 @@ from sqlalchemy import Row
 
 from livius.domain.activity import activity_state, duration_key
 from livius.domain.driver import Driver
+from livius.domain.high_concurrency import HighConcurrencySession, Sharing
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.principal import Principal, PrincipalKind
+from livius.domain.repl import Phase as ReplPhase
+from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
@@ -48,6 +51,10 @@ def encode_session(values: Mapping[str, Any]) -> dict[str, Any]:
             row[name] = dict(row[name])
     if "log" in row:
         row["log"] = list(row["log"])
+    if "sharing" in row:
+        sharing = row.pop("sharing")
+        row["sharing_key"] = sharing and sharing.key
+        row["sharing_limit"] = sharing and sharing.limit
     if row.get("token_principal") is not None:
         row["token_principal"] = principal_row(row["token_principal"])
     return row
@@ -74,6 +81,8 @@ def session_from(values: dict[str, Any]) -> Session:
     """Return the session in a row's columns, which are consumed."""
     values["idle_timeout"] = timedelta(seconds=values.pop("idle_seconds"))
     del values["state"], values["ended_at"], values["duration_key"]
+    key, limit = values.pop("sharing_key"), values.pop("sharing_limit")
+    values["sharing"] = None if key is None else Sharing(key=key, limit=limit)
     kind = values["submitter_kind"]
     values["submitter_kind"] = PrincipalKind(kind) if kind else None
     values["times"] = {
@@ -141,6 +150,17 @@ def _job(values: Mapping[str, Any]) -> SparkJob:
     }
     stages = tuple(SparkStage(**stage) for stage in values["stages"])
     return SparkJob(**{**values, **moments, "stages": stages})
+
+
+def repl_of(row: Row[Any]) -> Repl:
+    """Return the repl in a row."""
+    values = row._asdict()
+    return Repl(**{**values, "phase": ReplPhase(values["phase"])})
+
+
+def high_concurrency_of(row: Row[Any]) -> HighConcurrencySession:
+    """Return the high-concurrency session in a row."""
+    return HighConcurrencySession(**row._asdict())
 
 
 def driver_of(row: Row[Any]) -> Driver:

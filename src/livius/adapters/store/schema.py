@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    column,
     event,
     literal_column,
 )
@@ -33,6 +34,7 @@ from sqlalchemy.types import TypeEngine
 from livius.domain.accounts import Decision, GrantKind
 from livius.domain.idempotency import LONGEST_KEY
 from livius.domain.lakehouse import Role
+from livius.domain.repl import Phase as ReplPhase
 from livius.domain.session import Goal
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import OPEN, Kind
@@ -215,7 +217,7 @@ SESSIONS: Final = Table(
     Column("goal", String(16), nullable=False),
     Column("phase", String(16), nullable=False),
     Column("driver", GUID, nullable=False),
-    Column("repl", GUID, nullable=False),
+    Column("first_repl", GUID, nullable=False),
     Column("idle_seconds", Float, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("last_active_at", Moment, nullable=False),
@@ -232,6 +234,9 @@ SESSIONS: Final = Table(
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("ended_at", Moment),
     Column("token_principal", JSON(none_as_null=True)),
+    # Both or neither: a session that high-concurrency sessions share.
+    Column("sharing_key", String(64)),
+    Column("sharing_limit", Integer),
     # What lists are sorted by, made likewise.
     Column("duration_key", String(16), nullable=False, server_default=""),
     _one_of("goal", Goal),
@@ -240,8 +245,14 @@ SESSIONS: Final = Table(
     Index("ix_sessions_of_workspace", "workspace", *_LISTED),
     Index("ix_sessions_of_lakehouse", "lakehouse", *_LISTED),
     Index(None, "phase"),
+    Index(
+        "ix_sessions_shared",
+        "sharing_key",
+        sqlite_where=column("sharing_key").is_not(None),
+        postgresql_where=column("sharing_key").is_not(None),
+    ),
     UniqueConstraint("driver"),
-    UniqueConstraint("repl"),
+    UniqueConstraint("first_repl"),
 )
 
 DRIVERS: Final = Table(
@@ -252,6 +263,35 @@ DRIVERS: Final = Table(
     Column("secret_hash", String(64)),
     Column("created_at", Moment, nullable=False),
     Column("ended_at", Moment),
+)
+
+REPLS: Final = Table(
+    "repls",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("driver", GUID, nullable=False, index=True),
+    Column("phase", String(16), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("end_reason", Text),
+    _one_of("phase", ReplPhase),
+)
+
+HIGH_CONCURRENCY_SESSIONS: Final = Table(
+    "high_concurrency_sessions",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("repl", GUID, ForeignKey("repls.id"), nullable=False),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("workspace", GUID, nullable=False),
+    Column("lakehouse", GUID, nullable=False),
+    Column("creator", GUID, nullable=False),
+    Column("tag", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("deleted_at", Moment),
+    UniqueConstraint("repl"),
+    Index(None, "lakehouse", "creator"),
 )
 
 STATEMENTS: Final = Table(

@@ -22,8 +22,10 @@ from livius.adapters.store.rows import (
 from livius.adapters.store.schema import (
     DRIVERS,
     EFFECTIVE_CONFS,
+    HIGH_CONCURRENCY_SESSIONS,
     IDEMPOTENCY_KEYS,
     LAKEHOUSES,
+    REPLS,
     SESSIONS,
     STATEMENT_JOBS,
     STATEMENTS,
@@ -32,8 +34,12 @@ from livius.adapters.store.statements import abandon
 from livius.domain.audit import AuditEntry
 from livius.domain.driver import Driver
 from livius.domain.idempotency import IdempotencyKey
-from livius.domain.ids import DriverId, LakehouseId, SessionId, WorkspaceId
+from livius.domain.ids import DriverId, LakehouseId, ReplId, SessionId, WorkspaceId
 from livius.domain.principal import Principal
+from livius.domain.repl import Event as ReplEvent
+from livius.domain.repl import Phase as ReplPhase
+from livius.domain.repl import Repl
+from livius.domain.repl import sources as repl_sources
 from livius.domain.session import (
     ACCEPTING,
     FINAL,
@@ -80,6 +86,26 @@ def _guarded(event: Event) -> Update:
 
 
 _MOVES = {event: _guarded(event) for event in Event}
+_OPEN_FIRST_REPL = (
+    update(REPLS)
+    .where(REPLS.c.id == bindparam("of"), REPLS.c.phase.in_(repl_sources(ReplEvent.OPENED)))
+    .values(phase=ReplPhase.OPEN)
+)
+_CLOSE_REPLS = (
+    update(REPLS)
+    .where(REPLS.c.session == bindparam("of"), REPLS.c.phase.in_(repl_sources(ReplEvent.CLOSED)))
+    .values(phase=ReplPhase.CLOSED, ended_at=bindparam("at", type_=REPLS.c.ended_at.type))
+)
+# What goes with a session, in an order that breaks no reference.
+_OF_SESSION = (
+    IDEMPOTENCY_KEYS,
+    STATEMENT_JOBS,
+    EFFECTIVE_CONFS,
+    STATEMENTS,
+    HIGH_CONCURRENCY_SESSIONS,
+    REPLS,
+    DRIVERS,
+)
 
 
 class SqlSessions:
@@ -98,25 +124,10 @@ class SqlSessions:
         key: IdempotencyKey | None = None,
     ) -> None:
         """See the port."""
-        place = select(LAKEHOUSES.c.id).where(
-            LAKEHOUSES.c.id == session.lakehouse, LAKEHOUSES.c.workspace == session.workspace
-        )
 
         def work(connection: Connection) -> None:
             refuse_repeat(connection, key)
-            # Inserted first: the others are counted when none can come between any more.
-            connection.execute(insert(SESSIONS).values(session_row(session)))
-            drivers, starting = connection.execute(_OCCUPANCY, {"but": session.id}).one()
-            found = connection.execute(place).first() is not None
-            admit(Occupancy(drivers=drivers, starting=starting, has_lakehouse=found))
-            connection.execute(
-                insert(DRIVERS).values(
-                    id=driver.id,
-                    session=driver.session,
-                    secret_hash=driver.secret_hash,
-                    created_at=driver.created_at,
-                )
-            )
+            add_session(connection, session, driver, admit)
             remember(connection, key, session.id, session.id)
             write(connection, audit, self._keep_audit)
 
@@ -191,6 +202,8 @@ class SqlSessions:
 
         def work(connection: Connection) -> Session | None:
             moved = _move(connection, session, event, at)
+            if moved is not None and moved.phase is Phase.READY:
+                connection.execute(_OPEN_FIRST_REPL, {"of": moved.first_repl})
             return moved and _write(connection, moved, times=moved.times, **changes)
 
         return await self._transactions.run(work)
@@ -216,6 +229,7 @@ class SqlSessions:
             connection.execute(
                 update(DRIVERS).where(DRIVERS.c.id == moved.driver).values(ended_at=at)
             )
+            connection.execute(_CLOSE_REPLS, {"of": session, "at": at})
             abandoned = abandon(connection, session, at=at, ending=ended.ending)
             if ended.audit is not None:
                 for one in abandoned:
@@ -300,14 +314,8 @@ class SqlSessions:
 
     async def touch(self, session: SessionId, *, at: datetime) -> bool:
         """See the port."""
-        query = (
-            update(SESSIONS)
-            .where(SESSIONS.c.id == session, SESSIONS.c.goal == Goal.RUN)
-            .where(SESSIONS.c.phase.in_(ACCEPTING))
-            .values(last_active_at=at)
-        )
         return await self._transactions.run(
-            lambda connection: connection.execute(query).rowcount == 1
+            lambda connection: touch_session(connection, session, at=at)
         )
 
     async def sessions_to_stop(self) -> Sequence[SessionId]:
@@ -352,11 +360,66 @@ class SqlSessions:
             row = connection.execute(_HOLD, {"of": session}).first()
             if row is None or row.phase not in FINAL:
                 return
-            for table in (IDEMPOTENCY_KEYS, STATEMENT_JOBS, EFFECTIVE_CONFS, STATEMENTS, DRIVERS):
+            for table in _OF_SESSION:
                 connection.execute(delete(table).where(table.c.session == session))
             connection.execute(delete(SESSIONS).where(SESSIONS.c.id == session))
 
         await self._transactions.run(work)
+
+
+def add_session(
+    connection: Connection,
+    session: Session,
+    driver: Driver,
+    admit: Callable[[Occupancy], None],
+) -> Repl:
+    """Insert a session with its driver and its first repl, inside of a transaction."""
+    place = select(LAKEHOUSES.c.id).where(
+        LAKEHOUSES.c.id == session.lakehouse, LAKEHOUSES.c.workspace == session.workspace
+    )
+    # Inserted first: the others are counted when none can come between any more.
+    connection.execute(insert(SESSIONS).values(session_row(session)))
+    drivers, starting = connection.execute(_OCCUPANCY, {"but": session.id}).one()
+    found = connection.execute(place).first() is not None
+    admit(Occupancy(drivers=drivers, starting=starting, has_lakehouse=found))
+    connection.execute(
+        insert(DRIVERS).values(
+            id=driver.id,
+            session=driver.session,
+            secret_hash=driver.secret_hash,
+            created_at=driver.created_at,
+        )
+    )
+    first = new_repl(session.first_repl, session, at=session.created_at)
+    add_repl(connection, first)
+    return first
+
+
+def new_repl(repl: ReplId, session: Session, *, at: datetime) -> Repl:
+    """Return a repl that the session's driver is to open."""
+    return Repl(
+        id=repl,
+        session=session.id,
+        driver=session.driver,
+        phase=ReplPhase.OPENING,
+        created_at=at,
+    )
+
+
+def add_repl(connection: Connection, repl: Repl) -> None:
+    """Insert a repl, inside of a transaction."""
+    connection.execute(insert(REPLS).values(dataclasses.asdict(repl)))
+
+
+def touch_session(connection: Connection, session: SessionId, *, at: datetime) -> bool:
+    """Note activity of a session, inside of a transaction; False if it ends, or has ended."""
+    query = (
+        update(SESSIONS)
+        .where(SESSIONS.c.id == session, SESSIONS.c.goal == Goal.RUN)
+        .where(SESSIONS.c.phase.in_(ACCEPTING))
+        .values(last_active_at=at)
+    )
+    return connection.execute(query).rowcount == 1
 
 
 def find_session(connection: Connection, session: SessionId) -> Session | None:

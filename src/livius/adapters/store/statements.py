@@ -23,10 +23,12 @@ from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.idempotency import refuse_repeat, remember
 from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
-from livius.adapters.store.schema import IS_OPEN, SESSIONS, STATEMENT_JOBS, STATEMENTS
+from livius.adapters.store.schema import IS_OPEN, REPLS, SESSIONS, STATEMENT_JOBS, STATEMENTS
 from livius.domain.audit import AuditEntry
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
+from livius.domain.repl import ACCEPTING as REPL_ACCEPTING
+from livius.domain.repl import Phase as ReplPhase
 from livius.domain.session import ACCEPTING, Goal
 from livius.domain.statement import (
     ACTIVE,
@@ -56,6 +58,7 @@ _ACCEPT = _TOUCH.where(
 _LAST = select(
     select(func.max(STATEMENTS.c.number)).where(_OF_REPL).scalar_subquery(),
     select(STATEMENTS.c.number).where(_OF_REPL, IS_OPEN).exists(),
+    select(REPLS.c.phase).where(REPLS.c.id == bindparam("of")).scalar_subquery(),
 )
 _INSERT = insert(STATEMENTS)
 _STATEMENT = select(STATEMENTS).where(_OF_REPL, STATEMENTS.c.number == bindparam("number"))
@@ -97,8 +100,12 @@ _CLAIM = _guarded(Event.CLAIMED, Phase.RUNNING).where(
     .where(_OF_REPL, IS_OPEN)
     .correlate(None)
     .scalar_subquery(),
+    select(REPLS.c.id)
+    .where(REPLS.c.id == bindparam("of"), REPLS.c.phase == ReplPhase.OPEN)
+    .exists(),
 )
 _ABANDON = _guarded(Event.ABANDONED, Phase.AVAILABLE).where(STATEMENTS.c.session == bindparam("of"))
+_ABANDON_IN_REPL = _guarded(Event.ABANDONED, Phase.AVAILABLE).where(_OF_REPL, IS_OPEN)
 
 
 class SqlStatements:
@@ -117,8 +124,10 @@ class SqlStatements:
             accepted = connection.execute(_ACCEPT, {"of": new.session, "at": new.at})
             if accepted.rowcount == 0:
                 return None
-            last, is_busy = connection.execute(_LAST, {"of": new.repl}).one()
-            runs = claim and not is_busy
+            last, is_busy, phase = connection.execute(_LAST, {"of": new.repl}).one()
+            if phase not in REPL_ACCEPTING:
+                return None
+            runs = claim and not is_busy and phase == ReplPhase.OPEN
             statement = Statement(
                 session=new.session,
                 repl=new.repl,
@@ -320,3 +329,12 @@ def abandon(
     values = {"of": session, **_values(Phase.AVAILABLE, at, ending)}
     ended = [statement_of(row) for row in connection.execute(_ABANDON, values)]
     return sorted(ended, key=lambda one: (one.repl, one.number))
+
+
+def abandon_in_repl(
+    connection: Connection, repl: ReplId, *, at: datetime, ending: Ending
+) -> Sequence[Statement]:
+    """End the open statements of a repl that closes, inside its transaction; return them."""
+    values = {"of": repl, **_values(Phase.AVAILABLE, at, ending)}
+    ended = [statement_of(row) for row in connection.execute(_ABANDON_IN_REPL, values)]
+    return sorted(ended, key=lambda one: one.number)

@@ -14,6 +14,7 @@ from livius.adapters.store.idempotency import SqlIdempotencyKeys
 from livius.adapters.store.identity import SqlIdentity
 from livius.adapters.store.personal_tokens import SqlPersonalTokens
 from livius.adapters.store.portal_sessions import SqlPortalSessions
+from livius.adapters.store.repls import SqlRepls
 from livius.adapters.store.schema import LAKEHOUSES, ROLES, WORKSPACES
 from livius.adapters.store.sessions import SqlSessions
 from livius.adapters.store.statements import SqlStatements
@@ -25,6 +26,7 @@ class SqlStore(
     SqlActivities,
     SqlAudit,
     SqlStatements,
+    SqlRepls,
     SqlCatalog,
     SqlIdentity,
     SqlPersonalTokens,

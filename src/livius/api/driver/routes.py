@@ -23,6 +23,7 @@ from livius.domain.pace import Pace
 from livius.usecases import driver_link, driver_requests, drivers
 from livius.usecases.context import Context
 from livius.usecases.driver_link import Attached, SessionLost, frame_refused, rule_broken
+from livius.usecases.drivers import LinkMemory
 from livius_agent.wire import (
     MAX_FRAME_BYTES,
     PROTOCOL,
@@ -165,7 +166,7 @@ async def _receive_all(
 ) -> None:
     session = attached.session
     asks: set[asyncio.Task[None]] = set()
-    running: set[int] = set()
+    memory = LinkMemory()
     pace, loop = Pace(rate=_PACE, burst=_AT_ONCE), asyncio.get_running_loop()
     silence = context.rules.beat.total_seconds() * _SILENT_BEATS
     while True:
@@ -183,7 +184,7 @@ async def _receive_all(
             asks.add(task)
             task.add_done_callback(asks.discard)
         else:
-            await drivers.report(context, session, message, running)
+            await drivers.report(context, session, message, memory)
 
 
 def _cost(message: FromAgent, size: int) -> float:

@@ -6,48 +6,54 @@ import asyncio
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from livius.api.byte_ranges import requested_part
 from livius.api.errors import envelope
-from livius.api.fabric.routes import BASE, Here, Id
+from livius.api.fabric.paths import BASE, STATEMENTS, Id, Target
 from livius.api.fabric.rows import FORMATS, Rows, rows_of
 from livius.api.long_poll import asked_long_poll, unless_gone
 from livius.domain.errors import Conflict, Invalid
 from livius.domain.permissions import READ_SESSION
 from livius.usecases import downloads
-from livius.usecases.access import own_session
+from livius.usecases.access import own_repl
 from livius.usecases.context import Context
 
-_STATEMENT: Final = "/sessions/{session}/statements/{number}"
 _TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 _ROWS: Final = {media: {"schema": {"type": "string"}} for media, _ in FORMATS.values()}
+Format = Annotated[str | None, Query(json_schema_extra={"enum": list(FORMATS)})]
 _CUT: Final = "Livius-Truncated"
 
 
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
     routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"])
+    for base in STATEMENTS:
+        _add(routes, context, base + "/{number}")
+    return routes
 
+
+def _add(routes: APIRouter, context: Context, statement: str) -> None:
     @routes.get(
-        _STATEMENT + "/output",
+        statement + "/output",
         response_class=Response,
         responses={
             200: {"description": "The text.", "content": _TEXT},
             206: {"description": "The bytes of the range.", "content": _TEXT},
         },
     )
-    async def output(here: Here, session: Id, number: Id, request: Request) -> Response:
+    async def output(place: Target, number: Id, request: Request) -> Response:
         """Return a statement's text so far.
 
         It takes a range of bytes. Fabric has no such endpoint.
         """
-        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
-        text = await downloads.find_text(context, found, number)
+        here, path = place
+        _session, repl = await own_repl(context, here.caller, path, READ_SESSION)
+        text = await downloads.find_text(context, repl, number)
         statement = text.statement
         # A statement's text never changes, but only an ended one's text is whole.
         etag = f'"{statement.repl}-{statement.number}"' if text.is_whole else None
@@ -60,16 +66,15 @@ def router(context: Context) -> APIRouter:
         )
 
     @routes.get(
-        _STATEMENT + "/rows",
+        statement + "/rows",
         response_class=Response,
         responses={200: {"description": "The rows.", "content": _ROWS}},
     )
     async def rows(
-        here: Here,
-        session: Id,
+        place: Target,
         number: Id,
         request: Request,
-        format: str | None = None,  # noqa: A002 - the wire's
+        format: Format = None,  # noqa: A002 - the wire's
         timezone: str | None = None,
     ) -> Response:
         """Return a statement's rows: ndjson, csv or arrow, by ``format`` or by ``Accept``.
@@ -82,9 +87,10 @@ def router(context: Context) -> APIRouter:
             message = f"Rows come as {types}. Accept one of these, or name a format."
             return envelope(406, "NotAcceptable", message)
         zone = _zone(timezone)
-        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        here, path = place
+        _session, repl = await own_repl(context, here.caller, path, READ_SESSION)
         wait = asked_long_poll(request, context.rules.long_poll)
-        reading = downloads.find_data(context, found, number, long_poll=wait)
+        reading = downloads.find_data(context, repl, number, long_poll=wait)
         result = await asyncio.to_thread(rows_of, await unless_gone(request, reading))
         if result is None:
             raise downloads.no_rows("its output is something else.")
@@ -96,8 +102,6 @@ def router(context: Context) -> APIRouter:
             return envelope(501, "FeatureNotAvailable", message)
         headers = {_CUT: "true"} if result.is_cut else {}
         return StreamingResponse(pieces, media_type=media, headers=headers)
-
-    return routes
 
 
 def _begun(rows: Rows, chosen: str, zone: str | None) -> Iterator[bytes]:

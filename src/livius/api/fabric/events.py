@@ -16,9 +16,9 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from livius.api.fabric.paths import BASE, Here, Id
 from livius.api.fabric.requests import read_count
 from livius.api.fabric.responses import jobs_body, session_body, statement_body
-from livius.api.fabric.routes import BASE, Here, Id
 from livius.domain.errors import LiviusError, Unavailable
 from livius.stream_limit import StreamLimit
 from livius.usecases.context import Context

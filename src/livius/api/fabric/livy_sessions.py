@@ -58,6 +58,7 @@ _Size: TypeAlias = Literal[
     "dynamicAllocationMaxExecutors",
 ]
 Id = Annotated[str, Path(max_length=100)]
+_OPERATIONS: Final = {False: "Session Livy Run", True: "High Concurrency Session Livy Run"}
 
 
 def router(context: Context) -> APIRouter:
@@ -251,8 +252,8 @@ def livy_session(activity: Activity, context: Context) -> LivySessionDocument:
         "runningDuration": _duration((ended or now) - started if started else timedelta()),
         "totalDuration": _duration((ended or now) - session.created_at),
         "jobInstanceId": session.id,
-        "isHighConcurrency": False,
-        "operationName": "Session Livy Run",
+        "isHighConcurrency": session.is_shared,
+        "operationName": _OPERATIONS[session.is_shared],
         "runtimeVersion": session.runtime,
         "livySessionItemResourceUri": "",
         "isDynamicAllocationEnabled": (

@@ -138,6 +138,12 @@ class SessionRequest(_Body):
         )
 
 
+class HighConcurrencyRequest(SessionRequest):
+    """The body of ``POST …/highConcurrencySessions``: a session's, and the tag to share by."""
+
+    sessionTag: Annotated[StrictStr | None, _rule(maxLength=256, pattern=_PRINTABLE)] = None  # noqa: N815
+
+
 class StatementRequest(BaseModel):
     """The body of ``POST …/statements``. It may be large, so no other field of it is stored."""
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BeforeValidator
 
-from livius.api.auth import bearer_token, current
 from livius.api.documented import DocumentedRoute, Json
 from livius.api.errors import envelope
+from livius.api.fabric import high_concurrency
 from livius.api.fabric.large import statement_response, statements_response
+from livius.api.fabric.paths import (
+    BASE,
+    MAX_PAGE,
+    STATEMENTS,
+    Count,
+    Here,
+    Id,
+    Skip,
+    Target,
+    Top,
+    offer_token,
+    target,
+)
 from livius.api.fabric.requests import (
     SessionRequest,
     StatementRequest,
@@ -36,66 +47,22 @@ from livius.api.schemas import (
     StatementDocument,
     StatementPage,
 )
-from livius.domain.errors import Invalid
-from livius.domain.ids import SessionId
 from livius.domain.permissions import READ_SESSION
-from livius.domain.principal import Principal
 from livius.limits import expect_code
 from livius.usecases import sessions, statement_reads, statements
-from livius.usecases.access import SessionPath, own_session
+from livius.usecases.access import own_repl
 from livius.usecases.context import Context
 from livius.usecases.statement_reads import Window
-
-BASE: Final = "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/livyapi/versions/{version}"
-_MAX_PAGE: Final = 1000
-_VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-Id = Annotated[str, Path(max_length=100)]
-Top = Annotated[int, Query(alias="$top", ge=0, le=_MAX_PAGE)]
-Count = Annotated[bool, Query(alias="$count")]
-Skip = Annotated[int, Query(alias="$skip", ge=0)]
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The ids at the beginning of every path of this API, and the caller."""
-
-    caller: Principal
-    workspace: str
-    lakehouse: str
-
-    def session(self, session: str) -> SessionPath:
-        """Return the path of a session, as use cases take it."""
-        return SessionPath(self.workspace, self.lakehouse, session)
-
-
-async def _where(request: Request) -> Where:
-    """Accept any version date: Fabric's own clients send different ones for the same API.
-
-    It reads the path itself: for every request, that costs half of a declaration.
-    """
-    caller = await current(request)
-    path = request.path_params
-    if not _VERSION.fullmatch(path["version"]):
-        raise Invalid("InvalidInput", "version is a date like 2023-12-01.", field="version")
-    return Where(caller, path["workspace"], path["lakehouse"])
-
-
-Here = Annotated[Where, Depends(_where)]
-
-
-def _bring(context: Context, here: Where, request: Request, session: SessionId) -> None:
-    """Offer the request's token for on-behalf-of exchange."""
-    token = bearer_token(request)
-    if token is not None:
-        context.tokens.offer(session, here.caller, token)
 
 
 def router(context: Context) -> APIRouter:
     """Return the routes over one core."""
     routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"], route_class=DocumentedRoute)
-    _add_statements(routes, context)  # first, because routes are tried in order
+    # Statements first, because routes are tried in order.
+    for base in STATEMENTS:
+        _add_statements(routes, context, base)
     _add_sessions(routes, context)
+    high_concurrency.add(routes, context)
     _add_later(routes)
     return routes
 
@@ -116,7 +83,7 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         view = await sessions.create_session(
             context, here.caller, here.workspace, here.lakehouse, wanted, key
         )
-        _bring(context, here, request, view.session.id)
+        offer_token(context, here, request, view.session.id)
         wait = preferred_wait(request)
         if wait:
             path = here.session(view.session.id)
@@ -173,51 +140,48 @@ def _add_sessions(routes: APIRouter, context: Context) -> None:
         return Response(status_code=204)
 
 
-def _add_statements(routes: APIRouter, context: Context) -> None:
-    base = "/sessions/{session}/statements"
-
+def _add_statements(routes: APIRouter, context: Context, base: str) -> None:
     @routes.post(base, status_code=200)
     async def submit(request: Request) -> Json[StatementDocument] | StreamingResponse:
         """Submit a statement.
 
         It is recorded before the response; send Prefer: wait to get its end.
         """
-        here = await _where(request)
-        path = here.session(request.path_params["session"])
-        session = await statements.may_submit(context, here.caller, path)
+        here, path = await target(request)
+        found = await statements.may_submit(context, here.caller, path)
         expect_code(request.scope)
         body = await read_body(request, StatementRequest)
         view = await statements.submit(
             context,
             here.caller,
-            session,
+            found,
             code=body.code,
             kind=body.kind,
             source_id=body.sourceId,
             key=await idempotency_key(context, request, here.caller),
         )
-        _bring(context, here, request, view.statement.session)
+        offer_token(context, here, request, view.statement.session)
         wait = preferred_wait(request)
         if wait:
             number = str(view.statement.number)
-            reading = statement_reads.get_statement(context, session, number, long_poll=wait)
+            reading = statement_reads.get_statement(context, found[1], number, long_poll=wait)
             view = await unless_gone(request, reading)
         answer = statement_response(view)
         return answer if wait is None else note_wait(answer, wait)
 
     @routes.get(base)
     async def list_all(
-        here: Here,
-        session: Id,
-        top: Annotated[int, Query(alias="size", ge=0, le=_MAX_PAGE)] = _MAX_PAGE,
+        place: Target,
+        top: Annotated[int, Query(alias="size", ge=0, le=MAX_PAGE)] = MAX_PAGE,
         skip: Annotated[int, Query(alias="from", ge=0)] = 0,
         order: Annotated[Literal["asc", "desc"], BeforeValidator(str.lower)] = "asc",
     ) -> Json[StatementPage] | StreamingResponse:
         """List the session's statements in order, with the beginnings of their outputs."""
-        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
+        here, path = place
+        _session, repl = await own_repl(context, here.caller, path, READ_SESSION)
         page, total = await statement_reads.list_statements(
             context,
-            found,
+            repl,
             skip=skip,
             top=top,
             newest_first=order == "desc",
@@ -232,17 +196,16 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         ``from``, it is also sent as soon as there is text from that byte on: a client that repeats
         the request from the end of the text follows the text as it grows.
         """
-        here = await _where(request)
+        here, path = await target(request)
         offset, size = read_count(request, "from"), read_count(request, "size")
         asked = offset is not None or size is not None
         window = Window(offset=offset or 0, size=size) if asked else None
-        path = here.session(request.path_params["session"])
-        session = await own_session(context, here.caller, path, READ_SESSION)
+        _session, repl = await own_repl(context, here.caller, path, READ_SESSION)
         view = await unless_gone(
             request,
             statement_reads.get_statement(
                 context,
-                session,
+                repl,
                 request.path_params["number"],
                 window,
                 long_poll=asked_long_poll(request, context.rules.long_poll),
@@ -251,22 +214,20 @@ def _add_statements(routes: APIRouter, context: Context) -> None:
         return statement_response(view)
 
     @routes.get(base + "/{number}/jobs")
-    async def jobs(here: Here, session: Id, number: Id) -> Json[JobsDocument]:
+    async def jobs(place: Target, number: Id) -> Json[JobsDocument]:
         """Return the statement's Spark jobs and their stages, while it runs and afterwards.
 
         Fabric has no such endpoint.
         """
-        found = await own_session(context, here.caller, here.session(session), READ_SESSION)
-        return Json(jobs_body(await statement_reads.statement_jobs(context, found, number)))
+        here, path = place
+        _session, repl = await own_repl(context, here.caller, path, READ_SESSION)
+        return Json(jobs_body(await statement_reads.statement_jobs(context, repl, number)))
 
     @routes.post(base + "/{number}/cancel")
-    async def cancel(
-        here: Here,
-        session: Id,
-        number: Id,
-    ) -> Json[MessageDocument]:
+    async def cancel(place: Target, number: Id) -> Json[MessageDocument]:
         """Cancel a statement."""
-        await statements.cancel_statement(context, here.caller, here.session(session), number)
+        here, path = place
+        await statements.cancel_statement(context, here.caller, path, number)
         return Json({"msg": "canceled"})
 
 
@@ -277,19 +238,8 @@ def _add_later(routes: APIRouter) -> None:
     @routes.api_route("/batches/{rest:path}", methods=["GET", "DELETE"], include_in_schema=False)
     async def batches(here: Here) -> Response:
         del here
-        return _not_yet("Batches", "Run the program's code as statements of a session.")
-
-    @routes.api_route("/highConcurrencySessions", methods=["GET", "POST"], include_in_schema=False)
-    @routes.api_route(
-        "/highConcurrencySessions/{rest:path}",
-        methods=["GET", "POST", "DELETE"],
-        include_in_schema=False,
-    )
-    async def high_concurrency(here: Here) -> Response:
-        del here
-        return _not_yet("High-concurrency sessions", "Create a session of its own instead.")
-
-
-def _not_yet(what: str, instead: str) -> Response:
-    message = f"{what} are not available in this version of Livius. {instead}"
-    return envelope(501, "FeatureNotAvailable", message)
+        message = (
+            "Batches are not available in this version of Livius. Run the program's code as "
+            "statements of a session."
+        )
+        return envelope(501, "FeatureNotAvailable", message)

@@ -206,7 +206,8 @@ async def panel(request: PageRequest) -> Response:
 async def ask_to_stop(request: PageRequest) -> Response:
     """Ask, and name the consequences for the callers of statements."""
     view = await find(request, whole=True)
-    running, waiting = await count_open(request.context, view.activity.session)
+    repl = await monitoring.activity_repl(request.context, view.activity.session)
+    running, waiting = await count_open(request.context, repl)
     return request.fragment(
         "_stop.html",
         view=view,

@@ -82,7 +82,8 @@ async def jobs(request: PageRequest) -> Response:
 
 async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
     """Show one statement's recorded jobs, also of ended sessions."""
-    recorded = await statement_reads.statement_jobs(request.context, view.activity.session, number)
+    repl = await monitoring.activity_repl(request.context, view.activity.session)
+    recorded = await statement_reads.statement_jobs(request.context, repl, number)
     found = [_told_job(job, int(number)) for job in reversed(recorded.jobs)]
     stages = {one.id: _told_stage(one) for job in recorded.jobs for one in job.stages}
     return _shown(request, view, found, list(stages.values()), statement=number)

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.messages import Message
+from livius.domain.repl import Repl
 from livius.domain.statement import ACTIVE, FINAL, Kind, Phase, Statement
 from livius.portal import labels, output_html
 from livius.portal.events import PageVersion
@@ -24,7 +25,7 @@ from livius.portal.output_html import Rich
 from livius.portal.pages.activity import BASE, View, find, show, version_of
 from livius.portal.pages_base import PageRequest, Portal, as_file, number, text_file
 from livius.ports.notifications import OutputGrew, Topic
-from livius.usecases import statements
+from livius.usecases import monitoring, statements
 from livius.usecases.statement_reads import (
     StatementView,
     Window,
@@ -92,13 +93,12 @@ async def notebook(request: PageRequest) -> Response:
     view = await find(request)
     if not view.may_read:
         return request.go(f"{view.path}/overview")
-    look, total = await _look(request, view)
+    repl = await _repl(request, view)
+    look, total = await _look(request, view, repl)
     pages = max(1, -(-total // _PAGE))
     page = _page(request.asked("page"), pages)
     first = (page - 1) * _PAGE
-    found, total = await list_statements(
-        request.context, view.activity.session, skip=first, top=_PAGE, follow=True
-    )
+    found, total = await list_statements(request.context, repl, skip=first, top=_PAGE, follow=True)
     return show(
         request,
         "activity_statements.html",
@@ -115,6 +115,10 @@ async def notebook(request: PageRequest) -> Response:
     )
 
 
+async def _repl(request: PageRequest, view: View) -> Repl:
+    return await monitoring.activity_repl(request.context, view.activity.session)
+
+
 def _page(text: str, pages: int) -> int:
     return max(1, min(number(text, pages), pages))
 
@@ -127,7 +131,7 @@ async def further(request: PageRequest) -> Response:
 
 async def _further(request: PageRequest, view: View, skip: int) -> Response:
     found, _total = await list_statements(
-        request.context, view.activity.session, skip=skip, top=_PAGE, follow=True
+        request.context, await _repl(request, view), skip=skip, top=_PAGE, follow=True
     )
     return request.fragment(
         "_cells.html",
@@ -143,11 +147,11 @@ async def run(request: PageRequest) -> Response:
     code = request.sent("code").replace("\r\n", "\n")
     if not code.strip():
         raise Invalid("InvalidInput", Message("Write some code first."))
-    session = await statements.may_submit(request.context, request.caller, view.session)
+    target = await statements.may_submit(request.context, request.caller, view.session)
     await statements.submit(
         request.context,
         request.caller,
-        session,
+        target,
         code=code,
         kind=request.sent("kind") or None,
         source_id=None,
@@ -164,7 +168,7 @@ async def cell(request: PageRequest) -> Response:
     if request.asked("whole"):
         found = await _whole(request, view)
     else:
-        found = await statement_head(request.context, view.activity.session, which)
+        found = await statement_head(request.context, await _repl(request, view), which)
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
@@ -175,7 +179,7 @@ async def cancel(request: PageRequest) -> Response:
     await statements.cancel_statement(request.context, request.caller, view.session, which)
     if not request.is_fragment:
         return request.go(view.path)
-    found = await statement_head(request.context, view.activity.session, which)
+    found = await statement_head(request.context, await _repl(request, view), which)
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
@@ -183,7 +187,7 @@ async def text(request: PageRequest) -> Response:
     """Return a statement's text as a file."""
     view = await find(request, whole=True)
     found = await get_statement(
-        request.context, view.activity.session, request.path("number"), Window(size=0)
+        request.context, await _repl(request, view), request.path("number"), Window(size=0)
     )
     statement = found.statement
 
@@ -227,7 +231,7 @@ async def rich_frame(request: PageRequest) -> Response:
 
 
 async def _whole(request: PageRequest, view: View) -> StatementView:
-    return await get_statement(request.context, view.activity.session, request.path("number"))
+    return await get_statement(request.context, await _repl(request, view), request.path("number"))
 
 
 async def _data(found: StatementView, decoder: Decoder[_Data]) -> _Data:
@@ -248,13 +252,14 @@ async def live(request: PageRequest) -> Response:
     """Stream changes of statements."""
 
     async def looker() -> PageVersion:
-        look, _total = await _look(request, await find(request, whole=True))
+        view = await find(request, whole=True)
+        look, _total = await _look(request, view, await _repl(request, view))
         return look
 
     return request.stream(looker)
 
 
-async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
+async def _look(request: PageRequest, view: View, repl: Repl) -> tuple[PageVersion, int]:
     """Return a version for the head, for the number of statements, and for each that is open.
 
     And the number.
@@ -262,7 +267,7 @@ async def _look(request: PageRequest, view: View) -> tuple[PageVersion, int]:
     One that has just ended needs a version too, so those that were open last are kept in it.
     """
     base = version_of(view)
-    latest, total = await latest_statements(request.context, view.activity.session, _PAGE)
+    latest, total = await latest_statements(request.context, repl, _PAGE)
     versions = {**base.versions, "list": str(total)}
     topics: list[Topic] = list(base.topics)
     for one, size in latest:

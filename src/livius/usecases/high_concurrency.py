@@ -1,0 +1,291 @@
+"""High-concurrency sessions: acquire a repl of a shared session, look at it, release it.
+
+See `livius.domain.high_concurrency` for what is shared. The last repl's release leaves the driver
+warm: the session ends when it has been idle for its idle timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from livius.domain.audit import Action, AuditEntry
+from livius.domain.errors import Invalid, NotFound
+from livius.domain.high_concurrency import (
+    DEFAULT_LIMIT,
+    LARGEST_LIMIT,
+    LIMIT_KEY,
+    SMALLEST_LIMIT,
+    HighConcurrencySession,
+    Sharing,
+    sharing_key,
+)
+from livius.domain.idempotency import IdempotencyKey, MadeBefore
+from livius.domain.ids import HighConcurrencyId, PrincipalId, ReplId, new_id, parse_id
+from livius.domain.lakehouse import Role
+from livius.domain.permissions import READ_SESSION, RUN, STEER, Right
+from livius.domain.principal import Principal
+from livius.domain.repl import Phase, Repl
+from livius.domain.session import FINAL, Goal, Session
+from livius.domain.statement import Ending
+from livius.ports.notifications import StatementsChanged
+from livius.usecases.access import SessionPath, enter, may_run_code, own_session
+from livius.usecases.audit import by_caller
+from livius.usecases.context import Context
+from livius.usecases.dispatch import note_end, send_close, send_open
+from livius.usecases.sessions import CreateSession, admission, new_session
+
+MAX_TAG_CHARS: Final = 256
+_SHORT_NUMBER: Final = re.compile("[0-9]{1,3}")
+_FAIR: Final = {"spark.scheduler.mode": "FAIR"}
+"""Between repls; inside of one, statements are first in, first out. A caller's conf wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class HighConcurrencyView:
+    """A high-concurrency session, with the session and the repl behind it."""
+
+    handle: HighConcurrencySession
+    session: Session
+    repl: Repl
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether it will be ready, unless something goes wrong."""
+        return (
+            self.session.phase not in FINAL
+            and self.session.goal is Goal.RUN
+            and self.repl.phase is Phase.OPENING
+        )
+
+
+async def acquire(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    wanted: CreateSession,
+    tag: str | None,
+    *,
+    key: IdempotencyKey | None = None,
+) -> HighConcurrencyView:
+    """Give the caller a repl of its own, in a shared session that has room or in a new one.
+
+    Each call gives another repl (Fabric contract 4.5), but for a request whose ``key`` came before:
+    it gets what the first one made, as it is now.
+
+    Raises:
+        LiviusError: and nothing was recorded.
+    """
+    place = await enter(context, caller, workspace, lakehouse, RUN)
+    may_run_code(context, caller)
+    _check_tag(tag)
+    conf = _FAIR | {key: value for key, value in wanted.conf.items() if key != LIMIT_KEY}
+    new, driver, secrets = new_session(context, caller, place, replace(wanted, conf=conf))
+    sharing = Sharing(
+        key=sharing_key(
+            submitter=new.submitter,
+            lakehouse=new.lakehouse,
+            runtime=new.runtime,
+            conf=_compared(wanted),
+            tag=tag,
+        ),
+        limit=_limit(wanted.conf),
+    )
+    new = replace(new, name=f"HC_{place.lakehouse.name}_{new.id}", sharing=sharing)
+    handle = HighConcurrencySession(
+        id=HighConcurrencyId(new_id()),
+        repl=ReplId(new_id()),
+        session=new.id,
+        workspace=new.workspace,
+        lakehouse=new.lakehouse,
+        creator=new.submitter,
+        tag=tag,
+        created_at=new.created_at,
+    )
+
+    def audit(session: Session) -> AuditEntry:
+        return by_caller(
+            context, caller, session, Action.HIGH_CONCURRENCY_ACQUIRE, target=handle.id
+        )
+
+    context.conf_secrets[driver.id] = secrets
+    acquired = None
+    try:
+        acquired = await context.store.acquire(
+            handle, new, driver, admit=admission(context, new), audit=audit, key=key
+        )
+    except MadeBefore as made:
+        joined = await context.store.high_concurrency_session(HighConcurrencyId(made.resource))
+        if joined is None:
+            raise AssertionError("a key is removed with its session") from made
+        return HighConcurrencyView(*joined)
+    finally:
+        if acquired is None or not acquired.is_new:
+            context.conf_secrets.pop(driver.id, None)
+    context.notifications.notify(acquired.session.id)
+    if acquired.is_new:
+        context.wake(acquired.session.id)
+    else:
+        send_open(context, acquired.repl)
+    return HighConcurrencyView(acquired.handle, acquired.session, acquired.repl)
+
+
+def _compared(wanted: CreateSession) -> Mapping[str, str]:
+    """Return what sessions must have in common to be shared: conf and sizes as they were sent."""
+    sizes = {name: str(value) for name, value in wanted.request.items() if name in _SIZES}
+    return {**wanted.conf, **sizes}
+
+
+_SIZES: Final = (
+    "driverMemory",
+    "driverCores",
+    "executorMemory",
+    "executorCores",
+    "numExecutors",
+)
+
+
+def _limit(conf: Mapping[str, str]) -> int:
+    text = conf.get(LIMIT_KEY)
+    if text is None:
+        return DEFAULT_LIMIT
+    limit = int(text) if _SHORT_NUMBER.fullmatch(text) else 0
+    if not SMALLEST_LIMIT <= limit <= LARGEST_LIMIT:
+        raise Invalid(
+            "InvalidInput",
+            f"{LIMIT_KEY} is a whole number from {SMALLEST_LIMIT} to {LARGEST_LIMIT}.",
+            field=f"conf.{LIMIT_KEY}",
+        )
+    return limit
+
+
+def _check_tag(tag: str | None) -> None:
+    if tag is not None and (len(tag) > MAX_TAG_CHARS or not tag.isprintable()):
+        raise Invalid(
+            "InvalidInput",
+            f"sessionTag has at most {MAX_TAG_CHARS} printable characters.",
+            field="sessionTag",
+        )
+
+
+async def get(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    handle: str,
+    *,
+    long_poll: timedelta = timedelta(),
+) -> HighConcurrencyView:
+    """Return a high-concurrency session of the caller's.
+
+    While it is acquired, the answer is held for up to ``long_poll``.
+
+    Raises:
+        NotFound: there is none, it was deleted, or it is somebody else's.
+        Forbidden: the caller lacks a scope or a role.
+    """
+    found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + long_poll.total_seconds()
+    while found.is_on_the_way and (left := end - loop.time()) > 0:
+        with context.notifications.watch(found.session.id) as watch:
+            # Watched before it is looked at, so that no change falls between the two.
+            found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
+            if not watch.is_held:
+                break
+            if found.is_on_the_way:
+                await watch.changed(left)
+        found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
+    return found
+
+
+async def list_own(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, *, skip: int, top: int
+) -> tuple[Sequence[HighConcurrencyView], int]:
+    """Return one page of the caller's high-concurrency sessions, newest first, and their number."""
+    place = await enter(context, caller, workspace, lakehouse, READ_SESSION)
+    found, total = await context.store.list_high_concurrency_sessions(
+        place.lakehouse.id, PrincipalId(caller.oid), skip=skip, top=top
+    )
+    return [HighConcurrencyView(*one) for one in found], total
+
+
+async def repls(
+    context: Context, caller: Principal, path: SessionPath
+) -> Sequence[tuple[Repl, HighConcurrencySession | None]]:
+    """Return the repls that a session of the caller's ever had, the oldest first."""
+    session = await own_session(context, caller, path, READ_SESSION)
+    return await context.store.repls_of_session(session.id)
+
+
+async def delete(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, handle: str
+) -> None:
+    """Release a high-concurrency session's repl. Its siblings are not touched.
+
+    What its repl runs is stopped; its statements are not found any more.
+
+    Raises:
+        NotFound, Forbidden: as for `get`.
+    """
+    found = await _own(context, caller, workspace, lakehouse, handle, STEER)
+    released = await context.store.release(
+        found.handle.id,
+        at=context.clock.now(),
+        ending=Ending(
+            ok=False,
+            ename="ReplClosed",
+            evalue="The high-concurrency session was deleted before the statement ended.",
+        ),
+        audit=by_caller(
+            context, caller, found.session, Action.HIGH_CONCURRENCY_DELETE, target=found.handle.id
+        ),
+    )
+    if released is None:
+        raise _not_found(handle)
+    repl, ended = released
+    for statement in ended:
+        note_end(context.meter, statement, "abandoned")
+        context.notifications.notify((statement.repl, statement.number))
+    context.notifications.notify(StatementsChanged(repl.session))
+    context.notifications.notify(repl.session)
+    if repl.phase is Phase.CLOSING:
+        send_close(context, repl)
+
+
+async def _own(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    handle: str,
+    right: Right,
+) -> HighConcurrencyView:
+    place = await enter(context, caller, workspace, lakehouse, right)
+    handle_id = HighConcurrencyId(parse_id(handle, what="HighConcurrencySession"))
+    joined = await context.store.high_concurrency_session(handle_id)
+    if joined is None:
+        raise _not_found(handle)
+    found = HighConcurrencyView(*joined)
+    if (
+        found.handle.deleted_at is not None
+        or found.session.deleted_at is not None
+        or found.handle.lakehouse != place.lakehouse.id
+        or (found.handle.creator != caller.oid and place.role is not Role.ADMIN)
+    ):
+        raise _not_found(handle)
+    return found
+
+
+def _not_found(handle: str) -> NotFound:
+    return NotFound(
+        "HighConcurrencySessionNotFound",
+        f"There is no high-concurrency session {handle[:40]} in this lakehouse. It may have been "
+        "deleted: acquire another one.",
+    )
