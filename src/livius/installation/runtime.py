@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 import ssl
 import warnings
@@ -28,6 +29,7 @@ from livius.installation.progress import Progress, SetupFailed
 
 DRIVER_JAR: Final = "livius-driver.jar"
 _MANIFEST: Final = "manifest.json"
+_SIGNATURE: Final = re.compile(r"META-INF/[^/]+\.(SF|RSA|DSA|EC)", re.IGNORECASE)
 _TRUST_PASSWORD: Final = "changeit"  # noqa: S105 - a trust store holds public certificates
 
 
@@ -114,6 +116,7 @@ def ensure_runtime(
             _fetch_jars(root, name, java, ivy_settings, progress)
         if present is None or not is_driver_jar_current(root):
             digest = _sources_digest()
+            remove_signatures(_spark_home(root) / "jars")
             _compile_driver_jar(root, java, progress)
             _write_manifest(root, name, digest)
         loaded = load_runtime(folder, name)
@@ -176,6 +179,25 @@ def _build_packages(root: Path, name: str, progress: Progress) -> None:
         uv(*install, "-r", tools, progress=progress, venv=venv)
         uv(*install, "--no-build-isolation", "-r", lock, progress=progress, venv=venv)
         tools.unlink()
+
+
+def remove_signatures(jars: Path) -> None:
+    """Replace each signed jar of a folder by one without its signature.
+
+    Java verifies a signed jar whenever it loads classes from it, and puts none of them into a class
+    archive. That these are the right files has been checked by the hash of what they came in.
+    """
+    for jar in sorted(jars.glob("*.jar")):
+        with zipfile.ZipFile(jar) as signed:
+            signatures = set(filter(_SIGNATURE.fullmatch, signed.namelist()))
+            if not signatures:
+                continue
+            plain = jar.with_suffix(".plain")
+            with zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as archive:
+                for entry in signed.infolist():
+                    if entry.filename not in signatures:
+                        archive.writestr(entry, signed.read(entry))
+        plain.replace(jar)  # not in place: the packages' cache may have the same file
 
 
 def _only(lock: Path, names: Sequence[str]) -> str:
