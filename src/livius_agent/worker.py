@@ -31,6 +31,7 @@ from livius_agent.zygote_client import PythonProcess, ReplEnded, Zygote
 
 _log = logging.getLogger(__name__)
 INTERRUPT_EVERY: Final = 1.0
+_QUIET: Final = 1.0
 _REACHED_SOON: Final = 0.02
 _UNTOLD_PATIENCE: Final = 6
 """How many times the patience we wait for code that can't be interrupted yet."""
@@ -102,6 +103,7 @@ class ReplWorker:
         self._current: Entry | None = None
         self._cancelled: set[int] = set()
         self._killed = False
+        self._has_made_scala = False
         self._stopping = False
         self._patience = patience
         self._force: asyncio.Future[None] | None = None
@@ -146,16 +148,28 @@ class ReplWorker:
     async def run(self, *, warm: bool = False) -> None:
         """Run statements until one wants the session's end.
 
-        With ``warm``, the Scala compiler comes up before it is asked for.
+        With ``warm``, the Scala interpreter is made before it is asked for.
         """
         with suppress(ReplEnded):  # the first statement tries again, and tells
             await self._ensure_python()  # so that it finds it waiting
-        # The compiler takes seconds to come up; most sessions are asked for Scala sooner or later.
-        if warm:
-            await asyncio.to_thread(self._handle.warmScala)
+        self._has_made_scala = not warm
         while not self._stopping:
-            await self._attend(await self._queue.get())
+            await self._attend(await self._next())
         await asyncio.get_running_loop().create_future()  # the gateway ends us
+
+    async def _next(self) -> Entry:
+        """Wait for a statement; in the first quiet moment, begin to make the Scala interpreter.
+
+        That takes seconds of processor time, and most sessions use Scala sooner or later. But a
+        first statement in another language need not share the processor with it.
+        """
+        if not self._has_made_scala:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET):
+                    return await self._queue.get()
+            self._has_made_scala = True
+            await asyncio.to_thread(self._handle.warmScala)
+        return await self._queue.get()
 
     async def _attend(self, entry: Entry) -> None:
         if entry.run.number in self._cancelled:
