@@ -232,7 +232,8 @@ class Settings(BaseSettings):
     driver_java_options: str = Field(
         default="",
         description="Further options of each driver's Java, as a shell reads them, such as "
-        "-Duser.timezone=UTC -XX:+UseParallelGC. Livius's own come after them.",
+        "-Duser.timezone=UTC -XX:+UseParallelGC. Livius's own come after them, except for the "
+        "thresholds of Java's compiler.",
     )
     show_lakehouse: bool = Field(
         default=True,

@@ -20,7 +20,17 @@ from livius.adapters.local.runtimes import Runtime
 from livius.adapters.logs import FileDriverLogs
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId, new_id
 from livius.ports.launcher import DriverState, Launcher, LaunchSpec
-from livius_agent.spec import MARKER, PID_RECORD, STDERR, STDOUT, WORK, is_running
+from livius_agent.spec import (
+    DRIVER_SPEC,
+    MARKER,
+    PID_RECORD,
+    STDERR,
+    STDOUT,
+    WORK,
+    DriverSpec,
+    is_running,
+    read,
+)
 from support.waiting import wait_for
 
 STUB_AGENT = """
@@ -62,7 +72,7 @@ def local_launcher(folder: Path, agent: str) -> LocalLauncher:
         users=SharedOsUser(),
         master="local[2]",
         memory="1g",
-        java_options=("-Dtold=by the operator",),
+        java_options=("-Dtold=by the operator", "-XX:Tier4InvocationThreshold=1"),
         show_lakehouse=False,
         lease_seconds=60,
         cancel_seconds=10.0,
@@ -157,6 +167,16 @@ async def test_every_descendant_ends_and_the_temporary_folder_goes(tmp_path: Pat
     assert not (folder / "secret").exists()
     assert not (folder / "driver.json").exists()
     assert await launcher.log_tail(wanted.driver) == ("the agent began",)
+
+
+async def test_an_operator_may_change_when_java_optimizes(tmp_path: Path) -> None:
+    launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
+    await launcher.launch(wanted)
+    written = read(tmp_path / "drivers" / wanted.driver / DRIVER_SPEC, DriverSpec)
+    await launcher.end(wanted.driver)
+    assert written is not None
+    found = [one for one in written.java_options if "Tier4InvocationThreshold" in one]
+    assert (len(found), found[-1]) == (2, "-XX:Tier4InvocationThreshold=1")  # the last one counts
 
 
 async def test_the_descendants_of_a_killed_supervisor_are_swept(tmp_path: Path) -> None:

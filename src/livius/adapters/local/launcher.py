@@ -14,7 +14,7 @@ from livius.adapters.local.lakehouse_index import index_file, write_lakehouse_in
 from livius.adapters.local.lakehouses import lakehouse_folder, lay_lakehouse
 from livius.adapters.local.os_users import OsUser, OsUsers, give, share
 from livius.adapters.local.pip_settings import pip_settings
-from livius.adapters.local.runtimes import Runtime, java_options, spark_conf
+from livius.adapters.local.runtimes import PATIENT_COMPILER, Runtime, java_options, spark_conf
 from livius.adapters.local.supervised import SupervisedProcess, SupervisorFailed, clean_environment
 from livius.domain.driver import DriverEnd
 from livius.domain.errors import Unavailable
@@ -158,6 +158,7 @@ class LocalLauncher:
                 address_file=str(common.address_file),
                 java=str(runtime.java),
                 java_options=(
+                    *PATIENT_COMPILER,
                     *common.java_options,
                     *java_options(common.memory, work / "tmp"),
                     *self._shared_classes(runtime),
