@@ -34,7 +34,7 @@ PATIENT_COMPILER: Final = (
     "-XX:Tier4CompileThreshold=150000",
     "-XX:Tier4BackEdgeThreshold=400000",
 )
-"""Java's optimizing compiler waits ten times longer than by default (docs/decisions/0021).
+"""Java's optimizing compiler waits ten times longer than by default (docs/decisions/0022).
 
 It took a third of a cold driver's processor time, for methods that no one calls again. Loops over
 data get there within milliseconds. An operator's own options come after these.
