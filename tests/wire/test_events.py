@@ -16,9 +16,10 @@ from livius.bootstrap.listeners import listener
 from livius.domain.session import Session
 from livius.usecases import event_feed
 from livius.usecases.drivers import report
-from livius_agent.wire import Finished, Jobs, Output
+from livius_agent.wire import Finished, Jobs, OpenRepl, Output, Ready, ReplReady
 from support.tasks import until
 from wire.conftest import Wire, served
+from wire.test_high_concurrency import acquire, session_of
 
 WAIT = 20
 
@@ -76,7 +77,12 @@ class Live:
     async def stream(self, path: str, seen: str = "", **more: Any) -> AsyncIterator[Stream]:
         headers = {"Last-Event-ID": seen} if seen else {}
         url = f"{self.wire.base}/sessions/{path}"
-        async with self.client.stream("GET", url, headers=headers | more, timeout=WAIT) as answer:
+        async with self.open(url, headers | more) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open(self, url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Stream]:
+        async with self.client.stream("GET", url, headers=headers, timeout=WAIT) as answer:
             yield Stream(answer)
 
     async def submit(self, session: Session, code: str = "1") -> int:
@@ -206,13 +212,40 @@ async def test_a_session_is_followed_from_its_start_through_its_statements(live:
 
 
 async def make_ready(live: Live, session: Session) -> Session:
-    from livius_agent.wire import Ready
-
     attached = await live.wire.dial_in(session)
     await report(live.wire.world.context, attached, Ready(spark_app_id="local-1", versions={}))
     ready = await live.wire.world.store.session(session.id)
     assert ready is not None
     return ready
+
+
+async def test_each_repl_of_a_shared_session_has_a_stream_of_its_own(live: Live) -> None:
+    first = await acquire(live.wire)
+    session = await session_of(live.wire, first)
+    second = await acquire(live.wire)
+    [opened] = live.wire.world.links.sent
+    assert isinstance(opened, OpenRepl)
+    await report(live.wire.world.context, session, ReplReady(repl=opened.repl))
+    shared = f"{live.wire.base}/highConcurrencySessions/{session.id}/repls"
+    of_first, of_second = f"{shared}/{session.first_repl}", f"{shared}/{opened.repl}"
+    async with live.open(f"{of_first}/events") as one, live.open(f"{of_second}/events") as other:
+        for stream in (one, other):
+            assert (await stream.next()).name == "session"
+        sent = await live.wire.client.post(f"{of_second}/statements", json={"code": "1"})
+        assert sent.status_code == 200, sent.text
+        said = Output(repl=opened.repl, number=0, seq=1, offset=0, text="x")
+        await report(live.wire.world.context, session, said)
+        while (event := await other.next()).name != "output":
+            assert event.name in ("session", "statement")
+        async with live.open(f"{of_second}/statements/0/events?from=0") as statement:
+            assert await statement.names(2) == ["statement", "output"]
+        acquired = f"{live.wire.base}/highConcurrencySessions"
+        await live.wire.client.delete(f"{acquired}/{second['id']}")
+        assert (await other.rest())[-1].name == "end"
+        await live.wire.client.delete(f"{acquired}/{first['id']}")
+        assert {event.name for event in await one.rest()} == {"session", "end"}
+    refused = await live.wire.client.get(f"{live.wire.base}/sessions/{session.id}/events")
+    assert (refused.status_code, refused.json()["errorCode"]) == (409, "ReplRequired")
 
 
 async def test_a_new_stream_of_a_session_begins_at_the_present_or_where_it_is_asked(

@@ -48,6 +48,21 @@ async def test_a_session_is_answered_when_it_is_ready(wire: Wire) -> None:
     assert answer.headers["preference-applied"] == "wait=20"
 
 
+async def test_a_high_concurrency_session_is_answered_when_it_is_idle(wire: Wire) -> None:
+    url = f"{wire.base}/highConcurrencySessions"
+    acquiring = asyncio.create_task(wire.client.post(url, json={}, headers=HELD))
+    await until_watched(wire)
+    [created] = await wire.world.store.live_sessions()
+    await wire.world.settle(created)
+    starting = await wire.world.store.session(created)
+    assert starting is not None
+    attached = await wire.dial_in(starting)
+    await report(wire.world.context, attached, Ready(spark_app_id="local-1", versions={}))
+    answer = await acquiring
+    assert (answer.status_code, answer.json()["state"]) == (202, "Idle")
+    assert answer.headers["preference-applied"] == "wait=20"
+
+
 @pytest.mark.parametrize(
     ("prefer", "applied"),
     [(None, None), ("respond-async", None), ("wait=0", "wait=0"), ("wait=1", "wait=1")],

@@ -66,6 +66,27 @@ _PREFER: Final = {
     "description": "wait=N (RFC 7240): answer when the work is done, after N seconds at most.",
     "schema": {"type": "string"},
 }
+_FROM: Final = {
+    "name": "from",
+    "in": "query",
+    "required": False,
+    "description": "Where a new stream begins: a statement's number, or a byte of its text.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_SEEN: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that was received: the stream continues behind it.",
+    "schema": {"type": "string"},
+}
+_RANGE: Final = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "One range of bytes, such as bytes=-65536.",
+    "schema": {"type": "string"},
+}
 _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,
@@ -89,7 +110,17 @@ _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("get", base + "/{number}"): {"parameters": [*_WINDOW, _PREFER]}
         for base in (_STATEMENTS, _REPL_STATEMENTS)
     },
+    ("post", _HIGH_CONCURRENCY): {"parameters": [_KEY, _PREFER]},
     **{("post", base): {"parameters": [_KEY, _PREFER]} for base in (_STATEMENTS, _REPL_STATEMENTS)},
+    **{
+        ("get", of): {"parameters": [_FROM, _SEEN]}
+        for base in (_STATEMENTS, _REPL_STATEMENTS)
+        for of in (base.removesuffix("/statements") + "/events", base + "/{number}/events")
+    },
+    **{
+        ("get", base + "/{number}/output"): {"parameters": [_RANGE]}
+        for base in (_STATEMENTS, _REPL_STATEMENTS)
+    },
 }
 """The parameters that handlers read from the request."""
 

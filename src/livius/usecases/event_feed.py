@@ -1,4 +1,4 @@
-"""The events of a session or a statement, from any position on.
+"""The events of a repl or a statement, from any position on.
 
 Each event has the position behind it. A caller that lost its stream continues from there, also
 after a restart of the gateway, without a gap and without a repeat: all that is sent is read from
@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from livius.domain.errors import Invalid, NotFound
-from livius.domain.ids import StatementNumber
+from livius.domain.ids import ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
 from livius.domain.permissions import READ_SESSION
 from livius.domain.principal import Principal
+from livius.domain.repl import Repl
 from livius.domain.session import FINAL as SESSION_FINAL
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import FINAL, Phase, Statement
 from livius.ports.notifications import OutputGrew, StatementsChanged, Topic
-from livius.usecases.access import SessionPath, own_session
+from livius.usecases.access import SessionPath, own_repl
 from livius.usecases.context import Context
 from livius.usecases.sessions import SessionView
 from livius.usecases.statement_reads import (
@@ -133,7 +134,7 @@ Event = SessionChanged | StatementChanged | Printed | Progressed | Ended | Quiet
 
 
 class Feed:
-    """One caller's feed of a session. ``position`` is always behind the event yielded last.
+    """One caller's feed of a repl. ``position`` is always behind the event yielded last.
 
     It ends with `Ended`; without it, as a stream that breaks does, when the gateway ends, when the
     caller's rights do, and after a quarter of an hour, so that a token doesn't count for ever.
@@ -149,11 +150,11 @@ class Feed:
 
     async def of_statement(self) -> AsyncIterator[Event]:
         """Yield what happens in the statement that the position names."""
-        session = await self._enter()
+        session, repl = await self._enter()
 
         async def look() -> AsyncIterator[Event]:
             number = StatementNumber(self.position.number)
-            statement = await self._context.store.statement(session.first_repl, number)
+            statement = await self._context.store.statement(repl.id, number)
             if statement is None:
                 return
             async for event in self._statement(statement):
@@ -162,32 +163,33 @@ class Feed:
                 self._move(session=_END)
                 yield Ended(number)
 
-        async for event in self._follow(session, look):
+        async for event in self._follow(session.id, repl.id, look):
             yield event
 
-    async def of_session(self) -> AsyncIterator[Event]:
-        """Yield what happens in the session, and in its statements in order from the position's."""
+    async def of_repl(self) -> AsyncIterator[Event]:
+        """Yield what happens in the session, and in the repl's statements in order, from one on."""
+        session, repl = await self._enter()
 
         async def look() -> AsyncIterator[Event]:
             try:
-                session = await self._enter()
-            except NotFound:  # it was deleted
+                present, _repl = await self._enter()
+            except NotFound:  # it was deleted, or the repl released
                 self._move(session=_END)
                 yield Ended(None)
                 return
-            async for event in self._session(session):
+            async for event in self._repl(present, repl.id):
                 yield event
 
-        async for event in self._follow(await self._enter(), look):
+        async for event in self._follow(session.id, repl.id, look):
             yield event
 
     async def _follow(
-        self, session: Session, look: Callable[[], AsyncIterator[Event]]
+        self, session: SessionId, repl: ReplId, look: Callable[[], AsyncIterator[Event]]
     ) -> AsyncIterator[Event]:
         clock = asyncio.get_running_loop().time
         checked = began = clock()
         while clock() < began + _LONGEST:
-            topics = self._topics(session)
+            topics = self._topics(session, repl)
             # Not counted: feeds have a limit of their own.
             with self._context.notifications.watch(*topics, counted=False) as watch:
                 # Watched before it is looked at, so that no change falls between the two.
@@ -197,7 +199,7 @@ class Feed:
                         return
                 if not watch.is_held:
                     return
-                if self._topics(session) == topics:
+                if self._topics(session, repl) == topics:
                     await watch.changed(BEAT)
             if clock() >= checked + BEAT:
                 await self._enter()
@@ -205,22 +207,17 @@ class Feed:
                 yield Quiet()
             await asyncio.sleep(_PACE)
 
-    async def _enter(self) -> Session:
-        return await own_session(self._context, self._caller, self._path, READ_SESSION)
+    async def _enter(self) -> tuple[Session, Repl]:
+        return await own_repl(self._context, self._caller, self._path, READ_SESSION)
 
-    def _topics(self, session: Session) -> tuple[Topic, ...]:
+    def _topics(self, session: SessionId, repl: ReplId) -> tuple[Topic, ...]:
         number = StatementNumber(self.position.number)
-        return (
-            session.id,
-            StatementsChanged(session.id),
-            (session.first_repl, number),
-            OutputGrew(session.first_repl, number),
-        )
+        return session, StatementsChanged(session), (repl, number), OutputGrew(repl, number)
 
     def _move(self, **changes: Any) -> None:
         self.position = replace(self.position, **changes)
 
-    async def _session(self, session: Session) -> AsyncIterator[Event]:
+    async def _repl(self, session: Session, repl: ReplId) -> AsyncIterator[Event]:
         store = self._context.store
         busy = session.phase is SessionPhase.READY and bool(await store.busy([session.id]))
         state = session.phase.value + ("busy" if busy else "")
@@ -229,7 +226,7 @@ class Feed:
             yield SessionChanged(SessionView(session, busy))
         while True:
             number = StatementNumber(self.position.number)
-            statement = await store.statement(session.first_repl, number)
+            statement = await store.statement(repl, number)
             if statement is None:
                 break
             async for event in self._statement(statement):
@@ -273,7 +270,7 @@ class Feed:
             yield Printed(statement.number, start, text)
 
 
-async def session_feed(
+async def repl_feed(
     context: Context,
     caller: Principal,
     path: SessionPath,
@@ -281,16 +278,16 @@ async def session_feed(
     seen: Position | None,
     first: int | None,
 ) -> Feed:
-    """Return a feed for `Feed.of_session`, behind what was seen or from a first statement on.
+    """Return a feed for `Feed.of_repl`, behind what was seen or from a first statement on.
 
     Without either it begins with the first statement that hasn't ended.
 
     Raises:
-        LiviusError: there is no such session, or the caller may not read it.
+        LiviusError: there is no such repl, or the caller may not read it.
     """
-    session = await own_session(context, caller, path, READ_SESSION)
+    _session, repl = await own_repl(context, caller, path, READ_SESSION)
     if seen is None:
-        number = await _present_statement(context, session) if first is None else first
+        number = await _present_statement(context, repl) if first is None else first
         seen = Position(number)
     return Feed(context, caller, path, seen)
 
@@ -310,9 +307,9 @@ async def statement_feed(
         LiviusError: there is no such statement, or the caller may not read it.
         Invalid: what was seen is of another statement.
     """
-    session = await own_session(context, caller, path, READ_SESSION)
+    _session, repl = await own_repl(context, caller, path, READ_SESSION)
     parsed = parse_number(number)
-    if await context.store.statement(session.first_repl, parsed) is None:
+    if await context.store.statement(repl.id, parsed) is None:
         raise no_statement(number)
     position = seen or Position(parsed, offset)
     if position.number != parsed:
@@ -322,10 +319,10 @@ async def statement_feed(
     return Feed(context, caller, path, position)
 
 
-async def _present_statement(context: Context, session: Session) -> int:
-    """Return the number of the session's first statement that hasn't ended, or of the next one."""
-    for statement in await context.store.open_statements(session.driver):
-        if statement.repl == session.first_repl:
+async def _present_statement(context: Context, repl: Repl) -> int:
+    """Return the number of the repl's first statement that hasn't ended, or of the next one."""
+    for statement in await context.store.open_statements(repl.driver):
+        if statement.repl == repl.id:
             return statement.number
-    _none, total = await context.store.list_statements(session.first_repl, skip=0, top=0)
+    _none, total = await context.store.list_statements(repl.id, skip=0, top=0)
     return total

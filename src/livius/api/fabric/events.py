@@ -16,7 +16,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from livius.api.fabric.paths import BASE, Here, Id
+from livius.api.fabric.paths import BASE, STATEMENTS, Id, Target
 from livius.api.fabric.requests import read_count
 from livius.api.fabric.responses import jobs_body, session_body, statement_body
 from livius.domain.errors import LiviusError, Unavailable
@@ -33,7 +33,7 @@ from livius.usecases.event_feed import (
     SessionChanged,
     StatementChanged,
     parse_position,
-    session_feed,
+    repl_feed,
     statement_feed,
 )
 from livius.usecases.statement_reads import StatementView
@@ -54,33 +54,38 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"])
     limit = StreamLimit(most=_MOST, most_of_one=_MOST_OF_ONE)
 
-    @routes.get("/sessions/{session}/events", response_class=Response, responses=_RESPONSES)
-    async def of_session(here: Here, session: Id, request: Request) -> Response:
+    for statements in STATEMENTS:
+        _add(routes, context, limit, statements)
+    return routes
+
+
+def _add(routes: APIRouter, context: Context, limit: StreamLimit, statements: str) -> None:
+    repl = statements.removesuffix("/statements")
+
+    @routes.get(repl + "/events", response_class=Response, responses=_RESPONSES)
+    async def of_repl(place: Target, request: Request) -> Response:
         """Stream what happens in a session: its states, its statements' states, text and progress.
 
         ``from`` is the number of the first statement; by default the first one that hasn't ended.
+        Of a session that is shared, each repl has a stream of its own. Fabric has no such endpoint.
         """
-        path, first = here.session(session), read_count(request, "from")
-        feed = await session_feed(context, here.caller, path, seen=_seen(request), first=first)
-        return _answer(limit, here.caller.oid, feed, feed.of_session())
+        here, path = place
+        first = read_count(request, "from")
+        feed = await repl_feed(context, here.caller, path, seen=_seen(request), first=first)
+        return _answer(limit, here.caller.oid, feed, feed.of_repl())
 
-    @routes.get(
-        "/sessions/{session}/statements/{number}/events",
-        response_class=Response,
-        responses=_RESPONSES,
-    )
-    async def of_statement(here: Here, session: Id, number: Id, request: Request) -> Response:
+    @routes.get(statements + "/{number}/events", response_class=Response, responses=_RESPONSES)
+    async def of_statement(place: Target, number: Id, request: Request) -> Response:
         """Stream what happens in a statement: its states, text and progress, until it has ended.
 
-        ``from`` is the first byte of its text that is wanted.
+        ``from`` is the first byte of its text that is wanted. Fabric has no such endpoint.
         """
-        path, offset = here.session(session), read_count(request, "from") or 0
+        here, path = place
+        offset = read_count(request, "from") or 0
         feed = await statement_feed(
             context, here.caller, path, number, seen=_seen(request), offset=offset
         )
         return _answer(limit, here.caller.oid, feed, feed.of_statement())
-
-    return routes
 
 
 def _seen(request: Request) -> Position | None:

@@ -14,7 +14,7 @@ from livius.api.fabric.paths import Here, Id, Skip, Top, offer_token
 from livius.api.fabric.requests import HighConcurrencyRequest, read_body_if_any
 from livius.api.fabric.states import session_state
 from livius.api.idempotency import idempotency_key
-from livius.api.long_poll import asked_long_poll, unless_gone
+from livius.api.long_poll import asked_long_poll, note_wait, preferred_wait, unless_gone
 from livius.api.moments import to_milliseconds
 from livius.api.schemas import (
     HighConcurrencyDocument,
@@ -45,7 +45,7 @@ def add(routes: APIRouter, context: Context) -> None:
 
     @routes.post(_PATH, status_code=202)
     async def acquire(request: Request, here: Here) -> Json[HighConcurrencyDocument]:
-        """Acquire a high-concurrency session; poll it by its id."""
+        """Acquire a high-concurrency session; poll it by its id, or prefer to wait."""
         await sessions.may_create(context, here.caller, here.workspace, here.lakehouse)
         body = await read_body_if_any(request, HighConcurrencyRequest)
         view = await high_concurrency.acquire(
@@ -58,8 +58,15 @@ def add(routes: APIRouter, context: Context) -> None:
             key=await idempotency_key(context, request, here.caller),
         )
         offer_token(context, here, request, view.session.id)
+        wait = preferred_wait(request)
+        if wait:
+            reading = high_concurrency.get(
+                context, here.caller, here.workspace, here.lakehouse, view.handle.id, long_poll=wait
+            )
+            view = await unless_gone(request, reading)
         location = f"{request.url.path}/{view.handle.id}"
-        return Json(_body(view), status_code=202, headers={"Location": location})
+        answer = Json(_body(view), status_code=202, headers={"Location": location})
+        return answer if wait is None else note_wait(answer, wait)
 
     @routes.get(_PATH)
     async def list_all(here: Here, top: Top = 100, skip: Skip = 0) -> Json[HighConcurrencyPage]:
