@@ -17,8 +17,9 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-# Java's second compiler takes half of the time of drivers that live as briefly as those of tests.
-DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+# Java's second compiler takes half of the time of drivers that live as briefly as those of tests,
+# and the collections that a small heap and metaspace need while they grow take a seventh.
+DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -Xms512m"
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
+import psutil
+
 from support.clients import client_python, java_21
 from support.distribution import WITH_SPARK
 from support.gateway import LIVIUS, ROOT
 
 PYTEST = (sys.executable, "-m", "pytest")
 BUILD = "--build"
+MEMORY = 3 * 2**30
+"""What a worker's tests need: a gateway, a metastore and two or three drivers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ def build() -> int:
     return subprocess.run([LIVIUS, "runtime"], check=False).returncode
 
 
+def workers() -> int:
+    """Return one more than there are cores, if memory is enough for the drivers of each."""
+    return max(1, min((os.cpu_count() or 1) + 1, psutil.virtual_memory().total // MEMORY))
+
+
 def only(mark: str) -> Iterator[str]:
     """Yield pytest's arguments for the tests of a group; it does not read those of the other."""
     yield from ("-m", mark)
@@ -67,7 +76,7 @@ def test(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryFile("w+") as log, ThreadPoolExecutor(1) as beside:
         command = (sys.executable, __file__, BUILD)
         built = beside.submit(run, "runtime and clients, meanwhile", command, log)
-        parallel = (*PYTEST, "-n", str((os.cpu_count() or 1) + 1), *arguments)
+        parallel = (*PYTEST, "-n", str(workers()), *arguments)
         groups: tuple[Callable[[], Took], ...] = (
             lambda: run("check", ("make", "--no-print-directory", "check")),
             lambda: run("tests without Spark", (*parallel, *only("not spark"))),

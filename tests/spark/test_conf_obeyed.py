@@ -53,8 +53,10 @@ def test_the_operators_java_options_are_the_drivers(
     gateway: Gateway, session: RemoteSession
 ) -> None:
     java = "sc._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()"
-    [option] = gateway.environment["LIVIUS_DRIVER_JAVA_OPTIONS"].split()
-    assert option in session.text(f"list({java}.getInputArguments())")
+    options = gateway.environment["LIVIUS_DRIVER_JAVA_OPTIONS"].split()
+    assert options
+    found = f"list({java}.getInputArguments())"
+    assert session.text(f"[one for one in {options} if one not in {found}]") == "[]"
 
 
 def test_a_secret_of_the_conf_is_the_sessions_alone(client: Client) -> None:

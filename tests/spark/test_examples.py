@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from support.clients import client_python
-from support.gateway import LIVIUS, ROOT, Gateway, runtimes_folder
+from support.gateway import DEFAULTS, LIVIUS, ROOT, Gateway, runtimes_folder
 
 EXAMPLES = ROOT / "examples"
 PROGRAMS = ROOT / "tests" / "intercept" / "programs"
@@ -120,6 +120,7 @@ def test_the_workflow_runs_a_teams_tests(tmp_path: Path) -> None:
     }
     environment = {
         **passed_on,
+        **DEFAULTS,
         **workflow["env"],
         "LIVIUS": f"file://{source}",
         "LIVIUS_RUNTIMES": str(runtimes_folder()),  # else 650 MB come with each run

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from support.gateway import Gateway, RemoteSession
+from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -40,8 +41,13 @@ def test_eighty_megabytes_are_kept_whole_and_cost_little_memory(
     number = session.submit(code)
     assert session.client.call("GET", f"{session.path}/statements").status_code == 200
     path = f"{session.path}/statements/{number}"
-    while session.client.call("GET", path, params={"size": 1}).json()["state"] != "available":
+
+    def has_ended() -> bool:
         assert session.get()["state"] in ("busy", "idle")  # idle: it has ended just now
+        state = session.client.call("GET", path, params={"size": 1}).json()["state"]
+        return bool(state == "available")
+
+    wait_for(has_ended, seconds=200, what="the statement ends")
     read, piece = 0, 4 * MEBIBYTE
     while read < SIZE:
         answer = session.client.call("GET", path, params={"from": read, "size": piece})
@@ -62,11 +68,16 @@ def test_an_endless_print_is_cancelled_at_once_and_does_not_fill_the_disk(
     gateway: Gateway, session: RemoteSession, kind: str, code: str
 ) -> None:
     number = session.submit(code, kind)
-    while session.statement(number)["state"] == "waiting":
-        pass
+    wait_for(
+        lambda: session.statement(number)["state"] != "waiting", seconds=60, what="it is running"
+    )
     until = time.monotonic() + 2
-    while time.monotonic() < until:
+
+    def two_seconds_have_passed() -> bool:
         assert session.get()["state"] == "busy"
+        return time.monotonic() > until
+
+    wait_for(two_seconds_have_passed, seconds=20, what="two seconds of an endless print")
     session.cancel(number)
     assert session.wait(number, 60)["state"] == "cancelled"
     kept = sum(file.stat().st_size for file in (gateway.home / "outputs").rglob("*.out"))

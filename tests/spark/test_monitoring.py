@@ -136,41 +136,43 @@ sc.parallelize(range(8), 8).map(slowly).count()
 """
 
 
-def test_a_running_statements_progress_and_jobs_are_true_and_kept(client: Client) -> None:
-    with client.session(name="jobs") as session:
-        assert session.text("1 + 1") == "2"
-        assert jobs(client, session, 0) == {"jobs": [], "total_jobs": 0}
-        number = session.submit(SLOW)
-        seen: list[float] = []
+def test_a_running_statements_progress_and_jobs_are_true_and_kept(
+    client: Client, session: RemoteSession
+) -> None:
+    number = session.submit("1 + 1")
+    session.wait(number)
+    assert jobs(client, session, number) == {"jobs": [], "total_jobs": 0}
+    number = session.submit(SLOW)
+    seen: list[float] = []
 
-        def in_the_middle() -> dict[str, Any] | None:
-            seen.append(session.statement(number)["progress"])
-            found = jobs(client, session, number)
-            running = [one for one in found["jobs"] if 0 < one["numCompletedTasks"] < 8]
-            return running[0] if running and 0 < seen[-1] < 1 else None
+    def in_the_middle() -> dict[str, Any] | None:
+        seen.append(session.statement(number)["progress"])
+        found = jobs(client, session, number)
+        running = [one for one in found["jobs"] if 0 < one["numCompletedTasks"] < 8]
+        return running[0] if running and 0 < seen[-1] < 1 else None
 
-        job = wait_for(in_the_middle, seconds=60, what="the statement is seen in its middle")
-        assert (job["status"], job["numTasks"]) == ("RUNNING", 8)
-        [stage] = job["stages"]
-        assert stage["status"] == "ACTIVE"
-        assert stage["numActiveTasks"] > 0
-        ended = session.wait(number)
-        assert seen == sorted(seen)
-        assert (ended["output"]["data"]["text/plain"], ended["progress"]) == ("8", 1.0)
+    job = wait_for(in_the_middle, seconds=60, what="the statement is seen in its middle")
+    assert (job["status"], job["numTasks"]) == ("RUNNING", 8)
+    [stage] = job["stages"]
+    assert stage["status"] == "ACTIVE"
+    assert stage["numActiveTasks"] > 0
+    ended = session.wait(number)
+    assert seen == sorted(seen)
+    assert (ended["output"]["data"]["text/plain"], ended["progress"]) == ("8", 1.0)
 
-        [job] = ended_jobs(client, session, number)
-        assert (job["status"], job["numCompletedTasks"]) == ("SUCCEEDED", 8)
-        assert job["completionTime"] > job["submissionTime"]
-        for kind, code in (("sql", "select count(*) from range(1000)"),
-                           ("spark", "spark.range(1000).count()")):  # fmt: skip
-            number = session.submit(code, kind)
-            session.wait(number)
-            quick = ended_jobs(client, session, number)
-            assert {one["status"] for one in quick} == {"SUCCEEDED"}
-        number = session.submit("spark.range(10).rdd.map(lambda n: 1 // 0).count()")
-        assert session.wait(number)["output"]["status"] == "error"
-        failed = ended_jobs(client, session, number)
-        assert failed[-1]["status"] == "FAILED"
+    [job] = ended_jobs(client, session, number)
+    assert (job["status"], job["numCompletedTasks"]) == ("SUCCEEDED", 8)
+    assert job["completionTime"] > job["submissionTime"]
+    for kind, code in (("sql", "select count(*) from range(1000)"),
+                       ("spark", "spark.range(1000).count()")):  # fmt: skip
+        number = session.submit(code, kind)
+        session.wait(number)
+        quick = ended_jobs(client, session, number)
+        assert {one["status"] for one in quick} == {"SUCCEEDED"}
+    number = session.submit("spark.range(10).rdd.map(lambda n: 1 // 0).count()")
+    assert session.wait(number)["output"]["status"] == "error"
+    failed = ended_jobs(client, session, number)
+    assert failed[-1]["status"] == "FAILED"
 
 
 IN_THREADS = {

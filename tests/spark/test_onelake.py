@@ -1,6 +1,7 @@
 """OneLake URLs: what they mean in every kind, and what they can't reach."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -261,8 +262,15 @@ def test_delta_tables_are_made_changed_and_read_back_in_time(
     assert not list((places.sample / "Tables" / "by_url").rglob("*.crc.crc"))
 
 
+@pytest.fixture(scope="module")
+def another(client: Client) -> Iterator[RemoteSession]:
+    """A second session, beside the one that tests share."""
+    with client.session(name="another") as made:
+        yield made
+
+
 def test_a_table_at_a_url_is_there_for_other_sessions_by_name(
-    session: RemoteSession, client: Client, places: Places
+    session: RemoteSession, another: RemoteSession, places: Places
 ) -> None:
     session.run("drop table if exists located", "sql")
     address = f"abfss://Second Place@{HOST}/Silver.Lakehouse/Tables/located"
@@ -270,10 +278,9 @@ def test_a_table_at_a_url_is_there_for_other_sessions_by_name(
     assert made["status"] == "ok", made
     session.run("insert into located values (1), (2)", "sql")
     assert (places.other / "Tables" / "located" / "_delta_log").is_dir()
-    with client.session(name="another") as another:
-        assert another.rows("select sum(a) from located") == [[3]]
-        assert another.text('println(spark.table("located").count())', "spark") == "2"
-        assert another.rows(f"select count(*) from delta.`{address}`") == [[2]]
+    assert another.rows("select sum(a) from located") == [[3]]
+    assert another.text('println(spark.table("located").count())', "spark") == "2"
+    assert another.rows(f"select count(*) from delta.`{address}`") == [[2]]
     assert session.run("drop table located", "sql")["status"] == "ok"
 
 
@@ -341,19 +348,18 @@ print(len(errors), errors[:1])
 
 @pytest.mark.parametrize("how", ["url", "file"])
 def test_two_sessions_that_append_at_once_lose_no_commit(
-    session: RemoteSession, client: Client, how: str, places: Places
+    session: RemoteSession, another: RemoteSession, how: str, places: Places
 ) -> None:
     base = SAMPLE if how == "url" else str(places.sample)
     path, count = f"{base}/Tables/contended_{how}", 12
     session.text(f"spark.range(0).write.format('delta').mode('overwrite').save({path!r})")
     before = len(session.rows(f"describe history delta.`{path}`"))
     rows = session.rows(f"select count(*) from delta.`{path}`")[0][0]
-    with client.session(name="rival") as rival:
-        rival.text(f"spark.read.format('delta').load({path!r}).count()")
-        numbers = [
-            (one, one.submit(APPEND.format(path=path, count=count))) for one in (session, rival)
-        ]
-        for one, number in numbers:
-            assert one.wait(number, 240)["output"]["data"]["text/plain"] == "0 []"
+    another.text(f"spark.read.format('delta').load({path!r}).count()")
+    numbers = [
+        (one, one.submit(APPEND.format(path=path, count=count))) for one in (session, another)
+    ]
+    for one, number in numbers:
+        assert one.wait(number, 240)["output"]["data"]["text/plain"] == "0 []"
     assert len(session.rows(f"describe history delta.`{path}`")) == before + 2 * count
     assert session.rows(f"select count(*) from delta.`{path}`") == [[rows + 2 * count * 10]]

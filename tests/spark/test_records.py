@@ -7,7 +7,7 @@ import pytest
 
 from livius.domain.tokens import Scope
 from support.audit import audit_log
-from support.gateway import Client
+from support.gateway import Client, RemoteSession
 from support.sign_in import user_token
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(180)]
@@ -39,8 +39,10 @@ def test_a_sign_in_and_a_refusal_are_in_the_log_and_no_secret_is(client: Client)
         assert secret not in everything
 
 
-def test_what_session_code_is_given_is_in_the_log(client: Client) -> None:
-    with client.session(name="asking") as session:
-        session.text("len(notebookutils.credentials.getToken('pbi')) > 100")
-        [given] = audited(client, "--session", session.id, "--action", "session.token")
+def test_what_session_code_is_given_is_in_the_log(client: Client, session: RemoteSession) -> None:
+    of_the_session = ("--session", session.id, "--action", "session.token")
+    before = audited(client, *of_the_session)
+    session.text("len(notebookutils.credentials.getToken('pbi')) > 100")
+    *earlier, given = audited(client, *of_the_session)
+    assert earlier == before
     assert (given["target"], given["result"], given["actorKind"]) == ("pbi", "ok", "app")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.gateway import runtimes_folder
+from support.gateway import DEFAULTS, runtimes_folder
 from support.waiting import wait_for
 
 pytest_plugins = ["pytester"]
@@ -70,6 +70,8 @@ def test_it(livius, number):
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("LIVIUS_RUNTIMES", str(runtimes_folder()))
+    for name, value in DEFAULTS.items():
+        monkeypatch.setenv(name, value)
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     return pytester

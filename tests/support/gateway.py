@@ -242,16 +242,16 @@ class RemoteSession:
     def path(self) -> str:
         return f"/sessions/{self.id}"
 
-    def get(self) -> dict[str, Any]:
-        """The session's present state, without a long poll."""
-        answer = self.client.call("GET", self.path, headers={"Prefer": "wait=0"})
+    def get(self, *, prefer: str = "wait=0") -> dict[str, Any]:
+        """The session's present state; a long poll if ``prefer`` has a time to wait."""
+        answer = self.client.call("GET", self.path, headers={"Prefer": prefer})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
 
     def wait_idle(self, seconds: float = 120) -> dict[str, Any]:
         def idle() -> dict[str, Any] | None:
-            body = self.get()
+            body = self.get(prefer="wait=5")
             assert body["state"] not in ("dead", "killed", "error"), body
             return body if body["state"] == "idle" else None
 

@@ -24,8 +24,8 @@ class RemoteRepl(RemoteSession):
     def handle_path(self) -> str:
         return f"/highConcurrencySessions/{self.handle}"
 
-    def get(self) -> dict[str, Any]:
-        answer = self.client.call("GET", self.handle_path, headers={"Prefer": "wait=0"})
+    def get(self, *, prefer: str = "wait=0") -> dict[str, Any]:
+        answer = self.client.call("GET", self.handle_path, headers={"Prefer": prefer})
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
