@@ -202,10 +202,13 @@ def test_a_killed_jvm_is_told_to_all(client: Client) -> None:
 
 def test_scala_code_that_nothing_stops_ends_the_driver_with_a_reason(client: Client) -> None:
     with acquired(client, 2, sessionTag="unstoppable") as (hostile, sibling):
-        witness = sibling.submit("import time; time.sleep(60)")
-        spin = "while (true) try Thread.sleep(1000) catch { case _: Throwable => }"
-        number = hostile.submit(spin, "spark")
-        wait_for(lambda: hostile.statement(number)["state"] == "running", seconds=30, what="runs")
+        witness = sibling.submit("import time; time.sleep(120)")
+        endless = (
+            'locally { println("on"); '
+            "java.math.BigInteger.ONE.shiftLeft(300000).nextProbablePrime() }"
+        )
+        number = hostile.submit(endless, "spark")
+        wait_for(lambda: "on" in hostile.printed(number), seconds=60, what="its code runs")
         hostile.cancel(number)
         assert hostile.wait(number)["state"] == "cancelled"
         output = sibling.wait(witness)["output"]
