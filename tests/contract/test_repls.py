@@ -2,46 +2,19 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
-from livius.domain.audit import Action, AuditEntry, entry
-from livius.domain.high_concurrency import HighConcurrencySession, Sharing
-from livius.domain.ids import HighConcurrencyId, ReplId, StatementNumber, new_id
+from livius.domain.audit import Action
+from livius.domain.ids import StatementNumber
 from livius.domain.repl import Phase
 from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
-from livius.ports.store import Acquired, AuditQuery, NewStatement, Occupancy, Store
-from support.records import NOW, added, code, make, with_end
+from livius.ports.store import Acquired, AuditQuery, NewStatement, Store
+from support.records import NOW, acquire, added, code, noted, with_end
 
 CLOSED = Ending(ok=False, ename="ReplClosed", evalue="closed")
-
-
-def noted(session: Session) -> AuditEntry:
-    return entry(session, Action.HIGH_CONCURRENCY_ACQUIRE, at=NOW, result="accepted")
-
-
-def admit_all(_found: Occupancy) -> None:
-    pass
-
-
-async def acquire(store: Store, key: str = "k", limit: int = 3, *, after: int = 0) -> Acquired:
-    at = NOW + timedelta(seconds=after)
-    session, driver = make(created_at=at)
-    session = replace(session, sharing=Sharing(key=key, limit=limit))
-    handle = HighConcurrencySession(
-        id=HighConcurrencyId(new_id()),
-        repl=ReplId(new_id()),
-        session=session.id,
-        workspace=session.workspace,
-        lakehouse=session.lakehouse,
-        creator=session.submitter,
-        tag="t",
-        created_at=at,
-    )
-    return await store.acquire(handle, session, driver, admit=admit_all, audit=noted)
 
 
 def statement(acquired: Acquired) -> NewStatement:

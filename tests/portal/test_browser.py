@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -66,6 +67,44 @@ def busy_session(served: Served) -> Session:
     )
     site.run(session, "while True: pass", text="row 1\n")
     return session
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme", "width"), [("en", "light", 1440), ("zh-TW", "dark", 390)]
+)
+def test_a_shared_sessions_repls_are_selected_and_followed(
+    browser: Browser, served: Served, language: str, scheme: Literal["light", "dark"], width: int
+) -> None:
+    site = served.site
+    first, second = site.acquire("nightly"), site.acquire("nightly")
+    session = second.session
+    site.run(session, "of_first", text="one", ending=Ending(ok=True), repl=first.repl.id)
+    context = browser.new_context(
+        locale=language, color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
+    context.set_default_timeout(10_000)
+    served.sign_in(context)
+    page = context.new_page()
+    page.goto(served.url + activity(session))
+    row = page.locator(".repls a")
+    expect(row).to_have_count(2)
+    row.nth(1).click()
+    expect(row.nth(1)).to_have_attribute("aria-current", "page")
+    expect(page.locator(".cell")).to_have_count(0)
+    page.locator("#code").fill("of_second")
+    page.locator("#code").press("Control+Enter")
+    expect(page.locator("#s0 .code")).to_have_text("of_second")
+    site.end(session, StatementNumber(0), Ending(ok=True), second.repl.id)
+    expect(page.locator("#s0 .state.good")).to_be_visible()
+    site.acquire("nightly")
+    expect(row).to_have_count(3)
+    check(page, f"repls {language} {scheme}")
+    site.release(second)
+    expect(page.locator("#repls .note")).to_be_visible()
+    expect(page.locator(".composer button")).to_be_hidden()
+    check(page, f"closed repl {language} {scheme}")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
 
 
 @pytest.mark.slow

@@ -16,16 +16,19 @@ from livius import portal
 from livius.adapters.identity.certificates import read_certificate
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
-from livius.domain.ids import SessionId, StatementNumber
+from livius.domain.ids import ReplId, SessionId, StatementNumber
 from livius.domain.principal import Principal
-from livius.domain.session import EndCause, Event, Session
+from livius.domain.session import EndCause, Event, Phase, Session
 from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent
 from livius.ports.login_provider import SignedIn
 from livius.ports.notifications import OutputGrew, StatementsChanged
+from livius.usecases.drivers import report
+from livius.usecases.high_concurrency import HighConcurrencyView, acquire, delete
 from livius.usecases.identity.presence import anybody
 from livius.usecases.portal_sessions import PortalSessions
 from livius.usecases.sessions import CreateSession, create_session
+from livius_agent.wire import ReplClosed, ReplReady
 from support.records import with_end
 from support.waiting import wait_for
 
@@ -115,21 +118,50 @@ class Site:
                 name=name, conf=conf or {}, tags=tags or {}, request={"conf": conf or {}}
             )
             view = await create_session(world.context, caller or world.admin, *world.place, wanted)
-            if not ready:
-                return view.session
-            await world.settle(view.session.id)
-            for event in (Event.DRIVER_ATTACHED, Event.DRIVER_READY):
-                world.clock.advance(timedelta(seconds=2))
-                await world.store.move_session(
-                    view.session.id, event, at=world.clock.now(), **_FACTS[event]
-                )
-                world.notifications.notify(view.session.id)
-            found = await world.store.session(view.session.id)
-            assert found is not None
-            world.links.open.add(found.driver)
-            return found
+            return await self._make_ready(view.session) if ready else view.session
 
         return self.do(work())
+
+    async def _make_ready(self, session: Session) -> Session:
+        world = self.world
+        await world.settle(session.id)
+        for event in (Event.DRIVER_ATTACHED, Event.DRIVER_READY):
+            world.clock.advance(timedelta(seconds=2))
+            await world.store.move_session(session.id, event, at=world.clock.now(), **_FACTS[event])
+            world.notifications.notify(session.id)
+        found = await world.store.session(session.id)
+        assert found is not None
+        world.links.open.add(found.driver)
+        return found
+
+    def acquire(self, tag: str | None = None) -> HighConcurrencyView:
+        """Acquire a high-concurrency session whose repl is open, its driver ready."""
+
+        async def work() -> HighConcurrencyView:
+            world = self.world
+            world.clock.advance(timedelta(seconds=1))
+            acquired = await acquire(
+                world.context, world.admin, *world.place, CreateSession(request={}), tag
+            )
+            session = acquired.session
+            if session.phase is Phase.REQUESTED:
+                session = await self._make_ready(session)
+            await report(world.context, session, ReplReady(repl=acquired.repl.id))
+            found = await world.store.high_concurrency_session(acquired.handle.id)
+            assert found is not None
+            return HighConcurrencyView(*found)
+
+        return self.do(work())
+
+    def release(self, held: HighConcurrencyView) -> None:
+        """Delete a high-concurrency session, and have the driver close its repl."""
+
+        async def work() -> None:
+            world = self.world
+            await delete(world.context, world.admin, *world.place, held.handle.id)
+            await report(world.context, held.session, ReplClosed(repl=held.repl.id))
+
+        self.do(work())
 
     def run(
         self,
@@ -140,49 +172,67 @@ class Site:
         text: str = "",
         ending: Ending | None = None,
         caller: Principal | None = None,
+        repl: ReplId | None = None,
     ) -> StatementNumber:
-        """Submit a statement that prints the text and, where there is an ending, ends so."""
+        """Submit a statement that prints the text and, where there is an ending, ends so.
+
+        In a shared session it goes to the repl.
+        """
 
         async def work() -> StatementNumber:
             world = self.world
             view = await submit_statement(
                 world.context,
                 caller or world.admin,
-                world.path(session.id),
+                replace(world.path(session.id), repl=repl),
                 code=code,
                 kind=kind,
                 source_id=None,
             )
             number = view.statement.number
-            await self._print(session, number, text)
+            await self._print(session, number, text, repl)
             world.clock.advance(timedelta(seconds=1.4))
             if ending is not None:
-                await self._end(session, number, ending)
+                await self._end(session, number, ending, repl)
             return number
 
         return self.do(work())
 
-    async def _print(self, session: Session, number: StatementNumber, text: str) -> None:
-        world = self.world
-        size = await world.outputs.size(session.id, session.first_repl, number)
+    async def _print(
+        self, session: Session, number: StatementNumber, text: str, repl: ReplId | None = None
+    ) -> None:
+        world, of = self.world, repl or session.first_repl
+        size = await world.outputs.size(session.id, of, number)
         await world.outputs.write(
-            session.id, session.first_repl, number, offset=size, data=text.encode(), most=1000
+            session.id, of, number, offset=size, data=text.encode(), most=1000
         )
-        world.notifications.notify(OutputGrew(session.first_repl, number))
+        world.notifications.notify(OutputGrew(of, number))
 
-    async def _end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
-        world = self.world
+    async def _end(
+        self,
+        session: Session,
+        number: StatementNumber,
+        ending: Ending,
+        repl: ReplId | None = None,
+    ) -> None:
+        world, of = self.world, repl or session.first_repl
         await world.store.move_statement(
-            session.first_repl, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
+            of, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
         )
-        world.notifications.notify((session.first_repl, number))
+        world.notifications.notify((of, number))
         world.notifications.notify(StatementsChanged(session.id))
 
     def print(self, session: Session, number: StatementNumber, text: str) -> None:
         self.do(self._print(session, number, text))
 
-    def end(self, session: Session, number: StatementNumber, ending: Ending) -> None:
-        self.do(self._end(session, number, ending))
+    def end(
+        self,
+        session: Session,
+        number: StatementNumber,
+        ending: Ending,
+        repl: ReplId | None = None,
+    ) -> None:
+        self.do(self._end(session, number, ending, repl))
 
     def fail(self, session: Session, cause: EndCause, reason: str) -> None:
         async def work() -> None:

@@ -1,11 +1,15 @@
 """Records to fill a store with."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from livius.domain.audit import Action, AuditEntry, entry
 from livius.domain.driver import Driver
+from livius.domain.high_concurrency import HighConcurrencySession, Sharing
 from livius.domain.ids import (
     DriverId,
+    HighConcurrencyId,
     LakehouseId,
     PrincipalId,
     ReplId,
@@ -17,7 +21,7 @@ from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Goal, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Kind
-from livius.ports.store import NewStatement, SessionEnd, Store
+from livius.ports.store import Acquired, NewStatement, Occupancy, SessionEnd, Store
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WORKSPACE = WorkspaceId(new_id())
@@ -78,6 +82,32 @@ def with_end(
 ) -> Callable[[Session], SessionEnd]:
     end = SessionEnd(ending=ending or Ending(ok=False), cause=cause, reason=reason)
     return lambda _: end
+
+
+def noted(session: Session) -> AuditEntry:
+    return entry(session, Action.HIGH_CONCURRENCY_ACQUIRE, at=NOW, result="accepted")
+
+
+def admit_all(_found: Occupancy) -> None:
+    pass
+
+
+async def acquire(store: Store, key: str = "k", limit: int = 3, *, after: int = 0) -> Acquired:
+    """Acquire a repl of a shared session that has room, or of a new one."""
+    at = NOW + timedelta(seconds=after)
+    session, driver = make(created_at=at)
+    session = replace(session, sharing=Sharing(key=key, limit=limit))
+    handle = HighConcurrencySession(
+        id=HighConcurrencyId(new_id()),
+        repl=ReplId(new_id()),
+        session=session.id,
+        workspace=session.workspace,
+        lakehouse=session.lakehouse,
+        creator=session.submitter,
+        tag="t",
+        created_at=at,
+    )
+    return await store.acquire(handle, session, driver, admit=admit_all, audit=noted)
 
 
 def code(session: Session, text: str = "1", *, at: datetime = NOW) -> NewStatement:

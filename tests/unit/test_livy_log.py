@@ -1,6 +1,7 @@
 """The log of what the gateway did for a session: whole, in order, and read once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.usecases.livy_log import LivyLogs
-from support.records import NOW, added, code, with_end
+from support.records import NOW, acquire, added, code, with_end
 
 
 @pytest.fixture
@@ -27,10 +28,12 @@ class CountingStore(SqlStore):
     def __init__(self) -> None:
         super().__init__(transactions())
         self.read = 0
+        self.asked: list[object] = []
 
     async def list_statements(self, *args: object, **more: object) -> tuple[list[Statement], int]:
         found, total = await super().list_statements(*args, **more)  # type: ignore[arg-type]
         self.read += len(found)
+        self.asked.append(args[0])
         return list(found), total
 
 
@@ -99,6 +102,34 @@ async def test_few_sessions_are_remembered(counting: CountingStore) -> None:
     assert store.read == 40
     await logs.text(sessions[0])
     assert store.read == 42
+
+
+async def test_a_shared_sessions_log_has_each_repl_and_reads_a_closed_one_once(
+    counting: CountingStore,
+) -> None:
+    store = counting
+    acquired = [await acquire(store), await acquire(store)]
+    session = acquired[0].session
+    first, second = (one.repl.id for one in acquired)
+    for at, repl in enumerate((first, second, second)):
+        new = replace(code(session, at=NOW + timedelta(seconds=at)), repl=repl)
+        assert await store.add_statement(new, claim=False)
+    logs = LivyLogs(store)
+    lines = (await logs.text(session)).decode().splitlines()
+    assert [line.partition(" ")[2] for line in lines if "statement" in line] == [
+        f"statement 0 (pyspark) of repl {first} accepted",
+        f"statement 0 (pyspark) of repl {second} accepted",
+        f"statement 1 (pyspark) of repl {second} accepted",
+    ]
+    await store.close_repl(
+        second, at=NOW + timedelta(hours=1), reason=None, ending=Ending(ok=False)
+    )
+    whole = await logs.text(session)
+    assert whole.count(b"with an error") == 2
+    read = store.read
+    assert await logs.text(session) == whole
+    assert store.read == read + 1
+    assert store.asked[-1] == first
 
 
 async def test_the_end_is_the_last_line(store: SqlStore) -> None:

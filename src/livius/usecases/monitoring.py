@@ -15,7 +15,8 @@ from typing import Final
 
 from livius.domain.activity import STEPS, Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
-from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId, parse_id
+from livius.domain.high_concurrency import HighConcurrencySession
+from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, parse_id
 from livius.domain.lakehouse import Role
 from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
@@ -281,20 +282,19 @@ async def own_activity(
     return opened.activity
 
 
-async def activity_repl(context: Context, session: Session, repl: str | None = None) -> Repl:
-    """Return a repl of an activity that the caller may read; without an id, its first one.
-
-    Raises:
-        NotFound: the session has no such repl.
-    """
-    wanted = session.first_repl if repl is None else ReplId(repl)
-    found = await context.store.repl(wanted)
-    if found is None or found.session != session.id:
-        raise NotFound(
-            "SparkCoreItemNotFound",
-            Message("The session has no repl %(repl)s.", repl=repr((repl or "")[:40])),
-        )
+async def activity_repl(context: Context, session: Session) -> Repl:
+    """Return the first repl of an activity that the caller may read: a plain session's only one."""
+    found = await context.store.repl(session.first_repl)
+    if found is None:
+        raise AssertionError("a session is recorded with its first repl")
     return found
+
+
+async def shared_repls(
+    context: Context, session: Session
+) -> Sequence[tuple[Repl, HighConcurrencySession | None]]:
+    """Return all repls that a shared session ever had, with their handles, the oldest first."""
+    return await context.store.repls_of_session(session.id)
 
 
 def check_may_read(opened: OpenActivity) -> None:

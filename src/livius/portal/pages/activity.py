@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.activity import OVER, Activity, activity_state
+from livius.domain.ids import ReplId
 from livius.domain.lakehouse import MAY_RUN
+from livius.domain.repl import LIVE
 from livius.domain.session import Phase, Session
 from livius.portal import labels
 from livius.portal.events import PageVersion
@@ -37,7 +40,11 @@ OPEN_TAB: Final = "overview"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """An activity with the caller's rights."""
+    """An activity with the caller's rights.
+
+    ``repl`` is the selected repl of a shared session: links keep it. Until it was looked up (see
+    `livius.portal.pages.repls`) it is what the request says.
+    """
 
     activity: Activity
     path: str
@@ -50,12 +57,20 @@ class View:
     may_stop: bool
     may_run: bool
     has_spark_ui: bool
+    repl: ReplId | None = None
 
     @property
     def session(self) -> SessionPath:
         """Return the session's path, as use cases take it."""
         one = self.activity.session
-        return SessionPath(one.workspace, one.lakehouse, one.id)
+        return SessionPath(one.workspace, one.lakehouse, one.id, self.repl)
+
+    def link(self, part: str = "", /, **query: object) -> str:
+        """Return the address of a part of the activity, for the selected repl."""
+        named = {"repl": self.repl, **query}
+        asked = urlencode({name: value for name, value in named.items() if value is not None})
+        path = f"{self.path}/{part}" if part else self.path
+        return f"{path}{'&' if '?' in path else '?'}{asked}" if asked else path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +94,7 @@ def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of an activity."""
     return [
         portal.get(f"{BASE}/overview", overview),
+        portal.get(f"{BASE}/overview/live", overview_live, passive=True),
         portal.get(f"{BASE}/configuration", configuration),
         portal.get(f"{BASE}/head", head, passive=True),
         portal.get(f"{BASE}/panel", panel),
@@ -108,6 +124,7 @@ async def find(request: PageRequest, *, whole: bool = False) -> View:
     activity, may_read = opened.activity, opened.may_read
     record = activity.session
     may_do = may_read and opened.role in MAY_RUN
+    repl = request.asked("repl") if record.is_shared else ""
     return View(
         activity=activity,
         path=activity_path(record),
@@ -120,6 +137,7 @@ async def find(request: PageRequest, *, whole: bool = False) -> View:
         may_stop=may_do and activity.state not in OVER and record.deleted_at is None,
         may_run=may_do and record.accepts_statements,
         has_spark_ui=may_read and record.phase is Phase.READY and record.ui_url is not None,
+        repl=ReplId(repl) if repl else None,
     )
 
 
@@ -143,7 +161,7 @@ def show(
             Crumb(request.tr("Monitoring hub"), f"{ROOT}/monitor"),
             Crumb(view.activity.session.name),
         ],
-        live=Live(f"{view.path}/{stream}", look),
+        live=Live(view.link(stream), look),
         view=view,
         activity=view.activity,
         tab=tab,
@@ -158,16 +176,54 @@ async def overview(request: PageRequest) -> Response:
     steps = await monitoring.steps(request.context, view.activity.session)
     first = next((step.at for step in steps if step.name == "first_statement"), None)
     phases = _phases(view.activity.session, first)
+    found = await _repls(request, view)
     if request.is_fragment and request.asked("part"):
-        return request.fragment("_overview.html", view=view, activity=view.activity, phases=phases)
+        return request.fragment(
+            "_overview.html", view=view, activity=view.activity, phases=phases, repls=found
+        )
     return show(
         request,
         "activity_overview.html",
         view,
         tab="overview",
-        look=version_of(view),
+        look=_overview_version(view, found),
+        stream="overview/live",
         phases=phases,
+        repls=found,
     )
+
+
+async def overview_live(request: PageRequest) -> Response:
+    """Stream changes of the facts and phases."""
+
+    async def looker() -> PageVersion:
+        view = await find(request)
+        return _overview_version(view, await _repls(request, view))
+
+    return request.stream(looker)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplCount:
+    """How many repls a shared session has, and had."""
+
+    live: int
+    total: int
+
+
+async def _repls(request: PageRequest, view: View) -> ReplCount | None:
+    """Count the repls of a shared session; None for others."""
+    if not view.activity.session.is_shared:
+        return None
+    found = await monitoring.shared_repls(request.context, view.activity.session)
+    return ReplCount(sum(repl.phase in LIVE for repl, _handle in found), len(found))
+
+
+def _overview_version(view: View, repls: ReplCount | None) -> PageVersion:
+    base = version_of(view)
+    if repls is None:
+        return base
+    return replace(base, versions={**base.versions, "repls": f"{repls.live} {repls.total}"})
 
 
 async def configuration(request: PageRequest) -> Response:

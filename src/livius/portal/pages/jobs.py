@@ -21,12 +21,13 @@ from livius.language import said
 from livius.portal.events import PageVersion
 from livius.portal.labels import N_, State
 from livius.portal.pages.activity import BASE, View, find, show, version_of
+from livius.portal.pages.repls import Selected, select
 from livius.portal.pages_base import PageRequest, Portal
 from livius.usecases import monitoring, statement_reads
 
 _MOST: Final = 200
 _LOOK_EVERY: Final = 3.0
-_GROUP: Final = re.compile(r"livius-[0-9a-f-]{36}-(\d{1,9})")
+_GROUP: Final = re.compile(r"livius-([0-9a-f-]{36})-(\d{1,9})")
 _STATES: Final[Mapping[str, State]] = {
     "RUNNING": State(N_("Running"), "busy", "busy"),
     "ACTIVE": State(N_("Running"), "busy", "busy"),
@@ -42,11 +43,12 @@ _UNKNOWN: Final = State(N_("Unknown"), "still", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A Spark job or stage; ``statement`` is the number of its statement."""
+    """A Spark job or stage; ``statement`` is the number of its statement, ``repl`` that one's."""
 
     id: int
     name: str
     statement: int | None
+    repl: str | None
     state: State
     stages: Sequence[int]
     tasks: int
@@ -77,16 +79,29 @@ async def jobs(request: PageRequest) -> Response:
         found, stages = await _ask(request, view)
     except LiviusError as error:
         trouble = said(error.message, request.language)
-    return _shown(request, view, found, stages, trouble=trouble)
+    numbers = _numbers(await select(request, view)) if view.activity.session.is_shared else {}
+    return _shown(request, view, found, stages, trouble=trouble, numbers=numbers)
+
+
+def _numbers(selected: Selected) -> Mapping[str, int]:
+    """Return the numbers of a shared session's repls; without them, a statement's is enough."""
+    return selected.numbers if selected.row else {}
 
 
 async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
     """Show one statement's recorded jobs, also of ended sessions."""
-    repl = await monitoring.activity_repl(request.context, view.activity.session)
-    recorded = await statement_reads.statement_jobs(request.context, repl, number)
-    found = [_told_job(job, int(number)) for job in reversed(recorded.jobs)]
+    selected = await select(request, view)
+    recorded = await statement_reads.statement_jobs(request.context, selected.repl, number)
+    found = [_told_job(job, selected.repl.id, int(number)) for job in reversed(recorded.jobs)]
     stages = {one.id: _told_stage(one) for job in recorded.jobs for one in job.stages}
-    return _shown(request, view, found, list(stages.values()), statement=number)
+    return _shown(
+        request,
+        selected.view,
+        found,
+        list(stages.values()),
+        statement=number,
+        numbers=_numbers(selected),
+    )
 
 
 def _shown(
@@ -97,12 +112,14 @@ def _shown(
     *,
     trouble: str | None = None,
     statement: str | None = None,
+    numbers: Mapping[str, int],
 ) -> Response:
     values = {
         "jobs": found[:_MOST],
         "stages": stages[:_MOST],
         "trouble": trouble,
         "statement": statement,
+        "numbers": numbers,
     }
     if request.is_fragment:
         return request.fragment("_jobs.html", view=view, **values)
@@ -112,11 +129,12 @@ def _shown(
     )
 
 
-def _told_job(one: SparkJob, statement: int) -> Job:
+def _told_job(one: SparkJob, repl: str, statement: int) -> Job:
     return Job(
         id=one.id,
         name=one.name,
         statement=statement,
+        repl=repl,
         state=_STATES.get(one.status, _UNKNOWN),
         stages=[stage.id for stage in one.stages],
         tasks=one.tasks,
@@ -132,6 +150,7 @@ def _told_stage(one: SparkStage) -> Job:
         id=one.id,
         name=one.name,
         statement=None,
+        repl=None,
         state=_STATES.get(one.status, _UNKNOWN),
         stages=[],
         tasks=one.tasks,
@@ -178,7 +197,8 @@ def _job(one: Mapping[str, Any]) -> Job:
     return Job(
         id=_int(one.get("jobId")),
         name=str(one.get("description") or one.get("name") or "")[:300],
-        statement=int(group[1]) if group else None,
+        statement=int(group[2]) if group else None,
+        repl=group[1] if group else None,
         state=_STATES.get(str(one.get("status")), _UNKNOWN),
         stages=[_int(stage) for stage in one.get("stageIds") or []],
         tasks=_int(one.get("numTasks")),
@@ -194,6 +214,7 @@ def _stage(one: Mapping[str, Any]) -> Job:
         id=_int(one.get("stageId")),
         name=str(one.get("name") or "")[:300],
         statement=None,
+        repl=None,
         state=_STATES.get(str(one.get("status")), _UNKNOWN),
         stages=[],
         tasks=_int(one.get("numTasks")),

@@ -16,16 +16,16 @@ from starlette.routing import Route
 
 from livius.domain.errors import Invalid, NotFound
 from livius.domain.messages import Message
-from livius.domain.repl import Repl
 from livius.domain.statement import ACTIVE, FINAL, Kind, Phase, Statement
 from livius.portal import labels, output_html
 from livius.portal.events import PageVersion
 from livius.portal.labels import State
 from livius.portal.output_html import Rich
 from livius.portal.pages.activity import BASE, View, find, show, version_of
+from livius.portal.pages.repls import Selected, select
 from livius.portal.pages_base import PageRequest, Portal, as_file, number, text_file
 from livius.ports.notifications import OutputGrew, Topic
-from livius.usecases import monitoring, statements
+from livius.usecases import statements
 from livius.usecases.statement_reads import (
     StatementView,
     Window,
@@ -53,7 +53,7 @@ class Cell:
     """One statement as the page shows it."""
 
     statement: Statement
-    path: str
+    part: str
     kind: str
     code: Markup
     state: State
@@ -93,12 +93,15 @@ async def notebook(request: PageRequest) -> Response:
     view = await find(request)
     if not view.may_read:
         return request.go(f"{view.path}/overview")
-    repl = await _repl(request, view)
-    look, total = await _look(request, view, repl)
+    selected = await select(request, view)
+    view = selected.view
+    look, total = await _look(request, selected)
     pages = max(1, -(-total // _PAGE))
     page = _page(request.asked("page"), pages)
     first = (page - 1) * _PAGE
-    found, total = await list_statements(request.context, repl, skip=first, top=_PAGE, follow=True)
+    found, total = await list_statements(
+        request.context, selected.repl, skip=first, top=_PAGE, follow=True
+    )
     return show(
         request,
         "activity_statements.html",
@@ -112,11 +115,8 @@ async def notebook(request: PageRequest) -> Response:
         total=total,
         after=first + len(found),
         kinds=_KINDS,
+        selected=selected,
     )
-
-
-async def _repl(request: PageRequest, view: View) -> Repl:
-    return await monitoring.activity_repl(request.context, view.activity.session)
 
 
 def _page(text: str, pages: int) -> int:
@@ -125,13 +125,18 @@ def _page(text: str, pages: int) -> int:
 
 async def further(request: PageRequest) -> Response:
     """Return the statements that are newer than the page's."""
-    view = await find(request, whole=True)
-    return await _further(request, view, number(request.asked("after"), 0))
+    selected = await _selected(request)
+    return await _further(request, selected, number(request.asked("after"), 0))
 
 
-async def _further(request: PageRequest, view: View, skip: int) -> Response:
+async def _selected(request: PageRequest) -> Selected:
+    return await select(request, await find(request, whole=True))
+
+
+async def _further(request: PageRequest, selected: Selected, skip: int) -> Response:
+    view = selected.view
     found, _total = await list_statements(
-        request.context, await _repl(request, view), skip=skip, top=_PAGE, follow=True
+        request.context, selected.repl, skip=skip, top=_PAGE, follow=True
     )
     return request.fragment(
         "_cells.html",
@@ -142,8 +147,9 @@ async def _further(request: PageRequest, view: View, skip: int) -> Response:
 
 
 async def run(request: PageRequest) -> Response:
-    """Submit the console's code, and return the statement."""
-    view = await find(request, whole=True)
+    """Submit the console's code to the selected repl, and return the statement."""
+    selected = await _selected(request)
+    view = selected.view
     code = request.sent("code").replace("\r\n", "\n")
     if not code.strip():
         raise Invalid("InvalidInput", Message("Write some code first."))
@@ -157,37 +163,37 @@ async def run(request: PageRequest) -> Response:
         source_id=None,
     )
     if not request.is_fragment:
-        return request.go(view.path)
-    return await _further(request, view, number(request.sent("after"), 0))
+        return request.go(view.link())
+    return await _further(request, selected, number(request.sent("after"), 0))
 
 
 async def cell(request: PageRequest) -> Response:
     """Return one statement; with ``whole``, its whole output."""
-    view = await find(request, whole=True)
-    which = request.path("number")
+    selected = await _selected(request)
+    view = selected.view
     if request.asked("whole"):
-        found = await _whole(request, view)
+        found = await _whole(request, selected)
     else:
-        found = await statement_head(request.context, await _repl(request, view), which)
+        found = await statement_head(request.context, selected.repl, request.path("number"))
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
 async def cancel(request: PageRequest) -> Response:
     """Cancel a statement, and return it."""
-    view = await find(request, whole=True)
-    which = request.path("number")
+    selected = await _selected(request)
+    view, which = selected.view, request.path("number")
     await statements.cancel_statement(request.context, request.caller, view.session, which)
     if not request.is_fragment:
-        return request.go(view.path)
-    found = await statement_head(request.context, await _repl(request, view), which)
+        return request.go(view.link())
+    found = await statement_head(request.context, selected.repl, which)
     return request.fragment("_cell.html", view=view, cell=await _cell(view, found))
 
 
 async def text(request: PageRequest) -> Response:
     """Return a statement's text as a file."""
-    view = await find(request, whole=True)
+    selected = await _selected(request)
     found = await get_statement(
-        request.context, await _repl(request, view), request.path("number"), Window(size=0)
+        request.context, selected.repl, request.path("number"), Window(size=0)
     )
     statement = found.statement
 
@@ -199,8 +205,7 @@ async def text(request: PageRequest) -> Response:
 
 async def as_json(request: PageRequest) -> Response:
     """Return a statement's rows as a file."""
-    view = await find(request, whole=True)
-    found = await _whole(request, view)
+    found = await _whole(request, await _selected(request))
     rows = (await _data(found, _VALUES)).get("application/json")
     if rows is None:
         raise NotFound("OutputNotFound", Message("The statement returned no rows."))
@@ -216,8 +221,7 @@ async def rich_frame(request: PageRequest) -> Response:
 
     It has no origin: its scripts run, but reach neither the portal nor the network.
     """
-    view = await find(request, whole=True)
-    found = await _whole(request, view)
+    found = await _whole(request, await _selected(request))
     html = (await _data(found, _PARSED)).get("text/html")
     if not isinstance(html, str):
         raise NotFound("OutputNotFound", Message("The statement returned no HTML."))
@@ -230,8 +234,8 @@ async def rich_frame(request: PageRequest) -> Response:
     return response
 
 
-async def _whole(request: PageRequest, view: View) -> StatementView:
-    return await get_statement(request.context, await _repl(request, view), request.path("number"))
+async def _whole(request: PageRequest, selected: Selected) -> StatementView:
+    return await get_statement(request.context, selected.repl, request.path("number"))
 
 
 async def _data(found: StatementView, decoder: Decoder[_Data]) -> _Data:
@@ -252,23 +256,22 @@ async def live(request: PageRequest) -> Response:
     """Stream changes of statements."""
 
     async def looker() -> PageVersion:
-        view = await find(request, whole=True)
-        look, _total = await _look(request, view, await _repl(request, view))
+        look, _total = await _look(request, await _selected(request))
         return look
 
     return request.stream(looker)
 
 
-async def _look(request: PageRequest, view: View, repl: Repl) -> tuple[PageVersion, int]:
+async def _look(request: PageRequest, selected: Selected) -> tuple[PageVersion, int]:
     """Return a version for the head, for the number of statements, and for each that is open.
 
     And the number.
 
     One that has just ended needs a version too, so those that were open last are kept in it.
     """
-    base = version_of(view)
-    latest, total = await latest_statements(request.context, repl, _PAGE)
-    versions = {**base.versions, "list": str(total)}
+    base = version_of(selected.view)
+    latest, total = await latest_statements(request.context, selected.repl, _PAGE)
+    versions = {**base.versions, **selected.versions, "list": str(total)}
     topics: list[Topic] = list(base.topics)
     for one, size in latest:
         versions[f"s{one.number}"] = f"{one.phase}"
@@ -284,7 +287,7 @@ async def _cell(view: View, found: StatementView) -> Cell:
     data = await _data(found, _PARSED)
     return Cell(
         statement=statement,
-        path=f"{view.path}/statements/{statement.number}",
+        part=f"statements/{statement.number}",
         kind=dict(_KINDS).get(statement.kind, statement.kind.value),
         code=output_html.code_html(statement.code, statement.kind),
         state=labels.statement_state(statement),
