@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import measures
+from bench import measures, shared
 from bench.peers import ROOT, install_connect
 from bench.sample import Results
 from support.gateway import Gateway
@@ -69,6 +69,7 @@ def main() -> int:
             "first byte": lambda: measures.first_byte(gateway, 30, results),
             "notebook": lambda: measures.notebook(gateway, asked.starts, results),
             "memory": lambda: measures.memory(gateway, results),
+            "high concurrency": lambda: shared.high_concurrency(gateway, 10, results),
             "holding": lambda: measures.holding(gateway, asked.held, results),
         }
         failed = False
