@@ -187,6 +187,14 @@ def test_a_release_stops_what_runs_and_leaves_nothing(
     assert again.delete() == 200
 
 
+def test_code_that_stops_its_session_ends_its_own_repl(client: Client) -> None:
+    with acquired(client, 2, sessionTag="stops") as (one, sibling):
+        one.submit("notebookutils.session.stop()")
+        wait_for(lambda: one.get()["state"] == "Dead", seconds=30, what="its repl is closed")
+        assert "session.stop" in one.get()["fabricSessionStateInfo"]["errorMessage"]
+        assert sibling.text("print(1 + 1)") == "2"
+
+
 def test_a_killed_jvm_is_told_to_all(client: Client) -> None:
     with acquired(client, 3, sessionTag="killed") as found:
         *siblings, hostile = found

@@ -6,8 +6,10 @@ import pytest
 
 from livius.domain.ids import ReplId, SessionId, new_id
 from livius.domain.session import Session
+from livius.usecases.driver_requests import answer
 from livius.usecases.drivers import report
 from livius_agent.wire import (
+    AgentRequest,
     CloseRepl,
     Finished,
     OpenRepl,
@@ -185,6 +187,43 @@ async def test_a_repl_that_can_not_be_opened_is_dead_and_says_why(wire: Wire) ->
     assert body["fabricSessionStateInfo"]["errorMessage"] == refused.reason
 
 
+@pytest.mark.parametrize("how", ["in the statement", "in between"])
+async def test_code_that_stops_its_session_closes_its_repl_alone(wire: Wire, how: str) -> None:
+    first, second = await acquire(wire), await acquire(wire)
+    session = await session_of(wire, first)
+    found = await wire.world.store.high_concurrency_session(second["id"])
+    assert found is not None
+    further = found[2].id
+    await report(wire.world.context, session, ReplReady(repl=further))
+    await wire.client.post(
+        f"{path(wire)}/{session.id}/repls/{further}/statements", json={"code": "1"}
+    )
+    wire.world.links.sent.clear()
+    if how == "in the statement":
+        done = Finished(repl=further, number=0, seq=1, size=0, outcome="ok", stop=True)
+        await report(wire.world.context, session, done)
+    else:
+        await answer(wire.world.context, session, AgentRequest(id=1, repl=further, what="stop"))
+    assert CloseRepl(repl=further) in wire.world.links.sent
+    await report(wire.world.context, session, ReplClosed(repl=further))
+    closed = await get(wire, second)
+    assert closed["state"] == "Dead"
+    assert "session.stop" in closed["fabricSessionStateInfo"]["errorMessage"]
+    assert (await get(wire, first))["state"] == "Idle"
+
+
+async def test_the_first_repl_is_closed_also_after_a_redial(wire: Wire) -> None:
+    first, second = await acquire(wire), await acquire(wire)
+    session = await session_of(wire, first)
+    wire.world.links.open.clear()
+    await wire.client.delete(f"{path(wire)}/{first['id']}")
+    wire.world.links.sent.clear()
+    await wire.dial_in(session)
+    assert CloseRepl(repl=session.first_repl) in wire.world.links.sent
+    await report(wire.world.context, session, ReplClosed(repl=session.first_repl))
+    assert (await get(wire, second))["state"] == "AcquiringHighConcurrencySession"
+
+
 async def test_the_end_of_the_session_is_its_handles_end(wire: Wire) -> None:
     handle = await acquire(wire)
     session = await session_of(wire, handle)
@@ -197,9 +236,9 @@ async def test_the_end_of_the_session_is_its_handles_end(wire: Wire) -> None:
 async def test_a_shared_session_takes_no_statement_without_a_repl(wire: Wire) -> None:
     session = await session_of(wire, await acquire(wire))
     url = f"{wire.base}/sessions/{session.id}/statements"
-    for answer in (await wire.client.post(url, json={"code": "1"}), await wire.client.get(url)):
-        assert answer.status_code == 409
-        assert answer.json()["errorCode"] == "ReplRequired"
+    for refused in (await wire.client.post(url, json={"code": "1"}), await wire.client.get(url)):
+        assert refused.status_code == 409
+        assert refused.json()["errorCode"] == "ReplRequired"
 
 
 async def test_a_repl_of_another_session_is_not_found(wire: Wire) -> None:

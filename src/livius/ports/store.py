@@ -415,6 +415,15 @@ class Repls(Protocol):
         """Apply `ReplEvent.OPENED`; False if the repl was not in a phase that it leaves."""
         ...
 
+    async def request_close(
+        self, repl: ReplId, *, at: datetime, reason: str, ending: Ending
+    ) -> tuple[Repl, Sequence[Statement]] | None:
+        """Apply `ReplEvent.CLOSE_REQUESTED` and end the repl's open statements.
+
+        Returns the repl and these statements; None if it was closing or closed before.
+        """
+        ...
+
     async def close_repl(
         self, repl: ReplId, *, at: datetime, reason: str | None, ending: Ending
     ) -> Sequence[Statement] | None:

@@ -172,13 +172,8 @@ async def resume(context: Context, attached: Attached) -> None:
     sent by both does no harm: the agent ignores a number that it was given before.
     """
     session = attached.session
-    for repl in await context.store.live_repls(session.driver):
-        if repl.id == session.first_repl or attached.protocol < REPLS_PROTOCOL:
-            continue  # opened with the driver
-        if repl.phase is ReplPhase.CLOSING:
-            send_close(context, repl)
-        else:
-            send_open(context, repl)
+    if attached.protocol >= REPLS_PROTOCOL:
+        await _resume_repls(context, session)
     for statement in await context.store.open_statements(session.driver):
         if statement.phase is StatementPhase.WAITING:
             continue
@@ -190,3 +185,11 @@ async def resume(context: Context, attached: Attached) -> None:
         for repl in await context.store.live_repls(session.driver):
             await pump(context, repl.driver, repl.id)
     context.wake(session.id)
+
+
+async def _resume_repls(context: Context, session: Session) -> None:
+    for repl in await context.store.live_repls(session.driver):
+        if repl.phase is ReplPhase.CLOSING:
+            send_close(context, repl)
+        elif repl.id != session.first_repl:  # that one opens with the driver
+            send_open(context, repl)

@@ -16,6 +16,7 @@ from livius.domain.errors import Forbidden, Invalid, LiviusError
 from livius.domain.ids import ReplId
 from livius.domain.session import EndCause, Session
 from livius.usecases.context import Context
+from livius.usecases.repls import close_by_code
 from livius_agent.wire import LONGEST_ASK, AgentRequest, Answer
 
 _PRODUCT: Final = "Livius"
@@ -60,7 +61,7 @@ async def _body(context: Context, session: Session, ask: AgentRequest) -> Mappin
             asked, what = _secret(context, session, ask), _target(ask, "vault", "name")
             return {"value": await _recorded(context, session, Action.SECRET_READ, what, asked)}
         case "stop":
-            await stop_session(context, session)
+            await stop(context, session, repl)
             return {}
 
 
@@ -185,8 +186,11 @@ async def _context(context: Context, session: Session, repl: ReplId) -> Mapping[
     }
 
 
-async def stop_session(context: Context, session: Session) -> None:
-    """End a session at the request of its own code."""
+async def stop(context: Context, session: Session, repl: ReplId) -> None:
+    """End a session at the request of its own code; of a shared one, that code's repl alone."""
+    if session.is_shared:
+        await close_by_code(context, session, repl)
+        return
     await context.store.request_stop(
         session.id,
         end_cause=EndCause.STOPPED_BY_CODE,

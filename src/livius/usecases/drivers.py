@@ -26,7 +26,8 @@ from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
 from livius.usecases.dispatch import note_end, pump, send_run
 from livius.usecases.driver_link import rule_broken
-from livius.usecases.driver_requests import stop_session
+from livius.usecases.driver_requests import stop
+from livius.usecases.repls import note_abandoned
 from livius_agent.text import tail
 from livius_agent.wire import (
     LARGEST_DATA,
@@ -138,9 +139,7 @@ async def _repl_closed(context: Context, session: Session, repl: Repl, reason: s
         reason=reason,
         ending=Ending(ok=False, ename="ReplEnded", evalue=reason or "The repl was closed."),
     )
-    for statement in ended or ():
-        note_end(context.meter, statement, "abandoned")
-        context.notifications.notify((statement.repl, statement.number))
+    note_abandoned(context, ended or ())
     context.notifications.notify(StatementsChanged(session.id))
     context.notifications.notify(session.id)
 
@@ -324,7 +323,7 @@ async def _finished(
     if following is not None:
         send_run(context, following)
     if message.stop:
-        await stop_session(context, session)
+        await stop(context, session, repl.id)
 
 
 async def _rest(

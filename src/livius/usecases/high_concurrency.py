@@ -32,11 +32,11 @@ from livius.domain.principal import Principal
 from livius.domain.repl import Phase, Repl
 from livius.domain.session import FINAL, Goal, Session
 from livius.domain.statement import Ending
-from livius.ports.notifications import StatementsChanged
 from livius.usecases.access import SessionPath, enter, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
-from livius.usecases.dispatch import note_end, send_close, send_open
+from livius.usecases.dispatch import send_open
+from livius.usecases.repls import note_closing
 from livius.usecases.sessions import CreateSession, admission, new_session
 
 MAX_TAG_CHARS: Final = 256
@@ -249,14 +249,7 @@ async def delete(
     )
     if released is None:
         raise _not_found(handle)
-    repl, ended = released
-    for statement in ended:
-        note_end(context.meter, statement, "abandoned")
-        context.notifications.notify((statement.repl, statement.number))
-    context.notifications.notify(StatementsChanged(repl.session))
-    context.notifications.notify(repl.session)
-    if repl.phase is Phase.CLOSING:
-        send_close(context, repl)
+    note_closing(context, *released)
 
 
 async def _own(

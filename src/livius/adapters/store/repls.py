@@ -63,13 +63,11 @@ def _guarded(event: Event) -> Update:
         .values(phase=case(leads, value=REPLS.c.phase))
         .returning(REPLS)
     )
+    if event is not Event.OPENED:  # the first reason stays
+        reason = bindparam("reason", type_=REPLS.c.end_reason.type)
+        step = step.values(end_reason=func.coalesce(REPLS.c.end_reason, reason))
     if event is Event.CLOSED:
-        step = step.values(
-            ended_at=bindparam("at", type_=REPLS.c.ended_at.type),
-            end_reason=func.coalesce(
-                bindparam("reason", type_=REPLS.c.end_reason.type), REPLS.c.end_reason
-            ),
-        )
+        step = step.values(ended_at=bindparam("at", type_=REPLS.c.ended_at.type))
     return step
 
 
@@ -118,6 +116,20 @@ class SqlRepls:
 
         def work(connection: Connection) -> bool:
             return connection.execute(_MOVES[Event.OPENED], {"of": repl}).first() is not None
+
+        return await self._transactions.run(work)
+
+    async def request_close(
+        self, repl: ReplId, *, at: datetime, reason: str, ending: Ending
+    ) -> tuple[Repl, Sequence[Statement]] | None:
+        """See the port."""
+
+        def work(connection: Connection) -> tuple[Repl, Sequence[Statement]] | None:
+            values = {"of": repl, "reason": reason}
+            row = connection.execute(_MOVES[Event.CLOSE_REQUESTED], values).first()
+            if row is None:
+                return None
+            return repl_of(row), abandon_in_repl(connection, repl, at=at, ending=ending)
 
         return await self._transactions.run(work)
 
@@ -220,7 +232,9 @@ class SqlRepls:
             if row is None:
                 return None
             of = high_concurrency_of(row).repl
-            moved = connection.execute(_MOVES[Event.CLOSE_REQUESTED], {"of": of}).first()
+            moved = connection.execute(
+                _MOVES[Event.CLOSE_REQUESTED], {"of": of, "reason": None}
+            ).first()
             repl = repl_of(moved or connection.execute(_REPL, {"of": of}).one())
             ended = abandon_in_repl(connection, of, at=at, ending=ending)
             for one in ended:
