@@ -41,6 +41,7 @@ from livius.domain.ids import (
     PrincipalId,
     ReplId,
     SessionId,
+    StatementNumber,
     TenantId,
     WorkspaceId,
     new_id,
@@ -49,9 +50,9 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment
 from livius.domain.personal_token import PersonalToken, new_secret
 from livius.domain.realm import Realm
 from livius.domain.session import Goal, Phase, Session
-from livius.domain.statement import Kind
+from livius.domain.statement import Ending, Event, Kind
 from livius.domain.tokens import Scope
-from livius.ports.store import NewStatement
+from livius.ports.store import NewStatement, SessionEnd
 from livius.usecases.identity.presence import anybody
 from livius.usecases.personal_tokens import BearerVerifier
 
@@ -210,6 +211,15 @@ class Installation:
         )
         return secret
 
+    async def end(self, session: Session) -> None:
+        """End a session and its one statement, which has rows."""
+        store, now = self.world.store, self.world.clock.now()
+        await store.repl_opened(session.first_repl)
+        await store.claim_next(session.first_repl, at=now)
+        key = (session.first_repl, StatementNumber(0))
+        assert await store.move_statement(*key, Event.FINISHED, at=now, ending=ENDING)
+        assert await store.end_session(session.id, at=now, end=lambda _: SessionEnd(ending=ENDING))
+
     async def places(self, row: Row, oid: PrincipalId) -> dict[str, str]:
         """The records in the paths: a lakehouse, and a session with one statement."""
         world, number = self.world, next(self.numbers)
@@ -250,6 +260,8 @@ class Installation:
                 ),
                 claim=False,
             )
+            if row.path.endswith(("/events", "/rows")):
+                await self.end(session)  # a stream lasts until then, and rows are waited for
             handle = await world.store.acquire(
                 HighConcurrencySession(
                     id=HighConcurrencyId(new_id()),
@@ -274,6 +286,11 @@ class Installation:
                 "handle": handle.handle.id,
             }
         return places
+
+
+ENDING: Final = Ending(
+    ok=True, data=b'{"application/json":{"schema":{"type":"struct","fields":[]},"data":[]}}'
+)
 
 
 def a_session(

@@ -29,7 +29,7 @@ class SqlUids:
         give = insert(NUMBERS).from_select(["owner", "number"], following)
 
         def work(connection: Connection) -> int:
-            for query in (own, give.returning(NUMBERS.c.number)):
+            for query in (own, give.returning(NUMBERS.c.number), own):  # meanwhile it may be given
                 if (number := connection.execute(query).scalar()) is not None:
                     return int(number)
             raise Unavailable(
