@@ -55,9 +55,14 @@ def build() -> int:
     return subprocess.run([LIVIUS, "runtime"], check=False).returncode
 
 
-def workers() -> int:
-    """Return one more than there are cores, if memory is enough for the drivers of each."""
-    return max(1, min((os.cpu_count() or 1) + 1, psutil.virtual_memory().total // MEMORY))
+def workers(more: int) -> int:
+    """Return so many more than there are cores, if memory is enough for the drivers of each."""
+    return max(1, min((os.cpu_count() or 1) + more, psutil.virtual_memory().total // MEMORY))
+
+
+def parallel(more: int, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return pytest's command for so many more workers than there are cores."""
+    return (*PYTEST, "-n", str(workers(more)), *arguments)
 
 
 def only(mark: str) -> Iterator[str]:
@@ -76,12 +81,13 @@ def test(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryFile("w+") as log, ThreadPoolExecutor(1) as beside:
         command = (sys.executable, __file__, BUILD)
         built = beside.submit(run, "runtime and clients, meanwhile", command, log)
-        parallel = (*PYTEST, "-n", str(workers()), *arguments)
+        # Some of those without Spark wait for processes; those with Spark leave no core idle.
+        without, spark = parallel(1, arguments), parallel(0, arguments)
         groups: tuple[Callable[[], Took], ...] = (
             lambda: run("check", ("make", "--no-print-directory", "check")),
-            lambda: run("tests without Spark", (*parallel, *only("not spark"))),
+            lambda: run("tests without Spark", (*without, *only("not spark"))),
             built.result,
-            lambda: run("tests with Spark", (*parallel, "--dist", "loadfile", *only("spark"))),
+            lambda: run("tests with Spark", (*spark, "--dist", "loadfile", *only("spark"))),
         )
         for group in groups:
             took.append(group())

@@ -239,4 +239,4 @@ def test_what_can_not_be_done_says_what_to_do(gateway: Gateway, tmp_path: Path) 
         (gateway, ("create", "x", "--workspace", "nowhere"), "There is: sample"),
         (elsewhere, ("list",), "livius up"),
     ):
-        assert said in where.livius("lakehouse", *arguments, code=1)
+        assert said in where.livius("lakehouse", *arguments, code=2)

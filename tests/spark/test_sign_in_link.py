@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(180)]
 
 BROWSER = """#!{python}
 import re, sys, requests
-open({told!r}, "w").write(" ".join(sys.argv[1:]))
+open({opened!r}, "w").write(" ".join(sys.argv[1:]))
 page = open(sys.argv[1].removeprefix("file://")).read()
 link = re.search(r'href="([^"]+)"', page)[1]
 http = requests.Session()
