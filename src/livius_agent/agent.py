@@ -187,7 +187,7 @@ class Agent:
             else:
                 try:
                     worker = await self._open(name)
-                except Exception as error:  # noqa: BLE001 - told; the other repls go on
+                except Exception as error:  # noqa: BLE001 - reported; the other repls go on
                     self._closed.add(name)
                     reason = f"The repl could not be opened: {_first_line(error)}"
                     self._link.say(ReplClosed(repl=name, reason=reason[:_LONGEST_REASON]))
@@ -216,7 +216,7 @@ class Agent:
         return worker
 
     async def _close(self, name: str, running: asyncio.Task[None]) -> None:
-        """Close a repl. What it ran has ended for the gateway, which is not told of it again."""
+        """Close a repl. Its statements have ended for the gateway, so no end of theirs is sent."""
         worker = self._workers.pop(name)
         self._closed.add(name)
         await worker.close(running)

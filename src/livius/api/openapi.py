@@ -42,51 +42,52 @@ _COMPONENT: Final = "#/components/schemas/{model}"
 _ERROR: Final = ("", "error")
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 
-_WINDOW: Final = [
-    {
+
+def _optional(place: str, name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "name": name,
-        "in": "query",
+        "in": place,
         "required": False,
-        "description": f"The {what} of the text to give, in bytes.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "description": description,
+        "schema": schema,
     }
+
+
+_TEXT: Final = {"type": "string"}
+_WINDOW: Final = [
+    _optional(
+        "query",
+        name,
+        f"The {what} of the text to give, in bytes.",
+        {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    )
     for name, what in (("from", "beginning"), ("size", "length"))
 ]
-_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Repeats of a request with its key give what the first one created.",
-    "schema": {"type": "string", "minLength": 1},
-}
-_PREFER: Final = {
-    "name": "Prefer",
-    "in": "header",
-    "required": False,
-    "description": "wait=N (RFC 7240): answer when the work is done, after N seconds at most.",
-    "schema": {"type": "string"},
-}
-_FROM: Final = {
-    "name": "from",
-    "in": "query",
-    "required": False,
-    "description": "Where a new stream begins: a statement's number, or a byte of its text.",
-    "schema": {"type": "integer", "minimum": 0},
-}
-_SEEN: Final = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "description": "The id of the last event that was received: the stream continues behind it.",
-    "schema": {"type": "string"},
-}
-_RANGE: Final = {
-    "name": "Range",
-    "in": "header",
-    "required": False,
-    "description": "One range of bytes, such as bytes=-65536.",
-    "schema": {"type": "string"},
-}
+_KEY: Final = _optional(
+    "header",
+    "Idempotency-Key",
+    "Repeats of a request with its key give what the first one created.",
+    {"type": "string", "minLength": 1},
+)
+_PREFER: Final = _optional(
+    "header",
+    "Prefer",
+    "wait=N (RFC 7240): answer when the work is done, after N seconds at most.",
+    _TEXT,
+)
+_FROM: Final = _optional(
+    "query",
+    "from",
+    "Where a new stream begins: a statement's number, or a byte of its text.",
+    {"type": "integer", "minimum": 0},
+)
+_SEEN: Final = _optional(
+    "header",
+    "Last-Event-ID",
+    "The id of the last event that was received: the stream continues behind it.",
+    _TEXT,
+)
+_RANGE: Final = _optional("header", "Range", "One range of bytes, such as bytes=-65536.", _TEXT)
 _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,7 @@ from livius.domain.driver import Driver, verify_secret
 from livius.domain.errors import Conflict, Unauthenticated
 from livius.domain.ids import DriverId
 from livius.domain.repl import Phase as ReplPhase
+from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Phase as StatementPhase
@@ -172,8 +173,9 @@ async def resume(context: Context, attached: Attached) -> None:
     sent by both does no harm: the agent ignores a number that it was given before.
     """
     session = attached.session
+    repls = await context.store.live_repls(session.driver)
     if attached.protocol >= REPLS_PROTOCOL:
-        await _resume_repls(context, session)
+        _resume_repls(context, session, repls)
     for statement in await context.store.open_statements(session.driver):
         if statement.phase is StatementPhase.WAITING:
             continue
@@ -182,13 +184,13 @@ async def resume(context: Context, attached: Attached) -> None:
         if statement.phase is StatementPhase.CANCELLING:
             send_cancel(context, statement)
     if session.phase is Phase.READY:
-        for repl in await context.store.live_repls(session.driver):
+        for repl in repls:
             await pump(context, repl.driver, repl.id)
     context.wake(session.id)
 
 
-async def _resume_repls(context: Context, session: Session) -> None:
-    for repl in await context.store.live_repls(session.driver):
+def _resume_repls(context: Context, session: Session, repls: Sequence[Repl]) -> None:
+    for repl in repls:
         if repl.phase is ReplPhase.CLOSING:
             send_close(context, repl)
         elif repl.id != session.first_repl:  # that one opens with the driver

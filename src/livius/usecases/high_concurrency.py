@@ -6,10 +6,9 @@ warm: the session ends when it has been idle for its idle timeout.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -36,6 +35,7 @@ from livius.usecases.access import SessionPath, enter, may_run_code, own_session
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.dispatch import send_open
+from livius.usecases.held_reads import read_settled
 from livius.usecases.repls import note_closing
 from livius.usecases.sessions import CreateSession, admission, new_session
 
@@ -137,17 +137,8 @@ async def acquire(
 
 def _compared(wanted: CreateSession) -> Mapping[str, str]:
     """Return what sessions must have in common to be shared: conf and sizes as they were sent."""
-    sizes = {name: str(value) for name, value in wanted.request.items() if name in _SIZES}
+    sizes = {name: str(size) for name, size in asdict(wanted.sizes).items() if size is not None}
     return {**wanted.conf, **sizes}
-
-
-_SIZES: Final = (
-    "driverMemory",
-    "driverCores",
-    "executorMemory",
-    "executorCores",
-    "numExecutors",
-)
 
 
 def _limit(conf: Mapping[str, str]) -> int:
@@ -190,19 +181,13 @@ async def get(
         NotFound: there is none, it was deleted, or it is somebody else's.
         Forbidden: the caller lacks a scope or a role.
     """
-    found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + long_poll.total_seconds()
-    while found.is_on_the_way and (left := end - loop.time()) > 0:
-        with context.notifications.watch(found.session.id) as watch:
-            # Watched before it is looked at, so that no change falls between the two.
-            found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
-            if not watch.is_held:
-                break
-            if found.is_on_the_way:
-                await watch.changed(left)
-        found = await _own(context, caller, workspace, lakehouse, handle, READ_SESSION)
-    return found
+    return await read_settled(
+        context,
+        lambda: _own(context, caller, workspace, lakehouse, handle, READ_SESSION),
+        topic=lambda view: view.session.id,
+        is_on_the_way=lambda view: view.is_on_the_way,
+        long_poll=long_poll,
+    )
 
 
 async def list_own(

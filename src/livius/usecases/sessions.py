@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +28,7 @@ from livius.usecases.access import (
 )
 from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
+from livius.usecases.held_reads import read_settled
 
 MAX_NAME_CHARS: Final = 256
 MAX_TAGS: Final = 100
@@ -235,19 +235,13 @@ async def get_session(
     While it starts, the answer is held for up to ``long_poll``, until it is ready or has ended:
     clients that ask on a schedule then wait for Spark and not for their schedule.
     """
-    found = await own_session(context, caller, path, READ_SESSION)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + long_poll.total_seconds()
-    # Each step of its start is a change; only the last one is worth an answer.
-    while _is_on_the_way(found) and (left := end - loop.time()) > 0:
-        with context.notifications.watch(found.id) as watch:
-            # Watched before it is looked at, so that no change falls between the two.
-            found = await own_session(context, caller, path, READ_SESSION)
-            if not watch.is_held:
-                break
-            if _is_on_the_way(found):
-                await watch.changed(left)
-        found = await own_session(context, caller, path, READ_SESSION)
+    found = await read_settled(
+        context,
+        lambda: own_session(context, caller, path, READ_SESSION),
+        topic=lambda session: session.id,
+        is_on_the_way=_is_on_the_way,
+        long_poll=long_poll,
+    )
     return (await _with_work(context, [found]))[0]
 
 

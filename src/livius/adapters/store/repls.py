@@ -123,15 +123,9 @@ class SqlRepls:
         self, repl: ReplId, *, at: datetime, reason: str, ending: Ending
     ) -> tuple[Repl, Sequence[Statement]] | None:
         """See the port."""
-
-        def work(connection: Connection) -> tuple[Repl, Sequence[Statement]] | None:
-            values = {"of": repl, "reason": reason}
-            row = connection.execute(_MOVES[Event.CLOSE_REQUESTED], values).first()
-            if row is None:
-                return None
-            return repl_of(row), abandon_in_repl(connection, repl, at=at, ending=ending)
-
-        return await self._transactions.run(work)
+        return await self._transactions.run(
+            lambda connection: _request_close(connection, repl, at, reason, ending)
+        )
 
     async def close_repl(
         self, repl: ReplId, *, at: datetime, reason: str | None, ending: Ending
@@ -232,17 +226,23 @@ class SqlRepls:
             if row is None:
                 return None
             of = high_concurrency_of(row).repl
-            moved = connection.execute(
-                _MOVES[Event.CLOSE_REQUESTED], {"of": of, "reason": None}
-            ).first()
-            repl = repl_of(moved or connection.execute(_REPL, {"of": of}).one())
-            ended = abandon_in_repl(connection, of, at=at, ending=ending)
+            closing = _request_close(connection, of, at, None, ending)
+            repl, ended = closing or (repl_of(connection.execute(_REPL, {"of": of}).one()), ())
             for one in ended:
                 write(connection, audit.of_abandoned(one.number), self._keep_audit)
             write(connection, audit, self._keep_audit)
             return repl, ended
 
         return await self._transactions.run(work)
+
+
+def _request_close(
+    connection: Connection, repl: ReplId, at: datetime, reason: str | None, ending: Ending
+) -> tuple[Repl, Sequence[Statement]] | None:
+    row = connection.execute(_MOVES[Event.CLOSE_REQUESTED], {"of": repl, "reason": reason}).first()
+    if row is None:
+        return None
+    return repl_of(row), abandon_in_repl(connection, repl, at=at, ending=ending)
 
 
 def find_repl(connection: Connection, repl: ReplId) -> Repl | None:
