@@ -1,5 +1,6 @@
 # up      set up what is missing and serve; Ctrl-C stops
-# test    check, then run all tests (real Spark included); prints how long each group took
+# test    check, then run all tests (real Spark included); prints how long each group took.
+#         With RUNTIME=1.3: only the tests with Spark, on that runtime
 # check   linters, types, import contracts, prose
 # bench   measure against plain PySpark (needs a quiet machine)
 # clean   remove what can be made again; never data
@@ -8,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.livius
 PYTEST_ARGS ?=
+RUNTIME ?=
 
 .PHONY: up test check bench clean
 .DEFAULT_GOAL := up
@@ -16,7 +18,7 @@ up: $(STAMP)-gateway
 	@$(BIN)/livius up
 
 test: $(STAMP)-dev
-	@$(BIN)/python tests/groups.py $(PYTEST_ARGS)
+	@$(if $(RUNTIME),LIVIUS_DEFAULT_RUNTIME=$(RUNTIME)) $(BIN)/python tests/groups.py $(PYTEST_ARGS)
 
 check: $(STAMP)-dev
 	$(BIN)/ruff check src tests bench

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import measures, shared
+from bench import environments, measures, pooled, shared
 from bench.peers import ROOT, install_connect
 from bench.sample import Results
 from support.gateway import Gateway
@@ -67,9 +67,12 @@ def main() -> int:
             "large results": lambda: measures.large_results(gateway, 10, results),
             "cancelling": lambda: measures.cancelling(gateway, 10, results),
             "first byte": lambda: measures.first_byte(gateway, 30, results),
+            "streamed": lambda: measures.streamed(gateway, 30, results),
             "notebook": lambda: measures.notebook(gateway, asked.starts, results),
             "memory": lambda: measures.memory(gateway, results),
             "high concurrency": lambda: shared.high_concurrency(gateway, 10, results),
+            "pool": lambda: pooled.pooled(asked.starts, results),
+            "environments": lambda: environments.environments(asked.starts, results),
             "holding": lambda: measures.holding(gateway, asked.held, results),
         }
         failed = False

@@ -34,6 +34,7 @@ async def main(rows: int) -> None:
     from livius.api.app import create_app
     from livius.domain.ids import DriverId, PrincipalId, ReplId, SessionId, new_id
     from livius.domain.session import EndCause, Goal, Phase, Session
+    from livius.event_streams import EventStreams
     from wire.conftest import NamedTokens
 
     chance = random.Random(1)
@@ -77,7 +78,9 @@ async def main(rows: int) -> None:
             lambda connection: connection.execute(insert(SESSIONS), values)
         )
         app = create_app(
-            NamedTokens({"ada": world.admin}), [fabric.router(world.context)], version="0"
+            NamedTokens({"ada": world.admin}),
+            [fabric.router(world.context, EventStreams())],
+            version="0",
         )
         base = f"/v1/workspaces/{world.workspace.id}"
         since = f"{now - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"

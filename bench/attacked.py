@@ -109,9 +109,9 @@ exec sleep 600
 """It runs supervisors alone: a driver's agent is the client that has its secret."""
 
 _OF_CHECKOUT = """
-from livius.installation.runtime import _lock_digest
+from livius.installation.recipes import recipe
 from livius_agent.wire import PROTOCOL
-print(PROTOCOL, _lock_digest("2.0"), sep="\\n")
+print(PROTOCOL, recipe("2.0").lock_digest(), sep="\\n")
 """
 
 

@@ -13,6 +13,7 @@ import psutil
 
 from bench.peers import Floor, by_hand, driver_spec
 from bench.sample import Results
+from support.chromium import chromium, sign_in
 from support.gateway import Client, Gateway, RemoteSession
 
 TABLE = "bench_table"
@@ -143,6 +144,40 @@ def first_byte(gateway: Gateway, n: int, results: Results) -> None:
             printed = float(body["output"]["data"]["text/plain"])
             results.add("from a print to its reader", (time.time() - printed) * 1000)
             session.wait(int(path.rpartition("/")[2]))
+
+
+def streamed(gateway: Gateway, n: int, results: Results) -> None:
+    """From a print until its event is at a client, and until its text is drawn in the portal."""
+    code = (
+        f"import time\nfor _ in range({n}):\n    time.sleep(0.2)\n"
+        "    print(time.time(), flush=True)"
+    )
+    with gateway.client().session() as session, chromium() as browser:
+        session.run("1")
+        for name, data in session.events(session.submit(code)):
+            if name == "output":
+                delay = time.time() - float(data["text"].split()[-1])
+                results.add("from a print to its event", delay * 1000)
+        page = browser.new_page()
+        sign_in(page, gateway)
+        page.goto(session.portal_page)
+        page.evaluate(DRAWN)
+        number = session.submit(code)
+        session.wait(number)
+        for printed, drawn in page.evaluate("window.drawn"):
+            results.add("from a print to its text in the portal", drawn - printed * 1000)
+
+
+DRAWN = """
+window.drawn = [];
+new MutationObserver((changes) => {
+  for (const one of changes) for (const node of one.addedNodes) {
+    const printed = one.target.matches(".text") && Number(node.textContent.match(/\\S+/g).pop());
+    // After the next frame it is on the screen.
+    if (printed) requestAnimationFrame(() => setTimeout(() => drawn.push([printed, Date.now()])));
+  }
+}).observe(document.querySelector("main"), { childList: true, subtree: true });
+"""
 
 
 def holding(gateway: Gateway, count: int, results: Results) -> None:

@@ -1,6 +1,7 @@
 """The fixtures of all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +18,17 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+# Else each gateway, command and client program compiles its modules for itself, which takes half of
+# the time of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Java's second compiler takes half of the time of drivers that live as briefly as those of tests,
-# and the collections that a small heap and metaspace need while they grow take a seventh.
-DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -Xms512m"
+# and the collections that a small heap and metaspace need while they grow take a seventh. Without
+# that compiler Java keeps little room for code, which a session of many tests fills.
+DEFAULTS["LIVIUS_DRIVER_JAVA_OPTIONS"] = (
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:MetaspaceSize=256m -Xms512m"
+)
 
 
 @pytest.fixture(scope="session")

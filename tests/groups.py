@@ -21,12 +21,14 @@ import psutil
 
 from support.clients import client_python, java_21
 from support.distribution import WITH_SPARK
-from support.gateway import LIVIUS, ROOT
+from support.gateway import LIVIUS, ROOT, RUNTIME
 
 PYTEST = (sys.executable, "-m", "pytest")
 BUILD = "--build"
 MEMORY = 3 * 2**30
 """What a worker's tests need: a gateway, a metastore and two or three drivers."""
+DEFAULT_RUNTIME = "2.0"
+"""All groups are for this one; for another, only that with Spark."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,15 @@ def run(group: str, command: Sequence[str], output: IO[str] | None = None) -> To
 
 
 def build() -> int:
-    """Build the clients' environments, Java 21 and the runtime; return an exit code."""
-    for clients in ("current", "msal-1.34", "dbt"):
+    """Build the clients' environments, Java 21 and both runtimes; return an exit code."""
+    for clients in ("current", "msal-1.34", "dbt", "fabric"):
         client_python(clients)
     java_21()
-    return subprocess.run([LIVIUS, "runtime"], check=False).returncode
+    codes = [
+        subprocess.run([LIVIUS, "runtime", "build", name], check=False).returncode
+        for name in ("1.3", "2.0")
+    ]
+    return max(codes)
 
 
 def workers(more: int) -> int:
@@ -83,12 +89,19 @@ def test(arguments: Sequence[str]) -> int:
         built = beside.submit(run, "runtime and clients, meanwhile", command, log)
         # Some of those without Spark wait for processes; those with Spark leave no core idle.
         without, spark = parallel(1, arguments), parallel(0, arguments)
+        with_spark = (
+            built.result,
+            lambda: run(
+                f"tests with Spark, on {RUNTIME}", (*spark, "--dist", "loadfile", *only("spark"))
+            ),
+        )
         groups: tuple[Callable[[], Took], ...] = (
             lambda: run("check", ("make", "--no-print-directory", "check")),
             lambda: run("tests without Spark", (*without, *only("not spark"))),
-            built.result,
-            lambda: run("tests with Spark", (*spark, "--dist", "loadfile", *only("spark"))),
+            *with_spark,
         )
+        if RUNTIME != DEFAULT_RUNTIME:
+            groups = with_spark
         for group in groups:
             took.append(group())
             if took[-1].failed:

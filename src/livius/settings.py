@@ -243,6 +243,30 @@ class Settings(BaseSettings):
     max_drivers: int = Field(
         default=8, ge=1, description="How many sessions may live at once; each is a JVM."
     )
+    queue_size: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="How many sessions may wait for room, each with its place, instead of being "
+        "refused with 430; 0: none. They start in the order in which they came.",
+    )
+    pool_size: int = Field(
+        default=1,
+        ge=0,
+        le=20,
+        description="How many drivers wait, started and warm, for the next sessions; 0: none. Each "
+        "takes about as much memory as a session's, is given up when that gets short, and does "
+        "not count against LIVIUS_MAX_DRIVERS. Not with per-user: a driver's user can't change.",
+    )
+    environment_pool_size: int = Field(
+        default=1,
+        ge=0,
+        le=20,
+        description="How many drivers wait, started and warm, with the libraries of environments "
+        "that have the Spark property spark.livius.environment.warm=true, one for each; 0: none. "
+        "Of more environments, those that were published last have one. Otherwise as with "
+        "LIVIUS_POOL_SIZE.",
+    )
     memory_reserve: _Size = Field(
         default=ByteSize(512 * _MIB),
         description="Memory that stays free: a session that would leave less is refused. The "
@@ -259,6 +283,10 @@ class Settings(BaseSettings):
     start_timeout: _Positive = Field(
         default=timedelta(minutes=5),
         description="How long the start of a session may take. Slow machines need more.",
+    )
+    publish_timeout: _Positive = Field(
+        default=timedelta(minutes=30),
+        description="How long the publish of an environment may take.",
     )
     lease: _Positive = Field(
         default=timedelta(minutes=15),
@@ -309,6 +337,11 @@ class Settings(BaseSettings):
         default=ByteSize(64 * 1024),
         description="The most of a statement's data, and of its text, that its record has; more is "
         "in files.",
+    )
+    event_log_limit: _Size = Field(
+        default=ByteSize(64 * _MIB),
+        description="The most that Spark's event log of a session takes on disk, compressed; later "
+        "jobs are missing in it. Ended sessions have Spark's pages and REST by it; 0: no log.",
     )
     sql_row_limit: int = Field(
         default=10_000,

@@ -19,14 +19,19 @@ def let_strangers_be() -> None:
     """
     from pyspark import accumulators
 
-    class Server(socketserver.ThreadingMixIn, accumulators.AccumulatorTCPServer):  # type: ignore[misc]
+    # The name since PySpark 4, and the one before.
+    name = next(
+        one for one in ("AccumulatorTCPServer", "AccumulatorServer") if hasattr(accumulators, one)
+    )
+
+    class Server(socketserver.ThreadingMixIn, getattr(accumulators, name)):  # type: ignore[misc]
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             if not _is_strangers(sys.exc_info()[1]):
                 super().handle_error(request, client_address)
 
-    accumulators.AccumulatorTCPServer = Server
+    setattr(accumulators, name, Server)
 
 
 def _is_strangers(error: BaseException | None) -> bool:

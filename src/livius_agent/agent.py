@@ -20,12 +20,19 @@ from livius_agent.gateway_requests import GatewayRequests
 from livius_agent.ledger import Entry, Ledger
 from livius_agent.link import Link, ToAgent, Unwanted
 from livius_agent.postmortem import Postmortem
+from livius_agent.practice import Statement, practise
 from livius_agent.redact import HANDED_OUT, Secrets
 from livius_agent.spec import DRIVER_SPEC, SECRET, WORK, DriverSpec, read
 from livius_agent.wire import (
+    LONGEST_LINE,
     Answer,
+    Bind,
+    Cancel,
     CloseRepl,
+    Complete,
+    Completed,
     Failing,
+    Heap,
     Jobs,
     OpenRepl,
     Progress,
@@ -42,6 +49,28 @@ _LOOK_AT_BACKGROUND_EVERY: Final = 1.0
 """More often than the beats that report it, or a short idle time could end the session between."""
 _JVM_IS_SEEN_WITHIN: Final = 0.3
 _LONGEST_REASON: Final = 2000
+_WARM_UP: Final = "warm-up"
+_TABLE: Final = "default.livius_warm_up"
+_ROUNDS: Final = 3
+"""So often the warm-up does its work: Java compiles what was called often (docs/decisions/0023)."""
+_WARM_UP_STATEMENTS: Final[tuple[Statement, ...]] = (
+    ("sql", "drop table if exists {table}"),
+    ("sql", "create table {table} (id bigint, name string) using delta location '{place}'"),
+    ("sql", "insert into {table} values (1, 'a'), (2, 'b')"),
+    (
+        "sql",
+        "select name, round(avg(id), 2) as mean from {table} where id > 0 group by 1 order by 1",
+    ),
+    ("pyspark", "spark.table('{table}').limit(5).toPandas()"),
+    ("pyspark", "spark.table('{table}').groupBy('name').count().show()"),
+    ("spark", "1 + 1"),
+    (
+        "spark",
+        'spark.sql("select name, count(*), round(avg(id), 2) from {table} group by 1").show()',
+    ),
+    ("sql", "drop table {table}"),
+)
+_COMPLETIONS: Final = 4
 _THREADS: Final = 64
 """Threads for calls into the JVM. Each waits until its statement ends; cancels need others."""
 
@@ -78,9 +107,14 @@ class Agent:
         self._closed: set[str] = set()
         self._wishes: asyncio.Queue[OpenRepl | CloseRepl] = asyncio.Queue()
         self._jvm: java.Jvm
+        self._lakehouse = spec.lakehouse_root or str(java.unbound_folder(self._work))
+        self._bound: asyncio.Future[Bind] = asyncio.get_running_loop().create_future()
         self._cancels: set[asyncio.Task[None]] = set()
+        self._completions: set[asyncio.Task[None]] = set()
         self._background = False
         self._link.busy = lambda: self._background
+        self._heap: Heap | None = None
+        self._link.heap = lambda: self._heap
         # Both processes are started before any thread is.
         heap = [o.removeprefix("-Xmx") for o in spec.java_options if o.startswith("-Xmx")]
         self._autopsy = Postmortem(folder, heap[-1] if heap else "of Java's own choice")
@@ -145,30 +179,55 @@ class Agent:
         Raises:
             StartFailed, JvmEnded: it did not come up, or has ended.
         """
-        jvm = await self._start()
-        self._jvm = jvm
+        jvm = self._jvm = await self._start()
         first = await self._open(self._spec.repl)
-        asks = self._asks = GatewayRequests(
-            jvm.driver, self._link.say, self._stops, self._secrets.add
-        )
-        self._link.unanswered = asks.__iter__
-        self._link.ready(
-            Ready(
-                spark_app_id=jvm.driver.appId(),
-                versions={
-                    **java.plain(jvm.driver.versions()),
-                    "python": ".".join(map(str, sys.version_info[:3])),
-                },
-                ui_url=jvm.driver.uiUrl(),
-                conf=java.plain(jvm.driver.effectiveConf()),
-            )
-        )
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(first.run(warm=True), name="repl")
-            group.create_task(self._open_and_close(group, running), name="repls")
-            group.create_task(asks.run(), name="asks")
-            group.create_task(self._watch_background(jvm), name="background")
+            group.create_task(self._serve_session(group, first), name="session")
             raise java.JvmEnded(await java.ended(jvm.process))
+
+    async def _serve_session(self, group: asyncio.TaskGroup, first: ReplWorker) -> None:
+        """Say that Spark runs, once the driver has a session, and see to what that wants."""
+        if self._spec.lakehouse_root is None:
+            await self._become_bound(first)
+        driver = self._jvm.driver
+        asks = self._asks = GatewayRequests(driver, self._link.say, self._stops, self._secrets.add)
+        self._link.unanswered = asks.__iter__
+        ready = msgspec.json.decode(await asyncio.to_thread(driver.description), type=Ready)
+        python = ".".join(map(str, sys.version_info[:3]))
+        versions = {**ready.versions, "python": python}
+        self._link.ready(msgspec.structs.replace(ready, versions=versions))
+        running = group.create_task(first.run(warm=True), name="repl")
+        group.create_task(self._open_and_close(group, running), name="repls")
+        group.create_task(asks.run(), name="asks")
+        group.create_task(self._watch_background(self._jvm), name="background")
+
+    async def _become_bound(self, first: ReplWorker) -> None:
+        """Warm up as a driver of the pool, wait for a session, and become its driver."""
+        await first.warm_up()
+        await self._warm_up()
+        self._link.warmed()
+        to = await self._bound
+        await asyncio.to_thread(java.bind, self._jvm, self._work, to)
+        first.move(to.lakehouse_root)
+
+    async def _warm_up(self) -> None:
+        """Do some work of each kind, of which nothing is seen later."""
+        worker = await self._open_worker(
+            _WARM_UP,
+            changed=lambda: None,
+            progressed=lambda *_: None,
+            has_jobs=lambda *_: None,
+        )
+        running = asyncio.get_running_loop().create_task(worker.run())
+        try:
+            table = self._work / _WARM_UP
+            statements = _warm_up_statements(table) * _ROUNDS
+            await practise(worker, _WARM_UP, self._work, statements)
+        except BaseException:  # the driver ends
+            running.cancel()
+            raise
+        await worker.close(running)
+        await asyncio.to_thread(self._jvm.driver.rehearse)
 
     async def _open_and_close(self, group: asyncio.TaskGroup, first: asyncio.Task[None]) -> None:
         """Open and close repls as the gateway wishes; the first one is open."""
@@ -197,15 +256,8 @@ class Agent:
 
     async def _open(self, name: str) -> ReplWorker:
         """Open a repl, and give it the statements that came before it."""
-        worker = await ReplWorker.open(
-            name=name,
-            jvm=self._jvm,
-            zygote=self._zygote,
-            work=self._work,
-            lakehouse=self._spec.lakehouse_root,
-            row_limit=self._spec.sql_row_limit,
-            patience=self._spec.cancel_seconds,
-            secrets=self._secrets,
+        worker = await self._open_worker(
+            name,
             changed=self._link.changed,
             progressed=self._progressed,
             has_jobs=self._has_jobs,
@@ -214,6 +266,19 @@ class Agent:
         for entry in self._waiting.pop(name, ()):
             worker.submit(entry)
         return worker
+
+    async def _open_worker(self, name: str, **reports: Any) -> ReplWorker:
+        return await ReplWorker.open(
+            name=name,
+            jvm=self._jvm,
+            zygote=self._zygote,
+            work=self._work,
+            lakehouse=self._lakehouse,
+            row_limit=self._spec.sql_row_limit,
+            patience=self._spec.cancel_seconds,
+            secrets=self._secrets,
+            **reports,
+        )
 
     async def _close(self, name: str, running: asyncio.Task[None]) -> None:
         """Close a repl. Its statements have ended for the gateway, so no end of theirs is sent."""
@@ -236,9 +301,11 @@ class Agent:
             raise StartFailed(f"Spark did not start: {_first_line(error)}") from error
 
     async def _watch_background(self, jvm: java.Jvm) -> None:
-        """Notice streaming queries, and jobs of threads left running: the driver is busy."""
+        """Notice the heap, and streams and jobs of threads left running: the driver is busy."""
         while True:
             self._background = await asyncio.to_thread(jvm.driver.isBusy)
+            used, limit = map(int, (await asyncio.to_thread(jvm.driver.heap)).split())
+            self._heap = Heap(used=used, limit=limit)
             await asyncio.sleep(_LOOK_AT_BACKGROUND_EVERY)
 
     def _stops(self, repl: str) -> bool:
@@ -247,32 +314,54 @@ class Agent:
         return worker is not None and worker.stop_session()
 
     async def _on_message(self, message: ToAgent) -> None:
-        if isinstance(message, OpenRepl | CloseRepl):
-            self._wishes.put_nowait(message)
-            return
-        if isinstance(message, Answer):
-            if self._asks is not None:
-                self._asks.answered(message)
-            return
-        if isinstance(message, Run):
-            entry = self._ledger.take(message)
-            if entry is None:
-                return  # Seen before: the ledger sends its reports.
-            worker = self._workers.get(message.repl)
-            if worker is None:
-                self._waiting.setdefault(message.repl, []).append(entry)
-            else:
-                worker.submit(entry)
-            return
-        known = self._ledger.get(message.repl, message.number)
+        match message:
+            case OpenRepl() | CloseRepl():
+                self._wishes.put_nowait(message)
+            case Bind():
+                if not self._bound.done():
+                    self._lakehouse = message.lakehouse_root
+                    self._bound.set_result(message)
+            case Answer():
+                if self._asks is not None:
+                    self._asks.answered(message)
+            case Complete():
+                self._completing(message)
+            case Run():
+                self._running(message)
+            case Cancel():
+                known = self._ledger.get(message.repl, message.number)
+                worker = self._workers.get(message.repl)
+                if known is not None and worker is not None:
+                    self._cancelling(worker, known)
+
+    def _running(self, message: Run) -> None:
+        entry = self._ledger.take(message)
+        if entry is None:
+            return  # Seen before: the ledger sends its reports.
         worker = self._workers.get(message.repl)
-        if known is not None and worker is not None:
-            self._cancelling(worker, known)
+        if worker is None:
+            self._waiting.setdefault(message.repl, []).append(entry)
+        else:
+            worker.submit(entry)
 
     def _cancelling(self, worker: ReplWorker, entry: Entry) -> None:
         task = asyncio.get_running_loop().create_task(worker.cancel(entry), name="cancel")
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
+
+    def _completing(self, message: Complete) -> None:
+        worker = self._workers.get(message.repl)
+        if worker is None or len(self._completions) >= _COMPLETIONS:
+            self._link.say(Completed(id=message.id))
+            return
+
+        async def work() -> None:
+            found = await worker.complete(message.kind, message.code[-LONGEST_LINE:])
+            self._link.say(Completed(id=message.id, names=tuple(found)))
+
+        task = asyncio.get_running_loop().create_task(work(), name="complete")
+        self._completions.add(task)
+        task.add_done_callback(self._completions.discard)
 
     def _progressed(self, entry: Entry, share: float) -> None:
         entry.seq += 1
@@ -282,12 +371,24 @@ class Agent:
     def _has_jobs(self, entry: Entry, described: str) -> None:
         repl, number = entry.key
         found = msgspec.convert({"repl": repl, "number": number, **json.loads(described)}, Jobs)
-        self._link.say(fitting.jobs(found))
+        self._link.say(fitting.jobs(msgspec.structs.replace(found, heap=self._heap)))
 
     def end(self) -> None:
         """End Java and the zygote; the supervisor sees to the rest."""
         java.kill(self._java)
         self._zygote.kill()
+
+
+def _warm_up_statements(folder: Path) -> tuple[Statement, ...]:
+    """Return what a driver of the pool has done before it waits: a table's life, by each kind.
+
+    The table is in the database that no lakehouse has. One that a killed driver left is dropped.
+    """
+    place = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return tuple(
+        (kind, code.format(table=_TABLE, place=place))  # no user's text is in it
+        for kind, code in _WARM_UP_STATEMENTS
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -22,15 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from livius_agent import jvm as java
-from livius_agent.ledger import Entry
+from livius_agent.practice import PracticeFailed, Statement, practise
 from livius_agent.process import die_with_parent
 from livius_agent.redact import Secrets
 from livius_agent.spec import CLASSES, DRIVER_SPEC, WORK, DriverSpec, read
-from livius_agent.wire import Run
 from livius_agent.worker import ReplWorker
 from livius_agent.zygote_client import Zygote
 
-_STATEMENTS: Final = (
+_STATEMENTS: Final[tuple[Statement, ...]] = (
     ("sql", "select 1"),
     ("sql", "create table trained (id bigint, name string)"),
     ("sql", "insert into trained values (1, 'a'), (2, 'b')"),
@@ -46,15 +45,9 @@ _STATEMENTS: Final = (
     ("spark", 'spark.sql("select count(*) as n from trained").show()'),
     ("spark", 'case class Pair(a: Int, b: String)\nSeq(Pair(1, "x")).toDS().map(_.a).collect()'),
 )
-_METASTORE_WITHIN: Final = 60.0
-_STATEMENT_WITHIN: Final = 120.0
+_METASTORE_WITHIN: Final = 180.0
 _ARCHIVED_WITHIN: Final = 180.0
 _LOOK_EVERY: Final = 0.05
-_LIMIT: Final = 1024 * 1024
-
-
-class TrainingFailed(Exception):
-    """A statement of the training ended with an error; the archive would lack what it needs."""
 
 
 def main(folder: Path) -> int:
@@ -98,7 +91,7 @@ def _port(process: subprocess.Popen[bytes], ready: Path) -> int:
     until = time.monotonic() + _METASTORE_WITHIN
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > until:
-            raise TrainingFailed("The metastore of the training did not come up.")
+            raise PracticeFailed("The metastore of the training did not come up.")
         time.sleep(_LOOK_EVERY)
     return int(json.loads(ready.read_text(encoding="utf-8"))["port"])
 
@@ -122,10 +115,7 @@ async def _train(spec: DriverSpec, work: Path) -> int:
             has_jobs=lambda *_: None,
         )
         working = asyncio.get_running_loop().create_task(worker.run(warm=True))
-        for number, (kind, code) in enumerate(_STATEMENTS):
-            run = Run(repl=spec.repl, number=number, kind=kind, code=code)  # type: ignore[arg-type]
-            await _run(worker, Entry(run, _LIMIT, 0, work))
-        await worker.told()
+        await practise(worker, spec.repl, work, _STATEMENTS)
         working.cancel()
         await asyncio.to_thread(jvm.driver.stop)
         # Java ends with its standard input, and only an orderly end writes the archive.
@@ -136,16 +126,6 @@ async def _train(spec: DriverSpec, work: Path) -> int:
         listening.cancel()
         zygote.kill()
         java.kill(process)
-
-
-async def _run(worker: ReplWorker, entry: Entry) -> None:
-    worker.submit(entry)
-    async with asyncio.timeout(_STATEMENT_WITHIN):
-        while entry.finished is None:
-            await asyncio.sleep(_LOOK_EVERY)
-    entry.close()
-    if entry.finished.outcome != "ok":
-        raise TrainingFailed(f"{entry.run.code}: {entry.finished.evalue}")
 
 
 if __name__ == "__main__":

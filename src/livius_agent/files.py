@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 
-def open_regular(path: Path, mode: str = "rb") -> BinaryIO:
+def open_regular(path: Path, mode: str = "rb", *, folder: int | None = None) -> BinaryIO:
     """Open a regular file. No link is followed and no pipe or device waited for.
+
+    A relative path is one in the open ``folder``.
 
     Raises:
         FileNotFoundError: there is none.
         OSError: it can't be read, or it is no regular file.
     """
     access = os.O_RDWR if "+" in mode else os.O_RDONLY
-    descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))

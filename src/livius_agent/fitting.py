@@ -22,7 +22,7 @@ _CONF: Final = 512 * 1024
 _LEFT_OUT: Final = "livius.conf.leftOut"
 _VALUE: Final = 10_000
 _JOBS: Final = 512 * 1024
-_STAGE: Final = 300
+_STAGE: Final = 500
 """Bytes of a stage as JSON without its name, at most."""
 
 
@@ -62,7 +62,8 @@ def jobs(message: Jobs) -> Jobs:
         name = cut(job.name, _NAME)
         if left := len(job.stages) - len(stages):
             name = f"{name} [{left} stages left out]"
-        kept.append(replace(job, name=name, stages=stages))
+        described = None if job.description is None else cut(job.description, _NAME)
+        kept.append(replace(job, name=name, description=described, stages=stages))
     return replace(message, jobs=tuple(reversed(kept)))
 
 

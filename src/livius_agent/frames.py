@@ -74,6 +74,12 @@ def rows_of(frame: Any, most: int) -> Rows:
             return Rows(rows, piece.more, pieces)
 
 
+def schema_of(frame: Any) -> dict[str, Any]:
+    """Return a DataFrame's schema, as the JVM writes it: Python lacks some of Spark 3.5's types."""
+    made: dict[str, Any] = json.loads(frame._jdf.schema().json())  # noqa: SLF001 - its JVM side
+    return made
+
+
 def table_of(frame: Any) -> dict[str, Any]:
     """Run a DataFrame and return its first rows as a bundle, which says so when it cuts."""
     text, html = repl().table(frame._jdf)  # noqa: SLF001 - its JVM side

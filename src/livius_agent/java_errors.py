@@ -8,6 +8,7 @@ that import there. What is mended is what keeps PySpark from saying the class. T
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,12 +33,13 @@ class JavaError:
 def attach(repl: Any) -> None:
     """Mend what PySpark makes of errors. ``repl`` is our object in the JVM."""
     global _repl  # noqa: PLW0603 - one process, one JVM
-    import delta.exceptions.captured  # noqa: F401 - it adds Delta's own errors to those converted
+    import delta.exceptions  # it adds Delta's own errors to those converted
     from py4j.protocol import Py4JJavaError
     from pyspark.errors.exceptions import captured
 
+    with suppress(ImportError):  # where that package of Delta 4 has it
+        import delta.exceptions.captured  # noqa: F401 - as above
     convert = captured.convert_exception
-    get_message = captured.CapturedException.getMessage
 
     def convert_any(origin: Any) -> Any:
         if origin is None:  # the cause of an error that has none: PySpark asks without looking
@@ -46,15 +48,17 @@ def attach(repl: Any) -> None:
         error._java_exception = origin  # noqa: SLF001 - ours; some don't keep it
         return error
 
-    def message_of_any(self: Any) -> str:
-        try:
-            return str(get_message(self))
-        except Py4JJavaError:
-            # Spark looks the text up among its own, where Delta's errors are not.
-            return str(self._desc)
-
     captured.convert_exception = convert_any
-    captured.CapturedException.getMessage = message_of_any
+    if (get_message := getattr(captured.CapturedException, "getMessage", None)) is not None:
+
+        def message_of_any(self: Any) -> str:
+            try:
+                return str(get_message(self))
+            except Py4JJavaError:
+                # Spark looks the text up among its own, where Delta's errors are not.
+                return str(self._desc)
+
+        captured.CapturedException.getMessage = message_of_any
     _repl = repl
 
 
@@ -79,7 +83,8 @@ def _describe(error: BaseException) -> JavaError | None:
     if isinstance(error, Py4JJavaError):
         origin, fallback = error.java_exception, str(error.errmsg).strip()
     elif isinstance(error, CapturedException):
-        origin, fallback = getattr(error, "_java_exception", error._origin), str(error._desc)  # noqa: SLF001
+        origin = getattr(error, "_java_exception", error._origin)  # noqa: SLF001
+        fallback = str(getattr(error, "_desc", None) or getattr(error, "desc", ""))
     elif isinstance(error, Py4JError):
         return _of_py4j(error)
     else:

@@ -13,12 +13,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from livius_agent.process import die_with_parent
 from livius_agent.spec import DriverSpec
+from livius_agent.wire import Bind
 
 _MAIN: Final = "livius.Submit"
 _CONNECTION_FILE: Final = "jvm-connection"
@@ -37,11 +38,15 @@ class JvmEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Jvm:
-    """A running JVM. ``driver`` is our object in it, of `livius.Driver`'s API."""
+    """A running JVM. ``driver`` is our object in it, of `livius.Driver`'s API.
+
+    ``statements`` has the job groups of those that run now, in whichever repl.
+    """
 
     process: subprocess.Popen[bytes]
     gateway: Any
     driver: Any
+    statements: set[str] = field(default_factory=set)
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
@@ -85,9 +90,19 @@ def launch(spec: DriverSpec, work: Path) -> subprocess.Popen[bytes]:
             # Each of our threads takes a connection from a pool; none is tied to a thread.
             "PYSPARK_PIN_THREAD": "false",
         },
-        cwd=spec.lakehouse_root,
+        cwd=spec.lakehouse_root or unbound_folder(work),
         preexec_fn=die_with_parent,  # noqa: PLW1509 - called before any thread is started
     )
+
+
+def unbound_folder(work: Path) -> Path:
+    """Return where Java of the pool's drivers starts; it can't change its own folder later.
+
+    Once the driver is bound, links to the lakehouse's folders are there.
+    """
+    folder = work / "lakehouse"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _properties(conf: Mapping[str, str]) -> str:
@@ -104,7 +119,7 @@ def _escape(text: str) -> str:
 
 
 async def connect(process: subprocess.Popen[bytes], spec: DriverSpec, work: Path) -> Jvm:
-    """Wait for Java's py4j server, then have our part start Spark.
+    """Wait for Java's py4j server, then have our part start Spark, bound if it is known to what.
 
     Raises:
         JvmEnded: it did before that.
@@ -127,8 +142,23 @@ def _start_spark(process: subprocess.Popen[bytes], spec: DriverSpec, work: Path,
     )
     classes = work / "classes"
     classes.mkdir(mode=0o700)
-    driver = gateway.jvm.livius.Driver.start(str(classes), spec.lakehouse_root, spec.database)
+    driver = gateway.jvm.livius.Driver.start(str(classes))
+    if spec.lakehouse_root is not None:
+        driver.bind(spec.lakehouse_root, spec.database, {})
     return Jvm(process, gateway, driver)
+
+
+def bind(jvm: Jvm, work: Path, to: Bind) -> None:
+    """Bind a driver of the pool to its session's lakehouse and conf.
+
+    Raises:
+        Exception: that failed; py4j's error has the Java exception.
+    """
+    folder = unbound_folder(work)
+    for entry in Path(to.lakehouse_root).iterdir():
+        (folder / entry.name).symlink_to(entry)
+    settings = {"spark.hadoop.fs.livius.onelake.names": to.names, "spark.app.name": to.name}
+    jvm.driver.bind(to.lakehouse_root, to.database, {**to.conf, **settings})
 
 
 def _read_connection(file: Path) -> tuple[int, str]:
@@ -164,8 +194,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         time.sleep(_LOOK_EVERY)
     process.kill()
     process.wait()
-
-
-def plain(java_map: Any) -> dict[str, str]:
-    """Return a Java map of strings as a dictionary."""
-    return {str(key): str(value) for key, value in dict(java_map).items()}

@@ -48,9 +48,12 @@ class Spool:
     sent: int = 0
     acknowledged: int = 0
     _file: SpooledTemporaryFile[bytes] | None = field(default=None, repr=False)
+    _is_closed: bool = False
 
     def write(self, data: bytes) -> None:
-        """Take more, which ends where a character does."""
+        """Take more, which ends where a character does. A closed one takes nothing."""
+        if self._is_closed:
+            return
         if self._file is None:
             self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(self.folder))  # noqa: SIM115
         self._file.seek(self.size)
@@ -86,7 +89,8 @@ class Spool:
         self.sent = self.acknowledged = offset
 
     def close(self) -> None:
-        """Drop it."""
+        """Drop it. The statement may go on for a while: the gateway wants no more of it."""
+        self._is_closed = True
         if self._file is not None:
             self._file.close()
 

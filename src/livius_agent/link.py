@@ -27,13 +27,17 @@ from livius_agent.wire import (
     Ack,
     Answer,
     Beat,
+    Bind,
     Cancel,
     CloseRepl,
+    Complete,
     FromAgent,
+    Heap,
     Hello,
     OpenRepl,
     Ready,
     Run,
+    Warmed,
     Welcome,
     WireError,
     decode_gateway,
@@ -41,7 +45,7 @@ from livius_agent.wire import (
     type_of,
 )
 
-ToAgent: TypeAlias = OpenRepl | CloseRepl | Run | Cancel | Answer
+ToAgent: TypeAlias = Bind | OpenRepl | CloseRepl | Run | Cancel | Complete | Answer
 """What a gateway sends that is not about output."""
 
 _FIRST_PAUSE: Final = 0.05
@@ -83,9 +87,10 @@ class Link:
         self._news = asyncio.Event()
         self._end = asyncio.Event()
         self._delivered = asyncio.Event()
-        self._ready: Ready | None = None
+        self._state: Warmed | Ready | None = None
         self._beat_seconds = 1.0
         self.busy: Callable[[], bool] = lambda: False
+        self.heap: Callable[[], Heap | None] = lambda: None
         self.unanswered: Callable[[], Iterable[FromAgent]] = tuple
 
     def changed(self) -> None:
@@ -100,10 +105,15 @@ class Link:
         self._outbox.append(message)
         self._news.set()
 
+    def warmed(self) -> None:
+        """Say that the driver waits for a session, now and after each redial."""
+        self._state = Warmed()
+        self.say(self._state)
+
     def ready(self, message: Ready) -> None:
-        """Say that Spark runs, now and after each redial."""
-        self._ready = fitting.ready(message)
-        self.say(self._ready)
+        """Say that Spark runs for its session, now and after each redial."""
+        self._state = fitting.ready(message)
+        self.say(self._state)
 
     async def delivered(self, seconds: float) -> None:
         """Wait until all messages have been sent, or for the seconds."""
@@ -190,10 +200,13 @@ class Link:
         for entry in self._ledger:
             if (held := durable.get(entry.key)) is not None:
                 entry.rewind(held.offset, held.data)
+            elif entry.finished is not None and entry.finished.stop:
+                # Its end is stored; the gateway may have been killed before it stopped anything.
+                entry.rewind(entry.size, entry.data.size)
             else:
                 self._ledger.forget(entry)
-        if self._ready is not None and self._ready not in self._outbox:
-            self._outbox.append(self._ready)
+        if self._state is not None and self._state not in self._outbox:
+            self._outbox.appendleft(self._state)  # what else is left presupposes it
         self._outbox.extend(one for one in self.unanswered() if one not in self._outbox)
         self._news.set()
 
@@ -201,7 +214,7 @@ class Link:
         async for frame in socket:
             message = decode_gateway(frame)
             match message:
-                case OpenRepl() | CloseRepl() | Run() | Cancel() | Answer():
+                case Bind() | OpenRepl() | CloseRepl() | Run() | Cancel() | Complete() | Answer():
                     await self._on_message(message)
                 case Ack():
                     self._acknowledged(message)
@@ -228,7 +241,7 @@ class Link:
                 continue
             self._delivered.set()
             if not await _within(self._beat_seconds, self._news):
-                await socket.send(encode(Beat(busy=self.busy())))
+                await socket.send(encode(Beat(busy=self.busy(), heap=self.heap())))
 
     async def _send_news(self, socket: websockets.ClientConnection) -> bool:
         """Send pending messages; return whether output was sent that may continue."""

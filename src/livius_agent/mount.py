@@ -30,11 +30,12 @@ _BARE: Final = re.compile(rf"{PLACE}(?:/([^\s'\"`,;)\]]*))?(?=[\s'\"`,;)\]]|$)")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def show_lakehouse(root: str, new: Path) -> bool:
+def make_place(root: str | None, new: Path) -> bool:
     """Show the folder at `PLACE` to this process and all that it starts; tell whether it worked.
 
-    For a process with one thread. ``new`` is an empty folder, and stays one for everybody else.
-    Nobody that isn't trusted may write beside it: root builds in it.
+    Without ``root`` the place is empty, for `show_in`. For a process with one thread. ``new`` is an
+    empty folder, and stays one for everybody else. Nobody that isn't trusted may write beside it:
+    root builds in it.
     """
     here = Path.cwd()
     mask = os.umask(0o022)  # the later user of this process passes through these folders
@@ -45,7 +46,8 @@ def show_lakehouse(root: str, new: Path) -> bool:
         _copy_root(new)
         place = new / PLACE[1:]
         place.mkdir(parents=True)
-        _mount(root, place, _BIND | _RECURSIVE)
+        if root is not None:
+            _mount(root, place, _BIND | _RECURSIVE)
         _mount(None, new, _REMOUNT | _BIND | _READ_ONLY)
         _swap_root(new)
         os.chdir(here)
@@ -55,6 +57,29 @@ def show_lakehouse(root: str, new: Path) -> bool:
     finally:
         os.umask(mask)
     return True
+
+
+def show_in(pid: int, root: str) -> None:
+    """Show the folder at the place of another process, and of all that it has started.
+
+    For a process with one thread that ends afterwards: it joins the other's namespaces.
+
+    Raises:
+        OSError: the other process has no place, or is not ours.
+    """
+    theirs, ours = (Path(f"/proc/{one}/ns/mnt").stat() for one in (pid, "self"))
+    if os.path.samestat(theirs, ours):
+        raise OSError("it has the machine's own folders")
+    if os.geteuid() != 0:
+        _join(pid, "user")
+    _join(pid, "mnt")
+    if not os.path.samestat(Path(root).stat(), Path(PLACE).stat()):  # else it is there already
+        _mount(root, PLACE, _BIND | _RECURSIVE)
+
+
+def _join(pid: int, kind: str) -> None:
+    with Path(f"/proc/{pid}/ns/{kind}").open("rb") as namespace:
+        _check(_libc.setns(namespace.fileno(), 0))
 
 
 def _enter_namespace() -> None:

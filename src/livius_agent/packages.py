@@ -1,9 +1,10 @@
 """Where ``%pip install`` puts packages: a virtual environment of the repl, above the runtime's.
 
-The runtime serves every session and is never written to. So each repl has an environment in the
-driver's folder of temporary files that sees the runtime's packages as its own. Its Python is
-the one that the repl names as ``sys.executable``, that shell commands find, and that Spark's
-workers on this machine run: what is installed is there for all of them, and gone with the session.
+The runtime serves every session and is never written to, and so do the libraries of an environment,
+which stand between the two. So each repl has an environment in the driver's folder of temporary
+files that sees the runtime's packages as its own. Its Python is the one that the repl names as
+``sys.executable``, that shell commands find, and that Spark's workers on this machine run: what is
+installed is there for all of them, and gone with the session.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from livius_agent.spec import LIBRARIES
+
 _PIP: Final = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 _PIP_CONF: Final = "[global]\ndisable-pip-version-check = true\nno-input = true\n"
 _ELSEWHERE: Final = ("--target", "-t", "--prefix", "--root", "--user", "--python")
@@ -28,6 +31,11 @@ class PipFailed(Exception):
     """pip ended badly; what it printed says why."""
 
     __module__ = "builtins"  # as a traceback shows it
+
+
+def _of_environment() -> list[str]:
+    """Return the folders of the libraries that the session's environment has."""
+    return [one for one in os.environ.get(LIBRARIES, "").split(os.pathsep) if one]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,10 @@ class Packages:
             script = self.python.parent / name
             script.write_text(_PIP, encoding="utf-8")
             script.chmod(0o700)
-        runtime = sysconfig.get_path("purelib")
+        folders = (*_of_environment(), sysconfig.get_path("purelib"))
         (self._site / "runtime.pth").write_text(
-            f"import site; site.addsitedir({runtime!r})\n", encoding="utf-8"
+            "".join(f"import site; site.addsitedir({one!r})\n" for one in folders),
+            encoding="utf-8",
         )
         (self.folder / "pip.conf").write_text(_PIP_CONF, encoding="utf-8")
         (self.folder / "pyvenv.cfg").write_text(
@@ -72,7 +81,13 @@ class Packages:
         """Make this process and its children use it."""
         self.make()
         runtime = sysconfig.get_path("purelib")
-        sys.path.insert(sys.path.index(runtime), str(self._site))
+        at = sys.path.index(runtime)
+        sys.path.insert(at, str(self._site))
+        before = sys.path[at + 1 :]
+        del sys.path[at + 1 :]
+        for folder in _of_environment():
+            site.addsitedir(folder)
+        sys.path.extend(before)
         sys.executable = str(self.python)
         if "multiprocessing.spawn" in sys.modules:
             sys.modules["multiprocessing.spawn"].set_executable(sys.executable)

@@ -47,14 +47,12 @@ def names(context: Any, spark: Any) -> Mapping[str, Any]:
     import notebookutils
     import pyspark
     from pyspark import SparkContext, cloudpickle
-    from pyspark.logger import SPARK_LOG_SCHEMA
     from pyspark.sql import HiveContext, SparkSession, SQLContext
     from pyspark.sql.utils import is_remote
     from pyspark.streaming import StreamingContext
 
     sql_context = SQLContext(context, spark)
     of_pyspark = {
-        "SPARK_LOG_SCHEMA": SPARK_LOG_SCHEMA,
         "SQLContext": SQLContext,
         "SparkContext": SparkContext,
         "SparkSession": SparkSession,
@@ -85,4 +83,12 @@ def names(context: Any, spark: Any) -> Mapping[str, Any]:
         "mssparkutils": notebookutils,
         "notebookutils": notebookutils,
     }
-    return of_pyspark | of_livy | of_fabric
+    return {**of_pyspark, **_of_pyspark_4(), **of_livy, **of_fabric}
+
+
+def _of_pyspark_4() -> Mapping[str, Any]:
+    try:
+        from pyspark.logger import SPARK_LOG_SCHEMA
+    except ImportError:
+        return {}
+    return {"SPARK_LOG_SCHEMA": SPARK_LOG_SCHEMA}

@@ -4,8 +4,8 @@ Forked from the zygote. Descriptors 1 and 2 are the repl's output pipe, so that 
 child processes print is caught too. Statements come over a control socket as JSON lines
 ``{"number", "kind", "code", "group"}`` and are answered by ``{"began": number}``, from when on a
 SIGINT reaches their code, and by ``{"number", "outcome", …}`` once everything they printed is in
-the pipe. A line ``{"cancel": number}`` comes before each SIGINT that cancels: any other SIGINT is
-the user's own.
+the pipe. Between statements, ``{"complete": code, "id"}`` asks for names. A line
+``{"cancel": number}`` comes before each SIGINT that cancels: any other SIGINT is the user's own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from livius_agent import carried, frames, java_errors, notebook, predefined, tasks
+from livius_agent import carried, frames, java_errors, names, notebook, predefined, tasks
 from livius_agent.accumulators import let_strangers_be
 from livius_agent.answers import Answer, Exit, encode, failed
 from livius_agent.packages import Packages
@@ -59,6 +59,15 @@ def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
         for line in reader:
             statement = json.loads(line)
             if "cancel" in statement:  # the statement has ended
+                continue
+            if "cwd" in statement:
+                os.chdir(statement["cwd"])
+                repl.read_conf()
+                continue
+            if "complete" in statement:
+                found = repl.complete(statement["complete"])
+                told = json.dumps({"completed": statement["id"], "names": found})
+                _write_all(raw, told.encode() + b"\n")
                 continue
             began = json.dumps({"began": statement["number"]}).encode() + b"\n"
             answer = encode(repl.run(statement, partial(_write_all, raw, began)), streams.say)
@@ -109,6 +118,21 @@ class Repl:
         )
         self._shell.register_magics(LivyMagics(self._shell, packages, self._sql_bundle))
         builtins.input = getpass.getpass = _refuse_input
+
+    def read_conf(self) -> None:
+        """Take over what has become of the JVM's conf: PySpark copies it once."""
+        from pyspark import SparkConf
+
+        conf = SparkConf(_jvm=self._context._jvm, _jconf=self._context._jsc.getConf())  # noqa: SLF001
+        self._context._conf = conf  # noqa: SLF001 - PySpark has no other way in
+        self._context.appName = conf.get("spark.app.name")
+
+    def complete(self, code: str) -> list[str]:
+        """Return names that the user's objects propose for the end of the code. Never raises."""
+        try:
+            return names.complete(code, self._shell.user_ns)
+        except Exception:  # noqa: BLE001 - of an object unlike all others
+            return []
 
     def _sql_bundle(self, code: str) -> dict[str, Any] | None:
         frame = last_frame(self._spark, code, self._row_limit)
@@ -174,7 +198,6 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     from py4j import java_gateway
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
-    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_GATEWAY_PORT"] = str(request["port"])
@@ -205,7 +228,15 @@ def _attach(request: Mapping[str, Any], python: Path) -> tuple[Any, Any, Any]:
     # ever. The caller gets the error anyway.
     java_gateway.logging = logging.getLogger("py4j.calls")
     java_gateway.logging.disabled = True
-    # They print each Spark error a second time, as a line of JSON in the statement's output.
+    _silence_errors()
+    return shared.get("repl"), context, spark
+
+
+def _silence_errors() -> None:
+    """Keep PySpark 4 from printing each Spark error a second time, as a line of JSON."""
+    try:
+        from pyspark.logger import PySparkLogger
+    except ImportError:  # older ones don't print any
+        return
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
-    return shared.get("repl"), context, spark

@@ -23,7 +23,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
-from livius_agent import frames
+from livius_agent import fonts, frames
 from livius_agent.answers import Answer, failed
 from livius_agent.notebook import SessionStopped
 from livius_agent.outputs import LIMIT, Outputs
@@ -136,6 +136,7 @@ class Shell(InteractiveShell):  # type: ignore[misc]
 
         for name, backend in _BACKENDS.items():
             os.environ.setdefault(name, backend)
+        fonts.watch()
         config = Config()
         config.HistoryManager.enabled = False
         config.IPCompleter.use_jedi = False
@@ -250,10 +251,10 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     def _forget(self, number: int, length: int) -> None:
         """Keep the newest results and code only: a session may live for weeks."""
         history = self.history_manager
-        history.outputs.clear()
-        history.exceptions.clear()
         history.output_hist_reprs.clear()
         history.db_input_cache.clear()
+        for name in ("outputs", "exceptions"):  # IPython 8 has none
+            getattr(history, name, {}).clear()
         self._numbers.append(number)
         if len(self._numbers) > RESULTS_KEPT:
             old = self._numbers[-RESULTS_KEPT - 1]

@@ -8,9 +8,13 @@ gateway's and the supervisor's:
 ``supervisor.json``       `SupervisorSpec`, written by the launcher, 0600
 ``driver.json``       `DriverSpec`, written by the launcher, 0600
 ``supervisor.pid``        `ProcessId`, the supervisor's first act; proof that the launch happened
+``claim``             the lakehouse of a driver that was claimed; gone once that is seen to
+``root/``             an empty folder, where `livius_agent.mount` builds the driver's root
+``lock``              held by the supervisor
 ``exit.json``         `ExitRecord`, the supervisor's last act
 ``stdout.log``        what the agent and the JVM print
 ``stderr.log``        ditto
+``eventlog/``         Spark's event log, written by the driver
 ``work/secret``       the driver's link secret, 0600; the agent removes it once read
 ``work/``             temporary files, Spark's scratch, spools and pipes; gone at the end
 ====================  ======================================================================
@@ -33,7 +37,7 @@ from typing import Any, Final, TypeVar
 
 from livius_agent.files import read_regular
 
-KEEPER_SPEC: Final = "supervisor.json"
+SUPERVISOR_SPEC: Final = "supervisor.json"
 DRIVER_SPEC: Final = "driver.json"
 SECRET: Final = "secret"  # noqa: S105 - a file's name
 PID_RECORD: Final = "supervisor.pid"
@@ -43,11 +47,20 @@ STDERR: Final = "stderr.log"
 WORK: Final = "work"
 ROOT: Final = "root"
 """An empty folder, where `livius_agent.mount` builds the driver's root; gone at the end."""
+EVENT_LOG: Final = "eventlog"
+"""The folder of Spark's event log; see `EventLog.scala`."""
+CLAIM: Final = "claim"
+"""A file with the lakehouse's folder, once a driver of the starter pool is claimed. The supervisor
+reads it at a SIGUSR1, sees to folder and priority, and removes it."""
 CLASSES: Final = "classes.jsa"
 """The archive that `livius_agent.cds_training` leaves in its folder."""
 
 MARKER: Final = "LIVIUS_DRIVER"
 """The variable that every process of a driver inherits; its value is the supervisor's folder."""
+
+
+LIBRARIES: Final = "LIVIUS_LIBRARIES"
+"""The variable with the folders of an environment's Python libraries (`livius_agent.packages`)."""
 
 
 LAST_WORDS: Final = "Terminating due to java.lang.OutOfMemoryError: "
@@ -83,7 +96,9 @@ class SupervisorSpec:
     ``env`` is the whole environment of the command. ``remove`` names folders to delete at the
     end, ``stop_seconds`` how long the command may take to end after SIGTERM. ``user`` is the uid,
     and gid, that the command runs under, in the further ``groups``; None: the supervisor's own.
-    ``lakehouse`` is the folder to show to it by `livius_agent.mount`.
+    With ``shows_lakehouse`` it gets a place to show a lakehouse at by `livius_agent.mount`;
+    ``lakehouse`` is that folder. A command that ``waits`` has a low priority, and gets its
+    lakehouse later: see `CLAIM`.
     """
 
     command: tuple[str, ...]
@@ -93,7 +108,9 @@ class SupervisorSpec:
     stop_seconds: float = 5.0
     user: int | None = None
     groups: tuple[int, ...] = ()
+    shows_lakehouse: bool = False
     lakehouse: str | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +121,8 @@ class DriverSpec:
     ``java_options`` what stands before the class path. ``address_file`` holds
     ``{"url": "ws://…"}`` and is read afresh at each dial. An agent that reaches no gateway for
     ``lease_seconds`` ends its driver. ``cancel_seconds`` is how long code that was interrupted may
-    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk;
+    take to end; ``disk_reserve_bytes`` is what spooled output leaves free on the disk.
+    ``lakehouse_root`` is None for a driver of the starter pool, which is bound to one later.
     """
 
     driver: str
@@ -115,7 +133,7 @@ class DriverSpec:
     spark_home: str
     jars: tuple[str, ...]
     conf: Mapping[str, str]
-    lakehouse_root: str
+    lakehouse_root: str | None
     database: str
     lease_seconds: float
     cancel_seconds: float

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from livius_agent.answers import Answer, java_stack, message_of, rows_body
-from livius_agent.frames import Rows, rows_of
+from livius_agent.frames import Rows, rows_of, schema_of
 from livius_agent.notebook import repl
 
 _EMPTY: Final = {"type": "struct", "fields": []}
@@ -22,9 +22,9 @@ def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> An
     found: Rows | None = None
     try:
         frame = script.run(limit)
-        if frame is not None and (schema := frame.schema).fields:
+        if frame is not None and (schema := schema_of(frame))["fields"]:
             found = rows_of(frame, limit)
-            body = rows_body(schema.jsonValue(), found.rows)
+            body = rows_body(schema, found.rows)
     except KeyboardInterrupt:
         raise
     except Exception as error:  # noqa: BLE001 - the user's SQL may raise anything
@@ -40,7 +40,7 @@ def run_sql(spark: Any, code: str, limit: int, say: Callable[[str], None]) -> An
 def last_frame(spark: Any, code: str, limit: int) -> Any:
     """Run SQL and return the last statement's DataFrame; None if it gives no rows."""
     frame = Script(spark, code).run(limit)
-    return frame if frame is not None and frame.schema.fields else None
+    return frame if frame is not None and schema_of(frame)["fields"] else None
 
 
 def _error(error: Exception, where: str) -> Answer:

@@ -21,18 +21,25 @@ from typing import Final
 
 from livius_agent.files import read_tail
 from livius_agent.memory import OutOfMemoryKills
-from livius_agent.mount import show_lakehouse
-from livius_agent.process import become, become_subreaper, die_with_parent
+from livius_agent.mount import make_place, show_in
+from livius_agent.process import (
+    become,
+    become_subreaper,
+    die_with_parent,
+    lower_priority,
+    restore_priority,
+)
 from livius_agent.redact import redact_logs
 from livius_agent.spec import (
+    CLAIM,
     EXIT_RECORD,
-    KEEPER_SPEC,
     LAST_WORDS,
     MARKER,
     PID_RECORD,
     ROOT,
     STDERR,
     STDOUT,
+    SUPERVISOR_SPEC,
     WORK,
     ExitRecord,
     SupervisorSpec,
@@ -42,7 +49,7 @@ from livius_agent.spec import (
 )
 
 _LOCK: Final = "lock"
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
 _TAIL: Final = 16 * 1024
 _LOOK_EVERY: Final = 0.005
 
@@ -57,10 +64,10 @@ def main(folder: Path) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return 0
-        spec = read(folder / KEEPER_SPEC, SupervisorSpec)
+        spec = read(folder / SUPERVISOR_SPEC, SupervisorSpec)
         myself = identify(os.getpid())
         if spec is None or myself is None:
-            sys.stderr.write(f"There is no {KEEPER_SPEC} in {folder}.\n")
+            sys.stderr.write(f"There is no {SUPERVISOR_SPEC} in {folder}.\n")
             return 2
         become_subreaper()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -83,7 +90,7 @@ def keep(folder: Path, spec: SupervisorSpec) -> None:
             process_group=0,
             preexec_fn=lambda: _settle(folder, spec),  # noqa: PLW1509 - this process has one thread
         )
-    status, stopped = _wait(command.pid, spec.stop_seconds)
+    status, stopped = _wait(folder, spec, command.pid)
     _end_descendants()
     redact_logs(folder / WORK, folder / STDOUT, folder / STDERR)
     for path in spec.remove:
@@ -104,14 +111,44 @@ def keep(folder: Path, spec: SupervisorSpec) -> None:
 
 def _settle(folder: Path, spec: SupervisorSpec) -> None:
     """Make the new process what its command is to run as."""
-    if spec.lakehouse is not None:
-        show_lakehouse(spec.lakehouse, folder / ROOT)
+    if spec.shows_lakehouse:
+        make_place(spec.lakehouse, folder / ROOT)
+    if spec.waits:
+        lower_priority()
     if spec.user is not None:
         become(spec.user, spec.groups)
     die_with_parent()
 
 
-def _wait(pid: int, stop_seconds: float) -> tuple[int, bool]:
+def _claimed(folder: Path, spec: SupervisorSpec, pid: int) -> None:
+    """Give the command its usual priority, and show it the lakehouse that the file names."""
+    file = folder / CLAIM
+    try:
+        root = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    try:
+        restore_priority(pid)
+        # In a process of its own, which joins the command's namespaces.
+        is_child = spec.shows_lakehouse and os.fork() == 0
+    except OSError as error:
+        sys.stderr.write(f"The driver was claimed, but not all was done for it: {error}\n")
+        file.unlink(missing_ok=True)
+        return
+    if is_child:
+        try:
+            show_in(pid, root)
+        except OSError as error:
+            sys.stderr.write(f"There is no /lakehouse/default in this session: {error}\n")
+        finally:
+            file.unlink(missing_ok=True)
+            sys.stderr.flush()
+            os._exit(0)
+    elif not spec.shows_lakehouse:
+        file.unlink(missing_ok=True)
+
+
+def _wait(folder: Path, spec: SupervisorSpec, pid: int) -> tuple[int, bool]:
     """Return the command's wait status, and whether its end was asked for."""
     stop_at: float | None = None
     while True:
@@ -119,13 +156,15 @@ def _wait(pid: int, stop_seconds: float) -> tuple[int, bool]:
         came = signal.sigtimedwait(_SIGNALS, 3600 if left is None else left)
         if came is not None and came.si_signo in (signal.SIGTERM, signal.SIGINT):
             if stop_at is None:
-                stop_at = time.monotonic() + stop_seconds
+                stop_at = time.monotonic() + spec.stop_seconds
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
+        elif came is not None and came.si_signo == signal.SIGUSR1:
+            _claimed(folder, spec, pid)
         elif came is None and left is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            stop_at = time.monotonic() + stop_seconds
+            stop_at = time.monotonic() + spec.stop_seconds
         # Signals of one kind merge, so each time all that ended are taken.
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):

@@ -25,9 +25,11 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-PROTOCOL: Final = 4
+PROTOCOL: Final = 6
 """Raised when a message changes in a way that the other side must know about.
 
+6: a driver is asked for names by `Complete`, and answers with `Completed`.
+5: a driver of the starter pool says `Warmed`, and is bound to its session by `Bind`.
 4: a driver may have several repls: `OpenRepl`, `CloseRepl`, `ReplReady`, `ReplClosed`.
 3: data that is too large for `Finished` comes before it, as `Output` of the stream ``data``.
 2: `Finished` may bring the last piece of output. Before, `Output` brought all of it.
@@ -35,6 +37,9 @@ PROTOCOL: Final = 4
 
 REPLS_PROTOCOL: Final = 4
 """The oldest that knows of further repls."""
+
+COMPLETION_PROTOCOL: Final = 6
+"""The oldest that can be asked for names."""
 
 OLDEST_PROTOCOL: Final = 1
 """The oldest that a gateway still takes: drivers outlive its upgrade."""
@@ -52,6 +57,9 @@ LARGEST_DATA: Final = 64 * 1024 * 1024
 """Bytes of a statement's data; the agent cuts it at less (`livius_agent.answers`)."""
 
 MOST_JOBS: Final = 100
+MOST_NAMES: Final = 200
+LONGEST_LINE: Final = 1000
+"""Characters of the code before the place for which names are wanted."""
 LONGEST_ASK: Final = 16 * 1024
 """Characters of one question of user code; the gateway refuses longer ones."""
 
@@ -132,6 +140,10 @@ class Ready(Struct, frozen=True, kw_only=True, tag="ready"):
     conf: Annotated[Mapping[str, str], Meta(max_length=10_000)] = {}
 
 
+class Warmed(Struct, frozen=True, kw_only=True, tag="warmed"):
+    """Spark has done some work of each kind, and waits for `Bind`. Sent again after `Welcome`."""
+
+
 class ReplReady(Struct, frozen=True, kw_only=True, tag="repl_ready"):
     """A further repl takes statements. Sent again when `OpenRepl` comes again."""
 
@@ -181,8 +193,18 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
     value: float
 
 
+class Heap(Struct, frozen=True, kw_only=True):
+    """The Java heap of a driver, in bytes."""
+
+    used: Offset
+    limit: Offset
+
+
 class Stage(Struct, frozen=True, kw_only=True):
-    """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks."""
+    """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks.
+
+    Of what it read and wrote, ``input`` and ``output`` are from and to storage, not shuffles.
+    """
 
     id: Count
     attempt: Count
@@ -192,13 +214,23 @@ class Stage(Struct, frozen=True, kw_only=True):
     done: Count
     active: Count
     failed: Count
+    started: Moment | None = None
+    ended: Moment | None = None
+    input_bytes: Count = 0
+    input_rows: Count = 0
+    output_bytes: Count = 0
+    output_rows: Count = 0
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A Spark job. Times are Unix seconds; of more than 50 stages it has the last."""
+    """A Spark job. Times are Unix seconds; of more than 50 stages it has the last.
+
+    ``name`` is its call site, ``description`` what code or a library says of it.
+    """
 
     id: Count
     name: Text
+    description: Text | None = None
     status: Word
     tasks: Count
     done: Count
@@ -221,6 +253,7 @@ class Jobs(Struct, frozen=True, kw_only=True, tag="jobs"):
     number: Number
     total: Count
     jobs: Annotated[tuple[Job, ...], Meta(max_length=MOST_JOBS)]
+    heap: Heap | None = None
 
 
 class Finished(Struct, frozen=True, kw_only=True, tag="finished"):
@@ -254,6 +287,14 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     """Nothing new; the agent is alive. ``busy`` tells of work outside statements (streams)."""
 
     busy: bool = False
+    heap: Heap | None = None
+
+
+class Completed(Struct, frozen=True, kw_only=True, tag="completed"):
+    """The answer to a `Complete`; no names while the repl is busy, or where it knows none."""
+
+    id: Offset
+    names: Annotated[tuple[Name, ...], Meta(max_length=MOST_NAMES)] = ()
 
 
 class AgentRequest(Struct, frozen=True, kw_only=True, tag="ask"):
@@ -285,6 +326,24 @@ class Welcome(Struct, frozen=True, kw_only=True, tag="welcome"):
     durable: tuple[Durable, ...] = ()
 
 
+class Bind(Struct, frozen=True, kw_only=True, tag="bind"):
+    """Be the driver of this session, and say `Ready`. A driver is bound once.
+
+    ``conf`` is the caller's, as far as a running Spark can take it; ``names`` is the file of the
+    lakehouses that its user may use.
+    """
+
+    lakehouse_root: str
+    database: str
+    names: str
+    name: str
+    conf: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Leave out the conf, which no log may show."""
+        return f"Bind(lakehouse_root={self.lakehouse_root!r}, name={self.name!r})"
+
+
 class OpenRepl(Struct, frozen=True, kw_only=True, tag="open_repl"):
     """Open a repl, and say `ReplReady` or `ReplClosed`. One that was closed stays closed."""
 
@@ -313,6 +372,15 @@ class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
     number: int
 
 
+class Complete(Struct, frozen=True, kw_only=True, tag="complete"):
+    """Propose names for the end of this code, in no statement's way. It may stay unanswered."""
+
+    id: int
+    repl: str
+    kind: Literal["spark", "pyspark", "sql", "sparkr"]
+    code: str
+
+
 class Ack(Struct, frozen=True, kw_only=True, tag="ack"):
     """The gateway holds a stream up to ``offset`` durably, and the end too if ``finished``."""
 
@@ -339,6 +407,7 @@ class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
 FromAgent: TypeAlias = (
     Hello
     | Ready
+    | Warmed
     | ReplReady
     | ReplClosed
     | Failing
@@ -347,9 +416,12 @@ FromAgent: TypeAlias = (
     | Jobs
     | Finished
     | Beat
+    | Completed
     | AgentRequest
 )
-FromGateway: TypeAlias = Welcome | OpenRepl | CloseRepl | Run | Cancel | Ack | Answer
+FromGateway: TypeAlias = (
+    Welcome | Bind | OpenRepl | CloseRepl | Run | Cancel | Complete | Ack | Answer
+)
 Message: TypeAlias = FromAgent | FromGateway
 
 _ENCODER: Final = msgspec.json.Encoder()

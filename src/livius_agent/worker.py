@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -136,9 +136,29 @@ class ReplWorker:
         self._tap.close()
         await asyncio.to_thread(shutil.rmtree, self._packages, ignore_errors=True)
 
+    def move(self, lakehouse: str) -> None:
+        """Run statements in another folder from now on."""
+        self._request["cwd"] = lakehouse
+        if self._python is not None:
+            self._python.move(lakehouse)
+
+    async def warm_up(self) -> None:
+        """Start all that first statements would wait for. To be called before `run`."""
+        with suppress(ReplEnded):
+            await self._ensure_python()
+        self._has_made_scala = True
+        await asyncio.to_thread(self._handle.practiseScala)
+
     def submit(self, entry: Entry) -> None:
         """Queue a statement."""
         self._queue.put_nowait(entry)
+
+    async def complete(self, kind: str, code: str) -> Sequence[str]:
+        """Return names for the end of the code: none while a statement runs, which goes first."""
+        is_busy = self._current is not None or not self._queue.empty()
+        if kind != "pyspark" or is_busy or self._python is None:
+            return ()
+        return await self._python.complete(code)
 
     def stop_session(self) -> bool:
         """Tell the session's end with that of the running statement; False where none runs."""
@@ -152,7 +172,7 @@ class ReplWorker:
         """
         with suppress(ReplEnded):  # the first statement tries again, and tells
             await self._ensure_python()  # so that it finds it waiting
-        self._has_made_scala = not warm
+        self._has_made_scala = self._has_made_scala or not warm
         while not self._stopping:
             await self._attend(await self._next())
         await asyncio.get_running_loop().create_future()  # the gateway ends us
@@ -176,6 +196,7 @@ class ReplWorker:
             self._finish(entry, _cancelled("The statement was cancelled before it started."))
             return
         self._current = entry
+        self._jvm.statements.add(group_of(entry))
 
         def sink(text: str) -> None:
             entry.append(self._redactor.feed(text))
@@ -202,6 +223,7 @@ class ReplWorker:
             watching.cancel()
             running.cancel()
             self._current = None
+            self._jvm.statements.discard(group_of(entry))
             if not self._force.done():
                 self._force.set_result(None)
         self._end_output(entry)
@@ -244,7 +266,10 @@ class ReplWorker:
                     if left == "nothing":
                         return ""
                     if now - began > _ENDS_WITHIN.get(left, self._patience):
-                        return "" if left == "planned" else _STILL_RUNS
+                        if left != "planned":
+                            return _STILL_RUNS
+                        if await self._others_work(group):
+                            return ""
                     if left == "jobs":
                         await self._stop_in_jvm(group)
                     elif left != "planned" and now >= kill_at:
@@ -252,6 +277,13 @@ class ReplWorker:
                         kill_at = now + _KILL_TASKS_AFTER
                     await asyncio.sleep(_LOOK_EVERY)
         return _STILL_RUNS
+
+    async def _others_work(self, group: str) -> bool:
+        """Tell whether threads of Spark's own may work for anything but this statement.
+
+        If not, a busy one is about to begin a job of it, on a slow machine after seconds.
+        """
+        return self._jvm.statements != {group} or await asyncio.to_thread(self._jvm.driver.isBusy)
 
     def _finish(self, entry: Entry, answer: dict[str, Any]) -> None:
         self._cancelled.discard(entry.run.number)
@@ -273,11 +305,9 @@ class ReplWorker:
         )
         self._changed()
         # After the end has been reported, which does not wait for it.
-        explanatory_lines = asyncio.get_running_loop().create_task(
-            self._tell_jobs(entry, is_last=True)
-        )
-        self._telling.add(explanatory_lines)
-        explanatory_lines.add_done_callback(self._telling.discard)
+        telling = asyncio.get_running_loop().create_task(self._tell_jobs(entry, is_last=True))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     async def _execute(self, entry: Entry) -> dict[str, Any]:
         group, code = group_of(entry), without_mark(entry.run.code)
@@ -359,7 +389,7 @@ class ReplWorker:
             await self._tell_jobs(entry, is_last=False)
             await asyncio.sleep(_PROGRESS_EVERY)
 
-    async def told(self) -> None:
+    async def reported(self) -> None:
         """Return when all ends of statements have been reported."""
         while self._telling:
             await asyncio.wait(self._telling)

@@ -13,8 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +31,7 @@ _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _DEATHS: Final = 3
 _DEATHS_WITHIN: Final = 60.0
 _FORKS_WITHIN: Final = 60.0
+_COMPLETES_WITHIN: Final = 1.0
 _GONE: Final = 0x7F
 """Stands for a wait status that nobody could see: no real process ends with it."""
 
@@ -54,6 +57,8 @@ class PythonProcess:
     writer: asyncio.StreamWriter
     began: list[int] = field(default_factory=list)
     kills: OutOfMemoryKills = field(default_factory=OutOfMemoryKills)
+    talking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked: Iterator[int] = field(default_factory=count)
 
     async def run(self, statement: dict[str, Any]) -> dict[str, Any]:
         """Have it run a statement and return its answer. Its ``data`` is not parsed, but `Raw`.
@@ -62,17 +67,45 @@ class PythonProcess:
             ReplEnded: the process ended before it answered.
         """
         with suppress(ConnectionError):
-            self.writer.write(json.dumps(statement).encode() + b"\n")
-            await self.writer.drain()
-            while (line := await self.reader.readline()).endswith(b"\n"):
-                said = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-                if "began" not in said:
-                    return {
-                        name: raw if name == "data" else msgspec.json.decode(raw)
-                        for name, raw in said.items()
-                    }
-                self.began[:] = [msgspec.json.decode(said["began"])]
+            async with self.talking:
+                answer = await self._answer(statement)
+            if answer is not None:
+                return answer
         raise ReplEnded(self._describe(await self.ended))
+
+    async def _answer(self, statement: dict[str, Any]) -> dict[str, Any] | None:
+        self.writer.write(json.dumps(statement).encode() + b"\n")
+        await self.writer.drain()
+        while (line := await self.reader.readline()).endswith(b"\n"):
+            said = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            if "completed" in said:
+                continue  # too late: nobody waits for it any more
+            if "began" not in said:
+                return {
+                    name: raw if name == "data" else msgspec.json.decode(raw)
+                    for name, raw in said.items()
+                }
+            self.began[:] = [msgspec.json.decode(said["began"])]
+        return None
+
+    async def complete(self, code: str) -> Sequence[str]:
+        """Return the names that its live objects propose for the end of the code, soon or none."""
+        if self.talking.locked() or self.ended.done():
+            return ()
+        number = next(self.asked)
+        with suppress(ConnectionError, TimeoutError):
+            async with self.talking, asyncio.timeout(_COMPLETES_WITHIN):
+                self.writer.write(json.dumps({"complete": code, "id": number}).encode() + b"\n")
+                await self.writer.drain()
+                while (line := await self.reader.readline()).endswith(b"\n"):
+                    said = msgspec.json.decode(line, type=dict[str, Any])
+                    if said.get("completed") == number:
+                        return tuple(said["names"])
+        return ()
+
+    def move(self, folder: str) -> None:
+        """Have it go to another folder before its next statement."""
+        self.writer.write(json.dumps({"cwd": folder}).encode() + b"\n")
 
     def interrupt(self, number: int) -> bool:
         """Send SIGINT to it and its children, as a terminal would, if it runs this statement.

@@ -176,3 +176,16 @@ def test_a_forgotten_statement_leaves_no_file(tmp_path: Path, size: int) -> None
     kept.forget(one)
     assert list(tmp_path.iterdir()) == []
     assert kept.summary() == ()
+
+
+def test_a_statement_that_the_gateway_wants_no_longer_may_print_and_end(tmp_path: Path) -> None:
+    given = ledger(tmp_path)
+    entry = given.take(run())
+    assert entry is not None
+    entry.append("one\n")
+    given.forget(entry)
+    entry.append("two\n")
+    assert entry.size == len("one\n")
+    end = Finished(repl="r", number=0, seq=0, size=4, outcome="ok")
+    entry.finish(end, data=b'{"a":"' + b"x" * OUTPUT_CHUNK_BYTES + b'"}')
+    assert entry.finished is not None

@@ -25,8 +25,11 @@ from livius_agent.wire import (
     AgentRequest,
     Answer,
     Beat,
+    Bind,
     Cancel,
     CloseRepl,
+    Complete,
+    Completed,
     Durable,
     Failing,
     Finished,
@@ -45,6 +48,7 @@ from livius_agent.wire import (
     ReplReady,
     Run,
     Stage,
+    Warmed,
     Welcome,
     WireError,
     check_data,
@@ -81,6 +85,10 @@ MESSAGES: list[Callable[[str], Message]] = [
         ledger=(LedgerEntry(repl="r", number=4, seq=1, size=9, finished=True),),
     ),
     lambda text: Ready(spark_app_id="a", versions={"spark": "4"}, ui_url=None, conf={text: text}),
+    lambda _text: Warmed(),
+    lambda text: Bind(
+        lakehouse_root="/l", database="d", names="/n", name=text, conf={"spark.x": text}
+    ),
     lambda _text: ReplReady(repl="r"),
     lambda text: ReplClosed(repl="r", reason=text),
     lambda text: Failing(reason=text, log=(text, "")),
@@ -107,6 +115,8 @@ MESSAGES: list[Callable[[str], Message]] = [
     lambda text: Run(repl="r", number=1, kind="sql", code=text),
     lambda text: Cancel(repl="r", number=1),
     lambda text: Ack(repl="r", number=1, offset=2, finished=False, stream="data"),
+    lambda text: Completed(id=7, names=(text[:99],)),
+    lambda text: Complete(id=7, repl="r", kind="pyspark", code=text),
     lambda text: Answer(id=1, body={text: [text, None, 1.5]}, error=None, code=text),
 ]
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ class Jvm:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.statements: set[str] = set()
         self.driver = SimpleNamespace(openRepl=lambda *_: self, jobs=lambda *_: "")
 
     def pythonPort(self) -> int:  # noqa: N802 - Scala's name
@@ -42,16 +45,20 @@ async def fork(*_: object) -> None:
     raise ReplEnded("There is no Python here.")
 
 
+async def opened(jvm: Any, work: Path) -> ReplWorker:
+    return await ReplWorker.open(
+        name="repl", jvm=jvm, zygote=SimpleNamespace(fork=fork), work=work,
+        lakehouse="", row_limit=1, patience=10, secrets=Secrets(), changed=lambda: None,
+        progressed=lambda *_: None, has_jobs=lambda *_: None,
+    )  # fmt: skip
+
+
 async def test_the_interpreter_is_made_in_the_first_quiet_moment_and_statements_come_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_QUIET", 0.05)
     jvm: Any = Jvm()
-    worker = await ReplWorker.open(
-        name="repl", jvm=jvm, zygote=SimpleNamespace(fork=fork), work=tmp_path,
-        lakehouse="", row_limit=1, patience=1, secrets=Secrets(), changed=lambda: None,
-        progressed=lambda *_: None, has_jobs=lambda *_: None,
-    )  # fmt: skip
+    worker = await opened(jvm, tmp_path)
     numbers = itertools.count()
 
     def submit(code: str) -> None:
@@ -71,3 +78,65 @@ async def test_the_interpreter_is_made_in_the_first_quiet_moment_and_statements_
     finally:
         working.cancel()
     assert jvm.asked == ["first", "second", "the interpreter", "third"]
+
+
+class Planning(Jvm):
+    """After a cancel, a thread of Spark's own plans a query, which ends after so many looks."""
+
+    LOOKS = 10
+
+    def __init__(self, *, busy: bool) -> None:
+        super().__init__()
+        self.looks = 0
+        self.interrupted = threading.Event()
+        self.driver.left = self.left
+        self.driver.isBusy = lambda: busy
+
+    def runScala(self, code: str, group: str) -> Any:  # noqa: N802
+        del code, group
+        self.interrupted.wait(10)
+        return SimpleNamespace(status=lambda: "interrupted")
+
+    def cancel(self, group: str) -> bool:
+        del group
+        self.interrupted.set()
+        return True
+
+    def left(self, group: str) -> str:
+        del group
+        self.looks += 1
+        return "nothing" if self.looks == self.LOOKS else "planned"
+
+
+@pytest.mark.parametrize(
+    ("others", "busy", "waits"),
+    [((), False, True), (("another repl's",), False, False), ((), True, False)],
+    ids=["nothing else works", "another statement runs", "a stream runs"],
+)
+async def test_a_cancel_waits_for_what_only_its_own_statement_can_have_begun(
+    others: Iterable[str],
+    *,
+    busy: bool,
+    waits: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(module._ENDS_WITHIN, "planned", 0.0)
+    jvm = Planning(busy=busy)
+    jvm.statements.update(others)
+    worker = await opened(jvm, tmp_path)
+    entry = Entry(Run(repl="repl", number=0, kind="spark", code="query"), 1000, 0, tmp_path)
+    worker.submit(entry)
+    working = asyncio.get_running_loop().create_task(worker.run())
+    try:
+        async with asyncio.timeout(10):
+            while "livius-repl-0" not in jvm.statements:
+                await asyncio.sleep(0.01)
+            await worker.cancel(entry)
+            while entry.finished is None:
+                await asyncio.sleep(0.01)
+    finally:
+        working.cancel()
+    assert entry.finished.outcome == "cancelled"
+    assert (jvm.looks == Planning.LOOKS) is waits
+    assert jvm.statements == {*others}

@@ -18,13 +18,15 @@ from support import postgresql
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
     if request.param == "sqlite":
-        transactions = open_store(tmp_path / "livius.db")
-    else:
-        url = postgresql.new_database(request.getfixturevalue("cluster"))
-        transactions = open_database(Postgresql(url))
-    opened = SqlStore(transactions)
+        opened = SqlStore(open_store(tmp_path / "livius.db"))
+        yield opened
+        opened.close()
+        return
+    url = postgresql.new_database(request.getfixturevalue("cluster"))
+    opened = SqlStore(open_database(Postgresql(url)))
     yield opened
     opened.close()
+    postgresql.drop_database(url)
 
 
 class ReadCommitted(Postgresql):
@@ -37,9 +39,11 @@ class ReadCommitted(Postgresql):
 @pytest.fixture
 async def read_committed(cluster: str) -> AsyncIterator[SqlStore]:
     """A store in which only a constraint, or a single statement, is a guard."""
-    opened = SqlStore(open_database(ReadCommitted(postgresql.new_database(cluster))))
+    url = postgresql.new_database(cluster)
+    opened = SqlStore(open_database(ReadCommitted(url)))
     yield opened
     opened.close()
+    postgresql.drop_database(url)
 
 
 @pytest.fixture(params=["memory", "files"])

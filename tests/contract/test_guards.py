@@ -29,13 +29,14 @@ from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment, Workspace
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import FINAL, Ending, Event
+from livius.ports.capacity import Occupancy
 from livius.ports.catalog import Outcome
-from livius.ports.store import AuditQuery, Occupancy, SessionEnd, Store
+from livius.ports.store import AuditQuery, SessionEnd, Store
 from livius.usecases.audit_throttle import act
 from livius.usecases.catalog import create_lakehouse
 from livius.usecases.context import Context
 from livius.usecases.sessions import CreateSession, create_session
-from support.records import NOW, added, code, make, with_end
+from support.records import NOW, added, code, end_session, make, move_session, spark_pool, with_end
 
 AT_ONCE = 16
 LIMIT = 8
@@ -43,10 +44,11 @@ KINDS = [threading.Thread, multiprocessing.get_context("spawn").Process]
 ADMIN = PrincipalId(new_id())
 
 
-def room_for(limit: int) -> Callable[[Occupancy], None]:
-    def admit(found: Occupancy) -> None:
+def room_for(limit: int) -> Callable[[Occupancy], bool]:
+    def admit(found: Occupancy) -> bool:
         if found.drivers >= limit:
             raise Exhausted("TooManyRequestsForCapacity", "full")
+        return True
 
     return admit
 
@@ -180,14 +182,14 @@ async def test_what_is_promised_to_starting_drivers_counts(
         max_drivers=100, per_driver=1000, reserve=500, disk=tmp_path, disk_reserve=0
     )
 
+    def admit(found: Occupancy) -> bool:
+        capacity.admit(found)
+        return True
+
     async def one() -> Session | None:
         session, driver = make()
         try:
-            await store.add_session(
-                session,
-                driver,
-                admit=lambda found: capacity.admit(drivers=found.drivers, starting=found.starting),
-            )
+            await store.add_session(session, driver, admit=admit)
         except Exhausted:
             return None
         return session
@@ -209,7 +211,7 @@ async def become_ready(store: Store, session: Session) -> None:
         SessionEvent.DRIVER_ATTACHED,
         SessionEvent.DRIVER_READY,
     ):
-        assert await store.move_session(session.id, event, at=NOW) is not None
+        assert await move_session(store, session.id, event, at=NOW) is not None
 
 
 async def test_a_session_gets_no_lakehouse_that_was_deleted_in_the_same_moment(
@@ -223,16 +225,17 @@ async def test_a_session_gets_no_lakehouse_that_was_deleted_in_the_same_moment(
             session, workspace=lakehouse.workspace, lakehouse=lakehouse.id
         )
 
-        def admit(found: Occupancy) -> None:
+        def admit(found: Occupancy) -> bool:
             if not found.has_lakehouse:
                 raise Exhausted("ItemNotFound", "gone")
+            return True
 
         created, deleted = await asyncio.gather(
             store.add_session(session, driver, admit=admit),
             store.delete_lakehouse(lakehouse.id, at=NOW, by=ADMIN),
             return_exceptions=True,
         )
-        assert (created is None) != (deleted is Outcome.DONE)
+        assert isinstance(created, Session) != (deleted is Outcome.DONE)
 
 
 async def test_of_two_workspaces_of_one_name_one_is_made(store: Store) -> None:
@@ -291,6 +294,28 @@ async def check_names(store: Store) -> None:
             )
         )
         assert sorted(outcomes) == sorted([Outcome.DONE, *[Outcome.TAKEN] * 3])
+
+
+async def test_a_workspace_has_no_more_pools_than_it_may(store: SqlStore) -> None:
+    await check_pools(store)
+
+
+async def test_a_workspace_has_no_more_pools_though_transactions_see_each_other(
+    read_committed: SqlStore,
+) -> None:
+    await check_pools(read_committed)
+
+
+async def check_pools(store: Store) -> None:
+    """Create many at once in a workspace that has room for one more."""
+    for _ in range(3):
+        place = Workspace(id=WorkspaceId(new_id()), name=new_id(), created_at=NOW)
+        assert await store.add_workspace(place, ADMIN)
+        first, *others = [spark_pool(workspace=place.id, name=new_id()) for _ in range(AT_ONCE)]
+        assert await store.add_spark_pool(first, most=2)
+        outcomes = await asyncio.gather(*(store.add_spark_pool(one, most=2) for one in others))
+        assert sorted(outcomes) == sorted([Outcome.DONE, *[Outcome.FULL] * (AT_ONCE - 2)])
+        assert len((await store.spark_configuration(place.id)).pools) == 2
 
 
 async def test_numbers_are_unique(store: SqlStore) -> None:
@@ -358,7 +383,7 @@ async def test_a_session_that_gets_a_statement_is_not_ended_as_idle(store: Store
             store.add_statement(code(session, at=late), claim=True),
             store.stop_idle(now=late, reason=lambda _: "idle"),
         )
-        assert (statement is None) == (session.id in idle)
+        assert (statement is None) == (session.driver in idle)
         touched, _ = await asyncio.gather(
             store.touch(session.id, at=late),
             store.stop_idle(now=late, reason=lambda _: "idle"),
@@ -378,7 +403,7 @@ async def test_a_cause_written_a_moment_before_the_end_counts(store: Store) -> N
 
     await asyncio.gather(
         store.request_stop(session.id, end_cause=EndCause.DELETED),
-        store.end_session(session.id, at=NOW, end=end),
+        end_session(store, session.id, at=NOW, end=end),
     )
     found = await store.session(session.id)
     assert found is not None
@@ -392,7 +417,7 @@ async def test_a_statement_is_open_in_no_ended_session(store: Store) -> None:
         session = await added(store, phase=Phase.READY)
         statement, done = await asyncio.gather(
             store.add_statement(code(session), claim=True),
-            store.end_session(session.id, at=NOW, end=with_end()),
+            end_session(store, session.id, at=NOW, end=with_end()),
         )
         assert done is not None
         assert await store.open_statements(session.driver) == []

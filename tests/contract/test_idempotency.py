@@ -13,8 +13,9 @@ from livius.domain.errors import Exhausted
 from livius.domain.idempotency import VALID_FOR, IdempotencyKey, KeyReused, MadeBefore
 from livius.domain.ids import PrincipalId, StatementNumber, new_id
 from livius.domain.session import Phase, Session
-from livius.ports.store import AuditQuery, NewStatement, Occupancy, Store
-from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, make, with_end
+from livius.ports.capacity import Occupancy
+from livius.ports.store import AuditQuery, NewStatement, Store
+from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, end_session, make, with_end
 
 ADA = PrincipalId(new_id())
 KEY = IdempotencyKey(principal=ADA, key="a", fingerprint="1", at=NOW)
@@ -101,14 +102,14 @@ async def test_each_principal_has_keys_of_its_own(store: Store) -> None:
 
 
 async def test_a_key_whose_request_was_refused_is_free(store: Store) -> None:
-    def full(_: Occupancy) -> None:
+    def full(_: Occupancy) -> bool:
         raise Exhausted("TooManyRequestsForCapacity", "full")
 
     session, driver = make()
     with pytest.raises(Exhausted):
         await store.add_session(session, driver, admit=full, key=KEY)
     ended = await added(store, phase=Phase.READY)
-    await store.end_session(ended.id, at=NOW, end=with_end())
+    await end_session(store, ended.id, at=NOW, end=with_end())
     assert await store.add_statement(keyed(ended), claim=True) is None
     assert await create(store, OTHER_BODY) in await store.live_sessions()
 
@@ -116,7 +117,7 @@ async def test_a_key_whose_request_was_refused_is_free(store: Store) -> None:
 async def test_a_repeat_finds_its_statement_when_the_session_has_ended(store: Store) -> None:
     session = await added(store, phase=Phase.READY)
     await submit(store, keyed(session))
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await end_session(store, session.id, at=NOW, end=with_end())
     assert await submit(store, keyed(session)) == "0"
 
 
@@ -127,7 +128,7 @@ async def test_a_key_is_forgotten_after_a_day_and_goes_with_its_session(store: S
     assert await submit(store, keyed(session)) == "0"
     await store.forget_idempotency_keys(NOW + VALID_FOR + timedelta(seconds=1))
     assert await submit(store, keyed(session)) == "1"
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await end_session(store, session.id, at=NOW, end=with_end())
     await store.remove_session(session.id)
     assert await create(store, OTHER_BODY) in await store.live_sessions()
 

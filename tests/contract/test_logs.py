@@ -13,6 +13,7 @@ from livius.adapters.logs import FileDriverLogs
 from livius.adapters.spark_ui import HttpSparkUi
 from livius.domain.errors import NotFound, Unavailable
 from livius.domain.ids import DriverId
+from livius.ports.logs import SparkAddress
 from livius_agent.spec import STDERR, STDOUT
 
 DRIVER = DriverId("d")
@@ -83,19 +84,19 @@ def spark() -> Iterator[str]:
 
 
 async def test_pages_are_asked_with_their_query(spark: str) -> None:
-    pages = HttpSparkUi()
-    assert json.loads(await pages.get(spark, "a/jobs", {"status": "running"})) == {
+    pages, at = HttpSparkUi(), SparkAddress(url=spark, application="a")
+    assert json.loads(await pages.get(at, "jobs", {"status": "running"})) == {
         "query": "status=running"
     }
     with pytest.raises(NotFound):
-        await pages.get(spark, "a/unknown", {})
+        await pages.get(at, "unknown", {})
 
 
-@pytest.mark.parametrize("path", ["a/elsewhere", "a/page", "a/huge", "a/slow"])
+@pytest.mark.parametrize("path", ["elsewhere", "page", "huge", "slow"])
 async def test_what_is_no_bearable_json_is_not_passed_on(spark: str, path: str) -> None:
-    pages = HttpSparkUi(within=timedelta(seconds=0.5 if path == "a/slow" else 10))
+    pages = HttpSparkUi(within=timedelta(seconds=0.5 if path == "slow" else 10))
     with pytest.raises(Unavailable):
-        await pages.get(spark, path, {})
+        await pages.get(SparkAddress(url=spark, application="a"), path, {})
 
 
 @pytest.mark.parametrize(
@@ -105,4 +106,4 @@ async def test_what_is_no_bearable_json_is_not_passed_on(spark: str, path: str) 
 )  # fmt: skip
 async def test_a_driver_leads_nowhere_but_to_loopback(address: str) -> None:
     with pytest.raises(Unavailable):
-        await HttpSparkUi().get(address, "a/jobs", {})
+        await HttpSparkUi().get(SparkAddress(url=address, application="a"), "jobs", {})

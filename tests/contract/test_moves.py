@@ -16,20 +16,21 @@ from livius.domain.audit import Action, entry
 from livius.domain.errors import Exhausted
 from livius.domain.session import Event, Goal, Phase, Session
 from livius.domain.statement import Ending
-from livius.ports.store import AuditQuery, Occupancy, SessionEnd
-from support.records import NOW, added, make
+from livius.ports.capacity import Occupancy
+from livius.ports.store import AuditQuery, SessionEnd
+from support.records import NOW, added, end_session, make, move_session
 
 Move = Callable[[SqlStore, Session], Awaitable[object]]
 
 
 async def begin_stop(store: SqlStore, session: Session) -> object:
-    return await store.move_session(session.id, Event.STOP_BEGUN, at=NOW)
+    return await move_session(store, session.id, Event.STOP_BEGUN, at=NOW)
 
 
 async def end(store: SqlStore, session: Session) -> object:
     audit = entry(session, Action.SESSION_END, at=NOW, result="ok")
     leaves = SessionEnd(ending=Ending(ok=False), audit=audit)
-    return await store.end_session(session.id, at=NOW, end=lambda _: leaves)
+    return await end_session(store, session.id, at=NOW, end=lambda _: leaves)
 
 
 async def stop(store: SqlStore, session: Session) -> object:
@@ -39,13 +40,14 @@ async def stop(store: SqlStore, session: Session) -> object:
 
 async def idle(store: SqlStore, session: Session) -> object:
     late = NOW + session.idle_timeout
-    return session.id in await store.stop_idle(now=late, reason=lambda _: "idle") or None
+    return session.driver in await store.stop_idle(now=late, reason=lambda _: "idle") or None
 
 
 async def create(store: SqlStore, _session: Session) -> object:
-    def admit(found: Occupancy) -> None:
+    def admit(found: Occupancy) -> bool:
         if found.drivers > 1:
             raise Exhausted("TooManyRequestsForCapacity", "full")
+        return True
 
     session, driver = make()
     try:

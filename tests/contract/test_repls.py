@@ -12,7 +12,7 @@ from livius.domain.session import Session
 from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.store import Acquired, AuditQuery, NewStatement, Store
-from support.records import NOW, acquire, added, code, noted, with_end
+from support.records import NOW, acquire, added, code, end_session, move_session, noted, with_end
 
 CLOSED = Ending(ok=False, ename="ReplClosed", evalue="closed")
 
@@ -74,7 +74,7 @@ async def added_to(store: Store, session: Session) -> Session:
         SessionEvent.DRIVER_ATTACHED,
         SessionEvent.DRIVER_READY,
     ):
-        moved = await store.move_session(session.id, event, at=NOW)
+        moved = await move_session(store, session.id, event, at=NOW)
         assert moved is not None
         session = moved
     return session
@@ -122,7 +122,7 @@ async def test_the_end_of_a_session_closes_its_repls(store: Store) -> None:
     second = await acquire(store, after=1)
     waits = await store.add_statement(statement(second), claim=True)
     assert waits is not None
-    ended = await store.end_session(first.session.id, at=NOW, end=with_end())
+    ended = await end_session(store, first.session.id, at=NOW, end=with_end())
     assert ended is not None
     assert [one.repl for one in ended[1]] == [second.handle.repl]
     found = await store.repls_of_session(first.session.id)

@@ -7,11 +7,11 @@ import pytest
 
 from fakes.world import World
 from livius.domain.activity import Activity, Order, Position, sorted_by
-from livius.domain.driver import Driver
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, new_id
 from livius.domain.session import Event
 from livius.ports.store import ActivityQuery, Store
 from livius.usecases.sessions import CreateSession, create_session
+from support.records import move_session, own_driver
 
 
 async def fill(store: Store, names: list[str]) -> World:
@@ -32,15 +32,11 @@ async def fill(store: Store, names: list[str]) -> World:
             lakehouse=(world.lakehouse, other)[number % 2].id,
             runtime=("2.0", "1.3", "2.0")[number % 3],
         )
-        driver = Driver(
-            id=DriverId(new_id()),
-            session=session.id,
-            secret_hash=None,
-            created_at=session.created_at,
-        )
-        await store.add_session(replace(session, driver=driver.id), driver)
+        session = replace(session, driver=DriverId(new_id()))
+        await store.add_session(session, own_driver(session))
         if number % 3:
-            await store.move_session(
+            await move_session(
+                store,
                 session.id,
                 Event.DRIVER_ENDED,
                 at=session.created_at + timedelta(seconds=7 * number % 5),

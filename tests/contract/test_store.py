@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from livius.domain.audit import Action, entry
 from livius.domain.ids import (
+    DriverId,
     LakehouseId,
     SessionId,
     StatementNumber,
@@ -15,7 +16,17 @@ from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Ending, Event
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.store import AuditQuery, Store
-from support.records import LAKEHOUSE, NOW, WORKSPACE, added, code, make, with_end
+from support.records import (
+    LAKEHOUSE,
+    NOW,
+    WORKSPACE,
+    added,
+    code,
+    end_session,
+    make,
+    move_session,
+    with_end,
+)
 
 
 async def test_a_session_comes_back_as_it_went_in(store: Store) -> None:
@@ -23,29 +34,34 @@ async def test_a_session_comes_back_as_it_went_in(store: Store) -> None:
     await store.add_session(session, driver)
     assert await store.session(session.id) == session
     assert await store.driver(driver.id) == driver
-    assert await store.session_of_driver(driver.id) == session
+    assert await store.session(session.id) == session
     assert await store.session(SessionId(new_id())) is None
 
 
 async def test_an_event_moves_a_session_once(store: Store) -> None:
     session = await added(store)
     first, second = await asyncio.gather(
-        store.move_session(session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
-        store.move_session(session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
+        move_session(store, session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
+        move_session(store, session.id, SessionEvent.LAUNCH_BEGUN, at=NOW),
     )
     assert [first, second].count(None) == 1
 
 
 async def test_a_refused_event_changes_nothing(store: Store) -> None:
     session = await added(store)
-    assert await store.move_session(session.id, SessionEvent.DRIVER_READY, at=NOW) is None
+    assert await move_session(store, session.id, SessionEvent.DRIVER_READY, at=NOW) is None
     assert await store.session(session.id) == session
 
 
 async def test_changes_come_with_the_event(store: Store) -> None:
     session = await added(store, phase=Phase.STARTING)
-    moved = await store.move_session(
-        session.id, SessionEvent.DRIVER_READY, at=NOW, spark_app_id="local-1", versions={"a": "1"}
+    moved = await move_session(
+        store,
+        session.id,
+        SessionEvent.DRIVER_READY,
+        at=NOW,
+        spark_app_id="local-1",
+        versions={"a": "1"},
     )
     assert moved is not None
     assert (moved.spark_app_id, moved.versions) == ("local-1", {"a": "1"})
@@ -177,21 +193,22 @@ async def test_an_ended_session_takes_no_statements_and_leaves_none_open(store: 
     await store.add_statement(code(session), claim=True)
     await store.add_statement(code(session), claim=False)
     ending = Ending(ok=False, ename="SessionEnded", evalue="gone")
-    done = await store.end_session(
-        session.id, at=NOW, end=with_end(ending, cause=EndCause.DRIVER_DIED)
+    done = await end_session(
+        store, session.id, at=NOW, end=with_end(ending, cause=EndCause.DRIVER_DIED)
     )
     assert done is not None
     ended, abandoned = done
     assert (ended.phase, ended.end_cause) == (Phase.DIED, EndCause.DRIVER_DIED)
     assert [one.number for one in abandoned] == [0, 1]
     assert await store.open_statements(session.driver) == []
+    assert await store.open_numbers(session.id) == []
     newest, _ = await store.list_statements(session.first_repl, skip=0, top=1, newest_first=True)
     page, total = await store.list_statements(session.first_repl, skip=0, top=10)
     assert newest == page[-1:]
     assert total == 2
     assert [(s.phase, s.ending) for s in page] == [(StatementPhase.AVAILABLE, ending)] * 2
     assert await store.add_statement(code(session), claim=True) is None
-    assert await store.end_session(session.id, at=NOW, end=with_end(ending)) is None
+    assert await end_session(store, session.id, at=NOW, end=with_end(ending)) is None
     driver = await store.driver(session.driver)
     assert driver is not None
     assert driver.ended_at == NOW
@@ -210,6 +227,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
     await store.add_statement(code(session), claim=True)
     assert await idle_at(store, later + timedelta(days=1)) == []
     assert await store.busy([session.id]) == {session.id}
+    assert await store.open_numbers(session.id) == [(session.first_repl, 0)]
     end = later + timedelta(hours=1)
     await store.move_statement(
         session.first_repl, StatementNumber(0), Event.FINISHED, at=end, ending=Ending(ok=True)
@@ -217,7 +235,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
     assert await idle_at(store, end) == []
     assert await store.touch(session.id, at=end + timedelta(minutes=20))
     assert await idle_at(store, end + timedelta(minutes=20)) == []
-    assert await idle_at(store, end + timedelta(minutes=40)) == [session.id]
+    assert await idle_at(store, end + timedelta(minutes=40)) == [session.driver]
     stopped = await store.session(session.id)
     assert stopped is not None
     assert (stopped.goal, stopped.end_cause, stopped.end_reason) == (
@@ -229,7 +247,7 @@ async def test_only_ready_sessions_without_work_idle_out(store: Store) -> None:
     assert not await store.touch(session.id, at=end + timedelta(days=1))
 
 
-async def idle_at(store: Store, now: datetime) -> list[SessionId]:
+async def idle_at(store: Store, now: datetime) -> list[DriverId]:
     found = await store.stop_idle(now=now, reason=lambda one: f"idle for {one.idle_timeout}")
     return list(found)
 
@@ -265,7 +283,7 @@ async def test_an_ended_session_is_removed_whole_and_a_live_one_is_not(store: St
     await store.add_statement(code(session), claim=True)
     await store.remove_session(session.id)
     assert await store.session(session.id) is not None
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await end_session(store, session.id, at=NOW, end=with_end())
     assert await store.ended_before(NOW) == []
     assert [s.id for s in await store.ended_before(NOW + timedelta(days=1))] == [session.id]
     await store.remove_session(session.id)
@@ -280,7 +298,7 @@ async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
     found = await store.session(session.id)
     assert found is not None
     assert (found.end_reason, found.log) == ("because", ("a", "b"))
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await end_session(store, session.id, at=NOW, end=with_end())
     await store.annotate_session(session.id, end_reason="too late")
     found = await store.session(session.id)
     assert found is not None

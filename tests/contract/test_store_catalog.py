@@ -21,7 +21,7 @@ from livius.domain.session import EndCause, Goal, Session
 from livius.domain.session import Event as SessionEvent
 from livius.ports.catalog import Found, LakehouseAccess
 from livius.ports.store import AuditQuery, Store
-from support.records import NOW, make
+from support.records import NOW, make, move_session
 
 
 async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
@@ -34,6 +34,7 @@ async def test_workspaces_lakehouses_and_roles(store: Store) -> None:
         name="Bronze",
         database="bronze",
         created_at=NOW,
+        has_schemas=True,
     )
     await store.add_lakehouse(lakehouse)
     assert await store.workspace(workspace.id) == workspace
@@ -74,6 +75,7 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
                 name=f"name of {lakehouse}",
                 database=f"at_{lakehouse}",
                 created_at=NOW,
+                has_schemas=lakehouse == lakehouses[0],
             )
         )
     assert await store.lakehouse_access_version() != before
@@ -85,6 +87,7 @@ async def test_places_are_the_lakehouses_where_a_principal_may_run_code(store: S
             lakehouse=lakehouse,
             lakehouse_name=f"name of {lakehouse}",
             database=f"at_{lakehouse}",
+            has_schemas=lakehouse == lakehouses[0],
         )
         for principal in (admin, guest)
         for lakehouse in lakehouses
@@ -135,7 +138,7 @@ async def test_a_deleted_lakehouse_leaves_its_database_name_taken(store: Store) 
     session = dataclasses.replace(session, workspace=first.workspace, lakehouse=first.id)
     await store.add_session(session, driver)
     assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
-    assert await store.move_session(session.id, SessionEvent.DRIVER_ENDED, at=NOW)
+    assert await move_session(store, session.id, SessionEvent.DRIVER_ENDED, at=NOW)
     assert await store.delete_lakehouse(first.id, at=NOW, by=by)
     assert not await store.delete_lakehouse(first.id, at=NOW, by=by)
     assert await store.lakehouse(first.id) is None
@@ -170,7 +173,7 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
     ):
         found = dataclasses.replace(session, workspace=workspace, lakehouse=first.id)
         await store.add_session(found, driver)
-    await store.move_session(ended[0].id, SessionEvent.DRIVER_ENDED, at=NOW)
+    await move_session(store, ended[0].id, SessionEvent.DRIVER_ENDED, at=NOW)
 
     def audit(session: Session) -> AuditEntry:
         return entry(session, Action.SESSION_DELETE, at=NOW, result="accepted")
@@ -182,7 +185,7 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
 
     assert await delete(first.workspace) == [live[0].id]
     assert await delete(first.workspace) is None
-    assert await store.sessions_to_stop() == [live[0].id]
+    assert await store.drivers_to_end() == [live[0].driver]
     stopped = await store.session(live[0].id)
     assert stopped is not None
     assert (stopped.goal, stopped.deleted_at) == (Goal.STOP, NOW)
@@ -196,8 +199,8 @@ async def test_a_deleted_workspace_takes_its_lakehouses_and_roles_and_stops_its_
     assert await store.roles_in(first.workspace) == []
     assert await store.lakehouse(second.id) is None
     assert await store.database_names() == {"bronze", "silver"}
-    await store.move_session(live[0].id, SessionEvent.STOP_BEGUN, at=NOW)
-    assert await store.sessions_to_stop() == []
+    await move_session(store, live[0].id, SessionEvent.STOP_BEGUN, at=NOW)
+    assert await store.drivers_to_end() == []
 
 
 async def test_a_principal_sees_the_workspaces_it_has_a_role_in(store: Store) -> None:

@@ -13,13 +13,13 @@ from livius.domain.ids import (
     WorkspaceId,
     new_id,
 )
-from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
+from livius.domain.jobs import StatementJobs
 from livius.domain.lakehouse import Lakehouse, Role, Workspace
 from livius.domain.principal import PrincipalKind
 from livius.domain.session import EndCause, Phase
 from livius.domain.session import Event as SessionEvent
 from livius.ports.store import ActivityQuery, FoundActivity, Store
-from support.records import NOW, added, code, make, with_end
+from support.records import NOW, added, code, end_session, make, move_session, spark_job, with_end
 
 
 async def test_activities_are_found_by_every_filter_newest_first(store: Store) -> None:
@@ -48,14 +48,14 @@ async def test_activities_are_found_by_every_filter_newest_first(store: Store) -
         for event in (
             *(SessionEvent.LAUNCH_BEGUN, SessionEvent.DRIVER_ATTACHED, SessionEvent.DRIVER_READY),
         ):
-            await store.move_session(key, event, at=NOW)
+            await move_session(store, key, event, at=NOW)
     late = NOW + timedelta(hours=1)
-    await store.end_session(failed, at=late, end=with_end(cause=EndCause.START_FAILED))
+    await end_session(store, failed, at=late, end=with_end(cause=EndCause.START_FAILED))
     for key in (cancelled, deleted, stopping):
         await store.request_stop(key, deleted_at=NOW, end_cause=EndCause.DELETED)
     for key in (cancelled, deleted):
-        await store.move_session(key, SessionEvent.STOP_BEGUN, at=NOW)
-        await store.end_session(key, at=late, end=with_end())
+        await move_session(store, key, SessionEvent.STOP_BEGUN, at=NOW)
+        await end_session(store, key, at=late, end=with_end())
 
     async def found(**conditions: Any) -> list[SessionId]:
         query = ActivityQuery(
@@ -63,6 +63,7 @@ async def test_activities_are_found_by_every_filter_newest_first(store: Store) -
         )
         activities = await store.activities(query)
         assert all(one.state is activity_state(one.session) for one in activities)
+        assert await store.count_activities(query) == len(activities)
         return [one.session.id for one in activities]
 
     every = await found()
@@ -129,7 +130,7 @@ async def test_an_activity_keeps_the_name_of_its_deleted_lakehouse(store: Store)
     session, driver = make()
     session = dataclasses.replace(session, workspace=workspace.id, lakehouse=lakehouse.id)
     await store.add_session(session, driver)
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await end_session(store, session.id, at=NOW, end=with_end())
     assert await store.delete_lakehouse(lakehouse.id, at=NOW, by=admin)
     one = (await store.find_activity(workspace.id, session.id, admin)).activity
     assert one is not None
@@ -146,22 +147,7 @@ async def test_the_first_start_of_a_sessions_statements(store: Store) -> None:
 
 
 def some_jobs(total: int) -> StatementJobs:
-    stage = SparkStage(
-        id=1, attempt=0, name="count", status="ACTIVE", tasks=8, done=3, active=2, failed=0
-    )
-    job = SparkJob(
-        id=7,
-        name="count",
-        status="RUNNING",
-        tasks=8,
-        done=3,
-        active=2,
-        failed=0,
-        skipped=0,
-        started_at=NOW,
-        ended_at=None,
-        stages=(stage,),
-    )
+    job = spark_job(7, status="RUNNING", ended_at=None)
     return StatementJobs(total=total, jobs=(job,))
 
 
@@ -189,7 +175,8 @@ async def test_the_effective_conf_is_kept_until_the_session_is_removed(store: St
     assert await store.effective_conf(session.id) == {"spark.x": "2"}
     await store.set_effective_conf(SessionId(new_id()), {"spark.x": "3"})
     await store.set_jobs(statement.repl, statement.number, some_jobs(1))
-    await store.end_session(session.id, at=NOW, end=with_end())
+    await store.set_heap(session.id, used=1, limit=2)
+    await end_session(store, session.id, at=NOW, end=with_end())
     assert await store.effective_conf(session.id) == {"spark.x": "2"}
     await store.remove_session(session.id)
     assert await store.effective_conf(session.id) == {}

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,7 +10,8 @@ import pytest
 
 from livius.adapters.local.metastore import ready_file
 from livius.installation.java import find_java
-from support.gateway import Client, Gateway, RemoteSession
+from support.gateway import Client, Gateway, RemoteSession, driver_folder
+from support.shared import Spares
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -21,27 +20,32 @@ SLEEP = "import time; time.sleep(600)"
 HEAP = "Iterator.continually(new Array[Long](10000000)).toList.size"
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """A client of a gateway for all of these tests, whose drivers are small."""
-    with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
-        started = Gateway(Path(folder) / "home", settings={"LIVIUS_DRIVER_MEMORY": "600m"})
-        try:
-            yield started.start().client()
-            log = (started.home / "test.log").read_text()
-            assert "Traceback" not in log, "a driver's death is nothing that the gateway failed at"
-        finally:
-            started.clean()
+@pytest.fixture(autouse=True, scope="module")
+def logged(shared: Gateway) -> Iterator[None]:
+    """A driver's death is nothing that the gateway failed at."""
+    log = shared.home / "test.log"
+    before = log.stat().st_size
+    yield
+    assert b"Traceback" not in log.read_bytes()[before:]
 
 
-def process(client: Client, name: str) -> psutil.Process:
-    """The one driver's process of that name."""
+@pytest.fixture
+def session(client: Client, spares: Spares) -> Iterator[RemoteSession]:
+    """One that the test may end."""
+    assert client is not None
+    with spares.taken() as session:
+        yield session
+
+
+def process(session: RemoteSession, name: str) -> psutil.Process:
+    """The process of that name of a session's driver."""
 
     def named(process: psutil.Process) -> bool:
         command = process.cmdline()
         return process.name() == name or f"livius_agent{name}" in command
 
-    found = [one for one in client.gateway.driver_processes() if named(one)]
+    gateway = session.client.gateway
+    found = [one for one in gateway.driver_processes(driver_folder(session)) if named(one)]
     return min(found, key=lambda one: one.create_time())
 
 
@@ -64,18 +68,18 @@ def ended_session(session: RemoteSession) -> dict[str, Any]:
     ids=["killed JVM", "crashed JVM", "killed agent", "killed supervisor"],
 )
 def test_a_process_of_the_driver_is_killed(
-    client: Client, name: str, number: signal.Signals, said: str
+    shared: Gateway, session: RemoteSession, name: str, number: signal.Signals, said: str
 ) -> None:
-    with client.session() as session:
-        running, waiting = session.submit(SLEEP), session.submit("1")
-        victim = process(client, name)
-        wait_for(
-            lambda: session.statement(running)["state"] == "running", seconds=30, what="it runs"
-        )
-        victim.send_signal(number)
-        assert_ended(session, running, waiting, said)
-        left = client.gateway.driver_processes
-        wait_for(lambda: not left(), seconds=20, what="nothing of the driver is left")
+    folder, victim = driver_folder(session), process(session, name)
+    running, waiting = session.submit(SLEEP), session.submit("1")
+    wait_for(lambda: session.statement(running)["state"] == "running", seconds=30, what="it runs")
+    victim.send_signal(number)
+    assert_ended(session, running, waiting, said)
+    wait_for(
+        lambda: not shared.driver_processes(folder),
+        seconds=20,
+        what="nothing of the driver is left",
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,12 +90,11 @@ def test_a_process_of_the_driver_is_killed(
     ],
     ids=["exit", "heap"],
 )
-def test_the_sessions_code_ends_the_driver(client: Client, code: str, said: str) -> None:
-    with client.session() as session:
-        running, waiting = session.submit(code, "spark"), session.submit("1")
-        body = assert_ended(session, running, waiting, said)
-        if code == HEAP:
-            assert any("java.lang.OutOfMemoryError" in line for line in body["log"])
+def test_the_sessions_code_ends_the_driver(session: RemoteSession, code: str, said: str) -> None:
+    running, waiting = session.submit(code, "spark"), session.submit("1")
+    body = assert_ended(session, running, waiting, said)
+    if code == HEAP:
+        assert any("java.lang.OutOfMemoryError" in line for line in body["log"])
 
 
 def assert_ended(session: RemoteSession, running: int, waiting: int, said: str) -> dict[str, Any]:
@@ -119,33 +122,31 @@ def assert_ended(session: RemoteSession, running: int, waiting: int, said: str) 
     return body
 
 
-def test_python_processes_end_and_the_session_goes_on(client: Client) -> None:
-    with client.session() as session:
-        session.run("create temp view kept as select 7 a", "sql")
-        for code, said in (
-            ("import os; os._exit(5)", "exit code 5"),
-            ("import ctypes; ctypes.string_at(0)", "signal 11"),
-            ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
-        ):
-            output = session.run(code)
-            assert output["ename"] == "ReplEnded"
-            assert said in output["evalue"]
-            assert "variables are lost" in output["evalue"]
-            assert session.rows("select * from kept") == [[7]]
-        number = session.submit(SLEEP)
-        wait_for(
-            lambda: session.statement(number)["state"] == "running", seconds=30, what="it runs"
-        )
-        process(client, ".zygote").kill()
-        assert "forked from" in session.wait(number, 30)["output"]["evalue"]
-        assert session.text("1 + 1") == "2"
+def test_python_processes_end_and_the_session_goes_on(session: RemoteSession) -> None:
+    session.run("create temp view kept as select 7 a", "sql")
+    for code, said in (
+        ("import os; os._exit(5)", "exit code 5"),
+        ("import ctypes; ctypes.string_at(0)", "signal 11"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
+    ):
+        output = session.run(code)
+        assert output["ename"] == "ReplEnded"
+        assert said in output["evalue"]
+        assert "variables are lost" in output["evalue"]
         assert session.rows("select * from kept") == [[7]]
-        session.text("kept = 1")
-        output = session.run(
-            "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, -1))\nb' ' * 2**32"
-        )
-        assert output["ename"] == "MemoryError"
-        assert session.text("kept") == "1"
+    zygote = process(session, ".zygote")
+    number = session.submit(SLEEP)
+    wait_for(lambda: session.statement(number)["state"] == "running", seconds=30, what="it runs")
+    zygote.kill()
+    assert "forked from" in session.wait(number, 30)["output"]["evalue"]
+    assert session.text("1 + 1") == "2"
+    assert session.rows("select * from kept") == [[7]]
+    session.text("kept = 1")
+    output = session.run(
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, -1))\nb' ' * 2**32"
+    )
+    assert output["ename"] == "MemoryError"
+    assert session.text("kept") == "1"
 
 
 def test_java_that_hangs_or_does_not_run_is_told_with_its_last_lines(gateway: Gateway) -> None:

@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 import requests
 
-from support.gateway import Gateway
+from support.gateway import Client, Gateway
+from support.shared import Spares
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -96,42 +98,46 @@ def test_a_kept_driver_that_is_being_launched_comes_up_once(gateway: Gateway) ->
 
 
 @pytest.mark.parametrize("moment", ["at once", "launched", "java"])
-def test_a_session_deleted_while_it_starts_leaves_nothing(shared: Gateway, moment: str) -> None:
-    client = shared.client()
-    wait_for(lambda: not shared.driver_processes(), seconds=30, what="earlier drivers have ended")
-    before = _listening(shared)
+def test_a_session_deleted_while_it_starts_leaves_nothing(
+    shared: Gateway, client: Client, others: set[psutil.Process], moment: str
+) -> None:
+    drivers = shared.home / "drivers"
+    folders, listening = set(drivers.glob("*/work")), _listening(others)
+
+    def started() -> set[psutil.Process]:
+        return set(shared.driver_processes()) - others
+
     session = client.create()
     if moment == "launched":
-        wait_for(shared.driver_processes, seconds=30, what="the supervisor runs")
+        wait_for(started, seconds=30, what="the supervisor runs")
     if moment == "java":
-        wait_for(
-            lambda: any("java" in p.name() for p in shared.driver_processes()),
-            seconds=60,
-            what="Java runs",
-        )
+        wait_for(lambda: any("java" in p.name() for p in started()), seconds=60, what="Java runs")
     assert session.delete() == 200
-    wait_for(lambda: not shared.driver_processes(), seconds=20, what="no process is left")
+    wait_for(lambda: not started(), seconds=20, what="no process is left")
     wait_for(
-        lambda: not list((shared.home / "drivers").glob("*/work")),
+        lambda: set(drivers.glob("*/work")) <= folders,
         seconds=10,
         what="no temporary folder is left",
     )
-    assert _listening(shared) <= before
+    assert _listening(shared.driver_processes()) <= listening
     assert client.call("GET", session.path).status_code == 404
 
 
-def _listening(gateway: Gateway) -> set[object]:
+def _listening(processes: Iterable[psutil.Process]) -> set[object]:
     return {
         connection.laddr
-        for process in gateway.driver_processes()
+        for process in processes
+        if process.is_running()
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
 
 
-def test_a_killed_metastore_comes_back_on_the_same_port(shared: Gateway) -> None:
-    client = shared.client()
-    with client.session() as session:
+def test_a_killed_metastore_comes_back_on_the_same_port(
+    shared: Gateway, client: Client, spares: Spares
+) -> None:
+    assert client is not None
+    with spares.taken() as session:
         session.run("create table before_the_fall as select 1 as a", "sql")
         port = (shared.home / "metastore" / "port").read_text()
         for process in shared.processes():

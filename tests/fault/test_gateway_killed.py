@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.gateway import Client, Gateway, RemoteSession
-from support.shared import SharedSession
+from support.gateway import Client, Gateway, RemoteSession, driver_folder
+from support.shared import SharedSession, Spares
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -47,21 +47,6 @@ def has_run(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def caller(shared: Gateway) -> Client:
-    return shared.client()
-
-
-@pytest.fixture
-def client(shared: Gateway, caller: Client) -> Client:
-    """A client of a gateway that serves, even if the test before failed while it was down."""
-    assert shared.process is not None
-    if shared.process.poll() is not None:
-        shared.start()
-    caller.reconnect()
-    return caller
-
-
-@pytest.fixture(scope="module")
 def lent(caller: Client) -> Iterator[SharedSession]:
     """One ready session for all tests that need one: it survives all their kills."""
     sessions = SharedSession(caller)
@@ -77,23 +62,18 @@ def session(client: Client, lent: SharedSession) -> Iterator[RemoteSession]:
         yield session
 
 
-@pytest.fixture
-def others(shared: Gateway, client: Client) -> set[psutil.Process]:
-    """The processes of drivers that were there before the test."""
-    assert client is not None
-    return set(shared.driver_processes())
-
-
-def test_right_after_the_create_was_answered(shared: Gateway, client: Client) -> None:
+def test_right_after_the_create_was_answered(
+    shared: Gateway, client: Client, spares: Spares
+) -> None:
     session = client.create()
     restart(shared, client)
     session.wait_idle()
     assert session.text("1 + 1") == "2"
-    assert session.delete() == 200
+    spares.leave(session)
 
 
 def test_while_the_driver_is_being_launched(
-    shared: Gateway, client: Client, others: set[psutil.Process]
+    shared: Gateway, client: Client, others: set[psutil.Process], spares: Spares
 ) -> None:
     session = client.create()
     wait_for(lambda: session.get()["state"] == "starting", seconds=30, what="it is starting")
@@ -101,7 +81,7 @@ def test_while_the_driver_is_being_launched(
     session.wait_idle()
     started = set(shared.driver_processes()) - others
     assert len([one for one in started if "livius_agent.supervisor" in one.cmdline()]) == 1
-    assert session.delete() == 200
+    spares.leave(session)
 
 
 def java_runs(gateway: Gateway, others: set[psutil.Process]) -> None:
@@ -114,18 +94,18 @@ def java_runs(gateway: Gateway, others: set[psutil.Process]) -> None:
 
 
 def test_while_spark_is_starting(
-    shared: Gateway, client: Client, others: set[psutil.Process]
+    shared: Gateway, client: Client, others: set[psutil.Process], spares: Spares
 ) -> None:
     session = client.create()
     number = session.submit("'waited'")
     java_runs(shared, others)
     restart(shared, client)
     assert session.wait(number)["output"]["data"]["text/plain"] == "'waited'"
-    assert session.delete() == 200
+    spares.leave(session)
 
 
 def test_while_the_gateway_is_down_spark_becomes_ready(
-    shared: Gateway, client: Client, others: set[psutil.Process]
+    shared: Gateway, client: Client, others: set[psutil.Process], spares: Spares
 ) -> None:
     opened = set((shared.home / "drivers").glob("*/work/*.pipe"))
     session = client.create()
@@ -140,7 +120,7 @@ def test_while_the_gateway_is_down_spark_becomes_ready(
     client.reconnect()
     session.wait_idle()
     assert session.text("1 + 1") == "2"
-    assert session.delete() == 200
+    spares.leave(session)
 
 
 def test_while_idle(shared: Gateway, client: Client, session: RemoteSession) -> None:
@@ -245,27 +225,24 @@ def test_while_a_statement_is_being_cancelled(
     assert session.text("kept") == "'a value'"
 
 
-def test_while_a_session_is_being_deleted(
-    shared: Gateway, client: Client, others: set[psutil.Process]
-) -> None:
-    session = client.create()
-    session.wait_idle()
-    started = set(shared.driver_processes()) - others
-    assert started
-    assert session.delete() == 200
-    restart(shared, client)
-    wait_for(
-        lambda: not any(one.is_running() for one in started),
-        seconds=30,
-        what="the driver has ended",
-    )
-    assert client.call("GET", session.path).status_code == 404
+def test_while_a_session_is_being_deleted(shared: Gateway, client: Client, spares: Spares) -> None:
+    with spares.taken() as session:
+        started = shared.driver_processes(of=driver_folder(session))
+        assert started
+        assert session.delete() == 200
+        restart(shared, client)
+        wait_for(
+            lambda: not any(one.is_running() for one in started),
+            seconds=30,
+            what="the driver has ended",
+        )
+        assert client.call("GET", session.path).status_code == 404
 
 
 def test_tables_outlive_their_session_and_the_gateway(
-    shared: Gateway, client: Client, session: RemoteSession
+    shared: Gateway, client: Client, session: RemoteSession, spares: Spares
 ) -> None:
-    with client.session() as maker:
+    with spares.taken() as maker:
         maker.run("create table outlives as select 42 as a", "sql")
         maker.run("create view outlives_too as select a from outlives", "sql")
     restart(shared, client)

@@ -36,7 +36,10 @@ class Desk:
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def portal_session_what_is_opened(self) -> Page:
-        self.page.goto(self.pages.opened.get(timeout=20))
+        url = self.pages.opened.get(timeout=20)
+        # In a page of its own, as a browser does it: the one before may still be on its way.
+        self.page = self.page.context.new_page()
+        self.page.goto(url)
         return self.page
 
     def sign_in(self, username: str, password: str | None) -> None:
@@ -56,10 +59,9 @@ def seated(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]
     monkeypatch.setitem(webbrowser._browsers, "test", [None, pages])  # type: ignore[attr-defined]
     context = chromium.new_context(viewport={"width": 390, "height": 844})
     problems: list[Any] = []
-    page = context.new_page()
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    desk = Desk(page, pages)
+    context.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    context.on("weberror", lambda error: problems.append(str(error.error)))
+    desk = Desk(context.new_page(), pages)
     try:
         yield desk
     finally:

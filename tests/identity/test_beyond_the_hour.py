@@ -18,9 +18,11 @@ from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.session import Event
 from livius.domain.tokens import FABRIC
+from livius.event_streams import EventStreams
 from livius.usecases.driver_requests import answer
 from livius.usecases.identity.session_tokens import EmbeddedSessionTokens
 from livius_agent.wire import AgentRequest, Answer
+from support.records import move_session
 
 
 @pytest.mark.parametrize("kind", ["user", "app"])
@@ -45,7 +47,7 @@ async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
         )
     )
     context = dataclasses.replace(core.context, tokens=EmbeddedSessionTokens(world.authority))
-    app = create_app(world.verifier, [fabric.router(context)], version="0")
+    app = create_app(world.verifier, [fabric.router(context, EventStreams())], version="0")
     where = "/v1/workspaces/{}/lakehouses/{}/livyapi/versions/2023-12-01/sessions".format(
         *core.place
     )
@@ -62,7 +64,7 @@ async def test_code_gets_tokens_when_the_callers_is_61_minutes_old(
             (Event.DRIVER_ATTACHED, {}),
             (Event.DRIVER_READY, {"spark_app_id": "local-1"}),
         ):
-            await core.store.move_session(identity, event, at=core.clock.now(), **facts)
+            await move_session(core.store, identity, event, at=core.clock.now(), **facts)
         session = await core.store.session(identity)
         assert session is not None
         core.links.open.add(session.driver)

@@ -132,7 +132,8 @@ def test_users_and_their_passwords(
         one for one in json.loads(run(capsys, "user list --json")) if one["name"] == "Ada"
     ]
     assert document == {
-        "id": field(made, "Object id"), "username": "ada@livius.localhost", "name": "Ada"
+        "id": field(made, "Object id"), "username": "ada@livius.localhost", "name": "Ada",
+        "disabled": False,
     }  # fmt: skip
     changed = run(capsys, "user set-password ada")
     assert changed.replace(field(changed, "Password"), password) == made
@@ -142,6 +143,10 @@ def test_users_and_their_passwords(
     assert "10 to" in run(capsys, "user set-password ada --password-stdin", code=1)
     monkeypatch.setattr("sys.stdin", io.StringIO("long enough now\n"))
     assert "long" not in run(capsys, "user set-password ada --password-stdin")
+    assert "can't sign in any more" in run(capsys, "user disable ada")
+    assert "(disabled)" in run(capsys, "user list")
+    assert "can sign in again" in run(capsys, "user enable ada")
+    assert "(disabled)" not in run(capsys, "user list")
     run(capsys, "user remove ada")
     assert "There is no user" in run(capsys, "user remove ada", code=1)
     file = home / "sample" / "user.json"

@@ -13,6 +13,11 @@ from identity.conftest import PAGES, TENANT, World
 from identity.flows import API, AUTHORIZE, get_code, request
 from livius.adapters.identity.sample import PORTAL_SIGNED_OUT, portal_client_id
 from livius.api.authority import router
+from livius.domain.accounts import ClientApplication, User
+from livius.domain.ids import PrincipalId, new_id
+from livius.domain.realm import Address
+from livius.usecases.identity import directory
+from livius.usecases.identity.token_issuance import Issue, id_token
 
 LOGOUT = f"{PAGES}/{TENANT}/oauth2/v2.0/logout"
 
@@ -184,3 +189,30 @@ async def test_tokens_are_not_given_over_plain_http(person: Person) -> None:
         answer = await person.client.post(f"{PAGES}/{TENANT}/oauth2/v2.0/{path}", data={"a": "b"})
         assert answer.json()["error_codes"] == [9002313]
     assert API.startswith("https")
+
+
+async def test_only_the_persons_id_token_for_the_portal_spares_the_question(
+    person: Person, world: World
+) -> None:
+    await get_code(person, world)
+    user = await directory.find_user(world.store, world.user.username)
+    portal = await world.store.application(portal_client_id(TENANT))
+    own = await world.store.application(world.sample.client_id)
+    assert portal is not None
+    assert own is not None
+    address = Address(host="localhost", port=8443, tenant=TENANT)
+
+    def hint(application: ClientApplication, who: User) -> str:
+        issue = Issue(address=address, version=2, application=application, proof="1")
+        return id_token(world.authority, issue, who, nonce="")
+
+    other = replace(user, oid=PrincipalId(new_id()))
+    back = f"http://localhost:8998{PORTAL_SIGNED_OUT}"
+    query = {"client_id": portal.client_id, "post_logout_redirect_uri": back}
+    for wrong in ("", "no token", hint(own, user), hint(portal, other), hint(portal, user)[:-4]):
+        await person.opens(LOGOUT, **query, id_token_hint=wrong)
+        assert "Sign out?" in person.text
+    await person.opens(LOGOUT, **query, id_token_hint=hint(portal, user))
+    assert person.goes_to() == back
+    await person.opens(AUTHORIZE, **request(world, prompt="none"))
+    assert person.arrives()["error"] == "login_required"

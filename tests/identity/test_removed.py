@@ -275,3 +275,41 @@ async def test_who_is_there_is_looked_up_once_in_the_bound(world: World) -> None
     for stranger in (principal(world, new_id()), replace(known, client_id=ClientId(new_id()))):
         with pytest.raises(Unauthenticated):
             await presence.check(stranger)
+
+
+async def test_a_disabled_user_opens_nothing_and_keeps_what_it_has(
+    person: Person, world: World
+) -> None:
+    tokens = await get_tokens(person, world)
+    personal, cookie = await give(world, world.user.oid)
+    waiting = await get_code(person, world)
+    verifier, sign_in_cookie = bearers(world), person.client.cookies["livius_sign_in"]
+    user = await directory.find_user(world.store, world.user.username)
+    await directory.disable_user(world.store, world.clock, user)
+    world.clock.move(BOUND)
+    for token in (tokens["access_token"], personal):
+        with pytest.raises(Unauthenticated):
+            await verifier.bearer_of(token)
+    assert await portal_sessions(world).find(cookie) is None
+    assert await signed_in(world.authority, sign_in_cookie) is None
+    application = await world.store.application(world.sample.client_id)
+    assert application is not None
+    password = world.user.password
+    for word, code in ((password, "AADSTS50057"), ("wrong", "AADSTS50126")):
+        with pytest.raises(TokenRefused) as refused:
+            await check_password(
+                world.authority, user.username, word or "", caller="a", application=application
+            )
+        assert refused.value.code == code
+    # A check of the password that was under way no longer leads to a sign-in.
+    with pytest.raises(TokenRefused):
+        await begin_sign_in(world.authority, user, application)
+    answer = await person.client.post(TOKEN, data=redemption(world, waiting))
+    assert number(answer)[0] == "invalid_grant"
+    fields = {"client_id": world.sample.client_id, "refresh_token": tokens["refresh_token"]}
+    answer = await person.client.post(TOKEN, data={"grant_type": "refresh_token", **fields})
+    assert number(answer)[0] == "invalid_grant"
+    await directory.disable_user(world.store, world.clock, user, disabled=False)
+    world.clock.move(BOUND)
+    assert (await verifier.bearer_of(personal)).oid == user.oid
+    assert await portal_sessions(world).find(cookie) is None

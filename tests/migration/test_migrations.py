@@ -102,6 +102,85 @@ def test_names_of_before_get_their_keys(new_database: NewDatabase) -> None:
     engine.dispose()
 
 
+def test_drivers_of_before_follow_their_sessions(new_database: NewDatabase) -> None:
+    engine = new_database().open()
+    phases = ("requested", "ready", "stopping", "died")
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0004")
+        for number, phase in enumerate(phases):
+            values = {
+                "id": f"s{number}",
+                "repl": f"r{number}",
+                "driver": f"d{number}",
+                "phase": phase,
+                "goal": "stop" if phase == "stopping" else "run",
+            }
+            connection.execute(text(SESSION_OF_BEFORE), values)
+            connection.execute(text(DRIVER_OF_BEFORE), values)
+    migrate(engine)
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT phase, goal, owner, runtime, first_repl FROM drivers ORDER BY id")
+        ).all()
+    assert found == [
+        ("requested", "run", "session", "2.0", "r0"),
+        ("ready", "run", "session", "2.0", "r1"),
+        ("ending", "end", "session", "2.0", "r2"),
+        ("ended", "run", "session", "2.0", "r3"),
+    ]
+    engine.dispose()
+
+
+SESSION_OF_BEFORE = """
+INSERT INTO sessions (id, workspace, lakehouse, submitter, submitter_name, name, runtime, conf,
+  tags, request, goal, phase, driver, first_repl, idle_seconds, created_at, last_active_at, times,
+  log, versions)
+VALUES (:id, 'w', 'l', 'p', 'Ada', 'n', '2.0', '{}', '{}', '{}', :goal, :phase, :driver, :repl, 60,
+  '2026-01-01', '2026-01-01', '{}', '[]', '{}')
+"""
+DRIVER_OF_BEFORE = (
+    "INSERT INTO drivers (id, session, created_at) VALUES (:driver, :id, '2026-01-01')"
+)
+
+
+def test_outlines_of_before_are_made_of_what_was_stored(new_database: NewDatabase) -> None:
+    engine = new_database().open()
+    ends = ('{"ok": true, "text": null}', '{"ok": false}', None)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0015")
+        session = {"id": "s", "repl": "r", "driver": "d", "phase": "ready", "goal": "run"}
+        connection.execute(text(SESSION_OF_BEFORE), session)
+        for number, ending in enumerate(ends):
+            values = {
+                "number": number,
+                "ending": ending,
+                "phase": "available" if ending else "running",
+            }
+            connection.execute(text(STATEMENT_OF_BEFORE), values)
+        connection.execute(text(JOBS_OF_BEFORE), {"jobs": SOME_JOBS})
+    migrate(engine)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT ok FROM statements ORDER BY number")).scalars()
+        assert [None if ok is None else bool(ok) for ok in found] == [True, False, None]
+        counts = text("SELECT total, failed, cancelled FROM statement_jobs")
+        assert connection.execute(counts).all() == [(9, 2, 1)]
+    engine.dispose()
+
+
+STATEMENT_OF_BEFORE = """
+INSERT INTO statements (repl, number, session, driver, kind, code, phase, created_at, progress,
+  ending)
+VALUES ('r', :number, 's', 'd', 'sql', '1', :phase, '2026-01-01', 0, :ending)
+"""
+JOBS_OF_BEFORE = (
+    "INSERT INTO statement_jobs (repl, number, session, jobs) VALUES ('r', 0, 's', :jobs)"
+)
+SOME_JOBS = """
+{"total": 9, "jobs": [
+  {"status": "FAILED"}, {"status": "FAILED"}, {"status": "CANCELLED"}, {"status": "SUCCEEDED"}]}
+"""
+
+
 def test_a_database_of_a_newer_version_is_refused_untouched(new_database: NewDatabase) -> None:
     engine = new_database().open()
     migrate(engine)

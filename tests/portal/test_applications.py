@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret
+from livius.domain.accounts import ClientApplication, ClientCertificate, ClientSecret, User
 from livius.domain.ids import ClientId
 from livius.domain.lakehouse import Role
 from portal.conftest import Visitor
@@ -25,6 +25,12 @@ class Known:
 
     async def applications(self) -> Sequence[ClientApplication]:
         return self.known
+
+    async def application(self, client_id: ClientId) -> ClientApplication | None:
+        return next((one for one in self.known if one.client_id == client_id), None)
+
+    async def users(self) -> Sequence[User]:
+        return ()
 
 
 def application(name: str, **changes: Any) -> ClientApplication:
@@ -52,8 +58,11 @@ def tell(served: Served, *known: ClientApplication) -> None:
 
 def test_an_admin_sees_ids_and_thumbprints_and_no_secret(served: Served, ada: Visitor) -> None:
     tell(served, application("nightly"), application("ours", trusted=True))
-    assert "/portal/applications" in ada.get("/workspaces").text
-    page = ada.get("/applications").text
+    assert "/portal/applications" in ada.get("/settings").text
+    listed = ada.get("/applications").text
+    assert "nightly" in listed
+    assert "11111111-" in listed
+    page = ada.get("/applications/11111111-0000-4000-8000-000000000000").text
     for shown in (
         "nightly",
         "11111111-",
@@ -65,6 +74,7 @@ def test_an_admin_sees_ids_and_thumbprints_and_no_secret(served: Served, ada: Vi
         assert shown in page
     for never in ("the-hash", "hnt", ">ours<"):
         assert never not in page
+        assert never not in listed
 
 
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.CONTRIBUTOR, Role.VIEWER])
@@ -72,7 +82,6 @@ def test_others_do_not(served: Served, role: Role) -> None:
     tell(served, application("nightly"))
     other = Visitor(served, served.site.do(served.site.world.member(role)))
     for one in (other, Visitor(served, principal("Stranger"))):
-        assert "/portal/applications" not in one.get("/workspaces").text
         answer = one.get("/applications")
         assert answer.status_code == 403
         assert "nightly" not in answer.text
@@ -80,7 +89,7 @@ def test_others_do_not(served: Served, role: Role) -> None:
 
 
 def test_another_authority_has_pages_of_its_own(ada: Visitor) -> None:
-    assert "/portal/applications" not in ada.get("/workspaces").text
+    assert "/portal/applications" not in ada.get("/settings").text
     assert ada.get("/applications").status_code == 404
 
 

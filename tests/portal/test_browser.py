@@ -1,12 +1,10 @@
 """The portal in a real browser: live, by keyboard, in both languages, without a finding of axe."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from livius import limits
 from livius.domain.ids import StatementNumber
@@ -15,33 +13,9 @@ from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
 from livius.usecases import catalog
 from livius_agent.text import json_bytes
-from portal.conftest import Owned, activity, write_table
+from portal.conftest import Look, Owned, Windows, activity, write_table
 from support.browsing import Served
-from support.chromium import check, chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One for this module alone: while it is open, no other event loop runs in this thread."""
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def context(browser: Browser, served: Served) -> Iterator[BrowserContext]:
-    found = browser.new_context(locale="en", viewport={"width": 1440, "height": 900})
-    found.set_default_timeout(10_000)
-    served.sign_in(found)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    """A page that must not complain of scripts that fail."""
-    found = context.new_page()
-    found.on("pageerror", lambda error: pytest.fail(f"a script failed: {error}"))
-    return found
+from support.chromium import check, fits, wait
 
 
 def busy_session(served: Served) -> Session:
@@ -69,71 +43,54 @@ def busy_session(served: Served) -> Session:
     return session
 
 
-@pytest.mark.parametrize(
-    ("language", "scheme", "width"), [("en", "light", 1440), ("zh-TW", "dark", 390)]
-)
 def test_a_shared_sessions_repls_are_selected_and_followed(
-    browser: Browser, served: Served, language: str, scheme: Literal["light", "dark"], width: int
+    windows: Windows, served: Served, look: Look
 ) -> None:
     site = served.site
     first, second = site.acquire("nightly"), site.acquire("nightly")
     session = second.session
     site.run(session, "of_first", text="one", ending=Ending(ok=True), repl=first.repl.id)
-    context = browser.new_context(
-        locale=language, color_scheme=scheme, viewport={"width": width, "height": 900}
-    )
-    context.set_default_timeout(10_000)
-    served.sign_in(context)
-    page = context.new_page()
+    page = windows.open(look)
     page.goto(served.url + activity(session))
     row = page.locator(".repls a")
     expect(row).to_have_count(2)
     row.nth(1).click()
     expect(row.nth(1)).to_have_attribute("aria-current", "page")
     expect(page.locator(".cell")).to_have_count(0)
-    page.locator("#code").fill("of_second")
-    page.locator("#code").press("Control+Enter")
+    page.get_by_role("textbox").fill("of_second")
+    page.get_by_role("textbox").press("Control+Enter")
     expect(page.locator("#s0 .code")).to_have_text("of_second")
     site.end(session, StatementNumber(0), Ending(ok=True), second.repl.id)
     expect(page.locator("#s0 .state.good")).to_be_visible()
     site.acquire("nightly")
     expect(row).to_have_count(3)
-    check(page, f"repls {language} {scheme}")
+    check(page, f"repls {look}")
     site.release(second)
     expect(page.locator("#repls .note")).to_be_visible()
     expect(page.locator(".composer button")).to_be_hidden()
-    check(page, f"closed repl {language} {scheme}")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    context.close()
+    check(page, f"closed repl {look}")
+    assert fits(page)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh-TW", "dark")])
 def test_axe_finds_nothing_serious_on_any_page(
-    browser: Browser, served: Served, lakehouse: Path, language: str, scheme: str
+    windows: Windows, served: Served, lakehouse: Path, look: Look
 ) -> None:
     fill(served, lakehouse)
     session = busy_session(served)
     base = activity(session)
     ended = served.site.session("ended")
     served.site.fail(ended, EndCause.DRIVER_DIED, "out of memory")
-    context = browser.new_context(
-        locale=language,
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": 1440 if language == "en" else 390, "height": 900},
-    )
-    context.set_default_timeout(10_000)
-    served.sign_in(context)
-    page = context.new_page()
+    page = windows.open(look)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     for path in ("", "/monitor", *tabs(session)):
         page.goto(served.url + path)
-        check(page, f"{path} {language} {scheme}")
+        check(page, f"{path} {look}")
     for path in places(served):
         page.goto(served.url + path)
-        check(page, f"{path} {language} {scheme}")
+        check(page, f"{path} {look}")
     page.goto(served.url + "/monitor")
     page.locator("td.actions button").first.click()
     expect(page.locator("#panel h2")).to_be_focused()
@@ -145,13 +102,13 @@ def test_axe_finds_nothing_serious_on_any_page(
     assert complaints == []
     page.goto(served.url + "/nowhere")
     check(page, "nowhere")
-    context.close()
 
 
 def tabs(session: Session) -> list[str]:
     """The pages of an activity."""
     base = activity(session)
-    return [base, *(f"{base}/{tab}" for tab in ("overview", "jobs", "logs", "configuration"))]
+    parts = ("overview", "jobs", "jobs/spark", "logs", "configuration")
+    return [base, *(f"{base}/{part}" for part in parts)]
 
 
 def fill(served: Served, lakehouse: Path) -> None:
@@ -179,14 +136,12 @@ def places(served: Served) -> list[str]:
 
 
 def test_no_page_is_wider_than_the_screen(
-    browser: Browser, served: Served, lakehouse: Path
+    windows: Windows, served: Served, lakehouse: Path
 ) -> None:
     fill(served, lakehouse)
     session = busy_session(served)
     for width in (360, 390, 768, 1920):
-        context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")
-        served.sign_in(context)
-        page = context.new_page()
+        page = windows.open(Look(width=width))
         for path in (
             "",
             "/monitor",
@@ -194,9 +149,7 @@ def test_no_page_is_wider_than_the_screen(
             *places(served),
         ):
             page.goto(served.url + path)
-            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            assert wide <= 0, (width, path)
-        context.close()
+            assert fits(page), (width, path)
 
 
 def test_the_hub_is_live(page: Page, served: Served) -> None:
@@ -204,7 +157,7 @@ def test_the_hub_is_live(page: Page, served: Served) -> None:
     expect(page.locator("main")).to_contain_text("No activity yet")
     session = served.site.session("appears by itself")
     expect(page.locator("tbody")).to_contain_text("appears by itself")
-    expect(page.locator("tbody .state")).to_contain_text("In progress")
+    expect(page.locator("tbody .state")).to_contain_text("Idle")
     served.site.fail(session, EndCause.DRIVER_DIED, "out of memory")
     expect(page.locator("tbody .state")).to_contain_text("Failed")
 
@@ -256,7 +209,7 @@ def test_an_application_is_given_a_secret_with_the_keyboard_alone(
 ) -> None:
     page.goto(f"{served.url}/applications")
     check(page, "applications")
-    page.get_by_role("link", name="Change nightly").focus()
+    page.get_by_role("link", name="nightly").focus()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="New secret").focus()
     page.keyboard.press("Enter")
@@ -270,8 +223,7 @@ def test_an_application_is_given_a_secret_with_the_keyboard_alone(
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         check(page, f"application {width} {scheme}")
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, width
+        assert fits(page), width
     page.reload()
     expect(page.get_by_text("not shown again")).to_have_count(0)
     page.get_by_role("button", name="Remove the secret").press("Enter")
@@ -310,7 +262,8 @@ def test_a_lakehouse_is_made_and_its_connection_string_copied(page: Page, served
     expect(page.get_by_label("Name", exact=True)).to_have_value("1st")
     page.get_by_label("Name", exact=True).fill("silver")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Livy endpoint")).to_be_visible()
+    expect(page.locator("#said")).to_have_text("The lakehouse silver is created.")
+    page.goto(re.sub("(/lakehouses/[^/?]+).*", r"\1/settings/livy", page.url))
     page.locator('[data-copy="session-url"]').focus()
     page.keyboard.press("Enter")
     expect(page.locator("#said")).to_have_text("Copied.")
@@ -334,20 +287,20 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
     page.goto(f"{served.url}/monitor")
     page.get_by_role("link", name="by keyboard").focus()
     page.keyboard.press("Enter")
-    code = page.get_by_label("Code", exact=True).last
+    code = page.get_by_role("textbox", name="Code")
     code.focus()
     page.keyboard.type("print(6 * 7)")
     page.keyboard.press("Control+Enter")
     cell = page.locator("#s0")
     expect(cell).to_contain_text("Running")
-    expect(code).to_have_value("")
+    expect(page.locator("#code")).to_have_value("")
     served.site.print(session, StatementNumber(0), "40")
     expect(cell.locator(".text")).to_contain_text("40")
     served.site.print(session, StatementNumber(0), " and 2\n")
     expect(cell.locator(".text")).to_contain_text("40 and 2")
     served.site.end(session, StatementNumber(0), Ending(ok=True))
     expect(cell).to_contain_text("Succeeded")
-    page.locator("#commands").get_by_role("button", name="Cancel").focus()
+    page.locator("#commands").get_by_role("button", name="Stop session").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
@@ -356,7 +309,7 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(dialog.get_by_role("button", name="Cancel session")).to_be_focused()
+    expect(dialog.get_by_role("button", name="Stop session")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#head .state")).to_contain_text("Stopping")
     served.site.settle(session.id)
@@ -374,11 +327,11 @@ def test_a_cell_that_is_too_large_stays_where_it_was_typed(
     monkeypatch.setattr(limits, "MAX_CODE_BYTES", 1000)  # a browser is slow with megabytes
     session, typed = served.site.session(), "x" * 1000
     page.goto(served.url + activity(session))
-    code = page.locator(".composer textarea")
+    code = page.get_by_role("textbox", name="Code")
     code.fill(typed)
     code.press("Control+Enter")
     expect(page.locator("#notes")).to_contain_text("Put data into Files")
-    expect(code).to_have_value(typed)
+    expect(page.locator("#code")).to_have_value(typed)
 
 
 def test_statements_of_another_client_appear_and_run(page: Page, served: Served) -> None:
@@ -388,6 +341,84 @@ def test_statements_of_another_client_appear_and_run(page: Page, served: Served)
     expect(page.locator("#s0")).to_contain_text("Running")
     served.site.end(session, number, Ending(ok=False, ename="NameError", evalue="not defined"))
     expect(page.locator("#s0")).to_contain_text("NameError")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_happens_to_a_statement_before_its_cell_is_here_is_not_lost(
+    page: Page, served: Served, ends: bool
+) -> None:
+    session = served.site.session()
+    page.goto(served.url + activity(session))
+    held: list[tuple[Route, APIResponse]] = []
+    fetched = re.compile(r"/statements\?after=")
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    def told(events: int) -> None:
+        wait(page, lambda: page.evaluate("late.get(0).length") >= events)
+
+    page.route(fetched, hold, times=1)
+    number = served.site.run(session, "1")
+    wait(page, lambda: bool(held))  # the cell of a running statement is on its way
+    served.site.print(session, number, "<printed>\n")
+    told(2)
+    if ends:
+        served.site.end(session, number, Ending(ok=True))
+        told(3)
+    [(route, answer)] = held
+    route.fulfill(response=answer)
+    expect(page.locator("#s0 .state")).to_have_text("Succeeded" if ends else "Running")
+    expect(page.locator("#s0 .text")).to_have_js_property("textContent", "<printed>\n")
+    expect(page.locator(".cell")).to_have_count(1)
+
+
+def test_a_part_that_could_not_be_fetched_is_fetched_when_the_stream_is_back(
+    page: Page, served: Served
+) -> None:
+    session = served.site.session()
+    number = served.site.run(session, "1")
+    page.goto(served.url + activity(session))
+    page.route(re.compile("/statements/0$"), lambda one: one.abort(), times=1)
+    served.site.end(session, number, Ending(ok=True))
+    expect(page.locator("#lost")).to_have_text("Connection lost, trying again.")
+    expect(page.locator("#s0 .state")).to_have_text("Running")
+    page.evaluate("stream.onopen()")
+    expect(page.locator("#s0 .state")).to_have_text("Succeeded")
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_a_statement_that_waited_is_seen_cancelled_while_another_runs(
+    page: Page, served: Served
+) -> None:
+    session = served.site.session()
+    served.site.run(session, "while True: pass", text="kept")
+    page.goto(served.url + activity(session))
+    served.site.run(session, "later()")
+    waiting = page.locator("#s1")
+    expect(waiting.locator(".state")).to_have_text("Waiting")
+    waiting.get_by_role("button", name="Cancel").click()
+    expect(waiting.locator(".state")).to_have_text("Cancelled")
+    served.site.run(session, "latest()")
+    expect(page.locator("#s2 .state")).to_have_text("Waiting")
+    expect(page.locator("#s0 .text")).to_have_text("kept")
+
+
+def test_a_long_text_stays_bounded_in_the_page(page: Page, served: Served) -> None:
+    session = served.site.session()
+    served.site.run(session, "while True: pass", text="begin")
+    page.goto(served.url + activity(session))
+    cell = page.locator("#s0")
+    expect(cell.get_by_text("The latest part of the text.")).to_be_hidden()
+    page.evaluate(
+        """for (const letter of "abcd")
+        append(document.getElementById("s0"), { html: letter.repeat(90000), is_cut: false })"""
+    )
+    assert cell.locator(".text").evaluate("one => one.textContent") == "c" * 90000 + "d" * 90000
+    expect(cell.get_by_text("The latest part of the text.")).to_be_visible()
+    with page.expect_download() as download:
+        cell.get_by_role("link", name="Download all").click()
+    assert download.value.path().read_text() == "begin"
 
 
 def test_a_cancel_is_seen(page: Page, served: Served) -> None:
@@ -424,10 +455,10 @@ def test_rich_output_is_caged(page: Page, served: Served) -> None:
 
 def test_language_and_appearance_are_switched_and_kept(page: Page, served: Served) -> None:
     page.goto(f"{served.url}/monitor")
-    page.locator("summary").first.click()
+    page.locator(".bar summary").nth(1).click()
     page.get_by_role("button", name="繁體中文").click()
     expect(page.get_by_role("heading", name="監視中樞")).to_be_visible()
-    page.locator("summary").first.click()
+    page.locator(".bar summary").nth(1).click()
     page.get_by_role("button", name="深色").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
@@ -435,19 +466,16 @@ def test_language_and_appearance_are_switched_and_kept(page: Page, served: Serve
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hant-TW")
 
 
-def test_a_viewer_has_no_buttons_to_press(browser: Browser, served: Served) -> None:
+def test_a_viewer_has_no_buttons_to_press(windows: Windows, served: Served) -> None:
     served.site.session("adas")
     viewer = served.site.do(served.site.world.member(Role.VIEWER))
-    context = browser.new_context(locale="en")
-    served.sign_in(context, viewer)
-    page = context.new_page()
+    page = windows.open(caller=viewer)
     page.goto(f"{served.url}/monitor")
     expect(page.get_by_role("link", name="adas")).to_be_visible()
-    expect(page.get_by_role("button", name="Cancel adas")).to_have_count(0)
+    expect(page.get_by_role("button", name="Stop adas")).to_have_count(0)
     page.get_by_role("link", name="adas").click()
-    expect(page.get_by_role("heading", name="Phases")).to_be_visible()
+    expect(page.get_by_role("region", name="Timeline")).to_be_visible()
     expect(page.get_by_role("link", name="Configuration")).to_have_count(0)
-    context.close()
 
 
 def test_signing_out_elsewhere_is_noticed(page: Page, served: Served) -> None:
@@ -455,19 +483,36 @@ def test_signing_out_elsewhere_is_noticed(page: Page, served: Served) -> None:
     page.goto(f"{served.url}/monitor")
     page.context.clear_cookies()
     page.locator("td.actions button").first.click()
-    wait(page, lambda: len(served.site.people.asked) == 1)
+    expect(page.get_by_role("heading", name="Your sign-in has expired")).to_be_visible()
 
 
 def test_streams_end_with_the_page(page: Page, served: Served) -> None:
     page.goto(f"{served.url}/monitor")
-    wait(page, lambda: served.portal_app.streams.open == 1)
+    wait(page, lambda: served.portal_app.streams.open["page"] == 1)
     page.goto(f"{served.url}/signed-out")
-    wait(page, lambda: served.portal_app.streams.open == 0)
+    wait(page, lambda: served.portal_app.streams.open["page"] == 0)
 
 
-def wait(page: Page, condition: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("it never came so")
+def test_files_are_uploaded_with_progress_and_errors_keep_their_place(
+    windows: Windows, served: Served, lakehouse: Path, tmp_path: Path, look: Look
+) -> None:
+    page = windows.open(look)
+    (lakehouse / "Files" / "raw").mkdir()
+    workspace, name = served.site.world.place
+    page.goto(f"{served.url}/workspaces/{workspace}/lakehouses/{name}/files?path=raw")
+    files = [tmp_path / "<b>one.csv", tmp_path / "two.csv"]
+    for file in files:
+        file.write_text("a,b\n1,2\n" * 100_000)
+    page.locator("#upload-files").set_input_files(files)
+    for file in files:
+        expect(page.get_by_role("link", name=file.name, exact=False).first).to_be_visible()
+        assert (lakehouse / "Files" / "raw" / file.name).read_text() == file.read_text()
+    page.locator("#upload-files").set_input_files(files[1])
+    expect(page.locator("#notes .note")).to_contain_text("two.csv")
+    check(page, f"upload {look}")
+    assert fits(page)
+    page.locator("#upload input[name=replace]").check()
+    files[1].write_text("new")
+    page.locator("#upload-files").set_input_files(files[1])
+    expect(page.locator("td.number").last).to_have_text("3 B")  # the page is the new one
+    assert (lakehouse / "Files" / "raw" / "two.csv").read_text() == "new"

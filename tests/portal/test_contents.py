@@ -2,18 +2,23 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
+from livius.adapters.local import table_readers
 from livius.adapters.local.lakehouse_browser import LocalLakehouseBrowser
+from livius.domain.contents import Column, View
 from livius.domain.errors import NotFound
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import Role
-from portal.conftest import Visitor, write_table
+from portal.conftest import Visitor, lay_traps, write_table
 from portal.test_pages import XSS, hostile_free
 from support.browsing import Served, principal
+from support.waiting import wait_for
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cf"
@@ -45,8 +50,135 @@ def test_a_table_shows_schema_rows_and_history(
     assert "cities" in ada.get(f"{base(served)}/tables").text
     page = ada.get(f"{base(served)}/tables/cities").text
     assert page.count("<td>Padua</td>") == 2
-    assert '<td class="mono wrap">string</td>' in page
-    assert page.count("WRITE") == 2
+    assert "<span>4 rows</span>" in page
+    assert "Version 0.1.0" in page, "of the installation"
+    assert "<span>2 files</span>" in page
+    assert "<span>version 1</span>" in page
+    columns = ada.get(f"{base(served)}/tables/cities/columns").text
+    assert '<td class="mono wrap">string</td>' in columns
+    history = ada.get(f"{base(served)}/tables/cities/history").text
+    assert history.count("Appended 2 rows in 1 file") == 2
+    assert "RESTORE cities TO VERSION AS OF 0" in history
+    files = ada.get(f"{base(served)}/tables/cities/files").text
+    assert files.count(".parquet</td>") == 2
+
+
+def test_a_table_of_a_schema_has_the_schemas_name(
+    served: Served, ada: Visitor, tmp_path: Path
+) -> None:
+    workspace = base(served).partition("/lakehouses/")[0]
+    made = ada.post(f"{workspace}/lakehouses", name="Gold", description="", schemas="yes")
+    page = made.headers["Location"].removeprefix("/portal").removesuffix("/settings/livy")
+    assert '<dd class="mono">dbo</dd>' in ada.get(f"{page}/settings").text
+    gold = tmp_path / served.site.world.workspace.id / page.rsplit("/", 1)[1]
+    write_table(served, gold, "cities", {"city": ["Padua"]}, schema="sales")
+    assert f'{page}/tables/sales.cities">sales.cities</a>' in ada.get(f"{page}/tables").text
+    assert "<summary>sales</summary>" in ada.get(f"{page}/tables").text
+    assert "<td>Padua</td>" in ada.get(f"{page}/tables/sales.cities").text
+    assert ada.get(f"{page}/tables/cities").status_code == 404
+
+
+def test_a_description_is_kept_while_the_log_is_as_it_was(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    table, log = lakehouse / "Tables" / "cities", lakehouse / "Tables" / "cities" / "_delta_log"
+    write_table(served, lakehouse, "cities", {"city": ["Padua"]})
+    os.utime(log, (1_700_000_000, 1_700_000_000))  # long enough ago to be settled
+    page = f"{base(served)}/tables/cities"
+    assert "<td>Padua</td>" in ada.get(page).text
+    for file in table.glob("*.parquet"):
+        file.unlink()
+    assert "<td>Padua</td>" in ada.get(page).text
+    write_table(served, lakehouse, "cities", {"city": ["Rome"]})
+    assert "The rows can't be shown here" in ada.get(page).text, "another log, another look"
+
+
+def test_a_table_that_takes_too_long_is_told_in_words_and_leaves_no_process(
+    served: Served, ada: Visitor, lakehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(served, lakehouse, "cities", {"city": ["Padua"]})
+    page = f"{base(served)}/tables/cities"
+    monkeypatch.setattr(table_readers, "_WITHIN", 0.0)
+    for _ in range(3):
+        answer = ada.get(page)
+        assert answer.status_code == 503
+        assert "could not be read within" in answer.text
+    monkeypatch.setattr(table_readers, "_WITHIN", 30.0)
+    assert "<td>Padua</td>" in ada.get(page).text
+
+    def zombies() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE]
+
+    wait_for(lambda: not zombies(), seconds=10, what="all readers were waited for")
+
+
+def test_comments_and_partitions_of_a_table_are_shown(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    fields = [
+        {"name": "n", "type": "long", "nullable": False, "metadata": {"comment": "<b>how many"}},
+        {"name": "day", "type": "date", "nullable": True, "metadata": {}},
+    ]
+    schema = {"type": "struct", "fields": fields}
+    about = {"schemaString": json.dumps(schema), "partitionColumns": ["day"], "description": "Days"}
+    lines = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": METADATA | about},
+    ]
+    log = lakehouse / "Tables" / "days" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("\n".join(json.dumps(line) for line in lines))
+    page = ada.get(f"{base(served)}/tables/days/columns").text
+    assert '<td class="wrap">&lt;b&gt;how many</td>' in page
+    assert 'Partitioned by: <span class="mono">day</span>' in page
+    assert '<p class="wrap">Days</p>' in page
+    assert "<td>no</td>" in page
+
+
+def test_rows_that_vectors_may_delete_are_a_bound(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    log = lakehouse / "Tables" / "vectors" / "_delta_log"
+    log.mkdir(parents=True)
+    text = log_of(reader=3, features=["deletionVectors"], stats=json.dumps({"numRecords": 10}))
+    (log / f"{0:020}.json").write_text(text)
+    assert "<span>up to 10 rows</span>" in ada.get(f"{base(served)}/tables/vectors/columns").text
+
+
+def test_views_are_in_the_tree_and_have_their_query(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    metastore = served.site.world.metastore
+    metastore.known["busy"] = View(
+        name="busy",
+        text="SELECT '<b>' AS x",
+        columns=[Column(name="x", type="string", nullable=True)],
+        comment="",
+        created_at=None,
+    )
+    page = ada.get(f"{base(served)}/tables").text
+    assert f'{base(served)}/views/busy">' in page
+    view = ada.get(f"{base(served)}/views/busy").text
+    assert "SELECT &#39;&lt;b&gt;&#39; AS x" in view
+    assert ada.get(f"{base(served)}/views/gone").status_code == 404
+    viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
+    assert "/views/busy" not in viewer.get(f"{base(served)}/tables").text
+    assert viewer.get(f"{base(served)}/views/busy").status_code == 403
+    metastore.is_silent = True
+    shown = ada.get(f"{base(served)}/tables")
+    assert shown.status_code == 200
+    assert "/views/busy" not in shown.text
+
+
+def test_the_tree_shows_the_folders_on_the_way(
+    served: Served, ada: Visitor, lakehouse: Path, tmp_path: Path
+) -> None:
+    (lakehouse / "Files" / "raw" / "2026" / "01").mkdir(parents=True)
+    (lakehouse / "Files" / "other").mkdir()
+    (lakehouse / "Files" / "link").symlink_to(tmp_path)
+    tree = ada.get(at(served, "raw")).text.partition('id="tree"')[2].partition("</nav>")[0]
+    assert re.findall(r"<span>([^<]*)</span></a>", tree) == ["other", "raw", "2026"]
+    assert 'aria-current="page"' in tree
 
 
 def test_a_large_table_is_shown_within_bounds(
@@ -55,9 +187,17 @@ def test_a_large_table_is_shown_within_bounds(
     wide = {f"c{number}": ["x" * 1000] * 300 for number in range(120)}
     write_table(served, lakehouse, "wide", wide)
     page = ada.get(f"{base(served)}/tables/wide").text
-    assert "The first 50 rows." in page
+    assert "100 of 300 rows" in page
     assert "The first 100 columns." in page
     assert "x" * 301 not in page
+
+
+def test_a_columns_long_name_is_cut(served: Served, ada: Visitor, lakehouse: Path) -> None:
+    write_table(served, lakehouse, "wide", {"n" * 5000: ["Padua"]})
+    page = ada.get(f"{base(served)}/tables/wide").text
+    assert "Padua" in page
+    assert "n" * 300 in page
+    assert "n" * 301 not in page
 
 
 def test_rows_outside_of_the_tables_folder_are_not_read(
@@ -186,8 +326,10 @@ async def test_no_name_of_a_table_leads_elsewhere(tmp_path: Path, name: str) -> 
     workspace, lakehouse = WorkspaceId("w"), LakehouseId("l")
     (tmp_path / "w" / "l" / "Tables").mkdir(parents=True)
     (tmp_path / "w" / "l" / "_delta_log").mkdir()
-    with pytest.raises(NotFound):
-        await LocalLakehouseBrowser(tmp_path).table(workspace, lakehouse, name)
+    (tmp_path / "w" / "l" / "Tables" / "sales").mkdir()
+    for parts in ([name], ["sales", name]):
+        with pytest.raises(NotFound):
+            await LocalLakehouseBrowser(tmp_path).table(workspace, lakehouse, parts)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +352,7 @@ def test_the_first_line_of_a_csv_file_names_the_columns_where_it_can(
 ) -> None:
     (lakehouse / "Files" / "a.csv").write_text(text)
     first = text.replace(";", ",").partition(",")[0]
-    as_header, as_row = f'<th scope="col">{first}</th>', f"<td>{first}</td>"
+    as_header, as_row = f">{first}</th>", f">{first}</td>"
     page = ada.get(at(served, "a.csv")).text
     assert (as_header in page, as_row in page) == (named, not named)
     for choice, has in (("yes", as_header), ("no", as_row)):
@@ -226,7 +368,7 @@ def test_a_csv_preview_has_a_hundred_rows_below_its_header(
     (lakehouse / "Files" / "a.csv").write_text(f"n,word\n{rows}")
     page = ada.get(at(served, "a.csv")).text
     assert page.count("<td>x</td>") == 100
-    assert ("Only the beginning" in page) is cut
+    assert ("The first 100 rows." in page) is cut
 
 
 def test_files_are_browsed_previewed_and_downloaded(
@@ -266,12 +408,7 @@ def test_files_are_browsed_previewed_and_downloaded(
 def test_nothing_outside_of_the_files_is_reached(
     served: Served, ada: Visitor, lakehouse: Path, tmp_path: Path, path: str
 ) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "x").write_text("s3cret")
-    (lakehouse / "Files" / "link").symlink_to(outside)
-    (lakehouse / "Files" / "loop").symlink_to("loop")
-    os.mkfifo(lakehouse / "Files" / "pipe")
+    lay_traps(lakehouse, tmp_path, "s3cret")
     for verb in ("", "/download", "/image"):
         answer = ada.get(at(served, path, verb))
         assert answer.status_code == 404, verb

@@ -32,7 +32,7 @@ def test_an_empty_workspace_says_what_to_do_next(served: Served) -> None:
     assert "No lakehouse yet" in page
     assert "Create lakehouse" in page
     answer = nobody.post(f"{path}/lakehouses", name="silver", description="")
-    assert answer.headers["location"].endswith("/settings/livy")
+    assert "/lakehouses/" in answer.headers["location"]
     assert ">silver</a>" in nobody.get(path).text
     assert "Mine" not in Visitor(served, served.site.world.admin).get("/workspaces").text
 
@@ -126,7 +126,7 @@ def test_no_name_becomes_part_of_a_page(served: Served, ada: Visitor, text: str)
     assert made.status_code == 303
     path = made.headers["location"].removeprefix("/portal")
     lakehouse = ada.post(f"{path}/lakehouses", name="silver", description=text)
-    base = lakehouse.headers["location"].removeprefix("/portal").removesuffix("/settings/livy")
+    base = lakehouse.headers["location"].removeprefix("/portal")
     for one in ("/workspaces", path, f"{base}/settings", f"{base}/settings/livy", f"{base}/delete"):
         hostile_free(ada.get(one).text)
 

@@ -34,9 +34,14 @@ def test_who_has_not_signed_in_is_led_to_the_sign_in_and_back(served: Served, pa
 
 
 def test_a_part_of_a_page_is_not_answered_with_a_sign_in_page(served: Served) -> None:
-    answer = Visitor(served, None).get("/monitor", **{"HX-Request": "true"})
+    page = f"{served.url}/monitor?q=a%26b"
+    headers = {"HX-Request": "true", "HX-Current-URL": page}
+    answer = Visitor(served, None).get("/monitor", **headers)
     assert answer.status_code == 401
-    assert answer.headers["hx-redirect"] == "/portal/sign-in"
+    assert answer.headers["hx-redirect"] == "/portal/expired?next=%2Fportal%2Fmonitor%3Fq%3Da%2526b"
+    expired = Visitor(served, None).get("/expired?next=%2Fportal%2Fmonitor")
+    assert 'href="/portal/sign-in?next=%2Fportal%2Fmonitor"' in expired.text
+    assert "elsewhere" not in Visitor(served, None).get("/expired?next=//elsewhere.test").text
 
 
 def test_a_stream_without_a_portal_session_ends_at_once(served: Served) -> None:

@@ -1,14 +1,14 @@
-"""Logs, Spark jobs and the Spark UI of an activity."""
+"""Spark jobs and the Spark UI of an activity."""
 
 import json
 import re
-import time
 
 import pytest
 import requests
 
 from livius.domain.lakehouse import Role
-from livius.domain.session import Session
+from livius.domain.session import EndCause, Session
+from livius.ports.history import EventLog, Opening
 from portal.conftest import Visitor, activity
 from support.browsing import Served
 
@@ -22,82 +22,12 @@ def watched(served: Served) -> Session:
     return session
 
 
-def print_log(served: Served, session: Session, text: bytes, name: str = "stderr") -> None:
-    served.site.world.logs.printed[session.driver, name] = text
+# Executors, jobs and stages as Spark tells them
 
 
-# Logs
-
-
-def test_the_end_of_a_log_is_shown_and_the_rest_is_a_click_away(
+def test_sparks_own_jobs_and_stages_stand_with_their_statement(
     served: Served, ada: Visitor
 ) -> None:
-    session = watched(served)
-    print_log(served, session, b"".join(b"line %06d <b>\n" % n for n in range(40_000)))
-    page = ada.get(f"{activity(session)}/logs").text
-    assert "line 039999 &lt;b&gt;" in page
-    assert "line 000000" not in page
-    earlier = re.search(r'href="/portal([^"]*at=\d+)"', page)
-    assert earlier is not None
-    before = ada.get(earlier[1].replace("&amp;", "&")).text
-    assert "line 039999" not in before
-    assert ada.get(f"{activity(session)}/logs?at=0").text.count("line 000000") == 1
-
-
-def test_a_long_log_is_searched_and_loaded_quickly(served: Served, ada: Visitor) -> None:
-    session = watched(served)
-    line = b"26/01/01 10:00:00 INFO TaskSetManager: Finished task in stage 0.0 (TID 1) in 9 ms\n"
-    text = line * (50 * 2**20 // len(line)) + b"26/01/01 ERROR Needle \xff <x>\n" + line
-    print_log(served, session, text, "stdout")
-    began = time.perf_counter()
-    page = ada.get(f"{activity(session)}/logs?log=stdout&q=needle").text
-    assert "1 line has it" in page
-    assert "<mark>Needle</mark>" in page
-    assert "&lt;x&gt;" in page
-    assert time.perf_counter() - began < 10, "50 MB take too long to search"
-    whole = ada.get(f"{activity(session)}/logs/stdout")
-    assert len(whole.content) == len(text)
-    assert "attachment" in whole.headers["content-disposition"]
-    many = ada.get(f"{activity(session)}/logs?log=stdout&q=tasksetmanager").text
-    assert "200 lines have it (the first ones)" in many
-
-
-def test_a_search_finds_what_lies_across_two_pieces(served: Served, ada: Visitor) -> None:
-    session = watched(served)
-    half = 4 * 2**20
-    print_log(served, session, b"x" * 100 + b"\n" + b"y" * (half - 104) + b"needle\nend")
-    page = ada.get(f"{activity(session)}/logs?q=needle").text
-    assert "1 line has it" in page
-    print_log(served, session, b"z" * (9 * 2**20))
-    # A line without an end is looked at in pieces, so that memory stays bounded.
-    assert "2 lines have it" in ada.get(f"{activity(session)}/logs?q=zzz").text
-
-
-@pytest.mark.parametrize("query", ["log=passwd", "log=../x", "at=-5", "at=99999999", "q=%00", "q="])
-def test_odd_questions_about_logs_are_answered(served: Served, ada: Visitor, query: str) -> None:
-    session = watched(served)
-    print_log(served, session, b"one\n")
-    assert ada.get(f"{activity(session)}/logs?{query}").status_code == 200
-
-
-def test_there_is_no_other_log(served: Served, ada: Visitor) -> None:
-    session = watched(served)
-    assert ada.get(f"{activity(session)}/logs/secret").status_code == 404
-    assert ada.get(f"{activity(session)}/logs/stderr").text == ""
-
-
-def test_the_gateways_own_log_says_what_it_did(served: Served, ada: Visitor) -> None:
-    session = watched(served)
-    served.site.run(session, "secret_code()")
-    page = ada.get(f"{activity(session)}/logs?log=livy").text
-    assert "statement 0 (pyspark) running" in page
-    assert "secret_code" not in page
-
-
-# Jobs
-
-
-def test_jobs_and_stages_stand_with_their_statement(served: Served, ada: Visitor) -> None:
     session = watched(served)
     pages = served.site.world.pages
     pages.said[f"{APPLICATION}/jobs"] = json.dumps(
@@ -117,7 +47,8 @@ def test_jobs_and_stages_stand_with_their_statement(served: Served, ada: Visitor
         ]
     ).encode()
     pages.said[f"{APPLICATION}/stages"] = b'[{"stageId": 1, "status": "ACTIVE", "numTasks": 8}]'
-    page = ada.get(f"{activity(session)}/jobs").text
+    pages.said[f"{APPLICATION}/allexecutors"] = b'[{"id": "driver", "addTime": 5}, 7]'
+    page = ada.get(f"{activity(session)}/jobs/spark").text
     assert "&lt;b&gt;count&lt;/b&gt;" in page
     assert "5/12" in page
     assert "jobs?statement=3" in page
@@ -125,7 +56,7 @@ def test_jobs_and_stages_stand_with_their_statement(served: Served, ada: Visitor
 
 def test_what_spark_does_not_tell_is_said(served: Served, ada: Visitor) -> None:
     session = served.site.session()
-    assert "No information from Spark" in ada.get(f"{activity(session)}/jobs").text
+    assert "No information from Spark" in ada.get(f"{activity(session)}/jobs/spark").text
 
 
 # The Spark UI
@@ -244,11 +175,116 @@ def test_the_spark_ui_closes_with_the_portal_session_and_the_session(
     assert requests.get(f"{served.url}/spark-ui/guessed/jobs/", timeout=20).status_code == 404
 
 
+def ended(served: Served) -> Session:
+    """A session that has ended and left an event log."""
+    session = watched(served)
+    world = served.site.world
+    world.history.logs[session.driver] = EventLog(size=7, is_full=False)
+    served.site.fail(session, EndCause.DRIVER_DIED, "It ended.")
+    return session
+
+
+def test_the_spark_ui_of_an_ended_session_is_the_history_servers(
+    served: Served, ada: Visitor
+) -> None:
+    session, world = ended(served), served.site.world
+    assert "/spark-ui" in ada.get(f"{activity(session)}/overview").text
+    world.history.state = Opening.ABSENT
+    waits = ada.get(f"{activity(session)}/spark-ui")
+    assert waits.status_code == 200
+    assert "is starting" in waits.text
+    assert f"{activity(session)}/spark-ui/live" in waits.text
+    assert ada.get(f"{activity(session)}/spark-ui", **{"HX-Request": "true"}).status_code == 204
+    world.history.state = Opening.READY
+    opened = ada.get(f"{activity(session)}/spark-ui", **{"HX-Request": "true"})
+    assert opened.headers["hx-redirect"].endswith("/jobs/")
+    key = key_of(ada, session)
+    own = f"/history/{session.driver}"
+    for path in ("", "jobs/", "stages/stage/"):
+        moved = requests.get(f"{served.url}{key}/{path}", allow_redirects=False, timeout=20)
+        assert moved.headers["location"] == f"/portal{key}{own}/{path or 'jobs/'}"
+    world.pages.said[f"{own}/jobs/"[1:]] = b"shown"
+    assert requests.get(f"{served.url}{key}{own}/jobs/?id=1", timeout=20).text == "shown"
+    assert world.pages.asked[-1] == (
+        *(world.history.url, f"{own}/jobs/"[1:]),
+        {"query": "id=1", "root": f"/portal{key}"},
+    )
+    for path in ("static/utils.js", f"api/v1/applications/{session.driver}/allexecutors"):
+        assert requests.get(f"{served.url}{key}/{path}", timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "history/{other}/jobs/",
+        "history/{own}/../{other}/jobs/",
+        "history/{own}%2F..%2F{other}/jobs/",
+        "history/{own}/static/x",
+        "history/{own}/api/v1/applications/{other}/jobs",
+        "history/{own}/jobs/job/kill/",
+        "history/",
+        "static/../history/{other}/jobs/",
+        "static/%2e%2e/api/v1/applications",
+        "api/v1/applications",
+        "api/v1/applications/{other}/jobs",
+        "api/v1/applications/{own}/%2e%2e/{other}/jobs",
+        "api/v1/applications/%2e%2e/applications/{other}",
+        "HISTORY/{own}/jobs/",
+    ],
+)
+def test_the_history_server_shows_no_other_session(served: Served, ada: Visitor, path: str) -> None:
+    session, other = ended(served), ended(served)
+    key, before = key_of(ada, session), len(served.site.world.pages.asked)
+    prepared = requests.Request("GET", f"{served.url}/").prepare()
+    prepared.url = f"{served.url}{key}/{path.format(own=session.driver, other=other.driver)}"
+    with requests.Session() as http:
+        http.trust_env = False
+        assert http.send(prepared, timeout=20).status_code in (400, 404)
+    assert len(served.site.world.pages.asked) == before
+
+
+def test_jobs_of_an_ended_session_come_with_a_timeline(served: Served, ada: Visitor) -> None:
+    session, world = ended(served), served.site.world
+    world.history.logs[session.driver] = EventLog(size=7, is_full=True)
+    world.history.state = Opening.ABSENT
+    assert "is starting" in ada.get(f"{activity(session)}/jobs/spark").text
+    world.history.state = Opening.READY
+    stages = [
+        {
+            "stageId": number,
+            "name": f"<i>stage {number}",
+            "status": "COMPLETE",
+            "numTasks": 2,
+            "submissionTime": f"2026-01-01T00:00:{number:02}.000GMT",
+            "completionTime": f"2026-01-01T00:00:{number + 1:02}.000GMT",
+        }
+        for number in range(50)
+    ]
+    executor = {"id": "driver", "addTime": "2026-01-01T00:00:00.000GMT", "totalCores": 2}
+    for part, found in (("jobs", [{}]), ("stages", stages), ("allexecutors", [executor])):
+        world.pages.said[f"{session.driver}/{part}"] = json.dumps(found).encode()
+    page = ada.get(f"{activity(session)}/jobs/spark").text
+    assert 'x="0.0%" y="3" width="3.333%"' in page
+    assert "The last 30 stages; 20 older ones are in the list." in page
+    assert "Executor driver" in page
+    assert "49 · &lt;i&gt;stage 49" in page
+    assert "The event log reached its limit" in page
+
+
+def test_a_session_without_an_event_log_says_why_it_has_no_jobs(
+    served: Served, ada: Visitor
+) -> None:
+    session = ended(served)
+    served.site.world.history.logs.clear()
+    assert "/spark-ui" not in ada.get(f"{activity(session)}/overview").text
+    assert "without an event log" in ada.get(f"{activity(session)}/jobs/spark").text
+
+
 def test_who_may_not_read_a_session_gets_no_key(served: Served) -> None:
     session = watched(served)
     viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
     assert viewer.get(f"{activity(session)}/spark-ui").status_code == 403
-    for path in ("/logs", "/logs/stderr", "/jobs"):
+    for path in ("/logs", "/logs/stderr", "/jobs", "/jobs/spark"):
         assert viewer.get(activity(session) + path).status_code == 403, path
 
 

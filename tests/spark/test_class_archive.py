@@ -10,8 +10,9 @@ import pytest
 from livius.adapters.local.archives import ArchiveFailed, ClassArchive
 from livius.adapters.local.runtimes import Runtime
 from livius.installation.java import find_java
+from livius.installation.recipes import recipe
 from livius_agent.spec import CLASSES
-from support.gateway import Gateway, RemoteSession, runtimes_folder
+from support.gateway import RUNTIME, Gateway, RemoteSession, runtime_folder
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -19,13 +20,14 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     """The Java that is there, and a class path of one file."""
-    java = find_java(None, runtimes_folder() / "java")
+    java = find_java(None, runtime_folder().parent, recipe(RUNTIME).java)
     assert java is not None
     jar = tmp_path / "one.jar"
     jar.write_bytes(b"a jar")
     return Runtime(
-        name="2.0",
-        python=runtimes_folder() / "2.0" / "venv" / "bin" / "python",
+        name=RUNTIME,
+        folder=tmp_path,
+        python=runtime_folder() / "venv" / "bin" / "python",
         spark_home=tmp_path,
         jars=(jar,),
         java=java.binary,

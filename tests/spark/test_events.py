@@ -1,14 +1,10 @@
 """Streams of events with real Spark: the page's commands as pasted, and how soon text arrives."""
 
-import json
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import requests
 
 from support.documents import blocks
 from support.gateway import ROOT, Gateway, RemoteSession
@@ -22,16 +18,6 @@ for _ in range({PRINTS}):
     time.sleep(0.1)
     print(time.time(), flush=True)
 """
-
-
-def events(answer: requests.Response) -> Iterator[tuple[str, Any]]:
-    name = ""
-    for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            yield name, json.loads(value)
 
 
 @pytest.mark.timeout(400)
@@ -52,13 +38,11 @@ def test_the_commands_of_the_page_print_what_it_says(gateway: Gateway) -> None:
 
 def test_text_arrives_the_moment_that_it_is_printed(session: RemoteSession) -> None:
     number = session.submit(CODE)
-    url = f"{session.client.base}{session.path}/statements/{number}/events"
     delays, text = [], ""
-    with session.client.http.get(url, stream=True, timeout=60) as answer:
-        for name, data in events(answer):
-            if name == "output":
-                delays.append(time.time() - float(data["text"].splitlines()[-1]))
-                text += data["text"]
+    for name, data in session.events(number):
+        if name == "output":
+            delays.append(time.time() - float(data["text"].splitlines()[-1]))
+            text += data["text"]
     assert len(text.splitlines()) == PRINTS
     assert statistics.median(delays) < 0.1
 
@@ -68,9 +52,7 @@ def test_a_query_shows_its_progress(session: RemoteSession) -> None:
     number = session.submit(
         "spark.sparkContext.parallelize(range(6), 6).foreach(lambda _: time.sleep(1))"
     )
-    url = f"{session.client.base}{session.path}/statements/{number}/events"
-    with session.client.http.get(url, stream=True, timeout=60) as answer:
-        seen = [data for name, data in events(answer) if name == "progress"]
+    seen = [data for name, data in session.events(number) if name == "progress"]
     shares = [data["progress"] for data in seen]
     assert shares == sorted(shares)
     assert any(0 < share < 1 for share in shares), shares

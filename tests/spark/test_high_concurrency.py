@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from support.gateway import Client, Gateway
-from support.repls import RemoteRepl, acquired, ask, idle
+from support.repls import RemoteRepl, acquired, ask, idle, shared
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -20,7 +20,15 @@ KINDS = ("pyspark", "sql", "spark")
 @pytest.fixture(scope="module")
 def repls(client: Client) -> Iterator[list[RemoteRepl]]:
     """Four repls of one session, for tests that leave them alive."""
-    with acquired(client, 4, sessionTag="test_high_concurrency") as found:
+    with shared(client, 4) as found:
+        yield found
+
+
+@pytest.fixture
+def further(client: Client, repls: list[RemoteRepl]) -> Iterator[RemoteRepl]:
+    """A fifth repl of theirs, which the test may end."""
+    with shared(client, 1) as [found]:
+        assert found.id == repls[0].id
         yield found
 
 
@@ -133,7 +141,7 @@ HOSTILE = {
     "stop": ("spark.stop(); sc.stop()", "pyspark"),
     "scala stop": ("spark.stop()", "spark"),
     "chdir": ("import os; os.chdir('/')", "pyspark"),
-    "set": ("SET spark.sql.ansi.enabled = false", "sql"),
+    "set": ("SET spark.sql.caseSensitive = true", "sql"),
     "drop views": (
         "for v in spark.catalog.listTables(): spark.catalog.dropTempView(v.name)",
         "pyspark",
@@ -154,17 +162,15 @@ def test_a_hostile_repl_does_nothing_to_its_sibling(repls: list[RemoteRepl], wha
     assert sibling.wait(witness)["output"]["data"]["text/plain"] == "42"
     assert sibling.rows("SELECT n FROM kept") == [[41]]
     assert sibling.text("println(spark.range(5).count)", "spark") == "5"
-    look = "print(spark.conf.get('spark.sql.ansi.enabled'), __import__('os').getcwd() != '/')"
-    assert sibling.text(look) == "true True"
+    look = "print(spark.conf.get('spark.sql.caseSensitive'), __import__('os').getcwd() != '/')"
+    assert sibling.text(look) == "false True"
     assert hostile.text("print(1 + 1)") == "2"
-    hostile.run("SET spark.sql.ansi.enabled = true", "sql")
+    hostile.run("SET spark.sql.caseSensitive = false", "sql")
 
 
 def test_a_release_stops_what_runs_and_leaves_nothing(
-    client: Client, gateway: Gateway, repls: list[RemoteRepl]
+    client: Client, gateway: Gateway, repls: list[RemoteRepl], further: RemoteRepl
 ) -> None:
-    further = idle(client, ask(client, sessionTag="test_high_concurrency"))
-    assert further.id == repls[0].id
     pid = int(further.text("import os; print(os.getpid())"))
     assert psutil.pid_exists(pid)
     further.submit("import time\nwhile True: time.sleep(1)")
@@ -181,18 +187,18 @@ def test_a_release_stops_what_runs_and_leaves_nothing(
     wait_for(closed, seconds=30, what="the repl is closed")
     work = [folder for folder in gateway.home.glob("drivers/*/work") if any(folder.iterdir())]
     assert not [one for folder in work for one in folder.glob(f"{further.repl}*")]
-    again = idle(client, ask(client, sessionTag="test_high_concurrency"))
-    assert again.id == repls[0].id
-    assert again.text("print('further' in globals())") == "False"
-    assert again.delete() == 200
+    with shared(client, 1) as [again]:
+        assert again.id == repls[0].id
+        assert again.text("print('further' in globals())") == "False"
 
 
-def test_code_that_stops_its_session_ends_its_own_repl(client: Client) -> None:
-    with acquired(client, 2, sessionTag="stops") as (one, sibling):
-        one.submit("notebookutils.session.stop()")
-        wait_for(lambda: one.get()["state"] == "Dead", seconds=30, what="its repl is closed")
-        assert "session.stop" in one.get()["fabricSessionStateInfo"]["errorMessage"]
-        assert sibling.text("print(1 + 1)") == "2"
+def test_code_that_stops_its_session_ends_its_own_repl(
+    repls: list[RemoteRepl], further: RemoteRepl
+) -> None:
+    further.submit("notebookutils.session.stop()")
+    wait_for(lambda: further.get()["state"] == "Dead", seconds=30, what="its repl is closed")
+    assert "session.stop" in further.get()["fabricSessionStateInfo"]["errorMessage"]
+    assert repls[0].text("print(1 + 1)") == "2"
 
 
 def test_a_killed_jvm_is_told_to_all(client: Client) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from support.documents import blocks
-from support.gateway import ROOT, Gateway
+from support.documents import Block, blocks
+from support.gateway import LIVIUS, ROOT, Gateway
 
 pytestmark = pytest.mark.spark
 
@@ -61,3 +61,26 @@ def test_a_call_without_a_token(gateway: Gateway) -> None:
     assert refused.status_code == 401
     assert refused.json()["errorCode"] == "MissingToken"
     assert refused.json()["message"] in TROUBLE
+
+
+@pytest.mark.timeout(400)
+def test_an_environments_first_steps(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "livius").symlink_to(LIVIUS)
+    shown = ""
+    for block in blocks(HOW_TO / "environments.md", "sh"):
+        done = subprocess.run(
+            ["sh", "-e", "-c", block.code],
+            cwd=tmp_path,
+            env=gateway.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown += done.stdout
+    expected = [block.code for block in blocks(HOW_TO / "environments.md", "text")]
+    assert len(expected) == 2
+    for text in expected:
+        assert Block("", text).is_printed(shown), shown

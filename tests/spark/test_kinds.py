@@ -64,9 +64,9 @@ def test_scala_prints_as_classic_livy_does_and_keeps_its_state(session: RemoteSe
 
 
 def test_a_spark_error_is_told_once(session: RemoteSession) -> None:
-    failing = "spark.sql('select 1 / (id - id) from range(1)').collect()"
+    failing = "spark.sql('select element_at(array(id), int(id)) from range(1)').collect()"
     output = session.run(f"print('before'); {failing}")
-    assert output["evalue"].startswith("[DIVIDE_BY_ZERO]")
+    assert output["evalue"].startswith("[INVALID_INDEX_OF_ZERO]")
     assert output["stdout"] == "before\n"
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from support.gateway import Client, Gateway, RemoteSession
+from support.gateway import Gateway, RemoteSession
+from support.repls import RemoteRepl
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -16,17 +17,17 @@ def lakehouse_root(gateway: Gateway) -> Path:
 
 
 def test_two_sessions_at_once_read_each_others_tables_and_views(
-    client: Client, session: RemoteSession
+    session: RemoteSession, fresh: RemoteRepl
 ) -> None:
-    one = session
-    with client.session(name="two") as two:
-        one.run("create table from_one as select 1 as a", "sql")
-        one.run("create view view_of_one as select a + 1 as b from from_one", "sql")
-        two.text("spark.range(7).write.saveAsTable('from_two')")
-        assert two.rows("select * from from_one") == [[1]]
-        assert two.rows("select * from view_of_one") == [[2]]
-        assert one.text("spark.table('from_two').count()") == "7"
-        assert one.text('println(spark.table("from_two").count())', "spark") == "7"
+    one, two = session, fresh
+    assert one.id != two.id
+    one.run("create table from_one as select 1 as a", "sql")
+    one.run("create view view_of_one as select a + 1 as b from from_one", "sql")
+    two.text("spark.range(7).write.saveAsTable('from_two')")
+    assert two.rows("select * from from_one") == [[1]]
+    assert two.rows("select * from view_of_one") == [[2]]
+    assert one.text("spark.table('from_two').count()") == "7"
+    assert one.text('println(spark.table("from_two").count())', "spark") == "7"
 
 
 def test_tables_are_delta_and_lie_in_the_lakehouse(

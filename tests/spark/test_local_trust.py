@@ -21,6 +21,7 @@ from livius.domain.lakehouse import Role
 from support.gateway import Gateway, RemoteSession
 from support.others import can_become_others, opened
 from support.places import add_user
+from support.shared import SharedSession
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(240)]
 
@@ -30,35 +31,32 @@ ORDINARY = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--
 
 
 @pytest.fixture(scope="module", params=["as it is", "ordinary"])
-def trusted(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+def shared(request: pytest.FixtureRequest, shared: SharedSession) -> Iterator[SharedSession]:
+    """The session of the gateway that other tests use too, or one of an ordinary user's gateway."""
+    if request.param == "as it is":
+        yield shared
+        return
     # Not below pytest's own folder, which is closed to other users, again with each run of it.
     with tempfile.TemporaryDirectory(prefix="livius-trust-") as made:
-        yield from serving(request.param, Path(made))
-
-
-def serving(who: str, folder: Path) -> Iterator[Gateway]:
-    gateway = Gateway(folder / "home")
-    if who == "ordinary":
-        stash = folder / "stash"
+        folder, stash = Path(made), Path(made) / "stash"
         stash.mkdir()
         if not can_become_others(stash):
             pytest.skip("only root can become another user")
         folder.chmod(0o711)
-        gateway.home.mkdir(mode=0o700)
-        os.chown(gateway.home, UID, UID)
-        gateway.prefix = (*opened(stash), *ORDINARY)
-        gateway.settings = {"HOME": str(gateway.home)}
-    try:
-        yield gateway.start()
-    finally:
-        gateway.stop()
-        gateway.clean()
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, UID, UID)
+        ordinary = Gateway(home, {"HOME": str(home)}, prefix=(*opened(stash), *ORDINARY))
+        with ordinary.serving():
+            sessions = SharedSession(ordinary.client())
+            yield sessions
+            sessions.end()
 
 
-@pytest.fixture(scope="module")
-def session(trusted: Gateway) -> Iterator[RemoteSession]:
-    with trusted.client().session() as made:
-        yield made
+@pytest.fixture
+def trusted(session: RemoteSession) -> Gateway:
+    """The gateway of the session."""
+    return session.client.gateway
 
 
 def test_a_second_person_runs_no_code(trusted: Gateway, session: RemoteSession) -> None:

@@ -96,7 +96,8 @@ def test_an_older_data_folder_is_widened_at_the_next_start(older: Gateway, tmp_p
     )
     database = older.home / "metastore" / "derby" / "db"
     (tmp_path / "old.sql").write_text(f"connect 'jdbc:derby:{database}';\n{script}exit;\n")
-    [jars] = runtimes_folder().glob("2.0/venv/lib/python3.*/site-packages/pyspark/jars")
+    # The metastore is of the newest runtime, whichever the session has.
+    *_, jars = sorted(runtimes_folder().glob("*/venv/lib/python3.*/site-packages/pyspark/jars"))
     done = subprocess.run(
         ["java", "-cp", f"{jars}/*", "org.apache.derby.tools.ij", tmp_path / "old.sql"],
         cwd=tmp_path,

@@ -1,11 +1,14 @@
 """Watching a real session, with Fabric's own client for Python and without."""
 
+import io
 import time
 import warnings
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 
@@ -59,6 +62,7 @@ def get(client: Client, session: RemoteSession, path: str, **query: Any) -> Any:
     )
 
 
+@pytest.mark.timeout(400)  # a driver, and a History Server
 def test_a_session_is_watched_from_its_start_to_long_after_its_end(
     client: Client, fabric: Any
 ) -> None:
@@ -94,9 +98,10 @@ def test_a_session_is_watched_from_its_start_to_long_after_its_end(
         assert page(client, session, app)["name"] == "watched"
         assert page(client, session, f"{app}/executors")[0]["id"] == "driver"
         assert get(client, session, f"{app}/jobs/99").status_code == 404
+        before = page(client, session, f"{app}/jobs"), page(client, session, f"{app}/sql")
     wait_for(lambda: seen(session).state == "Succeeded", seconds=20, what="it has ended")
     assert seen(session).end_date_time is not None
-    assert get(client, session, f"{app}/jobs").status_code == 404
+    assert_history(client, session, app, *before)
     meta = get(client, session, f"{app}/logs", type="rollingdriver", meta="true").json()
     assert [one["fileName"] for one in meta["containerLogMeta"]] == ["stderr", "stdout"]
     log = get(client, session, f"{app}/logs", type="driver", fileName="stderr", size=16)
@@ -106,6 +111,42 @@ def test_a_session_is_watched_from_its_start_to_long_after_its_end(
     with pytest.raises(HttpResponseError) as refused:
         fabric.lakehouse.livy_sessions.get_livy_session(workspace, lakehouse, new_id())
     assert refused.value.status_code == 404
+
+
+def assert_history(client: Client, session: RemoteSession, app: str, jobs: Any, sql: Any) -> None:
+    """Spark's REST of the ended session has what it had before, and nobody else gets at it."""
+    ready(lambda: get(client, session, f"{app}/jobs"))
+    assert page(client, session, f"{app}/jobs") == jobs
+    # Not their texts: a plan in the log is older than the last metrics.
+    assert outcomes(page(client, session, f"{app}/1/sql")) == outcomes(sql)
+    assert page(client, session, app)["name"] == "watched"
+    assert (
+        page(client, session, app)["id"],
+        page(client, session, app)["attempts"][0]["completed"],
+    ) == (app, True)
+    assert page(client, session, f"{app}/executors")[0]["id"] == "driver"
+    assert page(client, session, f"{app}/stages")[0]["status"] == "COMPLETE"
+    assert get(client, session, f"{app}/jobs/99").status_code == 404
+    archive = zipfile.ZipFile(io.BytesIO(get(client, session, f"{app}/logs").content))
+    assert archive.namelist() == [f"{app}.zstd"]
+    home = client.gateway.home
+    conf = dict(line.split() for line in (home / "history" / "spark.conf").read_text().splitlines())
+    for path in ("/", "/api/v1/applications", "/static/utils.js"):
+        url = f"http://127.0.0.1:{conf['spark.history.ui.port']}{path}"
+        assert requests.get(url, timeout=20).status_code == 403
+    assert (home / "history" / "spark.conf").stat().st_mode & 0o077 == 0
+    for log in (home / "drivers").glob("*/eventlog/events.zstd"):
+        assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def outcomes(queries: Any) -> Any:
+    parts = ("id", "status", "description", "successJobIds", "failedJobIds")
+    return [[one[part] for part in parts] for one in queries]
+
+
+def ready(ask: Callable[[], requests.Response]) -> None:
+    """Wait until Spark's History Server is ready: on a busy machine it says when to ask again."""
+    wait_for(lambda: ask().status_code == 200, seconds=120, what="the History Server is ready")
 
 
 def jobs(client: Client, session: RemoteSession, number: int) -> dict[str, Any]:
@@ -219,8 +260,10 @@ def test_the_jobs_of_a_cancelled_statement_are_cancelled(
     wait_for(lambda: jobs(client, session, number)["jobs"], seconds=60, what="the job is known")
     session.cancel(number)
     assert session.wait(number)["state"] == "cancelled"
+    # The libraries below say nothing of the interrupt.
+    assert client.call("GET", f"{session.path}/statements/{number}/output").text == ""
     end_as(number, "CANCELLED")
-    failing = session.submit("spark.sql('select 1 / id from range(1)').collect()")
+    failing = session.submit("spark.sql('select assert_true(id = 1) from range(1)').collect()")
     session.wait(failing)
     end_as(failing, "FAILED")
 

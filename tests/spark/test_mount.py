@@ -1,12 +1,11 @@
 """The lakehouse at /lakehouse/default, for a session's own processes."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from support.gateway import Gateway, RemoteSession
+from support.gateway import RemoteSession
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 
@@ -48,22 +47,3 @@ def test_nothing_of_it_is_on_the_machine(session: RemoteSession) -> None:
     assert PLACE not in mounts
     assert not os.path.ismount(PLACE)
     assert Path("/lakehouse").exists() == WAS_THERE
-
-
-def test_without_it_errors_name_the_path_to_write() -> None:
-    with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
-        gateway = Gateway(Path(folder) / "home", {"LIVIUS_SHOW_LAKEHOUSE": "false"})
-        try:
-            with gateway.start().client().session() as session:
-                output = session.run(f"open('{PLACE}/Files/x.csv')")
-                assert output["ename"] == "FileNotFoundError"
-                assert "write Files/x.csv instead" in output["evalue"]
-                for code, kind in (
-                    (f"spark.read.csv('file:{PLACE}/Files/x.csv')", "pyspark"),
-                    (f"import pandas; pandas.read_csv('{PLACE}/Files/x.csv')", "pyspark"),
-                    (f'scala.io.Source.fromFile("{PLACE}/Files/x.csv")', "spark"),
-                    (f"select * from csv.`file:{PLACE}/Files/x.csv`", "sql"),
-                ):
-                    assert "write Files/x.csv instead" in session.run(code, kind)["evalue"], code
-        finally:
-            gateway.clean()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from livius.domain.ids import PrincipalId, WorkspaceId, new_id
+from support import repls
 from support.gateway import Client, Gateway, RemoteSession
 from support.places import add_lakehouse, add_workspace, sample_principal
 from support.waiting import wait_for
@@ -264,9 +265,9 @@ def test_delta_tables_are_made_changed_and_read_back_in_time(
 
 @pytest.fixture(scope="module")
 def another(client: Client) -> Iterator[RemoteSession]:
-    """A second session, beside the one that tests share."""
-    with client.session(name="another") as made:
-        yield made
+    """A repl of a second session, beside the one that tests share."""
+    with repls.shared(client, 1) as [repl]:
+        yield repl
 
 
 def test_a_table_at_a_url_is_there_for_other_sessions_by_name(

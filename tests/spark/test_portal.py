@@ -9,27 +9,28 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.chromium import check, chromium
-from support.gateway import Client, Gateway
+from support.chromium import check, chromium, sign_in
+from support.gateway import Client, Gateway, RemoteSession
 
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture
-def person(gateway: Gateway) -> Iterator[BrowserContext]:
-    """A browser whose person has signed in as the first user; another for each test."""
-    facts = gateway.connection
-    expect.set_options(timeout=90_000)
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     with chromium() as browser:
-        context = browser.new_context(locale="en", ignore_https_errors=True)
+        yield browser
+
+
+@pytest.fixture
+def person(browser: Browser, gateway: Gateway) -> Iterator[BrowserContext]:
+    """The cookies of somebody who has signed in as the first user; others for each test."""
+    expect.set_options(timeout=90_000)
+    with browser.new_context(locale="en", ignore_https_errors=True) as context:
         context.set_default_timeout(60_000)
         page = context.new_page()
-        page.goto(facts["http"])
-        page.locator("input[name=username]").fill(facts["username"])
-        page.locator("input[name=password]").fill(facts["password"])
-        page.keyboard.press("Enter")
+        sign_in(page, gateway)
         expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
         page.close()
         yield context
@@ -59,10 +60,10 @@ def test_the_programs_of_the_endpoints_page_run_as_they_are_pasted(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "'items': [" in done.stdout
+    assert "['sample', '4." in done.stdout
 
 
 @pytest.mark.timeout(300)
@@ -72,10 +73,10 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     page.goto(f"{gateway.connection['http']}/portal/monitor")
     session = client.create(name="from a program")
     row = page.locator("tr", has_text="from a program")
-    expect(row).to_contain_text(re.compile("Not started|In progress"))
+    expect(row).to_contain_text(re.compile("Starting|Idle"))
     row.get_by_role("link", name="from a program").click()
-    expect(page.locator("#head .state")).to_contain_text("In progress", timeout=120_000)
-    code = page.locator("#code")
+    expect(page.locator("#head .state")).to_contain_text("Idle", timeout=120_000)
+    code = page.get_by_role("textbox", name="Code")
     code.fill(
         "import time\nfor i in range(4):\n    print('tick', i, flush=True)\n    time.sleep(0.5)"
     )
@@ -96,17 +97,15 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     code.fill("while True: pass")
     code.press("Control+Enter")
     page.locator("#s3").get_by_role("button", name="Cancel").click()
-    expect(page.locator("#s3 .state")).to_contain_text("Cancelled")
+    expect(page.locator("#s3")).to_contain_text(re.compile("Cancelled after .*s by "))
 
-    page.get_by_role("link", name="Spark jobs").first.click()
-    expect(page.locator("#jobs")).to_contain_text("Stages")
-    check(page, "jobs")
-    page.get_by_role("link", name="[2]").first.click()
-    expect(page.locator("#jobs")).to_contain_text("Of statement 2")
+    assert_jobs(page)
     page.get_by_role("link", name="Logs").click()
-    expect(page.locator(".text.log")).to_contain_text(re.compile("Spark|WARN|INFO"))
+    expect(page.locator(".log-box")).to_contain_text(re.compile("Spark|WARN|INFO"))
     page.get_by_role("link", name="Overview").click()
-    expect(page.locator("#overview")).to_contain_text(re.compile(r"Spark\s*4\."))
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Spark\s*4\."))
+    expect(page.locator("svg.track a")).to_have_count(4)
+    expect(page.locator("#life")).to_contain_text("Driver's heap", timeout=40_000)
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Spark UI").click()
     pages = opened.value
@@ -118,10 +117,109 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     assert pages.evaluate("self.origin") == "null"
     pages.close()
 
-    page.locator("#commands").get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Cancel session").click()
+    page.locator("#commands").get_by_role("button", name="Stop session").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop session").click()
     expect(page.locator("#head .state")).to_contain_text("Stopped")
     assert client.call("GET", session.path).status_code == 404
+
+    assert_history(page)
+
+
+def assert_jobs(page: Page) -> None:
+    """Jobs stand by statement, with the line of code and what they read."""
+    page.get_by_role("link", name="Spark jobs").first.click()
+    jobs = page.locator("#jobs")
+    expect(jobs.locator("tr:not(.group) td.name").first).to_have_text(
+        "spark.range(1000).repartition(4).count()"
+    )
+    expect(jobs).to_contain_text("1,000 rows")
+    check(page, "jobs")
+    jobs.get_by_role("link", name="Stages [2]").click()
+    expect(jobs).to_contain_text("Of statement 2")
+
+
+def assert_history(page: Page) -> None:
+    """After the end it is Spark's History Server that has the jobs and the pages."""
+    page.get_by_role("link", name="Spark jobs").first.click()
+    expect(page.locator("#jobs")).to_contain_text("spark.range(1000).repartition(4).count()")
+    page.get_by_role("link", name="Executors and stages").click()
+    timeline = page.locator(".timeline")
+    expect(timeline).to_contain_text("Executor driver", timeout=120_000)
+    assert timeline.locator("rect").count() > 2
+    check(page, "timeline")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Spark UI").click()
+    pages = opened.value
+    expect(pages.get_by_role("heading", name=re.compile("Spark Jobs"))).to_be_visible()
+    expect(pages.locator("body")).to_contain_text("spark.range(1000).repartition(4).count()")
+    assert "/history/" in pages.url
+    pages.get_by_role("link", name="Executors").click()
+    expect(pages.locator("#active-executors, #active-executors-table").first).to_be_visible()
+    # The top would list applications; it leads back to this one.
+    pages.locator("a.navbar-brand, .navbar-brand a, a.brand").first.click()
+    expect(pages.get_by_role("heading", name=re.compile("Spark Jobs"))).to_be_visible()
+
+
+@pytest.mark.timeout(300)
+def test_a_table_is_queried_from_its_page_and_its_session_starts_again(
+    page: Page, gateway: Gateway, client: Client, session: RemoteSession
+) -> None:
+    assert session.run("CREATE TABLE queried AS SELECT 7 AS seven", kind="sql")["status"] == "ok"
+    facts = gateway.connection
+    place = f"workspaces/{facts['workspace_id']}/lakehouses/{facts['lakehouse_id']}"
+    page.goto(f"{facts['http']}/portal/{place}/tables/queried")
+    page.get_by_role("button", name="Query this table").click()
+    # Not ready yet: the code waits.
+    page.get_by_role("textbox", name="Code").press("Control+Enter")
+    expect(page.locator("#s0 .code")).to_have_text("SELECT * FROM `queried` LIMIT 100")
+    expect(page.locator("#s0 .state")).to_contain_text("Succeeded", timeout=120_000)
+    expect(page.locator("#s0 td")).to_have_text("7")
+    before = page.url
+    page.locator("#commands").get_by_role("button", name="Stop session").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop session").click()
+    expect(page.locator("#head .state")).to_contain_text("Stopped")
+    page.get_by_role("button", name="Start again").click()
+    expect(page.locator("#head .state")).to_contain_text(re.compile("Starting|Idle|Running"))
+    again = re.search(r"/activities/([0-9a-f-]+)", page.url)
+    assert again is not None
+    assert again[1] not in before
+    RemoteSession(client, again[1]).delete()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["pyspark", "spark", "sql"])
+def test_output_and_progress_appear_while_code_runs(
+    page: Page, session: RemoteSession, tmp_path: Path, kind: str
+) -> None:
+    go = str(tmp_path / "go")
+    wait = (
+        "import pathlib, time\n"
+        "def wait(n):\n"
+        f"    while n > 1 and not pathlib.Path({go!r}).exists(): time.sleep(0.01)\n"
+        "    return n\n"
+    )
+    code = {
+        "pyspark": f"{wait}print('one', flush=True)\n"
+        "spark.sparkContext.parallelize(range(4), 4).foreach(wait)\nprint('two')",
+        "spark": 'println("one")\nspark.sparkContext.parallelize(0 until 4, 4).foreach { n => '
+        f'while (n > 1 && !new java.io.File("{go}").exists) Thread.sleep(10) }}\nprintln("two")',
+        "sql": "SELECT sum(hold(id)) AS held FROM range(0, 4, 1, 4)",
+    }
+    session.text(f"{wait}x = spark.udf.register('hold', wait, 'long')")
+    page.goto(session.portal_page)
+    cell = page.locator(f"#s{session.submit(code[kind], kind)}")
+    # Two tasks end, two wait for the file: this is seen while the statement runs, or never.
+    expect(cell.locator(".progress")).to_contain_text(re.compile(r"Jobs 0/1.*Tasks 2/", re.DOTALL))
+    expect(cell.locator(".state")).to_have_text("Running")
+    text = cell.locator(".text")
+    if kind != "sql":
+        expect(text).to_have_js_property("textContent", "one\n")
+    Path(go).touch()
+    expect(cell.locator(".state")).to_have_text("Succeeded")
+    if kind == "sql":
+        expect(cell.locator("td")).to_have_text("6")
+    else:
+        expect(text).to_contain_text("two")
 
 
 @pytest.mark.timeout(120)

@@ -3,8 +3,6 @@
 import json
 import re
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,15 +29,6 @@ assert http.post(base, data={{"link": secret}}, allow_redirects=False).status_co
 """
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Gateway]:
-    """A gateway that logs all it can."""
-    with tempfile.TemporaryDirectory(prefix="livius-test-") as folder:
-        gateway = Gateway(Path(folder) / "home", {"LIVIUS_LOG_LEVEL": "debug"})
-        with gateway.serving():
-            yield gateway
-
-
 def printed(gateway: Gateway, *arguments: str, **variables: str) -> str:
     done = gateway.run(*arguments, variables=variables)
     assert done.returncode == 0, done.stderr
@@ -47,9 +36,9 @@ def printed(gateway: Gateway, *arguments: str, **variables: str) -> str:
 
 
 @pytest.fixture
-def link(served: Gateway) -> str:
-    line = printed(served, "open", "--print").strip()
-    assert re.fullmatch(served.connection["http"] + r"/portal/in/[A-Za-z0-9_-]{43}", line)
+def link(gateway: Gateway) -> str:
+    line = printed(gateway, "open", "--print").strip()
+    assert re.fullmatch(gateway.connection["http"] + r"/portal/in/[A-Za-z0-9_-]{43}", line)
     return line
 
 
@@ -70,34 +59,36 @@ def show(link: str, **headers: str) -> requests.Response:
         return http.get(link, headers=headers, allow_redirects=False, timeout=30)
 
 
-def test_a_link_signs_in_once_and_looking_at_it_does_not_use_it(served: Gateway, link: str) -> None:
+def test_a_link_signs_in_once_and_looking_at_it_does_not_use_it(
+    gateway: Gateway, link: str
+) -> None:
     for _ in range(2):
         assert show(link).status_code == 200
     first = use(link)
     assert (first.status_code, first.headers["location"]) == (303, "/portal")
     home = requests.get(
-        f"{served.connection['http']}/portal",
+        f"{gateway.connection['http']}/portal",
         cookies=first.cookies.get_dict(),
         headers={"Accept": "text/html"},
         timeout=30,
     )
-    assert served.connection["username"] in home.text
+    assert gateway.connection["username"] in home.text
     second = use(link)
     assert second.status_code == 401
     assert "Make another one: livius open" in second.text
     assert not second.cookies
 
 
-def test_a_link_that_has_expired_signs_nobody_in(served: Gateway, link: str) -> None:
-    for file in (served.home / "identity" / "links").iterdir():
+def test_a_link_that_has_expired_signs_nobody_in(gateway: Gateway, link: str) -> None:
+    for file in (gateway.home / "identity" / "links").iterdir():
         file.write_text(json.dumps({**json.loads(file.read_text()), "until": 1.0}))
     assert use(link).status_code == 401
 
 
-def test_a_link_works_at_the_names_of_this_machine_alone(served: Gateway, link: str) -> None:
+def test_a_link_works_at_the_names_of_this_machine_alone(gateway: Gateway, link: str) -> None:
     assert show(link, Host="livius.example.org").status_code == 421
     assert use(link, Host="livius.example.org").status_code == 421
-    elsewhere = link.replace(served.connection["http"], served.connection["api"])
+    elsewhere = link.replace(gateway.connection["http"], gateway.connection["api"])
     with pytest.warns(match="Unverified HTTPS request"):
         assert use(elsewhere).status_code == 403
     assert use(link).status_code == 303
@@ -118,27 +109,27 @@ def test_of_many_uses_at_the_same_time_one_signs_in(link: str) -> None:
 
 
 def test_a_link_is_in_no_log_and_the_audit_log_says_that_it_was_used(
-    served: Gateway, link: str
+    gateway: Gateway, link: str
 ) -> None:
     show(link)
     use(link)
     use(link)
     secret = link.rpartition("/")[2]
-    log = (served.home / "test.log").read_text()
+    log = (gateway.home / "test.log").read_text()
     assert '"/portal/in/…"' in log
-    audit = printed(served, "audit", "--json", "--action", "sign_in", "-n", "1000")
+    audit = printed(gateway, "audit", "--json", "--action", "sign_in", "-n", "1000")
     assert secret not in log + audit
     entries = [json.loads(line) for line in audit.splitlines()]
     assert any("one-time link" in (one.get("detail") or "") for one in entries)
     assert any(one["result"] == "LinkRefused" for one in entries)
 
 
-def test_a_browser_that_opens_a_link_is_signed_in(served: Gateway, link: str) -> None:
+def test_a_browser_that_opens_a_link_is_signed_in(gateway: Gateway, link: str) -> None:
     with chromium() as browser:
         page = browser.new_context(locale="en").new_page()
         page.goto(link)
         expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=20_000)
-        assert page.url == f"{served.connection['http']}/portal"
+        assert page.url == f"{gateway.connection['http']}/portal"
 
 
 def test_without_scripts_there_is_a_button(link: str) -> None:
@@ -150,26 +141,26 @@ def test_without_scripts_there_is_a_button(link: str) -> None:
 
 
 def test_open_leads_a_browser_there_without_the_link_in_its_arguments(
-    served: Gateway, tmp_path: Path
+    gateway: Gateway, tmp_path: Path
 ) -> None:
     browser, opened = tmp_path / "browser", tmp_path / "told"
     browser.write_text(BROWSER.format(python=sys.executable, opened=str(opened)))
     browser.chmod(0o700)
-    said = printed(served, "open", BROWSER=str(browser))
-    assert f"Opened {served.connection['http']}" in said
-    assert opened.read_text() == (served.home / "open.html").as_uri()
-    assert not (served.home / "open.html").exists()
+    said = printed(gateway, "open", BROWSER=str(browser))
+    assert f"Opened {gateway.connection['http']}" in said
+    assert opened.read_text() == (gateway.home / "open.html").as_uri()
+    assert not (gateway.home / "open.html").exists()
 
 
-def test_up_beside_a_gateway_says_that_it_keeps_its_port(served: Gateway) -> None:
-    said = printed(served, "up", LIVIUS_PORT="8443")
-    port = served.connection["api"].rpartition(":")[2]
+def test_up_beside_a_gateway_says_that_it_keeps_its_port(gateway: Gateway) -> None:
+    said = printed(gateway, "up", LIVIUS_PORT="8443")
+    port = gateway.connection["api"].rpartition(":")[2]
     assert f"LIVIUS_PORT is 8443, but this installation keeps port {port}" in said
 
 
-def test_up_shows_a_link_on_a_terminal_only(served: Gateway) -> None:
-    assert "/portal/in/" not in printed(served, "up")
-    said = in_a_terminal([LIVIUS, "up"], {**served.environment, "COLUMNS": "200"}, reads=True)
+def test_up_shows_a_link_on_a_terminal_only(gateway: Gateway) -> None:
+    assert "/portal/in/" not in printed(gateway, "up")
+    said = in_a_terminal([LIVIUS, "up"], {**gateway.environment, "COLUMNS": "200"}, reads=True)
     found = re.search(r"Open (\S+/portal/in/\S+)  \(once, ten minutes\)", said)
     assert found is not None, said
     assert use(found[1]).status_code == 303

@@ -195,13 +195,15 @@ def project(tmp_path: Path) -> Path:
 
 @dataclass
 class Shared:
-    """The shared sessions of a lakehouse."""
+    """The shared sessions of a lakehouse but those that were there ``before``."""
 
     client: Client
+    before: frozenset[str] = frozenset()
 
     def ids(self) -> list[str]:
         items = self.client.call("GET", "/sessions").json()["items"]
-        return [item["id"] for item in items if item["name"].startswith("HC_")]
+        found = [item["id"] for item in items if item["name"].startswith("HC_")]
+        return [one for one in found if one not in self.before]
 
     def repls(self) -> list[int]:
         """How many repls each of them ever had."""
@@ -218,8 +220,8 @@ class Shared:
 
 @pytest.fixture
 def shared_sessions(gateway: Gateway) -> Iterator[Shared]:
-    found = Shared(gateway.client())
-    found.end()
+    client = gateway.client()
+    found = Shared(client, frozenset(Shared(client).ids()))
     yield found
     found.end()
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -240,7 +241,7 @@ def test_a_session_of_its_own_may_be_kept_shown_and_stopped(gateway: Gateway) ->
         ["spark.sql.shuffle.partitions,7"],
     ), done.stderr
     assert "The session goes on. Use it: --session " in done.stderr
-    assert "kept here  idle" in live(gateway)
+    assert re.search("kept here +idle", live(gateway))
     assert gateway.run("sql", query, "-s", "kept here").stdout == done.stdout
 
     shown = gateway.run("session", "show", "kept here").stdout

@@ -17,10 +17,12 @@ from livius.adapters.identity.certificates import read_certificate
 from livius.api.app import create_app
 from livius.domain.errors import Unauthenticated
 from livius.domain.ids import ReplId, SessionId, StatementNumber
+from livius.domain.jobs import SparkJob, StatementJobs
 from livius.domain.principal import Principal
 from livius.domain.session import EndCause, Event, Phase, Session
 from livius.domain.statement import Ending
 from livius.domain.statement import Event as StatementEvent
+from livius.event_streams import EventStreams
 from livius.ports.login_provider import SignedIn
 from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.drivers import report
@@ -28,8 +30,9 @@ from livius.usecases.high_concurrency import HighConcurrencyView, acquire, delet
 from livius.usecases.identity.presence import anybody
 from livius.usecases.portal_sessions import PortalSessions
 from livius.usecases.sessions import CreateSession, create_session
+from livius.usecases.statements import cancel_statement
 from livius_agent.wire import ReplClosed, ReplReady
-from support.records import with_end
+from support.records import end_session, move_session, with_end
 from support.waiting import wait_for
 
 Value = TypeVar("Value")
@@ -57,8 +60,8 @@ class People:
         )
         return f"https://authority.test/authorize?state={state}"
 
-    def sign_out_url(self, *, redirect_uri: str) -> str | None:
-        return redirect_uri
+    def sign_out_url(self, *, redirect_uri: str, id_token: str = "") -> str | None:
+        return redirect_uri + (f"?id_token_hint={id_token}" if id_token else "")
 
     async def redeem(
         self, *, code: str, redirect_uri: str, verifier: str, nonce: str, issuer: str | None
@@ -70,7 +73,7 @@ class People:
         if self.fails is not None:
             raise self.fails
         oid = self.known[code].oid if code in self.known else "nobody"
-        return SignedIn(access_token=code, oid=self.named or oid)
+        return SignedIn(access_token=code, oid=self.named or oid, id_token="an-id-token")
 
     async def bearer_of(self, token: str) -> Principal:
         if token not in self.known:
@@ -127,7 +130,9 @@ class Site:
         await world.settle(session.id)
         for event in (Event.DRIVER_ATTACHED, Event.DRIVER_READY):
             world.clock.advance(timedelta(seconds=2))
-            await world.store.move_session(session.id, event, at=world.clock.now(), **_FACTS[event])
+            await move_session(
+                world.store, session.id, event, at=world.clock.now(), **_FACTS[event]
+            )
             world.notifications.notify(session.id)
         found = await world.store.session(session.id)
         assert found is not None
@@ -204,7 +209,12 @@ class Site:
         world, of = self.world, repl or session.first_repl
         size = await world.outputs.size(session.id, of, number)
         await world.outputs.write(
-            session.id, of, number, offset=size, data=text.encode(), most=1000
+            session.id,
+            of,
+            number,
+            offset=size,
+            data=text.encode(),
+            most=world.context.rules.output_limit,
         )
         world.notifications.notify(OutputGrew(of, number))
 
@@ -214,11 +224,10 @@ class Site:
         number: StatementNumber,
         ending: Ending,
         repl: ReplId | None = None,
+        event: StatementEvent = StatementEvent.FINISHED,
     ) -> None:
         world, of = self.world, repl or session.first_repl
-        await world.store.move_statement(
-            of, number, StatementEvent.FINISHED, at=world.clock.now(), ending=ending
-        )
+        await world.store.move_statement(of, number, event, at=world.clock.now(), ending=ending)
         world.notifications.notify((of, number))
         world.notifications.notify(StatementsChanged(session.id))
 
@@ -234,11 +243,69 @@ class Site:
     ) -> None:
         self.do(self._end(session, number, ending, repl))
 
+    def cancel(
+        self, session: Session, number: StatementNumber, *, repl: ReplId | None = None
+    ) -> None:
+        """Have Ada cancel a statement, whose code stops at once."""
+
+        async def work() -> None:
+            world = self.world
+            path = replace(world.path(session.id), repl=repl)
+            await cancel_statement(world.context, world.admin, path, str(number))
+            ending = Ending(ok=False, ename="Cancelled", evalue="It was cancelled.")
+            await self._end(session, number, ending, repl, event=StatementEvent.STOPPED)
+
+        self.do(work())
+
+    def cancel_waiting(self, session: Session, number: StatementNumber) -> None:
+        """Have Ada cancel a statement that waits."""
+        world = self.world
+        path = world.path(session.id)
+        self.do(cancel_statement(world.context, world.admin, path, str(number)))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+
+        async def work() -> None:
+            self.world.clock.advance(timedelta(seconds=seconds))
+
+        self.do(work())
+
+    def spark_jobs(
+        self,
+        session: Session,
+        number: StatementNumber,
+        *jobs: SparkJob,
+        repl: ReplId | None = None,
+        total: int | None = None,
+    ) -> None:
+        """The driver tells of a statement's Spark jobs."""
+
+        async def work() -> None:
+            told = StatementJobs(total=len(jobs) if total is None else total, jobs=jobs)
+            await self.world.store.set_jobs(repl or session.first_repl, number, told)
+            self.world.notifications.notify(StatementsChanged(session.id))
+
+        self.do(work())
+
+    def store_data(self, session: Session, number: StatementNumber, data: bytes) -> None:
+        """Store data that is too large for the record."""
+        outputs = self.world.outputs
+        self.do(outputs.write_data(session.id, session.first_repl, number, data))
+
+    def stopped(self, session: Session, number: StatementNumber, *, traceback: tuple[str]) -> None:
+        """The driver says that a statement's code has stopped because of a cancel."""
+        ending = Ending(
+            ok=False, ename="KeyboardInterrupt", evalue="The cancel", traceback=traceback
+        )
+        self.do(self._end(session, number, ending, event=StatementEvent.STOPPED))
+
     def fail(self, session: Session, cause: EndCause, reason: str) -> None:
         async def work() -> None:
             world = self.world
             world.clock.advance(timedelta(seconds=40))
-            await world.store.end_session(
+            await end_session(
+                world.store,
                 session.id,
                 at=world.clock.now(),
                 end=with_end(
@@ -282,8 +349,7 @@ def site(world: World | None = None) -> Iterator["Served"]:
         found.do(found.world.begin())
         served = found.do(_serve(found))
         yield served
-        served.portal_app.streams.close()
-        found.world.notifications.close()
+        found.loop.call_soon_threadsafe(found.world.notifications.close)
         served.server.should_exit = True
         wait_for(
             lambda: not served.server.started or served.task.done(), seconds=10, what="it ends"
@@ -338,6 +404,7 @@ async def _serve(found: Site) -> Served:
         portal_sessions=PortalSessions(
             found.world.store, found.world.clock, issuer=principal().issuer, present=anybody
         ),
+        streams=EventStreams(),
         people=found.people,
         tokens=found.people,
         navigation=portal.NAVIGATION,

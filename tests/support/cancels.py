@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from support.gateway import RemoteSession
+from support.gateway import RemoteSession, by_runtime
 from support.shared import AT_WORK, STILL
 from support.waiting import wait_for
 
@@ -43,17 +43,19 @@ list(futures.map(few, range(4))); workers.map(few, range(4))
 def broadcast(): spark.range(9).join(F.broadcast(busy()), 'id').collect()
 """
 
-PREPARE_SCALA = """
-import java.util.concurrent.{Callable, CompletableFuture, Executors}
-import scala.collection.parallel.CollectionConverters._
-import scala.concurrent.{Await, ExecutionContext, Future}
+PARALLEL = by_runtime("", "import scala.collection.parallel.CollectionConverters._\n")
+"""Scala 2.12's collections are parallel without an import."""
+
+PREPARE_SCALA = f"""
+{PARALLEL}import java.util.concurrent.{{Callable, CompletableFuture, Executors}}
+import scala.concurrent.{{Await, ExecutionContext, Future}}
 import scala.concurrent.duration.Duration
 import scala.concurrent.ExecutionContext.Implicits.global
 val pool = Executors.newFixedThreadPool(2)
 def endless() = spark.range(1000000000000L).selectExpr("sum(hash(id))").collect()
 def few() = spark.range(3).count()
 val warm = (1 to 8).map(_ => Future(few())).map(Await.result(_, Duration.Inf)).sum
-def handed[A](work: => A) = pool.submit(new Callable[A] { def call() = work })
+def handed[A](work: => A) = pool.submit(new Callable[A] {{ def call() = work }})
 val warmed = (1 to 4).map(_ => handed(few())).map(_.get).sum
 """
 

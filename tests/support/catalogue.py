@@ -9,7 +9,7 @@ from typing import Any
 from babel.messages.extract import extract_from_dir
 
 LIVIUS = Path(__file__).parents[2] / "src" / "livius"
-WORDS = {"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2)}
+WORDS = {"_": None, "N_": None, "tr": None, "gettext": None, "ngettext": (1, 2), "ntr": (1, 2)}
 SENTENCES = {"Message": None}
 
 Message = str | tuple[str, str]

@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from support.gateway import Gateway
 
 CHROMIUM = (
     os.environ.get("LIVIUS_TEST_CHROMIUM")
@@ -25,6 +27,31 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def sign_in(page: Page, gateway: Gateway) -> None:
+    """Sign in at a gateway's portal as its first user."""
+    facts = gateway.connection
+    page.goto(f"{facts['http']}/portal")
+    page.locator("input[name=username]").fill(facts["username"])
+    page.locator("input[name=password]").fill(facts["password"])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{facts['http']}/portal")
+
+
+def fits(page: Page) -> bool:
+    """Tell whether a page is as narrow as its window."""
+    found: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return found
+
+
+def wait(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for something beside a page, which goes on meanwhile."""
+    for _ in range(200):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came so")
 
 
 def check(page: Page, where: str) -> None:

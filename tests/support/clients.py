@@ -27,7 +27,7 @@ def client_python(name: str) -> Path:
 
 def java_21() -> Path:
     """The home of the Java that Livius brings where the machine has none."""
-    lock = ROOT / "src" / "livius" / "runtimes" / "java.txt"
+    lock = ROOT / "src" / "livius" / "runtimes" / "java-21.txt"
 
     def make(folder: Path) -> None:
         _run(*INSTALL, "--python", sys.executable, "--target", folder, "-r", lock)

@@ -9,13 +9,15 @@ TESTS = Path(__file__).parents[1]
 WITH_SPARK = ("fault", "spark")
 """The folders whose tests all have the mark ``spark``; no others have it."""
 
+TOGETHER = ("fault", "per_user")
+"""The folders whose files share gateways and drivers."""
+
 LONGEST_FIRST = (
     "tests/spark/test_cancel.py",
+    "tests/fault",
     "tests/spark/test_up.py",
-    "tests/fault/test_deaths.py",
-    "tests/fault/test_gateway_killed.py",
+    "tests/spark/test_pool.py",
     "tests/spark/per_user",
-    "tests/fault/test_ends.py",
     "tests/spark/test_scala.py",
     "tests/spark/test_errors.py",
     "tests/spark/test_own_data.py",
@@ -23,7 +25,7 @@ LONGEST_FIRST = (
     "tests/spark/test_odd_cells.py",
     "tests/spark/test_onelake.py",
     "tests/spark/test_local_trust.py",
-    "tests/spark/test_other_java.py",
+    "tests/spark/test_other_machine.py",
     "tests/spark/test_unchanged_programs.py",
     "tests/spark/test_values.py",
 )
@@ -33,7 +35,7 @@ LONGEST_FIRST = (
 def share(nodeid: str) -> str:
     """Name the tests that stay on one worker to share a gateway: a file, or a whole folder."""
     file = PurePosixPath(nodeid.partition("::")[0])
-    return str(file.parent if file.parent.name == "per_user" else file)
+    return str(file.parent if file.parent.name in TOGETHER else file)
 
 
 def longest_first(items: list[pytest.Item]) -> None:

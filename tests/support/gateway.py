@@ -19,16 +19,33 @@ from support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 LIVIUS = Path(sys.executable).with_name("livius")
-DEFAULTS: dict[str, str] = {}
-"""Settings of every `Gateway` that does not have its own."""
+RUNTIME = os.environ.get("LIVIUS_DEFAULT_RUNTIME", "2.0")
+"""The runtime of the tests' sessions: ``make test RUNTIME=1.3``."""
+
+
+def by_runtime(older: str, newer: str) -> str:
+    """Return what the session's runtime says: 1.3 the one, 2.0 the other."""
+    return older if RUNTIME == "1.3" else newer
+
+
+DEFAULTS = {"LIVIUS_POOL_SIZE": "0"}
+"""Settings of every `Gateway` that does not have its own: a pool would start drivers beside."""
 AS_INSTALLED = {"LIVIUS_DRIVER_JAVA_OPTIONS": ""}
 """The settings of a `Gateway` whose drivers use both of Java's compilers, as a user's do."""
 TRUST_VARIABLES = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 
 def runtimes_folder() -> Path:
-    """Where ``make test`` has built the runtime."""
-    return Path(os.environ.get("LIVIUS_RUNTIMES", ROOT / ".livius" / "runtimes"))
+    """Where ``make test`` has built the runtime.
+
+    Without links: a class archive fits the paths of its jars; other paths get one of their own.
+    """
+    return Path(os.environ.get("LIVIUS_RUNTIMES", ROOT / ".livius" / "runtimes")).resolve()
+
+
+def runtime_folder() -> Path:
+    """Where the runtime of the tests' sessions is."""
+    return runtimes_folder() / RUNTIME
 
 
 @dataclass
@@ -158,14 +175,14 @@ class Gateway:
                     found.append(process)
         return found
 
-    def driver_processes(self) -> list[psutil.Process]:
-        """Those of `processes` that are not the metastore's."""
+    def driver_processes(self, of: Path | None = None) -> list[psutil.Process]:
+        """Those of `processes` that are not the metastore's: of all drivers, or of one's folder."""
         metastore = str(self.home / "metastore")
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error, OSError):
-                mark = process.environ().get(MARKER, "")
-                if mark != metastore and metastore not in process.cmdline():
+                folders = {process.environ().get(MARKER, ""), *process.cmdline()}
+                if metastore not in folders if of is None else str(of) in folders:
                     found.append(process)
         return found
 
@@ -242,6 +259,11 @@ class RemoteSession:
     def path(self) -> str:
         return f"/sessions/{self.id}"
 
+    @property
+    def portal_page(self) -> str:
+        facts = self.client.gateway.connection
+        return f"{facts['http']}/portal/workspaces/{facts['workspace_id']}/activities/{self.id}"
+
     def get(self, *, prefer: str = "wait=0") -> dict[str, Any]:
         """The session's present state; a long poll if ``prefer`` has a time to wait."""
         answer = self.client.call("GET", self.path, headers={"Prefer": prefer})
@@ -272,6 +294,17 @@ class RemoteSession:
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
+
+    def events(self, number: int) -> Iterator[tuple[str, Any]]:
+        """The events of a statement, each with its name and data."""
+        name, url = "", f"{self.client.base}{self.path}/statements/{number}/events"
+        with self.client.http.get(url, stream=True, timeout=60) as answer:
+            for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, json.loads(value)
 
     def printed(self, number: int) -> str:
         """The text of a running statement so far."""
@@ -319,3 +352,9 @@ class RemoteSession:
 
     def delete(self) -> int:
         return self.client.call("DELETE", self.path).status_code
+
+
+def driver_folder(session: RemoteSession) -> Path:
+    """The folder of a session's driver."""
+    code = f"import json, os; print(json.dumps(os.environ[{MARKER!r}]))"
+    return Path(json.loads(session.text(code).splitlines()[-1]))

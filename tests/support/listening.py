@@ -25,8 +25,13 @@ class Listening:
     port: int
     connections: Connections
     dropped: Counter[str]
+    loop: asyncio.AbstractEventLoop
     certificates: Certificates | None = None
     sockets: list[socket.socket] = field(default_factory=list)
+
+    def pause(self, until: threading.Event) -> None:
+        """Accept and read nothing until something has happened."""
+        self.loop.call_soon_threadsafe(until.wait, 30)
 
     def connect(self) -> socket.socket:
         """A connection of which nothing was sent yet; it ends with the test."""
@@ -72,7 +77,10 @@ def listening(
     connections = Connections(**given, dropped=note)
     server = listener(app, "127.0.0.1", 0, certificates, connections)
 
+    loops: list[asyncio.AbstractEventLoop] = []
+
     async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
         async with asyncio.TaskGroup() as group:
             sweeping = group.create_task(connections.run())
             await server.serve()
@@ -86,7 +94,7 @@ def listening(
     thread.start()
     try:
         wait_for(lambda: server.started, seconds=10, what="the listener serves")
-        made = Listening(server.ports[0], connections, dropped, certificates)
+        made = Listening(server.ports[0], connections, dropped, loops[0], certificates)
         yield made
     finally:
         for one in made.sockets:

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import URL, create_engine, make_url
 
 IS_INSTALLED = all(shutil.which(name) for name in ("initdb", "pg_ctl", "postgres"))
 _NOBODY = 65534
@@ -46,8 +46,18 @@ def cluster() -> Iterator[str]:
 def new_database(url: str) -> str:
     """Make an empty database in a cluster; return its URL."""
     name = f"livius_{os.getpid()}_{next(_numbers)}"
+    _run(url, f"CREATE DATABASE {name}")
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def drop_database(url: str) -> None:
+    """Delete a database, or the files of hundreds have to be deleted at the cluster's end."""
+    database = make_url(url)
+    _run(database.set(database="postgres"), f"DROP DATABASE {database.database} WITH (FORCE)")
+
+
+def _run(url: str | URL, command: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(command)
     engine.dispose()
-    return make_url(url).set(database=name).render_as_string(hide_password=False)

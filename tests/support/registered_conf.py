@@ -1,7 +1,8 @@
 """Every conf key of a runtime's Spark and Delta, as JSON: run by the runtime's own Python.
 
 ``registered`` has the keys that ConfigBuilder registers, with their defaults: each object whose
-class file speaks of ConfigBuilder is loaded, and the registry is read. ``named`` has the strings of
+class file speaks of ConfigBuilder is loaded, and the registry is read. ``settable`` has those that
+a running Spark takes. ``named`` has the strings of
 all class files that look like a key: what is read without being registered, such as
 ``spark.launcher.port``.
 """
@@ -70,8 +71,11 @@ def main(folder: Path) -> None:
     known.setAccessible(True)
     entries = known.get(companion.getField("MODULE$").get(None)).values()
     registered = {entry.key(): entry.defaultValueString() or "" for entry in list(entries)}
+    conf = gateway.jvm.org.apache.spark.sql.internal.SQLConf()
+    settable = sorted(key for key in registered if conf.isModifiable(key))
     gateway.shutdown()
-    json.dump({"registered": registered, "named": sorted(named)}, sys.stdout)
+    keys = {"registered": registered, "settable": settable, "named": sorted(named)}
+    json.dump(keys, sys.stdout)
 
 
 main(Path(sys.argv[1]))

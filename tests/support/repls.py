@@ -59,6 +59,23 @@ def idle(client: Client, handle: str) -> RemoteRepl:
 
 
 @contextlib.contextmanager
+def shared(client: Client, number: int) -> Iterator[list[RemoteRepl]]:
+    """So many repls, acquired at once and released afterwards, of the session that tests share.
+
+    Each is new, with variables, views and settings of its own, and needs no driver of its own.
+    """
+    # Those that were just released may still count: there is room for more than any test wants.
+    body = {"sessionTag": "shared by tests", "conf": {"spark.highConcurrency.max": "20"}}
+    handles = [ask(client, **body) for _ in range(number)]
+    repls = [idle(client, handle) for handle in handles]
+    try:
+        yield repls
+    finally:
+        for one in repls:
+            assert one.delete() in (200, 404)
+
+
+@contextlib.contextmanager
 def acquired(client: Client, number: int, **body: Any) -> Iterator[list[RemoteRepl]]:
     """So many of them, acquired at once; their session is ended afterwards."""
     repls = [idle(client, handle) for handle in [ask(client, **body) for _ in range(number)]]

@@ -1,7 +1,7 @@
 """A session that tests share, replaced as soon as one of them has broken it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import requests
 
@@ -30,11 +30,13 @@ class SharedSession:
         client: Client,
         patience: float = 15,
         prepare: Callable[[RemoteSession], None] | None = None,
+        conf: Mapping[str, str] | None = None,
     ) -> None:
-        """``prepare`` is called with each new session."""
+        """``prepare`` is called with each new session; ``conf`` is the sessions'."""
         self._client = client
         self._patience = patience
         self._prepare = prepare
+        self._conf = dict(conf or {})
         self._session: RemoteSession | None = None
 
     @contextlib.contextmanager
@@ -45,10 +47,7 @@ class SharedSession:
             AssertionError: at the end, if the test leaves it broken; the next test gets a new one.
         """
         if self._session is None:
-            self._session = self._client.create(name="shared")
-            self._session.wait_idle()
-            if self._prepare is not None:
-                self._prepare(self._session)
+            self._session = self._begun()
         session = self._session
         try:
             yield session
@@ -59,11 +58,55 @@ class SharedSession:
                 self.end()
                 raise
 
+    def _begun(self) -> RemoteSession:
+        session = self._client.create(name="shared", conf=self._conf)
+        try:
+            session.wait_idle()
+            if self._prepare is not None:
+                self._prepare(session)
+        except BaseException:
+            session.delete()  # the next test begins another
+            raise
+        return session
+
     def end(self) -> None:
         """Delete the session, if there is one."""
         if self._session is not None:
             self._session.delete()
             self._session = None
+
+
+class Spares:
+    """Ready sessions that tests no longer need, for tests that end one: a driver is dear."""
+
+    MOST = 2
+    """They need memory."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._ready: list[RemoteSession] = []
+
+    def leave(self, session: RemoteSession) -> None:
+        """Keep a ready session, or delete it if there are enough."""
+        if len(self._ready) < self.MOST:
+            self._ready.append(session)
+        else:
+            assert session.delete() == 200
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[RemoteSession]:
+        """A ready session for a test that may do with it whatever it likes."""
+        session = self._ready.pop() if self._ready else self._client.create()
+        try:
+            session.wait_idle()
+            yield session
+        finally:
+            session.delete()
+
+    def end(self) -> None:
+        """Delete those that are left."""
+        while self._ready:
+            self._ready.pop().delete()
 
 
 def check(session: RemoteSession, patience: float) -> None:

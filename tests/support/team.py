@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from livius.domain.ids import PrincipalId
-from support.gateway import Gateway, RemoteSession
+from support.gateway import Gateway, RemoteSession, driver_folder
 
 FIRST, LAST = 2_100_000, 2_199_999
 """The numbers that the users of principals have."""
-DRIVER_FOLDER = "import json, os; print(json.dumps(os.environ['LIVIUS_DRIVER']))"
 
 
 def printed_json(session: RemoteSession, code: str) -> Any:
@@ -35,4 +34,4 @@ class Team:
 
     def driver(self, session: RemoteSession) -> Path:
         """The folder of a session's driver."""
-        return Path(printed_json(session, DRIVER_FOLDER))
+        return driver_folder(session)

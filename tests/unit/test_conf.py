@@ -104,9 +104,11 @@ def test_plain_spark_conf_passes() -> None:
 
 
 def test_fabric_only_keys_are_accepted_and_told_to_do_nothing() -> None:
-    policed = apply_conf_policy({"spark.fabric.pool.name": "Starter Pool", "mine": "1"}, local=True)
+    policed = apply_conf_policy(
+        {"spark.fabric.resourceProfile": "Starter Pool", "mine": "1"}, local=True
+    )
     assert policed.conf == {}
-    assert policed.without_effect == ("spark.fabric.pool.name", "mine")
+    assert policed.without_effect == ("spark.fabric.resourceProfile", "mine")
 
 
 def test_sizes_do_nothing_on_a_local_master_and_pass_on_a_cluster() -> None:

@@ -8,6 +8,7 @@ from fakes.world import World
 from livius.domain.conf_secrets import REDACTED, SecretsLost, hide, reveal, secrets_of
 from livius.domain.errors import Exhausted
 from livius.domain.session import EndCause, Phase
+from livius.ports.capacity import Occupancy
 from livius.ports.store import AuditQuery
 from livius.usecases.drivers import report
 from livius.usecases.sessions import CreateSession, create_session
@@ -50,7 +51,9 @@ def wanted() -> CreateSession:
 async def test_only_the_launch_gets_a_secret(world: World) -> None:
     view = await create_session(world.context, world.admin, *world.place, wanted())
     await world.settle(view.session.id)
-    [launched] = world.launcher.alive.values()
+    [spec] = world.launcher.alive.values()
+    launched = spec.binding
+    assert launched is not None
     assert {key: launched.conf[key] for key in WITH_SECRETS} == WITH_SECRETS
     await report(
         world.context, view.session, Ready(spark_app_id="a", versions={}, conf=launched.conf)
@@ -93,8 +96,11 @@ async def test_a_session_that_could_not_be_recorded_leaves_no_secret_behind(
 
 async def test_a_session_that_was_refused_leaves_no_secret_behind(world: World) -> None:
     class Full:
-        def admit(self, *, drivers: int, starting: int) -> None:
-            raise Exhausted("TooManyRequestsForCapacity", f"{drivers} {starting}")
+        def admit(self, found: Occupancy) -> None:
+            raise Exhausted("TooManyRequestsForCapacity", f"{found}")
+
+        def has_room(self, *, more: int, starting: int) -> bool:
+            return more + starting < 0
 
         def check_disk(self) -> None: ...
 

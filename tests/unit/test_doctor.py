@@ -19,7 +19,8 @@ from livius.adapters.local.metastore import ready_file
 from livius.cli import checks
 from livius.cli.checks import Check, Finding, Machine, Verdict, read_machine
 from livius.installation.home import Connection, Home
-from livius.installation.runtime import DRIVER_JAR, _lock_digest, _sources_digest
+from livius.installation.recipes import recipe
+from livius.installation.runtime import DRIVER_JAR
 from livius.installation.tls import ensure_certificates
 from livius.settings import Settings
 
@@ -110,8 +111,8 @@ def runtime(home: Home) -> Path:
 
 def write_manifest(root: Path, **changes: object) -> None:
     manifest = {
-        "lock": _lock_digest("2.0"),
-        "sources": _sources_digest(),
+        "lock": recipe("2.0").lock_digest(),
+        "sources": recipe("2.0").sources_digest(),
         "versions": {"spark": "4"},
         "jars": {DRIVER_JAR: hashlib.sha256(b"jar").hexdigest()},
         **changes,

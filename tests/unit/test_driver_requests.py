@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from fakes.world import World, submit_statement
-from livius.domain.ids import ClientId, LakehouseId, new_id
+from livius.domain.ids import ClientId, LakehouseId, StatementNumber, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.session import EndCause, Goal, Phase, Session
+from livius.domain.statement import Ending, Event
 from livius.ports.store import AuditQuery
 from livius.usecases.driver_link import attach_driver
 from livius.usecases.driver_requests import answer
@@ -113,6 +114,25 @@ async def test_a_session_ends_with_the_statement_that_stopped_it(world: World) -
     assert "notebookutils.session.stop()" in str(found.end_reason)
     statements, _ = await world.store.list_statements(session.first_repl, skip=0, top=9)
     assert [one.ending.ok for one in statements if one.ending] == [True, False]
+
+
+async def test_a_stop_is_taken_by_the_next_gateway(world: World) -> None:
+    session = await ready(world)
+    path = world.path(session.id)
+    await submit_statement(
+        world.context, world.admin, path, code="stop()", kind=None, source_id=None
+    )
+    repl, number = session.first_repl, StatementNumber(0)
+    # A gateway stores the end, and is killed before it stops the session.
+    moved = await world.store.move_statement(
+        repl, number, Event.FINISHED, at=world.clock.now(), ending=Ending(ok=True)
+    )
+    assert moved is not None
+    end = Finished(repl=repl, number=0, seq=1, size=0, outcome="ok", stop=True)
+    await report(world.context, session, end)
+    found = await world.store.session(session.id)
+    assert found is not None
+    assert (found.goal, found.end_cause) == (Goal.STOP, EndCause.STOPPED_BY_CODE)
 
 
 async def test_a_session_without_a_running_statement_is_stopped_too(world: World) -> None:

@@ -31,9 +31,9 @@ def test_a_taken_name_gets_the_first_digits_of_the_id() -> None:
     assert database_name("Bronze", ID, taken=frozenset({"bronze"})) == "bronze_3f2a"
 
 
-@given(st.text(max_size=300))
-def test_any_name_gives_a_plain_identifier(name: str) -> None:
-    found = database_name(name, ID, taken=frozenset())
+@given(st.text(max_size=300), st.booleans())
+def test_any_name_gives_a_plain_identifier(name: str, has_schemas: bool) -> None:
+    found = database_name(name, ID, taken=frozenset(), has_schemas=has_schemas)
     assert re.fullmatch(r"[a-z][a-z0-9_]*", found)
     assert "__" not in found
-    assert len(found) <= 128
+    assert len(found) <= (60 if has_schemas else 100)  # 128 with a schema's name

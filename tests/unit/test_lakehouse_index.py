@@ -9,7 +9,9 @@ from livius.domain.ids import LakehouseId, PrincipalId, WorkspaceId
 from livius.ports.catalog import LakehouseAccess
 
 
-def place(principal: str, lakehouse: str, name: str = "Bronze") -> LakehouseAccess:
+def place(
+    principal: str, lakehouse: str, name: str = "Bronze", *, has_schemas: bool = False
+) -> LakehouseAccess:
     return LakehouseAccess(
         principal=PrincipalId(principal),
         workspace=WorkspaceId("w"),
@@ -17,16 +19,30 @@ def place(principal: str, lakehouse: str, name: str = "Bronze") -> LakehouseAcce
         lakehouse=LakehouseId(lakehouse),
         lakehouse_name=name,
         database=f"db_{lakehouse}",
+        has_schemas=has_schemas,
     )
 
 
 def test_each_principal_has_its_own_and_the_metastore_all(tmp_path: Path) -> None:
     write_lakehouse_index(tmp_path, [place("ada", "1"), place("ada", "2"), place("bob", "2")])
     assert index_file(tmp_path, PrincipalId("ada")).read_text() == (
-        "w\tResearch\t1\tBronze\nw\tResearch\t2\tBronze\n"
+        "w\tResearch\t1\tBronze\n1\tdb_1\t\nw\tResearch\t2\tBronze\n2\tdb_2\t\n"
     )
-    assert index_file(tmp_path, PrincipalId("bob")).read_text() == "w\tResearch\t2\tBronze\n"
-    assert len(index_file(tmp_path).read_text().splitlines()) == 2
+    of_bob = index_file(tmp_path, PrincipalId("bob")).read_text()
+    assert of_bob == "w\tResearch\t2\tBronze\n2\tdb_2\t\n"
+    assert len(index_file(tmp_path).read_text().splitlines()) == 2 * 2
+
+
+def test_a_lakehouse_with_schemas_is_marked(tmp_path: Path) -> None:
+    number = os.getgid()
+    write_lakehouse_index(
+        tmp_path,
+        [place("ada", "1", has_schemas=True)],
+        {PrincipalId("ada"): OsUser(number)},
+        OsUser(number),
+    )
+    assert index_file(tmp_path).read_text() == "w\tResearch\t1\tBronze\n1\tdb_1\tschemas\n"
+    assert callers_file(tmp_path).read_text() == f"{number}\tdb_1\tw\t1\tschemas\n"
 
 
 def test_a_file_is_replaced_only_where_it_changed(tmp_path: Path) -> None:
@@ -60,4 +76,4 @@ def test_where_principals_have_users_the_metastore_is_told_what_each_may_use(
 
 def test_a_name_that_would_break_the_form_stands_by_its_id_only(tmp_path: Path) -> None:
     write_lakehouse_index(tmp_path, [place("ada", "1", "a\tb\nc")])
-    assert index_file(tmp_path, PrincipalId("ada")).read_text() == "w\tResearch\t1\t\n"
+    assert index_file(tmp_path, PrincipalId("ada")).read_text() == "w\tResearch\t1\t\n1\tdb_1\t\n"

@@ -172,13 +172,25 @@ async def test_tables_are_read_as_their_workspace_and_see_no_more() -> None:
         commit.write_text(LOG)
         commit.chmod(0o640)
         contents = LocalLakehouseBrowser(root, users)
-        [column] = (await contents.table(workspace, lakehouse, "trips")).columns
+        [column] = (await contents.table(workspace, lakehouse, ["trips"])).columns
         assert column.name == "id"
         # Files that root could still read are closed to the workspace's number.
         os.chown(commit, 0, 0)
         with pytest.raises(Conflict):
-            await contents.table(workspace, lakehouse, "trips")
+            await contents.table(workspace, lakehouse, ["trips"])
         store.close()
+
+
+@only_root
+async def test_each_lakehouse_of_a_workspace_is_shared(tmp_path: Path) -> None:
+    store = SqlStore(open_store(tmp_path / "livius.db"))
+    users, workspace = PerPrincipalOsUsers(store, NUMBERS), WorkspaceId(new_id())
+    for lakehouse in (new_id(), new_id()):
+        await LocalLakehouses(tmp_path, users).create(workspace, LakehouseId(lakehouse))
+        root = tmp_path / workspace / lakehouse
+        modes = [path.stat().st_mode & 0o7777 for path in (root, root / "Tables", root / "Files")]
+        assert modes == [0o3770, 0o2770, 0o2770]
+    store.close()
 
 
 @only_root

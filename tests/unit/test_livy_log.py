@@ -12,7 +12,7 @@ from livius.domain.ids import StatementNumber
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import Ending, Event, Statement
 from livius.usecases.livy_log import LivyLogs
-from support.records import NOW, acquire, added, code, with_end
+from support.records import NOW, acquire, added, code, end_session, with_end
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ async def test_the_end_is_the_last_line(store: SqlStore) -> None:
     session = await with_statements(store, 1, ended=0)
     logs = LivyLogs(store)
     before = await logs.text(session)
-    done = await store.end_session(
+    done = await end_session(
+        store,
         session.id,
         at=NOW + timedelta(hours=2),
         end=with_end(

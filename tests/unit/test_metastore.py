@@ -14,7 +14,7 @@ from livius.adapters.local import metastore
 from livius.adapters.local.metastore import LocalMetastore
 from livius.adapters.local.os_users import SharedOsUser
 from livius.adapters.local.runtimes import Runtime
-from livius_agent.spec import KEEPER_SPEC, MARKER, SupervisorSpec, read, write
+from livius_agent.spec import MARKER, SUPERVISOR_SPEC, SupervisorSpec, read, write
 from support.gateway import ROOT
 from support.tasks import running as running_beside
 
@@ -45,7 +45,12 @@ async def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     java.write_text(JAVA)
     java.chmod(0o700)
     runtime = Runtime(
-        name="r", python=Path(sys.executable), spark_home=tmp_path, jars=(), java=java
+        name="r",
+        folder=tmp_path,
+        python=Path(sys.executable),
+        spark_home=tmp_path,
+        jars=(),
+        java=java,
     )
     folder = tmp_path / "metastore"
     folder.mkdir()
@@ -84,10 +89,10 @@ async def test_a_survivor_stays_unless_it_was_launched_for_the_other_setting(
     async with running_beside(kept.run()):
         await kept.uri()
         assert marked(folder) == [first]
-    spec = read(folder / KEEPER_SPEC, SupervisorSpec)
+    spec = read(folder / SUPERVISOR_SPEC, SupervisorSpec)
     assert spec is not None
     other = dataclasses.replace(spec, command=(*spec.command, "--callers", "callers.tsv"))
-    write(folder / KEEPER_SPEC, other)
+    write(folder / SUPERVISOR_SPEC, other)
     async with running_beside(kept.run()), asyncio.timeout(10):
         while marked(folder) in ([], [first]):
             await asyncio.sleep(0.01)
@@ -135,3 +140,16 @@ async def test_a_file_that_cant_be_read_costs_the_survivor_and_not_the_gateway(
         while marked(folder) in ([], first) and broken != "port":
             await asyncio.sleep(0.01)
         assert await kept.uri()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_database_whose_making_was_cut_off_is_made_again(
+    kept: LocalMetastore, tmp_path: Path, is_whole: bool
+) -> None:
+    database = tmp_path / "metastore" / "derby" / "db"
+    (database / "seg0").mkdir(parents=True)
+    if is_whole:
+        (database / "service.properties").touch()
+    async with running_beside(kept.run()):
+        assert await kept.uri() == "thrift://127.0.0.1:1"
+        assert database.exists() == is_whole

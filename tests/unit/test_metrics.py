@@ -5,6 +5,7 @@ from pathlib import Path
 
 from livius.adapters.metrics import Metrics
 from livius.cli.reference import metrics_page
+from livius.domain.pool import Condition, PoolState
 from livius.domain.statement import Kind
 
 ROOT = Path(__file__).parents[2]
@@ -21,25 +22,40 @@ def test_what_was_noted_is_shown() -> None:
     metrics.statement_ended(
         Kind.SQL, "error", waited=timedelta(seconds=2), ran=timedelta(seconds=-1)
     )
-    metrics.session_ready(timedelta(seconds=3))
+    metrics.session_ready(timedelta(seconds=3), pooled=False)
     metrics.session_ended("stopped")
     metrics.transaction(0.0, 0.001)
     metrics.connection_dropped("late")
     metrics.service_failed("metastore")
-    metrics.set_present(sessions={"ready": 2}, statements=3, held=4, links=5, connections=6)
-    metrics.set_present(sessions={"starting": 1}, statements=3, held=4, links=5, connections=6)
+    pool = PoolState(size=2, warm=1, starting=0, condition=Condition.WAITING)
+    for sessions in ({"ready": 2}, {"starting": 1}):
+        metrics.set_present(
+            sessions=sessions,
+            statements=3,
+            held=4,
+            links=5,
+            connections=6,
+            pool=pool,
+            environment_pool=PoolState.off(),
+            streams={"page": 7},
+            queued=7,
+        )
     text = metrics.text().decode()
     for line in (
         'livius_request_seconds_count{method="GET",route="/v1/{workspace}",status="200"} 1.0',
         'livius_statement_wait_seconds_sum{kind="sql"} 2.0',
         'livius_statement_run_seconds_sum{kind="sql",outcome="error"} 0.0',
-        "livius_session_start_seconds_sum 3.0",
+        'livius_session_start_seconds_sum{driver="cold"} 3.0',
+        'livius_pool_drivers{pool="starter",state="warm"} 1.0',
+        'livius_pool_drivers{pool="environments",state="wanted"} 0.0',
+        "livius_sessions_queued 7.0",
         'livius_sessions_ended_total{state="stopped"} 1.0',
         'livius_sessions{phase="starting"} 1.0',
         "livius_statements_open 3.0",
         "livius_long_polls 4.0",
         "livius_links 5.0",
         "livius_connections 6.0",
+        'livius_event_streams{kind="page"} 7.0',
         'livius_connections_dropped_total{reason="late"} 1.0',
         'livius_service_failures_total{service="metastore"} 1.0',
         "livius_store_transaction_seconds_count 1.0",

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.world import World, submit_statement
+from fakes.world import World, submit_statement, with_rules
+from livius.domain import outline as outlined
 from livius.domain.activity import ActivityState
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.lakehouse import Role
@@ -15,11 +17,11 @@ from livius.domain.principal import Principal
 from livius.domain.session import Event, Session
 from livius.usecases import monitoring, statement_reads
 from livius.usecases.driver_link import SessionLost
-from livius.usecases.drivers import report
+from livius.usecases.drivers import LinkMemory, report
 from livius.usecases.monitoring import Wanted
 from livius.usecases.sessions import CreateSession, create_session, delete_session
-from livius_agent.wire import MOST_JOBS, Finished, Job, Jobs, Output, Ready, Stage
-from support.records import first_repl
+from livius_agent.wire import MOST_JOBS, Beat, Finished, Heap, Job, Jobs, Output, Ready, Stage
+from support.records import first_repl, move_session
 
 
 async def started(world: World, caller: Principal, **wanted: Any) -> Session:
@@ -29,7 +31,7 @@ async def started(world: World, caller: Principal, **wanted: Any) -> Session:
     world.clock.advance(timedelta(seconds=1))
     await world.settle(key)
     world.clock.advance(timedelta(seconds=1))
-    attached = await world.store.move_session(key, Event.DRIVER_ATTACHED, at=world.clock.now())
+    attached = await move_session(world.store, key, Event.DRIVER_ATTACHED, at=world.clock.now())
     assert attached is not None
     world.links.open.add(attached.driver)
     world.clock.advance(timedelta(seconds=1))
@@ -173,11 +175,63 @@ async def test_jobs_are_told_while_a_statement_runs_and_kept(world: World) -> No
         )
 
 
+async def test_a_drivers_heap_is_stored_where_it_has_changed_and_not_too_often(
+    world: World,
+) -> None:
+    session, memory = await started(world, world.admin), LinkMemory()
+
+    async def told(used: int) -> int:
+        beat = Beat(heap=Heap(used=used, limit=1000))
+        await report(world.context, session, beat, memory)
+        heap = (await world.store.outline(session.id, most=1)).heap
+        assert heap is not None
+        return heap.used
+
+    await report(world.context, session, Beat(), memory)
+    assert (await world.store.outline(session.id, most=1)).heap is None
+    assert await told(500) == 500
+    assert await told(700) == 500
+    world.clock.advance(timedelta(seconds=5))
+    assert await told(505) == 500
+    assert await told(700) == 700
+    world.clock.advance(timedelta(seconds=5))
+    jobs = Jobs(
+        repl=session.first_repl, number=0, total=1, jobs=(job(1),), heap=Heap(used=1, limit=1000)
+    )
+    await report(world.context, session, jobs, memory)
+    outline = await world.store.outline(session.id, most=1)
+    assert outline.heap == outlined.Heap(1, 700, 1000)
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b'{"application/json": {"schema": {}, "data": [[1], [null]]}}', 2),
+        (b'{"application/json": {"schema": {}, "data": []}}', 0),
+        (b'{"application/json": {"schema": {}, "data": 5}}', None),
+        (b'{"application/json": [1]}', None),
+        (b'{"text/html": "<b>"}', None),
+    ],
+)
+@pytest.mark.parametrize("inline", [10, 10_000])
+async def test_rows_of_sql_are_counted(
+    world: World, data: bytes, rows: int | None, inline: int
+) -> None:
+    session = await started(world, world.admin)
+    finished = Finished(
+        repl=session.first_repl, number=0, seq=1, size=0, outcome="ok", data=Raw(data)
+    )
+    await ran(world, session, world.admin)
+    await report(with_rules(world, inline_bytes=inline), session, finished)
+    [mark] = (await world.store.outline(session.id, most=1)).marks
+    assert (mark.ok, mark.rows) == (True, rows)
+
+
 async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_say(
     world: World,
 ) -> None:
     session = await started(world, world.admin)
-    odd = job(1, name="x" * 9999, stages=job(1).stages * 99)
+    odd = job(1, name="x" * 9999, description="y" * 9999, stages=job(1).stages * 99)
     await ran(
         world,
         session,
@@ -190,6 +244,7 @@ async def test_of_what_a_driver_says_no_more_is_kept_than_an_honest_one_would_sa
     assert len(found.jobs) == MOST_JOBS
     assert found.total == MOST_JOBS
     assert len(found.jobs[0].name) == 200
+    assert len(found.jobs[0].description or "") == 500
     assert len(found.jobs[0].stages) == 50
     with pytest.raises(SessionLost):
         await report(

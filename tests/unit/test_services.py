@@ -92,9 +92,10 @@ async def test_the_queue_takes_up_its_keys_again(monkeypatch: pytest.MonkeyPatch
     ("service", "part", "method"),
     [
         ("idle sessions", "store", "stop_idle"),
-        ("unwanted sessions", "store", "sessions_to_stop"),
+        ("unwanted drivers", "store", "drivers_to_end"),
         ("lakehouse names", "store", "lakehouse_access_version"),
         ("orphaned drivers", "launcher", "known"),
+        ("environments", "store", "forget_versions"),
         ("audit counts", "settle", ""),
         ("retention", "store", "forget_audit"),
     ],
@@ -113,6 +114,7 @@ async def test_each_loop_of_housekeeping(
     housekeeping = Housekeeping(
         store=parts["store"],
         outputs=cast("Any", None),
+        environments=cast("Any", None),
         launcher=parts["launcher"],
         clock=FakeClock(),
         wake=lambda _key: None,

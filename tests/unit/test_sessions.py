@@ -7,13 +7,12 @@ import pytest
 from fakes.world import World, principal, submit_statement, with_rules
 from livius.domain.driver import DriverEnd, verify_secret
 from livius.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from livius.domain.ids import SessionId, new_id
+from livius.domain.ids import DriverId, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Event, Goal, Phase, Session, Sizes
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.launcher import DriverState
-from livius.reconcile.housekeeping import Housekeeping
-from livius.reconcile.sessions import end_orphans
+from livius.reconcile.drivers import end_orphans
 from livius.usecases.sessions import (
     CreateSession,
     create_session,
@@ -22,6 +21,7 @@ from livius.usecases.sessions import (
     list_sessions,
     reset_timeout,
 )
+from support.records import move_session
 
 
 async def created(world: World, **wanted: object) -> Session:
@@ -40,20 +40,21 @@ async def ready(world: World) -> Session:
     session = await created(world)
     await world.settle(session.id)
     now = world.clock.now()
-    await world.store.move_session(session.id, Event.DRIVER_ATTACHED, at=now)
-    await world.store.move_session(session.id, Event.DRIVER_READY, at=now, last_active_at=now)
+    await move_session(world.store, session.id, Event.DRIVER_ATTACHED, at=now)
+    await move_session(world.store, session.id, Event.DRIVER_READY, at=now, last_active_at=now)
     world.links.open.add(session.driver)
     return await present(world, session)
 
 
 async def test_a_new_session_is_recorded_woken_and_launched(world: World) -> None:
     session = await created(world)
-    assert world.woken == [session.id]
+    assert world.woken == [session.driver]
     assert session.name == f"Bronze_{session.id}"
     await world.settle(session.id)
     assert (await present(world, session)).phase is Phase.LAUNCHING
-    spec = world.launcher.alive[session.driver]
-    assert (spec.database, spec.lakehouse) == ("bronze", world.lakehouse.id)
+    to = world.launcher.alive[session.driver].binding
+    assert to is not None
+    assert (to.database, to.lakehouse) == ("bronze", world.lakehouse.id)
 
 
 async def test_only_the_hash_of_the_link_secret_is_kept(world: World) -> None:
@@ -130,7 +131,7 @@ async def test_a_deleted_session_is_not_found_at_once_and_its_driver_ends(world:
 async def test_a_session_deleted_while_it_starts_leaves_no_driver(world: World, steps: int) -> None:
     session = await created(world)
     for _ in range(steps):
-        await world.reconciler.step(session.id)
+        await world.step(session.id)
     await delete_session(world.context, world.admin, world.path(session.id))
     await world.settle(session.id)
     assert (await present(world, session)).phase is Phase.STOPPED
@@ -143,7 +144,7 @@ async def test_a_gateway_restarted_while_a_session_starts_launches_it_once(
 ) -> None:
     session = await created(world)
     for _ in range(steps):
-        await world.reconciler.step(session.id)
+        await world.step(session.id)
     world.reconciler = world.restarted_reconciler()
     await world.settle(session.id)
     assert world.launcher.launches == 1
@@ -208,7 +209,7 @@ async def test_a_driver_that_dies_gives_every_open_statement_an_end_with_the_rea
 async def test_a_driver_without_a_link_is_waited_for_and_then_given_up(world: World) -> None:
     session = await ready(world)
     world.links.close(session.driver)
-    assert await world.reconciler.step(session.id)
+    assert await world.step(session.id)
     assert (await present(world, session)).phase is Phase.READY
     world.clock.advance(timedelta(seconds=61))
     await world.settle(session.id)
@@ -230,7 +231,7 @@ async def test_idle_sessions_end_and_busy_ones_never(world: World) -> None:
     await submit_statement(
         world.context, world.admin, world.path(busy.id), code="1", kind=None, source_id=None
     )
-    house = housekeeping(world)
+    house = world.housekeeping()
     world.clock.advance(timedelta(minutes=21))
     await house.end_idle()
     await world.settle(idle.id)
@@ -249,29 +250,17 @@ async def test_a_session_that_was_ended_in_the_records_alone_is_seen_to(world: W
     wanted, unwanted = await ready(world), await ready(world)
     await world.store.request_stop(unwanted.id, end_cause=EndCause.DELETED)
     world.woken.clear()
-    await housekeeping(world).end_unwanted()
-    assert world.woken == [unwanted.id]
+    await world.housekeeping().end_unwanted()
+    assert world.woken == [unwanted.driver]
     await world.settle(unwanted.id)
     world.woken.clear()
-    await housekeeping(world).end_unwanted()
+    await world.housekeeping().end_unwanted()
     assert world.woken == []
     assert (await present(world, wanted)).phase is Phase.READY
 
 
-def housekeeping(world: World) -> Housekeeping:
-    return Housekeeping(
-        store=world.store,
-        outputs=world.outputs,
-        launcher=world.launcher,
-        clock=world.clock,
-        wake=world.woken.append,
-        settle=world.context.throttle.settle,
-        retention=timedelta(days=30),
-    )
-
-
 async def test_places_are_told_when_they_have_changed(world: World) -> None:
-    supervisor = housekeeping(world)
+    supervisor = world.housekeeping()
     await supervisor.publish_lakehouse_index()
     first = world.launcher.places
     assert [place.lakehouse_name for place in first] == ["Bronze"]
@@ -287,10 +276,10 @@ async def test_reset_timeout_starts_the_idle_time_anew(world: World) -> None:
     world.clock.advance(timedelta(minutes=19))
     await reset_timeout(world.context, world.admin, world.path(session.id))
     world.clock.advance(timedelta(minutes=19))
-    await housekeeping(world).end_idle()
+    await world.housekeeping().end_idle()
     assert (await present(world, session)).goal is Goal.RUN
     world.clock.advance(timedelta(minutes=1))
-    await housekeeping(world).end_idle()
+    await world.housekeeping().end_idle()
     assert (await present(world, session)).goal is Goal.STOP
 
 
@@ -306,14 +295,14 @@ async def test_an_ended_session_can_not_be_kept_alive(world: World) -> None:
 async def test_orphans_are_ended_and_wanted_drivers_are_not(world: World) -> None:
     session = await ready(world)
     orphan = await ready(world)
-    await world.store.move_session(orphan.id, Event.DRIVER_ENDED, at=world.clock.now())
+    await move_session(world.store, orphan.id, Event.DRIVER_ENDED, at=world.clock.now())
     assert await end_orphans(world.store, world.launcher) == 1
     assert set(world.launcher.alive) == {session.driver}
     assert (await world.launcher.observe(session.driver)).vital is DriverState.ALIVE
 
 
 async def test_a_session_that_does_not_exist_needs_no_step(world: World) -> None:
-    assert await world.reconciler.step(SessionId(new_id())) is None
+    assert await world.reconciler.step(DriverId(new_id())) is None
 
 
 async def test_a_second_person_runs_no_code_where_all_code_is_one_users(world: World) -> None:

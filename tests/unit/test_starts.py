@@ -23,7 +23,7 @@ from livius.cli.own_gateway import OwnGateway, interrupts_deferred
 from livius.cli.running import count_ended
 from livius.cli.serving import ALREADY_SERVING, changed_ports
 from livius.installation.home import AlreadyServing, Connection, Home, Ports
-from livius.installation.prepare import class_archive, prepare
+from livius.installation.prepare import find_runtime, prepare
 from livius.installation.progress import SetupFailed
 from livius.settings import Settings
 from support.gateway import LIVIUS
@@ -266,11 +266,12 @@ def test_a_folder_that_can_not_be_made_is_said(
 
 def test_a_runtime_that_there_is_none_of_is_said(home: Home) -> None:
     del home
-    chosen, words = Settings(default_runtime="1.3"), r"no runtime 1\.3.*this version has 2\.0"
+    words = r"no runtime 9\.9.*this version has 1\.3, 2\.0"
+    chosen = Settings(default_runtime="9.9")
     with pytest.raises(SetupFailed, match=words):
         prepare(chosen, ConsoleProgress())
     with pytest.raises(SetupFailed, match=words):
-        class_archive(chosen)
+        find_runtime(chosen, "9.9")
 
 
 RUN = """

@@ -33,7 +33,7 @@ from livius_agent.wire import (
     Ready,
     Run,
 )
-from support.records import first_repl
+from support.records import first_repl, move_session
 
 
 async def starting(world: World) -> Session:
@@ -449,7 +449,7 @@ async def test_a_ready_that_was_lost_with_the_gateway_counts_after_the_redial(
     world: World,
 ) -> None:
     session = await starting(world)
-    await world.store.move_session(session.id, SessionEvent.DRIVER_ATTACHED, at=world.clock.now())
+    await move_session(world.store, session.id, SessionEvent.DRIVER_ATTACHED, at=world.clock.now())
     await submit(world, session)
     await attach(world, session)
     await report(world.context, session, Ready(spark_app_id="local-1", versions={}))

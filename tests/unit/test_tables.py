@@ -17,6 +17,7 @@ from livius.domain.errors import LiviusError
 PARTIAL: Final = {
     ("livius.api.fabric.high_concurrency", "Phase"): "before its end a session has no word here",
     ("livius.api.fabric.states", "Phase"): "STOPPED depends on the cause and has a function",
+    ("livius.domain.session", "Event"): "that a driver is warm is nothing to a session",
     ("livius.domain.session", "Phase"): "the final phases lead nowhere",
     ("livius.domain.statement", "Phase"): "ditto",
 }

@@ -16,6 +16,7 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.ids import SessionId
 from livius.domain.principal import Principal
 from livius.domain.session import Session
+from livius.event_streams import EventStreams
 from livius.usecases.audit import note_refusal
 from livius.usecases.driver_link import attach_driver, resume
 from livius.usecases.drivers import report
@@ -23,6 +24,15 @@ from livius_agent.wire import PROTOCOL, Hello, Ready
 from wire.documented import Documented
 
 DOCUMENT: dict[str, Any] = {}
+
+POOL = {
+    "name": "small",
+    "nodeFamily": "MemoryOptimized",
+    "nodeSize": "Small",
+    "autoScale": {"enabled": True, "minNodeCount": 1, "maxNodeCount": 3},
+    "dynamicExecutorAllocation": {"enabled": True, "minExecutors": 1, "maxExecutors": 2},
+}
+"""A custom pool, as a caller asks for one."""
 
 
 @dataclass
@@ -42,6 +52,7 @@ class Wire:
     world: World
     tokens: NamedTokens
     client: httpx.AsyncClient
+    streams: EventStreams
 
     @property
     def base(self) -> str:
@@ -66,6 +77,7 @@ class Wire:
         attached = await attach_driver(context, driver, hello)
         self.world.links.open.add(driver.id)
         await resume(context, attached)
+        assert attached.session is not None
         return attached.session
 
     async def ready_session(self) -> Session:
@@ -86,14 +98,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def served(**given: Any) -> AsyncIterator[Wire]:
-    world = await World().begin()
-    tokens = NamedTokens({"ada": world.admin})
+async def served(*, queue: int = 0, **given: Any) -> AsyncIterator[Wire]:
+    world = await World(queue=queue).begin()
+    tokens, streams = NamedTokens({"ada": world.admin}), EventStreams()
     facts = home.Facts(version="0", api="https://localhost:1", authority="https://localhost:1/t")
     app = create_app(
         tokens,
         [
-            fabric.router(world.context),
+            fabric.router(world.context, streams),
             audit.router(world.context),
             home.router(world.context, facts),
         ],
@@ -110,7 +122,7 @@ async def served(**given: Any) -> AsyncIterator[Wire]:
         if not DOCUMENT:  # it is the same for each test, and takes a moment to be written
             DOCUMENT.update((await client.get("/openapi.json")).json())
         client.event_hooks = {"response": [Documented(DOCUMENT)]}
-        yield Wire(world, tokens, client)
+        yield Wire(world, tokens, client, streams)
     world.store.close()
 
 

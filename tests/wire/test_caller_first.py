@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from fakes.world import principal
 from livius.domain.lakehouse import Role
 from livius.domain.session import Session
 from livius.limits import MAX_BODY_BYTES, MAX_CODE_BYTES
-from wire.conftest import DOCUMENT, Wire
+from wire.conftest import DOCUMENT, POOL, Wire
 
 
 class Body:
@@ -24,7 +25,15 @@ class Body:
         yield self.content
 
 
-def with_bodies(wire: Wire, session: Session) -> list[tuple[str, str]]:
+async def made(wire: Wire, path: str, body: dict[str, Any]) -> str:
+    """Create something in the workspace; return its id."""
+    answer = await wire.client.post(f"/v1/workspaces/{wire.world.workspace.id}/{path}", json=body)
+    assert answer.status_code == 201, answer.text
+    identity: str = answer.json()["id"]
+    return identity
+
+
+async def with_bodies(wire: Wire, session: Session) -> list[tuple[str, str]]:
     """Method and path of every operation that the document says takes a body."""
     workspace, lakehouse = wire.world.place
     ids = {
@@ -34,6 +43,11 @@ def with_bodies(wire: Wire, session: Session) -> list[tuple[str, str]]:
         "session": session.id,
         "repl": session.first_repl,
         "principal": wire.world.admin.oid,
+        "item": lakehouse,
+        "environment": await made(wire, "environments", {"displayName": "science"}),
+        "pool": await made(wire, "spark/pools", POOL),
+        "library": "mine.py",
+        "table": "trips",
     }
     return [
         (method.upper(), path.format(**ids))
@@ -45,8 +59,8 @@ def with_bodies(wire: Wire, session: Session) -> list[tuple[str, str]]:
 
 async def test_a_strangers_body_is_never_read(wire: Wire) -> None:
     session = await wire.ready_session()
-    found = with_bodies(wire, session)
-    assert len(found) == 11
+    found = await with_bodies(wire, session)
+    assert len(found) == 24
     for method, path in found:
         for token in ("", "Bearer forged"):
             body = Body()
@@ -61,7 +75,7 @@ async def test_nor_is_that_of_a_caller_who_may_not(wire: Wire) -> None:
     viewer = await wire.world.member(Role.VIEWER)
     wire.tokens.known["viewer"] = viewer
     wire.tokens.known["unscoped"] = replace(principal("unscoped"), scopes=frozenset())
-    for method, path in with_bodies(wire, session):
+    for method, path in await with_bodies(wire, session):
         for token in ("viewer", "nobody", "unscoped"):
             if path == "/v1/workspaces" and token != "unscoped":
                 continue  # Every caller with the scope may make one.

@@ -1,12 +1,14 @@
 """Fabric's REST for workspaces and lakehouses, on the wire."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from livius.domain.ids import LakehouseId, SessionId
+from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, new_id
 from livius.domain.lakehouse import LakehouseTable, Role
 from wire.conftest import Wire
+from wire.test_workspaces import CAPACITY
 
 
 def lakehouses(wire: Wire) -> str:
@@ -28,6 +30,7 @@ async def test_a_caller_sees_the_workspaces_it_has_a_role_in(wire: Wire) -> None
                 "displayName": "Research",
                 "description": "",
                 "type": "Workspace",
+                "capacityId": CAPACITY,
             }
         ]
     }
@@ -79,7 +82,9 @@ async def test_a_lakehouse_is_created_at_once_and_takes_sessions(wire: Wire) -> 
     session = await wire.client.post(livy, json={})
     assert session.status_code == 202
     await wire.world.settle(SessionId(session.json()["id"]))
-    [launched] = wire.world.launcher.alive.values()
+    [spec] = wire.world.launcher.alive.values()
+    launched = spec.binding
+    assert launched is not None
     assert (launched.lakehouse, launched.database) == (made["id"], "silver")
 
 
@@ -112,7 +117,8 @@ async def test_a_taken_name_is_a_409(wire: Wire) -> None:
         ({}, "displayName"),
         ({"displayName": 1}, "displayName"),
         ({"displayName": "a", "description": "x" * 257}, "description"),
-        ({"displayName": "a", "creationPayload": {"enableSchemas": True}}, "creationPayload"),
+        ({"displayName": "a", "creationPayload": {"enableSchemas": False}}, "enableSchemas"),
+        ({"displayName": "a", "creationPayload": {}}, "enableSchemas"),
         ({"displayName": "a", "creationPayload": {"enableSchemas": "yes"}}, "enableSchemas"),
     ],
 )
@@ -122,6 +128,40 @@ async def test_a_wrong_lakehouse_is_a_400_that_names_the_field(
     answer = await wire.client.post(lakehouses(wire), json=body)
     assert answer.status_code == 400
     assert field in answer.text
+
+
+@pytest.mark.parametrize("kind", ["lakehouses", "items"])
+async def test_a_lakehouse_with_schemas_says_so(wire: Wire, kind: str) -> None:
+    body = {"displayName": "Gold", "creationPayload": {"enableSchemas": True}}
+    if kind == "items":
+        body["type"] = "Lakehouse"
+    url = lakehouses(wire).removesuffix("lakehouses")
+    made = await wire.client.post(f"{url}{kind}", json=body)
+    assert made.status_code == 201
+    found = (await wire.client.get(f"{lakehouses(wire)}/{made.json()['id']}")).json()
+    assert found["properties"]["defaultSchema"] == "dbo"
+    plain = await wire.client.post(lakehouses(wire), json={"displayName": "Plain"})
+    assert "defaultSchema" not in plain.json()["properties"]
+    listed = (await wire.client.get(lakehouses(wire))).json()["value"]
+    assert [one["displayName"] for one in listed if "defaultSchema" in one["properties"]] == [
+        "Gold"
+    ]
+
+
+async def test_tables_of_schemas_have_their_schema(wire: Wire) -> None:
+    body = {"displayName": "Gold", "creationPayload": {"enableSchemas": True}}
+    made = (await wire.client.post(lakehouses(wire), json=body)).json()
+    wire.world.lakehouses.present[LakehouseId(made["id"])] = [
+        LakehouseTable(folder=folder, format="delta", schema=schema)
+        for schema, folder in (("sales", "a"), ("dbo", "b"))
+    ]
+    url = f"{lakehouses(wire)}/{made['id']}/tables"
+    page = (await wire.client.get(f"{url}?maxResults=1")).json()
+    [table] = page["data"]
+    assert (table["schemaName"], table["name"]) == ("dbo", "b")
+    assert table["location"].endswith(f"/{made['id']}/Tables/dbo/b")
+    rest = (await wire.client.get(page["continuationUri"])).json()
+    assert [(one["schemaName"], one["name"]) for one in rest["data"]] == [("sales", "a")]
 
 
 async def test_a_rename_changes_what_people_see_and_nothing_else(wire: Wire) -> None:
@@ -226,3 +266,73 @@ async def test_items_are_lakehouses(wire: Wire) -> None:
     assert (await wire.client.get(f"{items}?type=Notebook")).json() == {"value": []}
     wrong = await wire.client.post(items, json={"displayName": "n", "type": "Notebook"})
     assert (wrong.status_code, wrong.json()["errorCode"]) == (400, "InvalidItemType")
+
+
+async def test_one_item_by_its_id(wire: Wire) -> None:
+    items = f"/v1/workspaces/{wire.world.workspace.id}/items"
+    made = await wire.client.post(items, json={"displayName": "Gold", "type": "Lakehouse"})
+    url = made.headers["location"]
+    assert url == f"{items}/{made.json()['id']}"
+    assert (await wire.client.get(url)).json() == made.json()
+    changed = await wire.client.patch(url, json={"displayName": "Golden", "description": "new"})
+    assert changed.json() == made.json() | {"displayName": "Golden", "description": "new"}
+    assert (await wire.client.get(url)).json() == changed.json()
+    assert (await wire.client.delete(f"{url}?hardDelete=true")).status_code == 200
+    gone = await wire.client.get(url)
+    assert (gone.status_code, gone.json()["errorCode"]) == (404, "ItemNotFound")
+    assert gone.headers["x-ms-public-api-error-code"] == "ItemNotFound"
+    assert LakehouseId(made.json()["id"]) not in wire.world.lakehouses.present
+
+
+async def test_there_are_no_folders_and_one_capacity(wire: Wire) -> None:
+    """Fabric's command line reads both before it lists or creates a workspace."""
+    folders = f"/v1/workspaces/{wire.world.workspace.id}/folders?recursive=False"
+    assert (await wire.client.get(folders)).json() == {"value": []}
+    [capacity] = (await wire.client.get("/v1/capacities")).json()["value"]
+    assert (capacity["id"], capacity["state"]) == (CAPACITY, "Active")
+
+
+async def follow(wire: Wire, url: str) -> list[list[str]]:
+    """The names on each page of a list."""
+    pages, following = [], url
+    while following:
+        body = (await wire.client.get(following)).json()
+        pages.append([one["displayName"] for one in body["value"]])
+        assert ("continuationToken" in body) == ("continuationUri" in body)
+        following = body.get("continuationUri")
+    return pages
+
+
+@pytest.mark.parametrize("kind", ["lakehouses", "items?type=Lakehouse"])
+async def test_long_lists_come_in_pages(wire: Wire, kind: str) -> None:
+    names = [f"L{number}" for number in range(101)]
+    for name in names:
+        made = dataclasses.replace(
+            wire.world.lakehouse, id=LakehouseId(new_id()), name=name, database=name.lower()
+        )
+        assert await wire.world.store.add_lakehouse(made)
+    url = f"/v1/workspaces/{wire.world.workspace.id}/{kind}"
+    pages = await follow(wire, url)
+    assert [len(page) for page in pages] == [100, 2]
+    assert sorted(name for page in pages for name in page) == sorted(["Bronze", *names])
+    first = (await wire.client.get(url)).json()
+    foreign = await wire.client.get(
+        "/v1/workspaces", params={"continuationToken": first["continuationToken"]}
+    )
+    assert (foreign.status_code, foreign.json()["errorCode"]) == (400, "InvalidInput")
+    cut = await wire.client.get(url, params={"continuationToken": first["continuationToken"][:-3]})
+    assert cut.status_code == 400
+
+
+async def test_workspaces_come_in_pages_and_none_is_missed_if_one_goes(wire: Wire) -> None:
+    for number in range(120):
+        made = dataclasses.replace(
+            wire.world.workspace, id=WorkspaceId(new_id()), name=f"W{number}"
+        )
+        assert await wire.world.store.add_workspace(made, PrincipalId(wire.world.admin.oid))
+    first = (await wire.client.get("/v1/workspaces")).json()
+    gone = first["value"][-1]["id"]
+    assert (await wire.client.delete(f"/v1/workspaces/{gone}")).status_code == 200
+    rest = (await wire.client.get(first["continuationUri"])).json()
+    assert len({one["id"] for one in first["value"] + rest["value"]}) == 121
+    assert "continuationUri" not in rest

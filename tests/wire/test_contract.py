@@ -13,6 +13,7 @@ from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Event
 from livius.usecases.drivers import report
 from livius_agent.wire import Finished, Output
+from support.records import move_session
 from wire.conftest import Wire
 
 
@@ -41,9 +42,9 @@ async def test_the_three_places_of_the_state_over_a_whole_life(wire: Wire) -> No
     await wire.world.settle(session)
     starting = ("starting", "starting", acquiring, "Scheduled", "Submission", before)
     assert await states(wire, session) == starting
-    await store.move_session(session, Event.DRIVER_ATTACHED, at=now)
+    await move_session(store, session, Event.DRIVER_ATTACHED, at=now)
     assert await states(wire, session) == starting
-    await store.move_session(session, Event.DRIVER_READY, at=now)
+    await move_session(store, session, Event.DRIVER_READY, at=now)
     idle = ("idle", "idle", "unknown", "Scheduled", "Monitoring", before)
     assert await states(wire, session) == idle
     url = f"{wire.base}/sessions/{session}"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -302,24 +302,55 @@ async def test_the_gateways_end_ends_streams_and_one_of_after_continues(live: Li
 async def test_streams_are_bounded_for_each_caller_and_given_back(live: Live) -> None:
     session = await live.wire.ready_session()
     number = await live.submit(session)
-    path = f"{session.id}/statements/{number}/events"
-    async with AsyncExitStack() as open_ones:
-        streams = [await open_ones.enter_async_context(live.stream(path)) for _ in range(50)]
-        for stream in streams:
-            await stream.next()
-        async with live.stream(path) as refused:
-            assert refused.answer.status_code == 503
-            assert refused.answer.headers["retry-after"] == "10"
-            body = json.loads(await refused.answer.aread())
-        assert body["errorCode"] == "TooManyStreams"
+    path, ended = f"{session.id}/statements/{number}/events", asyncio.Event()
 
-    async def has_room() -> bool:
+    async def listen() -> int:
         async with live.stream(path) as stream:
-            return stream.answer.status_code == 200
+            if stream.answer.status_code != 200:
+                assert stream.answer.headers["retry-after"] == "10"
+                refused = json.loads(await stream.answer.aread())
+                assert refused["errorCode"] == "TooManyStreams"
+                assert "Close one" in refused["message"]
+            else:
+                await ended.wait()
+            return stream.answer.status_code
 
-    async with asyncio.timeout(WAIT):
-        while not await has_room():
-            await asyncio.sleep(0.01)
+    # All at the same moment: none slips in between the look at the limit and its own beginning.
+    asked = [asyncio.create_task(listen()) for _ in range(60)]
+    await until(lambda: sum(one.done() for one in asked) == 10)
+    assert [one.result() for one in asked if one.done()] == [503] * 10
+    assert live.wire.streams.open == {"session": 0, "statement": 50, "page": 0}
+    async with live.stream(f"{session.id}/events") as refused:
+        assert refused.answer.status_code == 503
+    ended.set()
+    await asyncio.gather(*asked)
+    await until(lambda: not any(live.wire.streams.open.values()))
+    async with live.stream(f"{session.id}/events") as stream:
+        assert stream.answer.status_code == 200
+        assert live.wire.streams.open["session"] == 1
+
+
+async def test_statements_that_wait_are_told_while_another_runs(live: Live) -> None:
+    session = await live.wire.ready_session()
+    running, waiting = [await live.submit(session) for _ in range(2)]
+    async with live.stream(f"{session.id}/events") as stream:
+        assert await stream.names(2) == ["session", "statement"]
+        queue = await stream.next()
+        assert (queue.name, queue.data) == ("queue", {"waiting": [waiting]})
+        base = f"{live.wire.base}/sessions/{session.id}/statements"
+        await live.wire.client.post(f"{base}/{waiting}/cancel")
+        cancelled = await stream.next()
+        assert cancelled.data == {"waiting": []}
+    async with live.stream(f"{session.id}/events", queue.id) as stream:
+        assert (await stream.next()).data == cancelled.data
+    await live.end(session, running)
+    async with live.stream(f"{session.id}/events", cancelled.id) as stream:
+        ended = [(await stream.next()).data for _ in range(3)]
+        assert [(one["id"], one["state"]) for one in ended] == [
+            (running, "available"),
+            (waiting, "cancelled"),
+            (session.id, "idle"),
+        ]
 
 
 @pytest.mark.parametrize("seen", ["x", "0.0.running", "1.0.running..", "é", "0.-1.running.."])

@@ -32,6 +32,7 @@ from livius.api.driver.outbox import Outbox
 from livius.bootstrap.listeners import listener
 from livius.domain.digests import hash_drawn
 from livius.domain.session import EndCause, Phase, Session
+from livius.event_streams import EventStreams
 from livius.usecases.sessions import CreateSession, create_session
 from livius_agent.ledger import WINDOW, Entry
 from livius_agent.text import json_bytes
@@ -200,7 +201,7 @@ async def gateway() -> AsyncIterator[Gateway]:
     await world.begin()
     app = create_app(
         NamedTokens({"ada": world.admin}),
-        [fabric.router(world.context), driver.router(world.context)],
+        [fabric.router(world.context, EventStreams()), driver.router(world.context)],
         version="0",
     )
     limits = Connections(most=100, most_of_peer=100, patience=20, keep_alive=75)
@@ -276,7 +277,7 @@ RULES: list[tuple[str, Attack, str]] = [
     (
         "a second hello",
         text(encode(Hello(protocol=3, driver="d", agent="", last={}))),
-        "hello twice",
+        "sent hello where that is out of place",
     ),
     ("a large frame", text(b'"' + b"x" * MAX_FRAME_BYTES + b'"'), f"than {MAX_FRAME_BYTES} bytes"),
     ("long text", frame("output", offset=0, text="x" * (OUTPUT_CHUNK_BYTES + 1)), "no message"),

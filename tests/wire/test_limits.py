@@ -20,6 +20,7 @@ from livius.bootstrap.listeners import KEEP_ALIVE
 from livius.installation.certificates import Certificates
 from livius.installation.tls import ensure_certificates
 from support.listening import Listening, is_closed, listening
+from support.tasks import running, until
 from support.waiting import wait_for
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -274,21 +275,18 @@ def test_a_known_senders_body_is_waited_for_beside_a_crowd(place: Listening) -> 
 
 
 def test_a_thousand_held_requests_are_answered() -> None:
-    """With the limits that a gateway has, and a time to hold that is longer than the patience."""
+    """With the limits that a gateway has, and a time to hold that is longer than the patience.
 
-    async def ask(port: int) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /held HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-        return answer
-
-    async def ask_all(port: int) -> list[bytes]:
-        return await asyncio.gather(*(ask(port) for _ in range(1000)))
-
+    All are sent before the first is accepted: the patience is with peers, and not with this test.
+    """
+    sent = threading.Event()
     with listening(application, most=3000, most_of_peer=2000) as made:
-        answers = asyncio.run(ask_all(made.port))
-        assert all(b" 200 " in one for one in answers)
+        made.pause(until=sent)
+        held = [made.connect() for _ in range(1000)]
+        for one in held:
+            one.sendall(b"GET /held HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        sent.set()
+        assert all(b" 200 " in one.recv(65536) for one in held)
         assert not made.dropped
 
 
@@ -309,6 +307,28 @@ def test_one_address_never_has_all_places() -> None:
         connections.works(one)
     assert len(connections) == 6
     assert connections.admit("192.0.2.2", lambda: None) is not None
+
+
+class Swept(Connections):
+    """Connections that count their sweeps."""
+
+    sweeps = 0
+
+    def sweep(self, now: float) -> None:
+        super().sweep(now)
+        self.sweeps += 1
+
+
+async def test_a_time_in_which_the_gateway_did_not_listen_is_not_counted() -> None:
+    connections = Swept(most=8, most_of_peer=8, patience=0.6, keep_alive=1)
+    async with running(connections.run()):
+        await asyncio.sleep(0)
+        assert connections.admit("192.0.2.1", lambda: None) is not None
+        time.sleep(1)  # noqa: ASYNC251 - the event loop is busy for longer than the patience
+        await until(lambda: connections.sweeps == 1)
+        assert len(connections) == 1
+        await until(lambda: connections.sweeps == 2)
+        assert len(connections) == 0
 
 
 def test_an_ipv6_network_is_one_peer() -> None:

@@ -1,7 +1,10 @@
 """The monitoring API, called as its clients call it."""
 
+import io
+import zipfile
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -9,6 +12,7 @@ from livius.domain.driver import DriverEnd
 from livius.domain.ids import SessionId, new_id
 from livius.domain.lakehouse import Role
 from livius.domain.session import EndCause, Session
+from livius.ports.history import EventLog, Opening
 from livius.usecases.drivers import report
 from livius_agent.wire import Finished
 from wire.conftest import Wire
@@ -347,3 +351,36 @@ async def test_sparks_own_rest_is_passed_on_while_the_driver_runs(wire: Wire) ->
     assert (ended.status_code, ended.json()["errorCode"]) == (404, "SparkCoreItemNotFound")
     assert "has ended" in ended.json()["message"]
     assert len(pages.asked) == asked
+
+
+async def test_sparks_rest_of_an_ended_session_is_that_of_its_event_log(wire: Wire) -> None:
+    session = await wire.ready_session()
+    world, url = wire.world, application(wire, session)
+    await wire.client.delete(f"{wire.base}/sessions/{session.id}")
+    await world.settle(session.id)
+    assert (await wire.client.get(f"{url}/logs")).status_code == 404
+    world.history.logs[session.driver] = EventLog(size=7, is_full=False)
+    world.pages.said = {f"{session.driver}/jobs": b"[]", session.driver: b"{}"}
+    for path, body in (("/jobs", []), ("/1/jobs", []), ("", {})):
+        assert (await wire.client.get(url + path)).json() == body
+    assert world.pages.asked[-1] == (world.history.url, session.driver, {})
+    for path in ("/stages", "/version", f"/{session.driver}/jobs"):
+        assert (await wire.client.get(url + path)).status_code == 404
+    other = application(wire, session, session.driver)
+    assert (await wire.client.get(f"{other}/jobs")).status_code == 404
+    archive = await wire.client.get(f"{url}/logs")
+    assert archive.headers["content-type"] == "application/zip"
+    assert archive.headers["content-disposition"] == 'attachment; filename="eventLogs-local-1.zip"'
+    assert zipfile.ZipFile(io.BytesIO(archive.content)).read("local-1.zstd") == b"events"
+    world.history.state = Opening.STARTING
+    waits = await wire.client.get(f"{url}/jobs")
+    assert (waits.status_code, waits.json()["errorCode"]) == (503, "SparkHistoryUnavailable")
+
+
+async def test_an_applications_id_that_a_driver_made_up_names_no_file(wire: Wire) -> None:
+    session = await wire.ready_session()
+    wire.world.history.logs[session.driver] = EventLog(size=7, is_full=False)
+    for name in ('a"b', "..", "a\nb"):
+        await wire.world.store.annotate_session(session.id, spark_app_id=name)
+        url = application(wire, session, quote(name, safe=""))
+        assert (await wire.client.get(f"{url}/logs")).status_code in (404, 405), name

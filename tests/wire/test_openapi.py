@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from jsonschema import ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 
 from livius.api.openapi import _BY_HAND
+from livius.api.openapi_examples import example_of
 from wire.conftest import Wire
 from wire.documented import Documented
 
@@ -44,7 +45,7 @@ async def test_every_operation_has_a_shape_but_those_without_a_body_and_those_th
         for method, operation in operations.items()
         if method != "delete" or path.endswith("/sessions/{session}")
         for status, response in operation["responses"].items()
-        if status.startswith("2") and status != "204"
+        if status.startswith("2") and "content" in response
         if not any(one.get("schema") for one in response["content"].values())
     }
     assert {path for _, path in without if "/applications/" in path} == {
@@ -88,8 +89,39 @@ async def test_the_page_has_every_operation_and_nothing_from_elsewhere(wire: Wir
     answer = await wire.client.get("/docs")
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
     for path in document["paths"]:
         assert path in answer.text
-    assert "<script" not in answer.text
+    assert "``" not in answer.text.partition('id="shapes"')[0]
+    assert "Delete a lakehouse; its files only with <code>hardDelete</code>." in answer.text
+    assert re.findall("<script[^>]*>", answer.text) == ['<script src="/docs.js" defer>']
+    assert " style=" not in answer.text
+    for name in document["components"]["schemas"]:
+        assert f'id="shape-{name}"' in answer.text
+    links = set(re.findall('href="#([^"]+)"', answer.text))
+    assert links <= set(re.findall('id="([^"]+)"', answer.text))
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", answer.text)
     assert (await wire.client.get("/docs.css")).headers["content-type"].startswith("text/css")
+    script = await wire.client.get("/docs.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    themed = await wire.client.get("/docs", headers={"Cookie": "livius_theme=dark"})
+    assert 'data-theme="dark"' in themed.text
+    forged = await wire.client.get("/docs", headers={"Cookie": 'livius_theme="><b>'})
+    assert 'data-theme="auto"' in forged.text
+
+
+async def test_examples_of_bodies_are_what_the_document_describes(wire: Wire) -> None:
+    document = await fetched(wire)
+    schemas = document["components"]["schemas"]
+    seen = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None:
+                continue
+            example = example_of(body["schema"], schemas)
+            whole = {**body["schema"], "components": document["components"]}
+            Draft202012Validator(whole).validate(example)
+            assert example, (method, path)
+            seen += 1
+    assert seen > 10

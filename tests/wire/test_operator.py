@@ -29,6 +29,7 @@ from livius.cli.commands import app
 from livius.domain.accounts import ClientApplication
 from livius.domain.ids import ClientId, PrincipalId, TenantId, new_id
 from livius.domain.realm import Realm
+from livius.event_streams import EventStreams
 from livius.installation.home import Home
 from livius.usecases.identity.presence import BOUND, Presence
 from livius.usecases.personal_tokens import BearerVerifier
@@ -128,7 +129,7 @@ async def operated(
         BearerVerifier(
             EmbeddedVerifier(keys, realm, clock, present=present), store, clock, present=present
         ),
-        [fabric.router(dataclasses.replace(world.context, store=store))],
+        [fabric.router(dataclasses.replace(world.context, store=store), EventStreams())],
         version="0",
     )
     transport = httpx.ASGITransport(app=served, raise_app_exceptions=False)

@@ -28,7 +28,7 @@ from fakes.clock import FakeClock
 from fakes.world import World
 from livius.adapters.identity.keys import KeyRing
 from livius.adapters.identity.verifier import EmbeddedVerifier
-from livius.api import audit, driver, fabric, home, metrics, openapi
+from livius.api import audit, driver, fabric, home, metrics, openapi_page
 from livius.api.app import create_app
 from livius.domain.audit import Action, entry
 from livius.domain.digests import hash_drawn
@@ -36,41 +36,69 @@ from livius.domain.driver import Driver
 from livius.domain.high_concurrency import HighConcurrencySession
 from livius.domain.ids import (
     DriverId,
+    EnvironmentId,
     HighConcurrencyId,
     LakehouseId,
+    OperationId,
     PrincipalId,
     ReplId,
     SessionId,
+    SparkPoolId,
     StatementNumber,
     TenantId,
     WorkspaceId,
     new_id,
 )
 from livius.domain.lakehouse import Lakehouse, Role, RoleAssignment
+from livius.domain.operation import Event as OperationEvent
 from livius.domain.personal_token import PersonalToken, new_secret
 from livius.domain.realm import Realm
 from livius.domain.session import Goal, Phase, Session
 from livius.domain.statement import Ending, Event, Kind
 from livius.domain.tokens import Scope
+from livius.event_streams import EventStreams
 from livius.ports.store import NewStatement, SessionEnd
+from livius.usecases import environments, publishing
+from livius.usecases.environments import EnvironmentPath
 from livius.usecases.identity.presence import anybody
 from livius.usecases.personal_tokens import BearerVerifier
+from support.records import end_session, own_driver, spark_pool
 
 TABLE: Final = Path(__file__).parents[2] / "docs" / "reference" / "permissions.csv"
 ROLES: Final = (*Role, None)
 TENANT: Final = TenantId(new_id())
+
+STAGED_LIBRARIES: Final = "/v1/workspaces/{workspace}/environments/{environment}/staging/libraries"
 
 BODIES: Final[Mapping[tuple[str, str], Any]] = {
     ("POST", "/v1/workspaces"): {"displayName": "{new}"},
     ("PATCH", "/v1/workspaces/{workspace}"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/lakehouses"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/items"): {"displayName": "{new}", "type": "Lakehouse"},
+    ("PATCH", "/v1/workspaces/{workspace}/items/{item}"): {"displayName": "{new}"},
     ("PATCH", "/v1/workspaces/{workspace}/lakehouses/{lakehouse}"): {"displayName": "{new}"},
     ("POST", "/v1/workspaces/{workspace}/roleAssignments"): {
         "principal": {"id": "{newcomer}", "type": "User"},
         "role": "Viewer",
     },
     ("PATCH", "/v1/workspaces/{workspace}/roleAssignments/{principal}"): {"role": "Member"},
+    ("POST", "/v1/workspaces/{workspace}/environments"): {"displayName": "{new}"},
+    ("PATCH", "/v1/workspaces/{workspace}/environments/{environment}"): {"displayName": "{new}"},
+    ("POST", f"{STAGED_LIBRARIES}/importExternalLibraries"): {"dependencies": []},
+    ("POST", f"{STAGED_LIBRARIES}/removeExternalLibrary"): {"name": "polars"},
+    ("POST", "/v1/workspaces/{workspace}/lakehouses/{lakehouse}/tables/{table}/load"): {
+        "relativePath": "Files/a.csv",
+        "pathType": "File",
+    },
+    ("PATCH", "/v1/workspaces/{workspace}/spark/settings"): {"automaticLog": {"enabled": False}},
+    ("POST", "/v1/workspaces/{workspace}/spark/pools"): {
+        "name": "{new}",
+        "nodeFamily": "MemoryOptimized",
+        "nodeSize": "Small",
+        "autoScale": {"enabled": True, "minNodeCount": 1, "maxNodeCount": 1},
+        "dynamicExecutorAllocation": {"enabled": False, "minExecutors": 1, "maxExecutors": 1},
+    },
+    ("PATCH", "/v1/workspaces/{workspace}/spark/pools/{pool}"): {"nodeSize": "Large"},
 }
 """A valid body for a request: statements get code, all else an empty object."""
 
@@ -218,7 +246,30 @@ class Installation:
         await store.claim_next(session.first_repl, at=now)
         key = (session.first_repl, StatementNumber(0))
         assert await store.move_statement(*key, Event.FINISHED, at=now, ending=ENDING)
-        assert await store.end_session(session.id, at=now, end=lambda _: SessionEnd(ending=ENDING))
+        assert await end_session(store, session.id, at=now, end=lambda _: SessionEnd(ending=ENDING))
+
+    async def environment(self, name: str, row: Row) -> tuple[EnvironmentId, OperationId]:
+        """A published environment, or one whose publish runs, with the operation."""
+        context, admin = self.world.context, self.world.admin
+        workspace = self.world.workspace.id
+        made = await environments.create_environment(context, admin, workspace, name, "")
+        here = EnvironmentPath(workspace, made.environment.id)
+        await environments.import_libraries(context, admin, here, "polars\n")
+        self.world.environments.files[made.environment.id] = {"own.py": b""}
+        operation = await publishing.publish(context, admin, here)
+        if not row.path.endswith("/cancelPublish"):
+            publish = await publishing.publish_of(context, operation.id)
+            now = self.world.clock.now()
+            store = self.world.store
+            await store.move_operation(operation.id, OperationEvent.STARTED, at=now)
+            assert await store.finish_publish(publish.version.id, packages=(), at=now)
+        return made.environment.id, operation.id
+
+    async def pool(self, name: str) -> SparkPoolId:
+        made = spark_pool(workspace=self.world.workspace.id, name=name)
+        # All cells of the table share the workspace.
+        assert await self.world.store.add_spark_pool(made, most=10_000)
+        return made.id
 
     async def places(self, row: Row, oid: PrincipalId) -> dict[str, str]:
         """The records in the paths: a lakehouse, and a session with one statement."""
@@ -231,19 +282,26 @@ class Installation:
             created_at=world.clock.now(),
         )
         assert await world.store.add_lakehouse(lakehouse)
+        environment, operation = await self.environment(f"E{number}", row)
         places = {
             "workspace": str(world.workspace.id),
             "lakehouse": str(lakehouse.id),
             "version": "2023-12-01",
             "rest:path": new_id(),
-            "item": new_id(),
+            "item": lakehouse.id if "/items/" in row.path else new_id(),
             "application": "local-1",
             "attempt": "1",
+            "table": "t",
             "path:path": "jobs",
             "new": f"N{number}",
             "newcomer": new_id(),
             "principal": await self.caller(Role.VIEWER),
+            "environment": environment,
+            "operation": operation,
+            "library": "own.py",
         }
+        if "{pool}" in row.path:
+            places["pool"] = await self.pool(f"P{number}")
         if row.session:
             submitter = oid if row.session == "own" else PrincipalId(new_id())
             session, driver = a_session(lakehouse, submitter, world.clock.now())
@@ -252,7 +310,6 @@ class Installation:
                 NewStatement(
                     session=session.id,
                     repl=session.first_repl,
-                    driver=session.driver,
                     kind=Kind.PYSPARK,
                     code="1",
                     source_id=None,
@@ -274,7 +331,7 @@ class Installation:
                     created_at=world.clock.now(),
                 ),
                 *a_session(lakehouse, submitter, world.clock.now()),
-                admit=lambda _found: None,
+                admit=lambda _found: True,
                 audit=lambda shared: entry(
                     shared, Action.HIGH_CONCURRENCY_ACQUIRE, at=world.clock.now(), result="accepted"
                 ),
@@ -296,43 +353,40 @@ ENDING: Final = Ending(
 def a_session(
     lakehouse: Lakehouse, submitter: PrincipalId, now: datetime
 ) -> tuple[Session, Driver]:
-    session, driver = SessionId(new_id()), DriverId(new_id())
-    return (
-        Session(
-            id=session,
-            workspace=lakehouse.workspace,
-            lakehouse=lakehouse.id,
-            submitter=submitter,
-            submitter_name="Someone",
-            name="a session",
-            runtime="2.0",
-            conf={},
-            tags={},
-            request={},
-            goal=Goal.RUN,
-            phase=Phase.READY,
-            driver=driver,
-            first_repl=ReplId(new_id()),
-            idle_timeout=timedelta(minutes=20),
-            created_at=now,
-            last_active_at=now,
-            times={Phase.REQUESTED: now},
-            spark_app_id="local-1",
-            ui_url="http://127.0.0.1:1",
-        ),
-        Driver(id=driver, session=session, secret_hash=None, created_at=now),
+    session = Session(
+        id=SessionId(new_id()),
+        workspace=lakehouse.workspace,
+        lakehouse=lakehouse.id,
+        submitter=submitter,
+        submitter_name="Someone",
+        name="a session",
+        runtime="2.0",
+        conf={},
+        tags={},
+        request={},
+        goal=Goal.RUN,
+        phase=Phase.READY,
+        driver=DriverId(new_id()),
+        first_repl=ReplId(new_id()),
+        idle_timeout=timedelta(minutes=20),
+        created_at=now,
+        last_active_at=now,
+        times={Phase.REQUESTED: now},
+        spark_app_id="local-1",
+        ui_url="http://127.0.0.1:1",
     )
+    return session, own_driver(session)
 
 
 def routers(world: World) -> list[APIRouter]:
     """The routers whose callers are principals."""
     return [
-        fabric.router(world.context),
+        fabric.router(world.context, EventStreams()),
         driver.router(world.context),
         home.router(world.context, home.Facts(version="0", api="x", authority="x")),
         audit.router(world.context),
         metrics.router(no_metrics),
-        openapi.router(),
+        openapi_page.router(),
     ]
 
 
@@ -347,7 +401,7 @@ COVERED: Final = {
     "fabric",
     "home",
     "metrics",
-    "openapi",
+    "openapi_page",
     "vault",
 }
 """The parts of the API that are looked at; authority and vaults have tests of their own."""
@@ -395,10 +449,12 @@ async def ask(
     path = row.path
     for name, value in places.items():
         path = path.replace("{" + name + "}", value)
+    if row.method == "DELETE" and path.endswith("/libraries"):
+        path += "?libraryToDelete=own.py"
     if path.endswith("/logs"):
         path += "?type=livy"
     body = BODIES.get((row.method, row.path), {})
-    if path.endswith("/statements") and row.method == "POST":
+    if path.endswith(("/statements", "/completion")) and row.method == "POST":
         body = {"code": "1"}
     for name in ("new", "newcomer"):
         body = json.loads(json.dumps(body).replace("{" + name + "}", places[name]))

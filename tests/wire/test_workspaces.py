@@ -10,6 +10,8 @@ from livius.domain.session import EndCause, Phase
 from livius.domain.statement import Phase as StatementPhase
 from wire.conftest import Wire
 
+CAPACITY = "b0a3e1a0-6c5e-4f6f-9f4c-2f2a1c6f0b11"
+
 
 def here(wire: Wire) -> str:
     return f"/v1/workspaces/{wire.world.workspace.id}"
@@ -24,6 +26,7 @@ async def test_a_rename_changes_what_people_see_and_no_address(wire: Wire) -> No
         "displayName": "Lab",
         "description": "x",
         "type": "Workspace",
+        "capacityId": CAPACITY,
     }
     assert (await wire.client.get(here(wire))).json() == answer.json()
     again = await wire.client.patch(here(wire), json={"description": ""})
@@ -58,10 +61,10 @@ async def test_deleting_ends_the_sessions_for_a_reason_and_keeps_the_files(wire:
     answer = await wire.client.delete(here(wire))
     assert (answer.status_code, answer.content) == (200, b"")
     for key in (ready.id, starting):
-        assert key in wire.world.woken
         await wire.world.settle(key)
         session = await wire.world.store.session(key)
         assert session is not None
+        assert session.driver in wire.world.woken
         assert (session.phase, session.end_cause) == (Phase.STOPPED, EndCause.DELETED)
         assert session.end_reason == "Ada deleted the workspace Research."
     [ended], _total = await wire.world.store.list_statements(ready.first_repl, skip=0, top=5)

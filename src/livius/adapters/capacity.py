@@ -11,6 +11,7 @@ import psutil
 
 from livius.domain.errors import Exhausted, Unavailable
 from livius.domain.messages import Message
+from livius.ports.capacity import Occupancy
 
 _RETRY_AFTER: Final = timedelta(seconds=30)
 _MEBIBYTE: Final = 1024 * 1024
@@ -38,7 +39,7 @@ class MachineCapacity:
         """Refuse all further drivers, so that the end of all sessions can complete."""
         self._closed = True
 
-    def admit(self, *, drivers: int, starting: int) -> None:
+    def admit(self, found: Occupancy) -> None:
         """See the port."""
         if self._closed:
             raise Unavailable(
@@ -49,20 +50,20 @@ class MachineCapacity:
                 retry_after=_RETRY_AFTER,
             )
         self.check_disk()
-        if drivers >= self._max_drivers:
+        if found.drivers >= self._max_drivers:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
                 Message(
                     "%(drivers)s of %(most)s sessions are in use. Delete one, or wait until one has"
                     " been idle for its timeout; the operator can raise LIVIUS_MAX_DRIVERS.",
-                    drivers=drivers,
+                    drivers=found.drivers,
                     most=self._max_drivers,
                 ),
                 retry_after=_RETRY_AFTER,
             )
         needed = self._per_driver + self._reserve
-        free = max(0, psutil.virtual_memory().available - starting * self._per_driver)
-        if free < needed:
+        free = max(0, self._free(found.starting - found.pooled))
+        if free < needed and not found.has_driver:
             raise Exhausted(
                 "TooManyRequestsForCapacity",
                 Message(
@@ -71,7 +72,36 @@ class MachineCapacity:
                     "Delete a session, or try again later.",
                     needed=needed // _MEBIBYTE,
                     free=free // _MEBIBYTE,
-                    starting=starting,
+                    starting=found.starting,
+                ),
+                retry_after=_RETRY_AFTER,
+            )
+
+    def has_room(self, *, more: int, starting: int) -> bool:
+        """See the port."""
+        return not self._closed and (
+            self._free(starting) >= more * self._per_driver + self._reserve
+        )
+
+    def _free(self, starting: int) -> int:
+        return psutil.virtual_memory().available - starting * self._per_driver
+
+    def check_history_server(self, megabytes: int) -> None:
+        """Return when Spark's History Server has room beside the drivers.
+
+        Raises:
+            Unavailable: it has none; the message has the numbers and the next step.
+        """
+        self.check_disk()
+        needed, free = megabytes + self._reserve // _MEBIBYTE, self._free(0) // _MEBIBYTE
+        if free < needed:
+            raise Unavailable(
+                "InsufficientMemory",
+                Message(
+                    "Spark's History Server needs %(needed)s MB of free memory, and the server has "
+                    "%(free)s MB. Delete a session, or try again later.",
+                    needed=needed,
+                    free=free,
                 ),
                 retry_after=_RETRY_AFTER,
             )

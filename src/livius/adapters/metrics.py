@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from livius.domain.pool import PoolState
 from livius.domain.statement import Kind
 
 _SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -55,12 +56,15 @@ class Metrics:
             buckets=_SECONDS,
         )
         self.sessions = gauge("livius_sessions", "Live sessions by phase.", ("phase",))
+        self.queued = gauge("livius_sessions_queued", "Sessions that wait for room.")
         self.sessions_ended = counter(
             "livius_sessions_ended", "Ended sessions by final state.", ("state",)
         )
         self.driver_start = long(
             "livius_session_start_seconds",
-            "Time from the request for a session until it takes statements.",
+            "Time from the request for a session until it takes statements, by where its driver "
+            "came from: `pool`, or `cold` if it was started for the session.",
+            ("driver",),
         )
         self.statements_open = gauge("livius_statements_open", "Waiting and running statements.")
         self.statement_wait = long(
@@ -73,7 +77,27 @@ class Metrics:
             "Time from a statement's start until its end, by kind and outcome.",
             ("kind", "outcome"),
         )
+        self.pool = gauge(
+            "livius_pool_drivers",
+            "Drivers of the `starter` pool, and those that wait for sessions with `environments`: "
+            "how many are `wanted`, `warm`, and `starting`.",
+            ("pool", "state"),
+        )
+        self._add_own(counter, gauge, short)
+
+    def _add_own(
+        self,
+        counter: Callable[..., Counter],
+        gauge: Callable[..., Gauge],
+        short: Callable[..., Histogram],
+    ) -> None:
+        """Add the metrics of the gateway itself."""
         self.held = gauge("livius_long_polls", "Long polls that are waiting.")
+        self.streams = gauge(
+            "livius_event_streams",
+            "Open streams of events: of the API (`session`, `statement`), of the portal (`page`).",
+            ("kind",),
+        )
         self.connections = gauge("livius_connections", "Open connections to both ports.")
         self.connections_dropped = counter(
             "livius_connections_dropped",
@@ -134,9 +158,11 @@ class Metrics:
         self.statement_wait.labels(kind.value).observe(max(0.0, waited.total_seconds()))
         self.statement_run.labels(kind.value, outcome).observe(max(0.0, ran.total_seconds()))
 
-    def session_ready(self, took: timedelta) -> None:
+    def session_ready(self, took: timedelta, *, pooled: bool) -> None:
         """See the port."""
-        self.driver_start.observe(max(0.0, took.total_seconds()))
+        self.driver_start.labels("pool" if pooled else "cold").observe(
+            max(0.0, took.total_seconds())
+        )
 
     def session_ended(self, state: str) -> None:
         """See the port."""
@@ -150,8 +176,17 @@ class Metrics:
         held: int,
         links: int,
         connections: int,
+        pool: PoolState,
+        environment_pool: PoolState,
+        streams: Mapping[str, int],
+        queued: int,
     ) -> None:
         """Set the gauges."""
+        self.queued.set(queued)
+        for of, found in (("starter", pool), ("environments", environment_pool)):
+            self.pool.labels(of, "wanted").set(found.size)
+            self.pool.labels(of, "warm").set(found.warm)
+            self.pool.labels(of, "starting").set(found.starting)
         self.sessions.clear()
         for phase, number in sessions.items():
             self.sessions.labels(phase).set(number)
@@ -159,6 +194,8 @@ class Metrics:
         self.held.set(held)
         self.links.set(links)
         self.connections.set(connections)
+        for kind, number in streams.items():
+            self.streams.labels(kind).set(number)
 
     async def watch_loop(self) -> None:
         """Measure the delay of the event loop until cancelled."""

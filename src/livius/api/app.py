@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from livius.api import openapi
+from livius.api import openapi, openapi_page
 from livius.api.auth import Caller
 from livius.api.errors import Refused, add_error_handlers
 from livius.api.middleware import Edge, Observe
@@ -48,7 +48,7 @@ def create_app(
     app.state.caller = Caller(verifier)
     app.state.addresses = tuple(addresses)
     app.state.link_address = link_address
-    for router in (*routers, openapi.router()):
+    for router in (*routers, openapi_page.router()):
         # Their routes themselves: an included router looks for a request's route twice.
         app.router.routes.extend(router.routes)
     openapi.complete(app)

@@ -42,6 +42,7 @@ _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unavailable: 503,
 }
 _TOO_LARGE: Final = 413
+_CODE: Final = "x-ms-public-api-error-code"
 _RETRIABLE: Final = (Exhausted, Unavailable)
 _PLAIN: Final[Mapping[int, tuple[str, str]]] = {
     404: ("EndpointNotFound", "There is no such endpoint. Check the path and its ids."),
@@ -69,7 +70,8 @@ def envelope(
     }
     if details:
         body["moreDetails"] = details
-    return Json(body, status_code=status, headers=headers)
+    # Fabric's own command line reads the code there.
+    return Json(body, status_code=status, headers={_CODE: code, **(headers or {})})
 
 
 Refused = Callable[[str, LiviusError, Principal | None, str], Awaitable[None]]

@@ -6,15 +6,13 @@ that handlers read from the request. The wire tests check every response against
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, TypeAdapter
 
@@ -34,10 +32,13 @@ _HEADERS: Final = {
 _WORKSPACES: Final = "/v1/workspaces"
 _LAKEHOUSES: Final = _WORKSPACES + "/{workspace}/lakehouses"
 _ROLES: Final = _WORKSPACES + "/{workspace}/roleAssignments"
+_SPARK: Final = _WORKSPACES + "/{workspace}/spark"
 _LIVY: Final = _LAKEHOUSES + "/{lakehouse}/livyapi/versions/{version}"
 _STATEMENTS: Final = _LIVY + "/sessions/{session}/statements"
 _HIGH_CONCURRENCY: Final = _LIVY + "/highConcurrencySessions"
 _REPL_STATEMENTS: Final = _HIGH_CONCURRENCY + "/{session}/repls/{repl}/statements"
+_ENVIRONMENTS: Final = _WORKSPACES + "/{workspace}/environments"
+_STAGING: Final = _ENVIRONMENTS + "/{environment}/staging"
 _COMPONENT: Final = "#/components/schemas/{model}"
 _ERROR: Final = ("", "error")
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -92,13 +93,24 @@ _BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", _LIVY + "/sessions"): requests.SessionRequest,
     ("post", _STATEMENTS): requests.StatementRequest,
     ("post", _REPL_STATEMENTS): requests.StatementRequest,
+    ("post", _STATEMENTS.replace("/statements", "/completion")): requests.CompletionRequest,
+    ("post", _REPL_STATEMENTS.replace("/statements", "/completion")): requests.CompletionRequest,
     ("post", _HIGH_CONCURRENCY): requests.HighConcurrencyRequest,
     ("post", _WORKSPACES): requests.NewWorkspace,
     ("patch", _WORKSPACES + "/{workspace}"): requests.ChangedWorkspace,
     ("post", _ROLES): requests.NewRole,
     ("patch", _ROLES + "/{principal}"): requests.ChangedRole,
     ("post", _WORKSPACES + "/{workspace}/items"): requests.NewItem,
+    ("patch", _WORKSPACES + "/{workspace}/items/{item}"): requests.ChangedLakehouse,
+    ("post", _LAKEHOUSES + "/{lakehouse}/tables/{table}/load"): requests.LoadTable,
+    ("patch", _SPARK + "/settings"): requests.ChangedSparkSettings,
+    ("post", _SPARK + "/pools"): requests.NewPool,
+    ("patch", _SPARK + "/pools/{pool}"): requests.ChangedPool,
     ("post", _LAKEHOUSES): requests.NewLakehouse,
+    ("post", _ENVIRONMENTS): requests.NewEnvironment,
+    ("patch", _ENVIRONMENTS + "/{environment}"): requests.ChangedEnvironment,
+    ("patch", _STAGING + "/sparkcompute"): requests.ChangedCompute,
+    ("post", _STAGING + "/libraries/removeExternalLibrary"): requests.RemovedLibrary,
     ("patch", _LAKEHOUSES + "/{lakehouse}"): requests.ChangedLakehouse,
 }
 """The shape of each request's body."""
@@ -107,6 +119,8 @@ _BY_HAND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("get", _LIVY + "/sessions/{session}"): {"parameters": [_PREFER]},
     ("post", _LIVY + "/sessions"): {"parameters": [_KEY, _PREFER]},
     ("get", _HIGH_CONCURRENCY + "/{handle}"): {"parameters": [_PREFER]},
+    ("get", "/v1/operations/{operation}"): {"parameters": [_PREFER]},
+    ("post", _STAGING + "/cancelPublish"): {"parameters": [_PREFER]},
     **{
         ("get", base + "/{number}"): {"parameters": [*_WINDOW, _PREFER]}
         for base in (_STATEMENTS, _REPL_STATEMENTS)
@@ -214,72 +228,3 @@ def _body(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
 def _answer(operation: dict[str, Any], schema: Mapping[str, Any]) -> None:
     [status] = [status for status in operation["responses"] if status.startswith("2")]
     operation["responses"][status]["content"]["application/json"] = {"schema": schema}
-
-
-def router() -> APIRouter:
-    """Return ``/docs``: the document for people, without scripts or content of other hosts."""
-    routes = APIRouter()
-
-    @routes.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> Response:
-        written = request.app.openapi()
-        groups: dict[str, list[dict[str, Any]]] = {}
-        for path, operations in written["paths"].items():
-            for method, operation in operations.items():
-                shown = {"method": method.upper(), "path": path, **_shown(operation)}
-                groups.setdefault((operation.get("tags") or ["Other"])[0], []).append(shown)
-        page = _TEMPLATES.get_template("docs.html").render(
-            title=written["info"]["title"],
-            version=written["info"]["version"],
-            groups=groups,
-            schemas={
-                name: json.dumps(schema, indent=2, ensure_ascii=False)
-                for name, schema in sorted(written["components"]["schemas"].items())
-            },
-        )
-        return HTMLResponse(page, headers=_HEADERS)
-
-    @routes.get("/docs.css", include_in_schema=False)
-    async def style() -> Response:
-        text = (Path(__file__).parent / "templates" / "docs.css").read_text(encoding="utf-8")
-        return Response(text, media_type="text/css")
-
-    return routes
-
-
-def _shown(operation: Mapping[str, Any]) -> dict[str, Any]:
-    body = _json(operation.get("requestBody", {}))
-    return {
-        "about": operation.get("description") or operation.get("summary", ""),
-        "parameters": [
-            {
-                "name": one["name"],
-                "place": one["in"],
-                "required": one.get("required", False),
-                "kind": _kind(one.get("schema", {})),
-                "about": one.get("description", ""),
-            }
-            for one in operation.get("parameters", [])
-        ],
-        "body": _kind(body) if body else None,
-        "answers": [
-            {"status": status, "kind": _kind(_json(answer)), "about": answer.get("description", "")}
-            for status, answer in operation["responses"].items()
-        ],
-    }
-
-
-def _json(described: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of the JSON in a described body; empty where there is none."""
-    content: Mapping[str, Any] = described.get("content", {}).get("application/json", {})
-    found: Mapping[str, Any] = content.get("schema", {})
-    return found
-
-
-def _kind(schema: Mapping[str, Any]) -> str:
-    """Return a short name of a schema: its component's name if it is one."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
-    return str(schema.get("title") if schema.get("type") == "object" else schema.get("type", ""))

@@ -52,11 +52,40 @@ class ErrorDocument(TypedDict):
     moreDetails: NotRequired[list[Detail]]
 
 
+OperationStatus: TypeAlias = Literal["NotStarted", "Running", "Succeeded", "Failed"]
+
+
+@_exact
+class OperationErrorDocument(TypedDict):
+    """Why an operation failed."""
+
+    errorCode: str
+    message: str
+
+
+@_exact
+class OperationDocument(TypedDict):
+    """The state of a long-running operation."""
+
+    status: OperationStatus
+    createdTimeUtc: str
+    lastUpdatedTimeUtc: str
+    percentComplete: int
+    error: NotRequired[OperationErrorDocument]
+
+
 @_exact
 class MessageDocument(TypedDict):
     """A word of confirmation."""
 
     msg: str
+
+
+@_exact
+class CandidatesDocument(TypedDict):
+    """Names that may stand at a place in code, as classic Livy returns them."""
+
+    candidates: list[str]
 
 
 @_exact
@@ -115,6 +144,7 @@ class HighConcurrencyDocument(TypedDict):
     creatorId: str
     createdAt: str
     sessionTag: NotRequired[str]
+    tags: NotRequired[dict[str, str]]
 
 
 @_exact
@@ -169,6 +199,7 @@ class SessionItem(TypedDict):
     errorSource: NotRequired[str]
     errorCode: NotRequired[str]
     isJobTimedOut: bool
+    tags: NotRequired[dict[str, str]]
 
 
 @_exact
@@ -392,6 +423,32 @@ class AuditPage(TypedDict):
 
 
 @_exact
+class Continuation(TypedDict):
+    """The link from a page to the next one; the last page has none."""
+
+    continuationToken: NotRequired[str]
+    continuationUri: NotRequired[str]
+
+
+@_exact
+class CapacityDocument(TypedDict):
+    """A capacity."""
+
+    id: str
+    displayName: str
+    sku: str
+    region: str
+    state: Literal["Active"]
+
+
+@_exact
+class CapacityPage(Continuation):
+    """The capacities that a caller may use."""
+
+    value: list[CapacityDocument]
+
+
+@_exact
 class WorkspaceDocument(TypedDict):
     """A workspace."""
 
@@ -399,13 +456,21 @@ class WorkspaceDocument(TypedDict):
     displayName: str
     description: str
     type: Literal["Workspace"]
+    capacityId: str
 
 
 @_exact
-class WorkspacePage(TypedDict):
+class WorkspacePage(Continuation):
     """The caller's workspaces."""
 
     value: list[WorkspaceDocument]
+
+
+@_exact
+class FolderPage(Continuation):
+    """The folders of a workspace. There are none."""
+
+    value: list[dict[str, Any]]
 
 
 @_exact
@@ -443,7 +508,7 @@ class RoleDocument(TypedDict):
 
 
 @_exact
-class RolePage(TypedDict):
+class RolePage(Continuation):
     """The roles in a workspace."""
 
     value: list[RoleDocument]
@@ -454,14 +519,14 @@ class ItemDocument(TypedDict):
     """An item of a workspace."""
 
     id: str
-    type: Literal["Lakehouse"]
+    type: Literal["Lakehouse", "Environment"]
     displayName: str
     description: str
     workspaceId: str
 
 
 @_exact
-class ItemPage(TypedDict):
+class ItemPage(Continuation):
     """A workspace's items."""
 
     value: list[ItemDocument]
@@ -473,6 +538,7 @@ class LakehousePaths(TypedDict):
 
     oneLakeTablesPath: str
     oneLakeFilesPath: str
+    defaultSchema: NotRequired[str]
 
 
 @_exact
@@ -483,7 +549,7 @@ class LakehouseDocument(ItemDocument):
 
 
 @_exact
-class LakehousePage(TypedDict):
+class LakehousePage(Continuation):
     """A workspace's lakehouses."""
 
     value: list[LakehouseDocument]
@@ -495,14 +561,235 @@ class TableDocument(TypedDict):
 
     type: Literal["Managed"]
     name: str
+    schemaName: NotRequired[str]
     location: str
     format: str
 
 
 @_exact
-class TablePage(TypedDict):
-    """A page of tables; the last one has no token."""
+class TablePage(Continuation):
+    """A page of tables."""
 
     data: list[TableDocument]
-    continuationToken: NotRequired[str]
-    continuationUri: NotRequired[str]
+
+
+PublishWord: TypeAlias = Literal[
+    "Waiting", "Running", "Cancelling", "Cancelled", "Failed", "Success"
+]
+
+
+@_exact
+class ComponentDocument(TypedDict):
+    """The state of one part of a publish."""
+
+    state: PublishWord
+
+
+@_exact
+class ComponentsDocument(TypedDict):
+    """The parts of a publish."""
+
+    sparkLibraries: ComponentDocument
+    sparkSettings: ComponentDocument
+
+
+@_exact
+class PublishDocument(TypedDict):
+    """The publish that began last; empty before the first one."""
+
+    state: NotRequired[PublishWord]
+    targetVersion: NotRequired[str]
+    startTime: NotRequired[str]
+    endTime: NotRequired[str]
+    componentPublishInfo: NotRequired[ComponentsDocument]
+
+
+@_exact
+class EnvironmentProperties(TypedDict):
+    """The properties of an environment."""
+
+    publishDetails: PublishDocument
+
+
+@_exact
+class EnvironmentDocument(TypedDict):
+    """An environment."""
+
+    id: str
+    type: Literal["Environment"]
+    displayName: str
+    description: str
+    workspaceId: str
+    properties: EnvironmentProperties
+
+
+@_exact
+class EnvironmentPage(Continuation):
+    """A page of a workspace's environments."""
+
+    value: list[EnvironmentDocument]
+
+
+@_exact
+class InstancePoolDocument(TypedDict):
+    """The pool of an environment."""
+
+    name: str
+    type: Literal["Workspace"]
+    id: str
+
+
+@_exact
+class DynamicAllocationDocument(TypedDict):
+    """How many executors Spark may have."""
+
+    enabled: bool
+    minExecutors: int
+    maxExecutors: int
+
+
+@_exact
+class SparkPropertyDocument(TypedDict):
+    """One Spark property."""
+
+    key: str
+    value: str
+
+
+@_exact
+class SparkComputeDocument(TypedDict):
+    """The Spark of an environment: a size that it doesn't set is left out.
+
+    With ``beta=true`` the properties are an object.
+    """
+
+    instancePool: InstancePoolDocument
+    driverCores: NotRequired[int]
+    driverMemory: NotRequired[str]
+    executorCores: NotRequired[int]
+    executorMemory: NotRequired[str]
+    dynamicExecutorAllocation: NotRequired[DynamicAllocationDocument]
+    sparkProperties: list[SparkPropertyDocument] | dict[str, str]
+    runtimeVersion: str
+
+
+@_exact
+class LibraryDocument(TypedDict):
+    """A library: a package with its version, or a custom file."""
+
+    name: str
+    libraryType: Literal["Custom", "External"]
+    version: NotRequired[str]
+
+
+@_exact
+class LibraryPage(TypedDict):
+    """The libraries of an environment."""
+
+    libraries: list[LibraryDocument]
+
+
+@_exact
+class CustomLibraries(TypedDict):
+    """The custom files of an environment, by their kinds."""
+
+    wheelFiles: list[str]
+    pyFiles: list[str]
+    jarFiles: list[str]
+    rTarFiles: list[str]
+
+
+@_exact
+class BetaLibraries(TypedDict):
+    """The libraries of an environment, with ``beta=true``."""
+
+    customLibraries: CustomLibraries
+    environmentYml: str
+
+
+@_exact
+class AutoScaleDocument(TypedDict):
+    """How many nodes a pool may have."""
+
+    enabled: bool
+    minNodeCount: int
+    maxNodeCount: int
+
+
+@_exact
+class SparkPoolDocument(TypedDict):
+    """A Spark pool."""
+
+    id: str
+    name: str
+    type: Literal["Workspace"]
+    nodeFamily: Literal["MemoryOptimized"]
+    nodeSize: Literal["Small", "Medium", "Large", "XLarge", "XXLarge"]
+    autoScale: AutoScaleDocument
+    dynamicExecutorAllocation: DynamicAllocationDocument
+
+
+@_exact
+class SparkPoolPage(Continuation):
+    """A workspace's pools."""
+
+    value: list[SparkPoolDocument]
+
+
+@_exact
+class AutomaticLogDocument(TypedDict):
+    """The automatic log of experiments."""
+
+    enabled: bool
+
+
+@_exact
+class SharedNotebooksDocument(TypedDict):
+    """Whether notebooks share sessions."""
+
+    notebookInteractiveRunEnabled: bool
+    notebookPipelineRunEnabled: bool
+
+
+@_exact
+class StarterPoolDocument(TypedDict):
+    """The sizes of the starter pool."""
+
+    maxNodeCount: int
+    maxExecutors: int
+
+
+@_exact
+class PoolSettingsDocument(TypedDict):
+    """The pools of a workspace's sessions."""
+
+    customizeComputeEnabled: bool
+    defaultPool: InstancePoolDocument
+    starterPool: StarterPoolDocument
+
+
+@_exact
+class EnvironmentSettingsDocument(TypedDict):
+    """The default environment; an empty name means none."""
+
+    name: str
+    runtimeVersion: str
+
+
+@_exact
+class JobSettingsDocument(TypedDict):
+    """Admission and idle timeout of sessions."""
+
+    conservativeJobAdmissionEnabled: bool
+    sessionTimeoutInMinutes: int
+
+
+@_exact
+class SparkSettingsDocument(TypedDict):
+    """A workspace's Spark settings."""
+
+    automaticLog: AutomaticLogDocument
+    highConcurrency: SharedNotebooksDocument
+    pool: PoolSettingsDocument
+    environment: EnvironmentSettingsDocument
+    job: JobSettingsDocument

@@ -10,16 +10,14 @@ from typing import Final
 
 import structlog
 
-from livius import portal
 from livius.adapters.capacity import MachineCapacity
 from livius.adapters.listener import Server
-from livius.adapters.local.archives import ClassArchive
+from livius.adapters.local.archives import ClassArchives
 from livius.adapters.local.metastore import LocalMetastore
 from livius.adapters.notifications import LocalNotifications
 from livius.adapters.store import SqlStore
-from livius.domain.ids import (
-    SessionId,
-)
+from livius.domain.driver import Driver, Phase
+from livius.domain.ids import DriverId
 from livius.domain.session import EndCause
 from livius.installation.home import Connection
 from livius.installation.prepare import Prepared
@@ -27,7 +25,7 @@ from livius.reconcile.services import Service, ServiceRunner
 from livius.reconcile.workqueue import WorkQueue
 from livius.usecases.audit_throttle import AuditThrottle
 
-_SESSIONS_END_WITHIN: Final = 12.0
+_DRIVERS_END_WITHIN: Final = 12.0
 
 _log = structlog.get_logger(__name__)
 
@@ -38,17 +36,16 @@ class Gateway:
 
     prepared: Prepared
     store: SqlStore
-    queue: WorkQueue[SessionId]
+    queue: WorkQueue[DriverId]
     service_runner: ServiceRunner
     services: Sequence[Service]
     capacity: MachineCapacity
     metastore: LocalMetastore
-    archive: ClassArchive
+    archives: ClassArchives
     https: Server
     http: Server
     notifications: LocalNotifications
     throttle: AuditThrottle
-    streams: portal.EventStreams
     connection: Connection
 
     async def announce(self) -> None:
@@ -65,9 +62,8 @@ class Gateway:
         """
         drivers, metastore = 0, False
         if not keep_drivers:
-            drivers = await self._end_sessions()
+            drivers = await self._end_drivers()
             metastore = await self.metastore.end()
-        self.streams.close()
         self.notifications.close()
         for server in (self.https, self.http):
             server.should_exit = True
@@ -78,23 +74,34 @@ class Gateway:
             encoding="utf-8",
         )
 
-    async def _end_sessions(self) -> int:
-        """Request the end of every session, and wait for it; return their number."""
+    async def _end_drivers(self) -> int:
+        """Request the end of every driver, and wait; return how many had run for a session."""
         self.capacity.close()
-        requested: set[SessionId] = set()
+        requested: set[DriverId] = set()
+        served = 0
         try:
-            async with asyncio.timeout(_SESSIONS_END_WITHIN):
+            async with asyncio.timeout(_DRIVERS_END_WITHIN):
                 # Read again each time: a session may just have been admitted when we closed.
-                while live := set(await self.store.live_sessions()):
-                    for key in live - requested:
-                        await self.store.request_stop(
-                            key,
-                            end_cause=EndCause.GATEWAY_SHUTDOWN,
-                            end_reason="The gateway was shut down.",
-                        )
-                        self.queue.wake(key)
-                    requested |= live
+                while live := await self.store.live_drivers():
+                    for driver in live:
+                        if driver.id not in requested:
+                            await self._request_end(driver)
+                            requested.add(driver.id)
+                            served += (
+                                driver.session is not None and driver.phase is not Phase.QUEUED
+                            )
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            _log.warning("sessions_still_ending", left=len(await self.store.live_sessions()))
-        return len(requested)
+            _log.warning("drivers_still_ending", left=len(await self.store.live_drivers()))
+        return served
+
+    async def _request_end(self, driver: Driver) -> None:
+        if driver.session is None and not await self.store.end_pooled(driver.id):
+            driver = await self.store.driver(driver.id) or driver  # claimed in this moment
+        if driver.session is not None:
+            await self.store.request_stop(
+                driver.session,
+                end_cause=EndCause.GATEWAY_SHUTDOWN,
+                end_reason="The gateway was shut down.",
+            )
+        self.queue.wake(driver.id)

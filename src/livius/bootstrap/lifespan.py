@@ -46,8 +46,8 @@ async def serve(
             await gateway.announce()
             if prepared.settings.launch_numbers is None:
                 # It runs Spark as the gateway's user, which must not happen beside others' drivers.
-                archive = ("class archive", gateway.archive.run)
-                group.create_task(gateway.service_runner.keep(archive), name=archive[0])
+                archives = ("class archives", gateway.archives.run)
+                group.create_task(gateway.service_runner.keep(archives), name=archives[0])
             beside = None
             if first_run is not None:
                 beside = group.create_task(first_run(), name="first run")

@@ -81,6 +81,15 @@ class Api:
         """
         return self._send("GET", path, None, query, {})
 
+    def send(self, method: str, path: str, content: bytes) -> None:
+        """Send bytes; the answer has none.
+
+        Raises:
+            Failed: the API answered with an error, or not at all.
+        """
+        kind = {"Content-Type": "application/octet-stream"}
+        self._send(method, path, content, None, kind)
+
     def pages(
         self, path: str, query: Mapping[str, object] | None = None, *, field: str = "value"
     ) -> Iterator[Any]:

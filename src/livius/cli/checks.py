@@ -13,13 +13,13 @@ import resource
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from cryptography import x509
@@ -27,6 +27,7 @@ from cryptography import x509
 from livius.adapters.local.metastore import ready_file
 from livius.adapters.local.supervised import SupervisedProcess
 from livius.cli.answers import Failed, ask
+from livius.cli.pool import pool_line
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check
 from livius.installation.home import Home
@@ -128,7 +129,7 @@ Check = Callable[[Settings, Home, Machine], Iterator[Finding]]
 def java(chosen: Settings, _home: Home, _machine: Machine) -> Iterator[Finding]:
     """Whether there is a working Java of a version for Spark."""
     try:
-        found = find_java(chosen.java_home, chosen.runtimes_folder / "java")
+        found = find_java(chosen.java_home, chosen.runtimes_folder)
     except SetupFailed as error:
         yield Finding(Verdict.FAIL, str(error), "correct LIVIUS_JAVA_HOME, or unset it")
         return
@@ -407,7 +408,24 @@ def gateway(chosen: Settings, home: Home, _machine: Machine) -> Iterator[Finding
         return
     count = "1 session" if sessions == 1 else f"{sessions} sessions"
     yield Finding(Verdict.OK, f"The gateway serves {connection.api} with {count}")
+    yield _pool("Starter pool", "LIVIUS_POOL_SIZE", ready["pool"])
+    if ready["environmentPool"]["size"]:
+        size = "LIVIUS_ENVIRONMENT_POOL_SIZE"
+        yield _pool("Warm drivers of environments", size, ready["environmentPool"])
     yield from _metastore(home)
+
+
+def _pool(name: str, size: str, state: Mapping[str, Any]) -> Finding:
+    text = f"{name}: {pool_line(state)}"
+    match state["condition"]:
+        case "failing" | "given_up":
+            step = "see why: livius logs; then restart the gateway: livius down, livius up"
+            return Finding(Verdict.WARN, text, step)
+        case "no_memory":
+            step = f"make room, or lower LIVIUS_DRIVER_MEMORY or {size}"
+            return Finding(Verdict.WARN, text, step)
+        case _:
+            return Finding(Verdict.OK, text)
 
 
 def _ports(chosen: Settings, home: Home) -> Iterator[Finding]:

@@ -8,10 +8,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from livius import __version__
+from livius.cli.environment.commands import app as environment
 from livius.cli.identity.commands import app as identity
 from livius.cli.kernel import app as kernel
 from livius.cli.lakehouse.commands import app as lakehouse
 from livius.cli.parameters import AsJson
+from livius.cli.runtime.commands import app as runtime
 from livius.cli.secret.commands import app as secret
 from livius.cli.token.commands import app as token
 from livius.cli.work.commands import run, session_app, sql
@@ -37,10 +39,12 @@ app.command(run)
 app.command(session_app)
 app.command(kernel)
 app.command(lakehouse)
+app.command(environment)
 app.command(identity)
 app.command(workspace)
 app.command(token)
 app.command(secret)
+app.command(runtime)
 
 
 @app.command
@@ -263,11 +267,3 @@ def serve(
     from livius.cli.serving import serve as run
 
     return run(keep_drivers=keep_drivers, first_run=first_run)
-
-
-@app.command
-def runtime() -> int:
-    """Build Java and the Spark runtime without starting anything; print where they are."""
-    from livius.cli.up import build
-
-    return build()

@@ -1,4 +1,4 @@
-"""The reference pages that are made from the code: commands, settings, conf and metrics.
+"""The reference pages that are made from the code: commands, settings, conf, metrics, runtimes.
 
 ``python -m livius.cli.reference`` writes them again, in a clone.
 """
@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from livius.adapters.metrics import Metrics
 from livius.cli.commands import app
 from livius.cli.overview import GROUPS
+from livius.cli.reference_runtimes import runtimes_page
 from livius.domain.conf import (
     ENVIRONMENT_DETAILS,
     ENVIRONMENT_ID,
@@ -25,6 +26,8 @@ from livius.domain.conf import (
     LONGEST_IDLE,
     MAX_KEYS,
     MAX_VALUE_CHARS,
+    POOL_NAME,
+    RUNTIME,
 )
 from livius.domain.conf_rules import (
     CLASSES,
@@ -40,6 +43,7 @@ from livius.domain.conf_rules import (
     Form,
     Refusal,
 )
+from livius.installation.recipes import recipe_names
 from livius.settings import Settings
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
 
@@ -59,12 +63,12 @@ A failed command prints the reason, and the next step, on standard error.
 |---|---|
 | 0 | The command succeeded. |
 | 1 | It failed. For `sql` and `run`: the query or the code failed. |
-| 2 | An option or argument is wrong. Of `sql`, `run`, `session`, `lakehouse`: nothing was done. |
+| 2 | An option or argument is wrong. Of {callers}: nothing was done. |
 | 3 | `status`: no gateway runs. |
 | 4 | `status`: a gateway is starting. |
 | 126, 127 | `exec`: the program can't be run, or there is no such program. |
 | 130, 143 | Ctrl-C, or SIGTERM, ended the command. |
-| 141 | `sql`, `run`, `session`, `lakehouse`: the output's reader has left, as `head` does. |
+| 141 | {callers}: the output's reader has left, as `head` does. |
 
 `exec` otherwise ends with the program's own status.
 
@@ -92,6 +96,7 @@ def commands_page() -> str:
             f"* **{group}**: {', '.join(f'[`{name}`](#livius-{name})' for name in commands)}"
             for group, commands in GROUPS.items()
         ),
+        callers="`sql`, `run`, `session`, `lakehouse`, `environment`",
         with_json=_listed(name for name, text in sections.items() if "\n* `--json`" in text),
         commands="\n\n".join(sections.values()),
     )
@@ -190,7 +195,9 @@ values of at most {characters} characters.
 | key | what it does |
 |---|---|
 | `{idle}` | Ends the session after this long without work: `20m`, `90s`, 1 s to {days} days. |
-| {environment} | The environment to run in. There are none yet, so naming one is refused. |
+| `{pool}` | The [pool](../how-to/fabric-rest.md#custom-pools) of the session, or `Starter Pool`. |
+| {environment} | The environment to run in, by its id; without it, the workspace's default one. |
+| `{runtime}` | The [runtime](runtimes.md): {runtimes}. Default: `LIVIUS_DEFAULT_RUNTIME`. |
 
 ## Refused
 
@@ -201,7 +208,7 @@ refused: {exceptions}. Neither is a key with the value that each session has any
 
 ## Without effect
 
-Accepted, so that a request written for Fabric works unchanged.
+These keys, most of them Fabric's, are accepted: a request written for Fabric works unchanged.
 
 | key | about |
 |---|---|
@@ -213,8 +220,9 @@ So is any key whose value is {fabric_classes}, which only Fabric has.
 
 `driverMemory`, `driverCores`, `executorMemory`, `executorCores` and `numExecutors` of the request,
 and these keys, are checked and echoed as asked. On a local master there is one JVM, sized by
-`LIVIUS_DRIVER_MEMORY`, and they do nothing; on a cluster they are passed to Spark, but for the
-driver's memory. If a request has sizes, the effective ones are in the session's tag `{sizes_tag}`.
+`LIVIUS_DRIVER_MEMORY` and bounded by a custom pool, and they do nothing; on a cluster they are
+passed to Spark, but for the driver's memory. If a request has sizes, or the session has a custom
+pool, the effective ones are in the session's tag `{sizes_tag}`.
 
 {sizes}
 
@@ -236,7 +244,10 @@ def conf_page() -> str:
         characters=MAX_VALUE_CHARS,
         idle=IDLE_TIMEOUT,
         days=LONGEST_IDLE.days,
+        pool=POOL_NAME,
         environment=_listed((ENVIRONMENT_DETAILS, ENVIRONMENT_ID)),
+        runtime=RUNTIME,
+        runtimes=" or ".join(f"`{name}`" for name in recipe_names()),
         exceptions=_listed(EXCEPTIONS),
         set_here=_listed(f"{key}={value}" for key, value in SET_HERE.items()),
         refusals="\n\n".join(map(_refusal, REFUSALS)),
@@ -270,6 +281,7 @@ def main() -> None:
         ("settings", settings_page()),
         ("conf", conf_page()),
         ("metrics", metrics_page()),
+        ("runtimes", runtimes_page()),
     ):
         Path("docs", "reference", f"{name}.md").write_text(page, encoding="utf-8")
 

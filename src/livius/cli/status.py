@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from livius.cli.answers import Failed, ask, fetch_token
 from livius.cli.place import find_home
+from livius.cli.pool import pool_line
 from livius.installation.home import Connection, Home
 
 _GIB: Final = 1024**3
@@ -62,7 +63,11 @@ def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], s
         "portal": connection.http,
     }
     try:
-        sessions = int(ask(connection, f"{connection.api}/readyz")["sessions"])
+        ready = ask(connection, f"{connection.api}/readyz")
+        sessions, queued = int(ready["sessions"]), int(ready["queued"])
+        pool = pool_line(ready["pool"])
+        if ready["environmentPool"]["size"]:
+            pool += f"\n              of environments: {pool_line(ready['environmentPool'])}"
     except (Failed, KeyError, ValueError, TypeError) as error:
         text = f"It does not answer: {error}. See: livius logs"
         return 1, {"state": "silent", **facts, "error": str(error)}, text
@@ -71,10 +76,18 @@ def _serving(home: Home, connection: Connection) -> tuple[int, dict[str, Any], s
         f"Serving since {since:%Y-%m-%d %H:%M:%S} UTC, process {connection.pid}\n"
         f"  API         {connection.api}/v1\n"
         f"  Portal      {connection.http}\n"
-        f"  Sessions    {sessions}\n"
+        f"  Sessions    {sessions}{f'; {queued} of them wait for room' if queued else ''}\n"
+        f"  Pool        {pool}\n"
         f"  Disk        {free / _GIB:.1f} GB free in {home.root}"
     )
-    return 0, {"state": "serving", **facts, "sessions": sessions, "diskFreeBytes": free}, text
+    more = {
+        "sessions": sessions,
+        "queued": queued,
+        "pool": ready["pool"],
+        "environmentPool": ready["environmentPool"],
+        "diskFreeBytes": free,
+    }
+    return 0, {"state": "serving", **facts, **more}, text
 
 
 def _left_running(home: Home) -> int:

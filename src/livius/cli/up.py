@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 import sys
@@ -14,18 +13,20 @@ from typing import Final
 
 import psutil
 
-from livius.adapters.local.archives import ArchiveFailed
+from livius.cli.answers import Failed, ask
 from livius.cli.console import ConsoleProgress, fail, out, settings
 from livius.cli.opening import sign_in_link
 from livius.cli.own_gateway import SERVES_WITHIN, OwnGateway
+from livius.cli.pool import pool_line
 from livius.cli.self_check import State
 from livius.cli.self_check import read as read_self_check
 from livius.cli.serving import changed_ports
 from livius.data_folder import clone_root, default_data_folder
 from livius.installation.home import Connection, Home, Ports
 from livius.installation.java import find_java
-from livius.installation.prepare import class_archive, prepare
+from livius.installation.prepare import prepare
 from livius.installation.progress import SetupFailed
+from livius.installation.recipes import recipe
 from livius.installation.runtime import load_runtime
 from livius.settings import Settings
 
@@ -73,9 +74,9 @@ def up(*, detach: bool) -> int:
     _tell(connection, home)
     if detach:
         if first_run:
-            out.print("A first session checks the whole way meanwhile. livius doctor tells how.")
+            out.print("Meanwhile a first session checks it. livius doctor has its result.")
         return 0
-    return _stay(gateway, home if first_run else None)
+    return _stay(gateway, connection, home if first_run else None)
 
 
 def _tell_ports(chosen: Settings, before: Ports | None, home: Home) -> None:
@@ -104,28 +105,6 @@ def _running_already(home: Home) -> Connection | None:
     return None
 
 
-def build() -> int:
-    """Build Java and the runtime, and print where they are."""
-    chosen = settings()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    progress = ConsoleProgress()
-    try:
-        Home(chosen.home).create(passable=chosen.launch_numbers is not None)
-        prepare(chosen, progress)
-        progress.step("The class archive, with which sessions start sooner (a minute, once)")
-        asyncio.run(class_archive(chosen).make())
-    except KeyboardInterrupt:
-        progress.close()
-        out.print("\nInterrupted. Nothing is lost: the same command goes on from here.")
-        return 130
-    except (SetupFailed, ArchiveFailed) as error:
-        return fail(str(error))
-    finally:
-        progress.close()
-    out.print(str(chosen.runtimes_folder / chosen.default_runtime))
-    return 0
-
-
 def _warn_of_size(chosen: Settings) -> None:
     """Before a download, print its size.
 
@@ -135,13 +114,13 @@ def _warn_of_size(chosen: Settings) -> None:
     folder = chosen.runtimes_folder
     if load_runtime(folder, chosen.default_runtime) is not None:
         return
-    java = find_java(chosen.java_home, folder / "java")
+    java = find_java(chosen.java_home, folder, recipe(chosen.default_runtime).java)
     download = 650 if java else 685
     out.print(
         f"Setting up Livius in {chosen.home}: about {download} MB to download (Spark, Delta, "
         f"Python packages{'' if java else ', Java'}), 4 GB of disk while building and 1 GB "
         "afterwards, 3 GB of memory to run.\nA few minutes; it may be interrupted at any moment "
-        "and goes on where it was."
+        "and resumes where it stopped."
     )
     free = shutil.disk_usage(chosen.home).free
     if free < _DISK_NEEDED:
@@ -223,12 +202,13 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _stay(gateway: OwnGateway, checks: Home | None) -> int:
+def _stay(gateway: OwnGateway, connection: Connection, checks: Home | None) -> int:
     """Wait for Ctrl-C or for the gateway's end; report the self-check of a data folder."""
     out.print("Ctrl-C stops everything.")
     try:
         if checks is not None:
             _report_check(gateway, checks)
+        _report_pool(gateway, connection)
         code = gateway.wait()
     except KeyboardInterrupt:
         gateway.stop()
@@ -245,7 +225,7 @@ def _stay(gateway: OwnGateway, checks: Home | None) -> int:
 
 def _report_check(gateway: OwnGateway, home: Home) -> None:
     """Wait until the self-check or the gateway ends, and print the result."""
-    out.print("A first session checks the whole way meanwhile …")
+    out.print("Meanwhile a first session checks it …")
     while gateway.wait(within=_CHECK_LOOK_EVERY) is None:
         found = read_self_check(home)
         if found is None or found.state is State.RUNNING:
@@ -255,3 +235,18 @@ def _report_check(gateway: OwnGateway, home: Home) -> None:
         else:
             fail(f"The self-check failed: {found.text}. See: livius doctor; livius logs")
         return
+
+
+def _report_pool(gateway: OwnGateway, connection: Connection) -> None:
+    """Wait until the starter pool has a driver, or has none to wait for, and print that."""
+    while gateway.wait(within=_CHECK_LOOK_EVERY) is None:
+        try:
+            state = ask(connection, f"{connection.api}/readyz")["pool"]
+        except Failed:
+            continue  # it stops, or is busy
+        if state["warm"]:
+            out.print("A driver is warm: the next session starts at once.")
+            return
+        if state["condition"] not in ("filling", "waiting", "failing"):
+            out.print(f"Starter pool: {pool_line(state)}.", markup=False)
+            return

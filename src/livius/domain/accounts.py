@@ -27,13 +27,17 @@ _LONGEST_URI: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person of the tenant. ``username`` is in lower case and looks like an e-mail address."""
+    """A person of the tenant. ``username`` is in lower case and looks like an e-mail address.
+
+    A disabled user keeps its roles and records, and can neither sign in nor use a token.
+    """
 
     oid: PrincipalId
     username: str
     name: str
     password_hash: str
     created_at: datetime
+    disabled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Fates of a key, the first that fits:
 
 * refused: it would let a caller leave the sandbox before any code of the session runs, or change
   what the operator decided. The error names the key and the reason, and nothing is started.
-* taken by Livius: the idle timeout, an environment.
+* taken by Livius: the idle timeout, an environment, a runtime, a pool.
 * without effect: Fabric's own keys, sizes on a local master, keys that Spark doesn't read. They are
   recorded, and a tag names them.
 * passed to Spark, once its value could be right: a number where Spark needs one, a path in the
@@ -39,6 +39,7 @@ from livius.domain.conf_rules import (
     Refusal,
 )
 from livius.domain.errors import Invalid
+from livius.domain.messages import Message
 from livius.domain.session import Sizes
 
 MAX_KEYS: Final = 500
@@ -47,12 +48,15 @@ MAX_VALUE_CHARS: Final = 16_384
 IDLE_TIMEOUT: Final = "spark.livy.session.idle.timeout"
 ENVIRONMENT_DETAILS: Final = "spark.fabric.environmentDetails"
 ENVIRONMENT_ID: Final = "spark.fabric.environment.id"
+RUNTIME: Final = "spark.livius.runtime"
+"""Fabric has no key for it: there, a workspace or an environment has a runtime."""
+POOL_NAME: Final = "spark.fabric.pool.name"
 SHORTEST_IDLE: Final = timedelta(seconds=1)
 LONGEST_IDLE: Final = timedelta(days=14)
 """Fabric's own upper bound."""
 
 _TAKEN: Final = frozenset(
-    key.lower() for key in (IDLE_TIMEOUT, ENVIRONMENT_DETAILS, ENVIRONMENT_ID)
+    key.lower() for key in (IDLE_TIMEOUT, ENVIRONMENT_DETAILS, ENVIRONMENT_ID, POOL_NAME, RUNTIME)
 )
 _SET_HERE: Final = {key.lower(): value for key, value in SET_HERE.items()}
 _KEY: Final = re.compile(r"[A-Za-z0-9_.$-]+", re.ASCII)
@@ -92,6 +96,8 @@ class ConfDecision:
     conf: Mapping[str, str]
     idle_timeout: timedelta | None
     environment: str | None
+    runtime: str | None = None
+    pool: str | None = None
     without_effect: tuple[str, ...] = field(default=())
 
 
@@ -110,6 +116,8 @@ def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
     passed: dict[str, str] = {}
     idle: timedelta | None = None
     environment: str | None = None
+    runtime: str | None = None
+    pool: str | None = None
     without_effect: list[str] = []
     for key, value in conf.items():
         plain = _plain_key(key, value)
@@ -119,6 +127,10 @@ def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
         _check_value(key, plain, value)
         if plain == IDLE_TIMEOUT:
             idle = parse_duration(value, field=f"conf.{key}")
+        elif plain == RUNTIME:
+            runtime = value.strip()
+        elif plain == POOL_NAME.lower():
+            pool = value
         elif plain in _TAKEN:
             environment = _environment_id(key, value)
         elif _does_nothing(key, plain, value, local=local):
@@ -129,6 +141,8 @@ def apply_conf_policy(conf: Mapping[str, str], *, local: bool) -> ConfDecision:
         conf=passed,
         idle_timeout=idle,
         environment=environment,
+        runtime=runtime,
+        pool=pool,
         without_effect=tuple(without_effect),
     )
 
@@ -199,6 +213,23 @@ def _does_nothing(key: str, plain: str, value: str, *, local: bool) -> bool:
         or value in FABRIC_CLASSES
         or (local and _matches(plain, SIZED_ON_CLUSTERS))
     )
+
+
+def why_without_effect(key: str, value: str) -> Message:
+    """Return the reason why a key that `apply_conf_policy` accepted does nothing."""
+    plain = key.lower()
+    if not key.startswith("spark."):
+        return Message("Spark reads only keys that begin with spark.")
+    if plain == POOL_NAME.lower():
+        return Message("The workspace's Spark settings choose the pool.")
+    if _matches(plain, SIZED_ON_CLUSTERS):
+        return Message("Spark runs in the driver here, and the operator decides its size.")
+    if value in FABRIC_CLASSES:
+        return Message("A class that only Fabric has")
+    subject = next(
+        (one for pattern, one in WITHOUT_EFFECT.items() if fnmatchcase(plain, pattern)), ""
+    )
+    return Message("For %(subject)s", subject=subject)
 
 
 def _check_value(key: str, plain: str, value: str) -> None:

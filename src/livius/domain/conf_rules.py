@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from livius.domain.messages import Message
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -184,23 +186,24 @@ SET_HERE: Final[Mapping[str, str]] = {
 Delta's own guide tells people to send them, so they are accepted.
 """
 
-WITHOUT_EFFECT: Final[Mapping[str, str]] = {
-    "spark.fabric.*": "Fabric's pools, resource profiles and default items",
-    "spark.livy.*": "Fabric's Livy server, but for the idle timeout",
-    "spark.highconcurrency.*": "Fabric's high-concurrency mode",
-    "spark.sql.parquet.vorder.*": "V-Order; files are plain Parquet",
-    "spark.microsoft.*": "Microsoft's additions to Delta, whose own keys pass",
-    "spark.native.*": "the native execution engine",
-    "spark.gluten.*": "the native execution engine",
-    "spark.ms.*": "autotune",
-    "spark.synapse.*": "the intelligent cache and other parts of Fabric's Spark",
-    "spark.trident.*": "Fabric's own plumbing",
-    "spark.onelake.*": "Fabric's own plumbing",
-    "spark.advise.*": "Fabric's advisor",
-    "spark.autoscale.*": "Fabric's pools",
-    "spark.app.name": "the application is named after the session",
+WITHOUT_EFFECT: Final[Mapping[str, Message]] = {
+    "spark.fabric.*": Message("Fabric's resource profiles and default items"),
+    "spark.livy.*": Message("Fabric's own Livy server"),
+    "spark.highconcurrency.*": Message("Fabric's high-concurrency mode"),
+    "spark.sql.parquet.vorder.*": Message("V-Order (files are plain Parquet)"),
+    "spark.microsoft.*": Message("Microsoft's additions to Delta"),
+    "spark.native.*": Message("the native execution engine"),
+    "spark.gluten.*": Message("the native execution engine"),
+    "spark.ms.*": Message("autotune"),
+    "spark.synapse.*": Message("the intelligent cache and other parts of Fabric's Spark"),
+    "spark.trident.*": Message("Fabric's own plumbing"),
+    "spark.onelake.*": Message("Fabric's own plumbing"),
+    "spark.advise.*": Message("Fabric's advisor"),
+    "spark.autoscale.*": Message("Fabric's pools"),
+    "spark.livius.environment.*": Message("properties of environments, not of sessions"),
+    "spark.app.name": Message("the application's name, which is the session's"),
 }
-"""Fabric's keys that are accepted and have no effect here, with their subjects."""
+"""Keys, most of them Fabric's, that are accepted and have no effect here, with their subjects."""
 
 SIZED_ON_CLUSTERS: Final = (
     "spark.driver.memory",
@@ -291,6 +294,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "spark.dynamicallocation.maxexecutors": Form.NUMBER,
     "spark.dynamicallocation.initialexecutors": Form.NUMBER,
     "spark.highconcurrency.max": Form.COUNT,
+    "spark.livius.environment.warm": Form.SWITCH,
     "spark.dynamicallocation.enabled": Form.SWITCH,
     "spark.sql.adaptive.enabled": Form.SWITCH,
     "spark.sql.ansi.enabled": Form.SWITCH,

@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparkStage:
-    """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks."""
+    """A stage's last attempt. ``status`` is Spark's word; the numbers count tasks.
+
+    ``input`` and ``output`` are from and to storage: no shuffle is counted.
+    """
 
     id: int
     attempt: int
@@ -18,11 +21,20 @@ class SparkStage:
     done: int
     active: int
     failed: int
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    input_bytes: int = 0
+    input_rows: int = 0
+    output_bytes: int = 0
+    output_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparkJob:
-    """A Spark job with its stages, the last of them where there are very many."""
+    """A Spark job with its stages, the last of them where there are very many.
+
+    ``name`` is its call site, ``description`` what code or a library says of it.
+    """
 
     id: int
     name: str
@@ -35,6 +47,7 @@ class SparkJob:
     started_at: datetime | None
     ended_at: datetime | None
     stages: tuple[SparkStage, ...]
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lakehouse:
-    """A lakehouse. ``database`` is its name in the metastore, fixed at creation."""
+    """A lakehouse. ``database`` is its name in the metastore, fixed at creation.
+
+    With schemas, which can't be changed either, it is the prefix of their databases.
+    """
 
     id: LakehouseId
     workspace: WorkspaceId
@@ -45,14 +48,35 @@ class Lakehouse:
     database: str
     created_at: datetime
     description: str = ""
+    has_schemas: bool = False
+
+    def table_parts(self, name: str) -> list[str]:
+        """Return the folders below ``Tables/`` that a table's name in SQL stands for."""
+        return name.split(".", 1) if self.has_schemas else [name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LakehouseTable:
-    """A table as its folder shows it; ``folder`` is the folder's name below ``Tables/``."""
+    """A table as its folder shows it.
+
+    ``folder`` is the folder's name below ``Tables/``, or below its schema's folder there.
+    ``changed_at`` is the time of its last commit.
+    """
 
     folder: str
     format: str
+    schema: str | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in SQL: with the schema, if the lakehouse has schemas."""
+        return ".".join(self.parts)
+
+    @property
+    def parts(self) -> list[str]:
+        """The folders below ``Tables/``: its schema's, if there are schemas, and its own."""
+        return [self.folder] if self.schema is None else [self.schema, self.folder]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +88,15 @@ class RoleAssignment:
     role: Role
 
 
+ONELAKE: Final = "onelake.dfs.fabric.microsoft.com"
+"""The host of files in Fabric. Sessions have the same addresses."""
+
+DEFAULT_SCHEMA: Final = "dbo"
+"""The schema that each lakehouse with schemas has, and in which its sessions start."""
+
 _LONGEST_DATABASE_NAME: Final = 100
+_LONGEST_PREFIX: Final = 60
+"""The metastore's names have 128 characters at most, and a schema's follows the prefix."""
 _LAKEHOUSE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,122}", re.ASCII)
 _MAX_WORKSPACE_NAME: Final = 256
 _MAX_DESCRIPTION: Final = 256
@@ -119,16 +151,18 @@ def check_description(text: str) -> None:
         )
 
 
-def database_name(display_name: str, lakehouse: LakehouseId, *, taken: frozenset[str]) -> str:
+def database_name(
+    display_name: str, lakehouse: LakehouseId, *, taken: frozenset[str], has_schemas: bool = False
+) -> str:
     """Return a database name for a new lakehouse: its name in lower case, made an identifier.
 
-    It never has ``__``, which will separate a lakehouse from its schema. If the name is taken, or
+    It never has ``__``, which separates a lakehouse from its schema. If the name is taken, or
     reserved by Spark, the id's first digits follow.
     """
     plain = re.sub(r"[^a-z0-9]+", "_", display_name.lower()).strip("_")
     if not plain or plain[0].isdigit():
         plain = f"lakehouse_{plain}".rstrip("_")
-    plain = plain[:_LONGEST_DATABASE_NAME].rstrip("_")
+    plain = plain[: _LONGEST_PREFIX if has_schemas else _LONGEST_DATABASE_NAME].rstrip("_")
     if plain in taken or plain in {"default", "global_temp", "information_schema", "sys"}:
         return f"{plain}_{lakehouse[:4]}"
     return plain

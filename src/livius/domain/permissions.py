@@ -35,6 +35,7 @@ _READ: Final = (
     "Item.Read.All",
     "Item.ReadWrite.All",
 )
+_READ_ENVIRONMENT: Final = ("Environment.Read.All", "Environment.ReadWrite.All")
 _WRITE: Final = (Scope.LAKEHOUSE_EXECUTE, "Lakehouse.ReadWrite.All", "Item.ReadWrite.All")
 _EXECUTE: Final = (Scope.LAKEHOUSE_EXECUTE,)
 _LIVY: Final = (Scope.CODE_FABRIC,)
@@ -53,8 +54,16 @@ LOOK: Final = Right(scopes=(_READ,))
 """See a workspace's lakehouses and their tables."""
 READ_DATA: Final = Right(scopes=(_READ, _STORAGE), roles=MAY_RUN)
 """See rows of tables, and files."""
+WRITE_DATA: Final = Right(scopes=(_WRITE, _STORAGE), roles=MAY_RUN)
+"""Change files and tables: upload, make folders, delete."""
+SEE_ENVIRONMENT: Final = Right(scopes=((*_READ, *_READ_ENVIRONMENT),))
+"""See a workspace's environments, with what is staged and published."""
+CHANGE_ENVIRONMENT: Final = Right(scopes=((*_WRITE, "Environment.ReadWrite.All"),), roles=MAY_RUN)
+"""Create, change, publish and delete environments."""
 CHANGE: Final = Right(scopes=(_WRITE,), roles=MAY_RUN)
-"""Create, rename and delete lakehouses."""
+"""Create, rename and delete lakehouses, and load tables."""
+SEE_OPERATION: Final = Right(scopes=((*_READ, *_READ_ENVIRONMENT),))
+"""See a long-running operation on an item."""
 MONITOR: Final = Right(scopes=(_READ_WORKSPACE,))
 """See the monitoring record of everybody's sessions."""
 LIST_SESSIONS: Final = Right(scopes=(_READ, _LIVY))

@@ -21,9 +21,18 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from livius.domain.driver import Event as DriverEvent
 from livius.domain.errors import IllegalTransition
 from livius.domain.high_concurrency import Sharing
-from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
+from livius.domain.ids import (
+    DriverId,
+    EnvironmentVersionId,
+    LakehouseId,
+    PrincipalId,
+    ReplId,
+    SessionId,
+    WorkspaceId,
+)
 from livius.domain.principal import Principal, PrincipalKind
 
 
@@ -38,7 +47,7 @@ class Phase(StrEnum):
     """The actual state of a session."""
 
     REQUESTED = "requested"
-    """Recorded; no driver yet."""
+    """Recorded; its driver is yet to be launched, or one of the pool is being bound to it."""
     LAUNCHING = "launching"
     """A driver was launched, or is about to be: its folder is known."""
     STARTING = "starting"
@@ -69,6 +78,8 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = MappingProxyType(
     {
         Phase.REQUESTED: {
             Event.LAUNCH_BEGUN: Phase.LAUNCHING,
+            # A driver of the pool has been bound to it.
+            Event.DRIVER_READY: Phase.READY,
             Event.STOP_BEGUN: Phase.STOPPING,
             # It could not even be launched.
             Event.DRIVER_ENDED: Phase.FAILED,
@@ -98,7 +109,19 @@ LIVE: Final = frozenset(TRANSITIONS) - FINAL
 ACCEPTING: Final = frozenset({Phase.REQUESTED, Phase.LAUNCHING, Phase.STARTING, Phase.READY})
 """The phases in which a session takes statements; before `Phase.READY` they wait."""
 STARTING: Final = ACCEPTING - {Phase.READY}
-"""The phases in which a driver has not yet taken all of the memory that it will take."""
+"""The phases of a session that is on its way to ready."""
+
+
+OF_DRIVER: Final[Mapping[DriverEvent, Event]] = MappingProxyType(
+    {
+        DriverEvent.LAUNCH_BEGUN: Event.LAUNCH_BEGUN,
+        DriverEvent.ATTACHED: Event.DRIVER_ATTACHED,
+        DriverEvent.READIED: Event.DRIVER_READY,
+        DriverEvent.END_BEGUN: Event.STOP_BEGUN,
+        DriverEvent.ENDED: Event.DRIVER_ENDED,
+    }
+)
+"""What an event of its driver is to a session."""
 
 
 def sources(event: Event) -> frozenset[Phase]:
@@ -144,8 +167,9 @@ class Session:
     None: no tokens. ``request`` is the create request as it came, for the echo; ``conf`` is the
     caller's Spark conf after the policy; ``tags`` are the caller's and ours. ``times`` holds the
     moment of the first entry into each phase. The idle timeout counts from ``last_active_at``.
-    ``submitter_kind`` is None in records of versions that did not store it. ``first_repl``
-    opens with the driver; where ``sharing`` is None it takes the statements that name no repl.
+    ``submitter_kind`` is None in records of versions that did not store it. ``first_repl`` opens
+    with the driver; ``environment`` is the version that the driver has; where ``sharing`` is None
+    it takes the statements that name no repl.
     """
 
     id: SessionId
@@ -176,6 +200,7 @@ class Session:
     submitter_kind: PrincipalKind | None = None
     token_principal: Principal | None = None
     sharing: Sharing | None = None
+    environment: EnvironmentVersionId | None = None
 
     @property
     def ended_at(self) -> datetime | None:

@@ -97,7 +97,7 @@ class Ending:
     JSON object of values by their MIME types, other than ``text/plain``, as the driver sent it. An
     error has ``ename`` and no data. ``with_text`` tells whether an empty stream still makes an
     empty ``text/plain``. ``data_elsewhere``: ``data`` is too large for the record and is in the
-    outputs.
+    outputs. ``rows``: how many rows of SQL it has.
     """
 
     ok: bool
@@ -108,11 +108,15 @@ class Ending:
     ename: str | None = None
     evalue: str | None = None
     traceback: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One statement of one repl. ``ending`` is set exactly in the final phases."""
+    """One statement of one repl. ``ending`` is set exactly in the final phases.
+
+    ``cancelled_by`` is the name of the caller who last asked for its cancel.
+    """
 
     session: SessionId
     repl: ReplId
@@ -127,6 +131,7 @@ class Statement:
     ended_at: datetime | None = None
     progress: float = 0.0
     ending: Ending | None = None
+    cancelled_by: str | None = None
 
     def after(self, event: Event) -> Statement:
         """Return the statement in the phase that the event leads to.

@@ -41,8 +41,9 @@ def run(
         try:
             for line in process.stdout or ():
                 tail = [*tail[-19:], line.rstrip()]
-                if line.strip():
-                    progress.detail(line.strip())
+                said = line.strip()
+                if said and not said.startswith("+ "):  # of uv: each of fifty packages
+                    progress.detail(said)
         except BaseException:
             _end_group(process)
             raise

@@ -81,8 +81,11 @@ class Home:
         self.tls = root / "tls"
         self.drivers = root / "drivers"
         self.metastore = root / "metastore"
+        self.history = root / "history"
         self.onelake = root / "onelake"
+        self.uploads = root / "uploads"
         self.names = root / "names"
+        self.environments = root / "environments"
         self.outputs = root / "outputs"
         self.vaults = root / "vaults"
         self.intercept = root / "intercept"
@@ -117,10 +120,11 @@ class Home:
             self.drivers,
             self.onelake,
             self.names,
+            self.environments,
             self.outputs,
         ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.root, self.drivers, self.onelake, self.names):
+        for folder in (self.root, self.drivers, self.onelake, self.names, self.environments):
             folder.chmod(0o711 if passable else 0o700)
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from livius.installation.commands import run, uv
 from livius.installation.java import Java
 from livius.installation.progress import Progress, SetupFailed
+from livius.installation.recipes import FULL_LOCK, LOCK, Recipe, recipe
 
 DRIVER_JAR: Final = "livius-driver.jar"
 _MANIFEST: Final = "manifest.json"
@@ -49,7 +50,7 @@ def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
     """Return a complete runtime, or None. Reads the manifest only."""
     root = folder / name
     manifest = read_manifest(root)
-    if manifest is None or manifest.get("lock") != _lock_digest(name):
+    if manifest is None or manifest.get("lock") != recipe(name).lock_digest():
         return None
     spark_home = _spark_home(root)
     return InstalledRuntime(
@@ -60,22 +61,6 @@ def load_runtime(folder: Path, name: str) -> InstalledRuntime | None:
         jars=(*sorted((spark_home / "jars").glob("*.jar")), *sorted((root / "jars").glob("*.jar"))),
         versions=manifest["versions"],
     )
-
-
-def check_runtime(name: str) -> None:
-    """Refuse a runtime that this version has no locks for.
-
-    Raises:
-        SetupFailed: there is none of this name.
-    """
-    known = sorted(
-        one.name for one in files("livius").joinpath("runtimes").iterdir() if one.is_dir()
-    )
-    if name not in known:
-        raise SetupFailed(
-            f"There is no runtime {name}. Correct LIVIUS_DEFAULT_RUNTIME: this version has "
-            f"{', '.join(known)}."
-        )
 
 
 def read_manifest(root: Path) -> dict[str, Any] | None:
@@ -90,18 +75,26 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
 def is_driver_jar_current(root: Path) -> bool:
     """Tell whether a runtime's driver jar was made from the present sources."""
     manifest = read_manifest(root)
-    return manifest is not None and manifest.get("sources") == _sources_digest()
+    return manifest is not None and manifest.get("sources") == recipe(root.name).sources_digest()
 
 
 def ensure_runtime(
-    folder: Path, name: str, java: Java, ivy_settings: Path | None, progress: Progress
+    folder: Path,
+    name: str,
+    java: Java,
+    ivy_settings: Path | None,
+    progress: Progress,
+    *,
+    full: bool = False,
 ) -> InstalledRuntime:
-    """Return the runtime, building what is missing of it.
+    """Return the runtime, building what is missing of it. A full one has more packages.
+
+    One that is full stays so.
 
     Raises:
         SetupFailed: something can't be had; the message says what to do.
     """
-    root = folder / name
+    root, made = folder / name, recipe(name)
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("a") as lock:
         try:
@@ -109,16 +102,19 @@ def ensure_runtime(
         except BlockingIOError:
             progress.step(f"Waiting for another process that builds the runtime {name}")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        present = load_runtime(folder, name)
-        if present is None:
+        present, before = load_runtime(folder, name), read_manifest(root) or {}
+        full, sources = full or before.get("full") is not None, made.sources_digest()
+        is_current = present is not None and is_driver_jar_current(root)
+        grows = full and before.get("full") != made.full_digest()
+        if present is None or grows:
             (root / _MANIFEST).unlink(missing_ok=True)
-            _build_packages(root, name, progress)
-            _fetch_jars(root, name, java, ivy_settings, progress)
-        if present is None or not is_driver_jar_current(root):
-            digest = _sources_digest()
+            _build_packages(root, made, progress, full=full)
+            _fetch_jars(root, made, java, ivy_settings, progress, full=full)
+        if not is_current:
             remove_signatures(_spark_home(root) / "jars")
-            _compile_driver_jar(root, java, progress)
-            _write_manifest(root, name, digest)
+            _compile_driver_jar(root, made, java, progress)
+        if grows or not is_current:
+            _write_manifest(root, made, sources, full=full)
         loaded = load_runtime(folder, name)
     if loaded is None:
         raise SetupFailed(
@@ -127,51 +123,19 @@ def ensure_runtime(
     return loaded
 
 
-def _data(name: str) -> Any:
-    return files("livius") / "runtimes" / name
-
-
-def _lock_digest(name: str) -> str:
-    digest = hashlib.sha256()
-    for part in ("requirements.txt", "jars.json"):
-        digest.update((_data(name) / part).read_bytes())
-    return digest.hexdigest()
-
-
-def _scala() -> Any:
-    return files("livius_agent") / "scala"
-
-
-def _sources() -> Sequence[Any]:
-    return sorted(
-        (one for one in _scala().iterdir() if one.name.endswith(".scala")), key=lambda one: one.name
-    )
-
-
-def _resources() -> Sequence[Any]:
-    """The driver jar's files other than classes."""
-    return [_scala() / name for name in ("package-derby.orm", "scalac-plugin.xml")]
-
-
-def _sources_digest() -> str:
-    digest = hashlib.sha256()
-    for source in (*_sources(), *_resources()):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
 def _spark_home(root: Path) -> Path:
     found = sorted((root / "venv" / "lib").glob("python3.*/site-packages/pyspark"))
     return found[-1] if found else root / "venv" / "no-pyspark"
 
 
-def _build_packages(root: Path, name: str, progress: Progress) -> None:
-    """Make the virtual environment. PySpark comes as a source archive of some 450 MB."""
-    progress.step(f"Runtime {name}: PySpark and its Python packages")
+def _build_packages(root: Path, made: Recipe, progress: Progress, *, full: bool) -> None:
+    """Make the virtual environment. PySpark comes as a source archive of 300 to 450 MB."""
+    progress.step(f"Runtime {made.name}: PySpark and its Python packages")
     venv = root / "venv"
     if not (venv / "bin" / "python").exists():
-        uv("venv", "--clear", venv, progress=progress)
-    with as_file(_data(name) / "requirements.txt") as lock:
+        version = () if made.python is None else ("--python", made.python)
+        uv("venv", "--clear", "--quiet", *version, venv, progress=progress)
+    with as_file(made.file(LOCK)) as lock:
         # PySpark's build needs these two; taken from the lock, so that nothing unlocked is fetched.
         tools = root / "build-tools.txt"
         tools.write_text(_only(lock, ("setuptools", "wheel")), encoding="utf-8")
@@ -179,6 +143,10 @@ def _build_packages(root: Path, name: str, progress: Progress) -> None:
         uv(*install, "-r", tools, progress=progress, venv=venv)
         uv(*install, "--no-build-isolation", "-r", lock, progress=progress, venv=venv)
         tools.unlink()
+    if full:
+        progress.step(f"Runtime {made.name}: the most used packages of Fabric's list")
+        with as_file(made.file(FULL_LOCK)) as lock:
+            uv(*install, "-r", lock, progress=progress, venv=venv)
 
 
 def remove_signatures(jars: Path) -> None:
@@ -213,16 +181,15 @@ def _only(lock: Path, names: Sequence[str]) -> str:
 
 
 def _fetch_jars(
-    root: Path, name: str, java: Java, settings: Path | None, progress: Progress
+    root: Path, made: Recipe, java: Java, settings: Path | None, progress: Progress, *, full: bool
 ) -> None:
     """Download Delta's jars with the Ivy that PySpark ships, and check each hash."""
-    progress.step(f"Runtime {name}: Delta's jars")
+    progress.step(f"Runtime {made.name}: Delta's jars")
     jars = root / "jars"
     jars.mkdir(exist_ok=True)
-    wanted = json.loads((_data(name) / "jars.json").read_text(encoding="utf-8"))
     trust = _trust_store(root / "trust.p12")
     [ivy] = sorted((_spark_home(root) / "jars").glob("ivy-*.jar"))
-    for jar in wanted:
+    for jar in made.jars(full=full):
         file = jars / f"{jar['name']}-{jar['revision']}.jar"
         if _sha256(file) == jar["sha256"]:
             continue
@@ -285,13 +252,13 @@ def _sha256(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
+def _compile_driver_jar(root: Path, made: Recipe, java: Java, progress: Progress) -> None:
     """Compile our Scala sources with the compiler that PySpark ships."""
     progress.step("The driver jar: compiling Livius's part of the driver")
     work = root / "compile"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    for source in _sources():
+    for source in made.sources():
         (work / source.name).write_bytes(source.read_bytes())
     jar = work / DRIVER_JAR
     path = f"{_spark_home(root)}/jars/*:{root}/jars/*"
@@ -305,23 +272,20 @@ def _compile_driver_jar(root: Path, java: Java, progress: Progress) -> None:
         progress,
     )
     with zipfile.ZipFile(jar, "a") as archive:
-        for resource in _resources():
+        for resource in made.resources():
             archive.writestr(resource.name, resource.read_bytes())
     # Running drivers have the old file open, and keep it.
     jar.replace(root / "jars" / DRIVER_JAR)
     shutil.rmtree(work)
 
 
-def _write_manifest(root: Path, name: str, sources: str) -> None:
-    lock = (_data(name) / "requirements.txt").read_text(encoding="utf-8")
-    pinned = dict(
-        line.split(" ")[0].split("==") for line in lock.splitlines() if line[:1].isalpha()
-    )
+def _write_manifest(root: Path, made: Recipe, sources: str, *, full: bool) -> None:
     manifest = {
-        "name": name,
-        "lock": _lock_digest(name),
+        "name": made.name,
+        "lock": made.lock_digest(),
+        "full": made.full_digest() if full else None,
         "sources": sources,
-        "versions": {"spark": pinned["pyspark"], "delta": pinned["delta-spark"]},
+        "versions": made.versions(),
         "jars": {path.name: _sha256(path) for path in sorted((root / "jars").glob("*.jar"))},
     }
     partial = root / f"{_MANIFEST}.partial"

@@ -6,13 +6,11 @@ protection that all pages have.
 """
 
 from livius.portal.app import NAVIGATION, create_portal
-from livius.portal.events import EventStreams
 from livius.portal.pages_base import ROOT, Facts, OwnApplication, Portal
 
 __all__ = [
     "NAVIGATION",
     "ROOT",
-    "EventStreams",
     "Facts",
     "OwnApplication",
     "Portal",

@@ -1,37 +1,40 @@
-"""Live pages: one stream of Server-Sent Events per page that says which parts have changed.
+"""Live pages: one stream of Server-Sent Events per page.
 
-An event has the names of parts, never their content: the page then fetches these parts by its own
-address. The event's id has the version of each part that the page has, so that a broken stream
-resumes without gaps and repeats.
-
-Streams are bounded in number, for all and for each portal session, and in time; they end with the
-portal session, when the caller leaves, and at once when the gateway ends.
+Of a list or a log, an event has the names of the parts that have changed, never their content: the
+page then fetches these parts by its own address. The event's id has the version of each part that
+the page has, so that a broken stream resumes without gaps and repeats. The page of an
+activity's statements has the events that the API has of them too (`livius.usecases.event_feed`),
+with printed text and progress as the page shows them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from starlette.responses import Response, StreamingResponse
-
-from livius.domain.errors import LiviusError
-from livius.domain.portal_session import PortalSession
+from livius.domain.jobs import StatementJobs
+from livius.domain.statement import FINAL, Statement
+from livius.event_streams import COMMENT, event
+from livius.portal.output_html import Printer
 from livius.ports.notifications import Notifications, Topic
-from livius.stream_limit import StreamLimit
-from livius.usecases.portal_sessions import PortalSessions
+from livius.usecases.event_feed import (
+    BEAT,
+    Ended,
+    Feed,
+    Printed,
+    Progressed,
+    Queued,
+    Quiet,
+    SessionChanged,
+    StatementChanged,
+    follow,
+)
 
-_MOST: Final = 500
-_MOST_OF_A_VISIT: Final = 12
 _PACE: Final = 0.3
-"""Seconds between two checks: faster changes are sent together."""
-BEAT: Final = 15.0
-_LONGEST: Final = 900.0
+"""Seconds between two looks at a list: faster changes are sent together."""
 _LONGEST_ID: Final = 4096
 
 
@@ -43,8 +46,11 @@ class PageVersion:
     """
 
     versions: Mapping[str, str]
-    topics: tuple[Topic, ...]
+    topics: tuple[Topic, ...] = ()
     beat: float = BEAT
+
+    def __str__(self) -> str:
+        return json.dumps(self.versions, separators=(",", ":"))
 
 
 def version_of(shown: str) -> str:
@@ -53,78 +59,36 @@ def version_of(shown: str) -> str:
 
 
 ReadPageVersion = Callable[[], Awaitable[PageVersion]]
+Check = Callable[[], Awaitable[None]]
+"""Raises a `LiviusError` when the portal session has ended."""
 
 
-class EventStreams:
-    """All streams of the portal."""
+async def part_events(
+    notifications: Notifications, check: Check, read: ReadPageVersion, *, seen: str
+) -> AsyncIterator[bytes]:
+    """Yield the names of a page's parts when they change; ``seen`` is the id of its last event."""
+    page, known = PageVersion(versions={}), _versions(seen)
 
-    def __init__(self, notifications: Notifications, portal_sessions: PortalSessions) -> None:
-        self._notifications = notifications
-        self._portal_sessions = portal_sessions
-        self._limit = StreamLimit(most=_MOST, most_of_one=_MOST_OF_A_VISIT)
-        self._closed = False
+    async def look() -> AsyncIterator[bytes]:
+        nonlocal page, known
+        await check()
+        page = await read()
+        now = page.versions
+        changed = [] if known is None else [name for name in now if known.get(name) != now[name]]
+        if known is None or changed:
+            # The first event has only the page's version. (Data must not be empty.)
+            yield event(" ".join(changed or ["none"]).encode(), position=page)
+        known = now
 
-    @property
-    def open(self) -> int:
-        """The number of streams."""
-        return self._limit.open
-
-    def close(self) -> None:
-        """End all streams and begin no more. They end once their watches are released."""
-        self._closed = True
-
-    def serve(
-        self, portal_session: PortalSession, looker: ReadPageVersion, *, seen: str
-    ) -> Response:
-        """Answer with a stream; ``seen`` is the id of the last event that the page had."""
-        if self._closed or not self._limit.has_room(portal_session.key):
-            # The page stays as it is, and tries again later.
-            return Response(status_code=503, headers={"Retry-After": "10"})
-        return StreamingResponse(
-            self._events(portal_session, looker, _versions(seen)),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
-
-    async def _events(
-        self,
-        portal_session: PortalSession,
-        looker: ReadPageVersion,
-        known: Mapping[str, str] | None,
-    ) -> AsyncIterator[str]:
-        with self._limit.opened(portal_session.key), suppress(LiviusError):
-            # The page's subject is gone, or the caller has lost its right: a reload shows which.
-            loop = asyncio.get_running_loop()
-            end = loop.time() + _LONGEST
-            yield "retry: 2000\n\n"
-            look = await looker()
-            while (
-                not self._closed
-                and await self._portal_sessions.goes_on(portal_session)
-                and loop.time() < end
-            ):
-                watched = look.topics
-                # Streams have a separate limit. If they shared that of long polls, each would poll
-                # as soon as it was reached.
-                with self._notifications.watch(*watched, counted=False) as watch:
-                    # The watch begins before the read, so that no change is missed between them.
-                    look = await looker()
-                    yield _event(known, look.versions)
-                    known = look.versions
-                    if set(look.topics) <= set(watched):
-                        await watch.changed(look.beat)
-                await asyncio.sleep(_PACE)
-
-
-def _event(known: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
-    changed = [] if known is None else [name for name in now if known.get(name) != now[name]]
-    identity = json.dumps(now, separators=(",", ":"))
-    if known is None:
-        # The first event has only the page's version. (Data must not be empty.)
-        return f"id: {identity}\ndata: none\n\n"
-    if not changed:
-        return ": still here\n\n"
-    return f"id: {identity}\ndata: {' '.join(changed)}\n\n"
+    async for one in follow(
+        notifications,
+        topics=lambda: page.topics,
+        look=look,
+        check=check,
+        beat=lambda: page.beat,
+        pace=_PACE,
+    ):
+        yield COMMENT if isinstance(one, Quiet) else one
 
 
 def _versions(seen: str) -> Mapping[str, str] | None:
@@ -138,3 +102,38 @@ def _versions(seen: str) -> Mapping[str, str] | None:
     if not isinstance(found, dict):
         return None
     return {str(name): str(version) for name, version in found.items()}
+
+
+async def statement_events(
+    feed: Feed, progress: Callable[[Statement, StatementJobs], str]
+) -> AsyncIterator[bytes]:
+    """Yield what happens in a repl: parts that have changed, printed text, progress, the queue."""
+    printer, current, end = Printer(), feed.position.number, feed.position.offset
+    async for one in feed.of_repl():
+        name, data = "", ""
+        match one:
+            case SessionChanged():
+                data = "head repls"
+            case StatementChanged(view):
+                data = f"{'s' if view.statement.phase in FINAL else 'h'}{view.statement.number}"
+            case Printed(number, start, text):
+                if number != current:
+                    printer, current, end = Printer(), number, 0
+                name = "text"
+                data = _json(number=number, html=printer.html(text), is_cut=start != end)
+                end = feed.position.offset
+            case Progressed(statement, jobs):
+                name = "progress"
+                data = _json(number=statement.number, html=progress(statement, jobs))
+            case Queued(numbers):
+                name, data = "queue", _json(numbers=numbers)
+            case Ended():
+                name, data = "end", "none"
+            case Quiet():
+                yield COMMENT
+                continue
+        yield event(data.encode(), position=feed.position, name=name)
+
+
+def _json(**values: Any) -> str:
+    return json.dumps(values, separators=(",", ":"))

@@ -8,6 +8,10 @@ from gettext import NullTranslations
 from typing import Final
 
 from livius.domain.activity import ActivityState
+from livius.domain.environment import PublishState
+from livius.domain.operation import Phase as OperationPhase
+from livius.domain.outline import StatementMark
+from livius.domain.pool import Condition, WarmDriver
 from livius.domain.session import EndCause, Phase
 from livius.domain.statement import Phase as StatementPhase
 from livius.domain.statement import Statement
@@ -46,6 +50,11 @@ ACTIVITY: Final[Mapping[ActivityState, State]] = {
     ActivityState.FAILED: State(N_("Failed"), "bad", "bad"),
 }
 
+STARTING: Final = State(N_("Starting"), "wait", "busy")
+IDLE: Final = State(N_("Idle"), "good", "still")
+RUNS_CODE: Final = State(N_("Running"), "busy", "busy")
+"""What a list says of a live session, in place of Fabric's one word for all of these."""
+
 END: Final[Mapping[EndCause, str]] = {
     EndCause.DELETED: N_("It was deleted."),
     EndCause.IDLE: N_("It was idle for longer than its idle timeout."),
@@ -68,14 +77,49 @@ PHASES: Final = (
 )
 """The phases that lead from the request to the end, in order."""
 
-_STATEMENT: Final[Mapping[StatementPhase, State]] = {
+PUBLISH: Final[Mapping[PublishState, State]] = {
+    PublishState.WAITING: State(N_("Waiting"), "wait", "wait"),
+    PublishState.RUNNING: State(N_("Running"), "busy", "busy"),
+    PublishState.CANCELLING: State(N_("Cancelling"), "wait", "busy"),
+    PublishState.CANCELLED: State(N_("Cancelled"), "still", "off"),
+    PublishState.FAILED: State(N_("Failed"), "bad", "bad"),
+    PublishState.SUCCEEDED: State(N_("Succeeded"), "good", "good"),
+}
+
+LOAD: Final[Mapping[OperationPhase, State]] = {
+    OperationPhase.NOT_STARTED: State(N_("Waiting"), "wait", "wait"),
+    OperationPhase.RUNNING: State(N_("Running"), "busy", "busy"),
+    OperationPhase.SUCCEEDED: State(N_("Succeeded"), "good", "good"),
+    OperationPhase.FAILED: State(N_("Failed"), "bad", "bad"),
+}
+LOAD_CANCELLED: Final = State(N_("Cancelled"), "still", "off")
+
+POOL: Final[Mapping[Condition, str]] = {
+    Condition.OFF: N_("None: each session starts a driver of its own"),
+    Condition.FILLED: N_("%(warm)s of %(size)s drivers warm"),
+    Condition.FILLING: N_("%(warm)s of %(size)s drivers warm; one is starting"),
+    Condition.WAITING: N_("%(warm)s of %(size)s drivers warm; the next starts in a quiet moment"),
+    Condition.NO_MEMORY: N_("%(warm)s of %(size)s drivers warm; memory is too short for more"),
+    Condition.FAILING: N_("%(warm)s of %(size)s drivers warm; the last one ended by itself"),
+    Condition.GIVEN_UP: N_("%(warm)s of %(size)s drivers warm; they end by themselves"),
+}
+
+WARM_DRIVER: Final[Mapping[WarmDriver, str]] = {
+    WarmDriver.UNWANTED: N_("None"),
+    WarmDriver.NEVER: N_("None: the server's operator lets no drivers of environments wait"),
+    WarmDriver.ABSENT: N_("Starts when there is a quiet moment and room"),
+    WarmDriver.STARTING: N_("Starting"),
+    WarmDriver.WARM: N_("Warm: the next session starts at once"),
+}
+
+STATEMENT: Final[Mapping[StatementPhase, State]] = {
     StatementPhase.WAITING: State(N_("Waiting"), "wait", "wait"),
     StatementPhase.RUNNING: State(N_("Running"), "busy", "busy"),
     StatementPhase.CANCELLING: State(N_("Cancelling"), "wait", "busy"),
     StatementPhase.AVAILABLE: State(N_("Succeeded"), "good", "good"),
     StatementPhase.CANCELLED: State(N_("Cancelled"), "still", "off"),
 }
-_FAILED: Final = State(N_("Failed"), "bad", "bad")
+FAILED: Final = State(N_("Failed"), "bad", "bad")
 
 TROUBLE: Final[Mapping[int, str]] = {
     400: N_("This can't be done"),
@@ -99,8 +143,13 @@ def statement_state(statement: Statement) -> State:
     """Return a statement's state; code that failed has one of its own."""
     ending = statement.ending
     if statement.phase is StatementPhase.AVAILABLE and ending is not None and not ending.ok:
-        return _FAILED
-    return _STATEMENT[statement.phase]
+        return FAILED
+    return STATEMENT[statement.phase]
+
+
+def mark_state(mark: StatementMark) -> State:
+    """Return a statement's state from its mark."""
+    return FAILED if mark.has_failed else STATEMENT[mark.phase]
 
 
 def duration(seconds: float, words: NullTranslations) -> str:
@@ -112,9 +161,19 @@ def duration(seconds: float, words: NullTranslations) -> str:
     if seconds < _MINUTE:
         return f"{seconds:.1f}".removesuffix(".0") + f" {rest}"
     whole = int(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} {minutes} {whole % _MINUTE} {rest}"
-    return f"{whole // _HOUR} {hours} {whole % _HOUR // _MINUTE} {minutes}"
+    first, second = divmod(whole, _MINUTE) if whole < _HOUR else divmod(whole // _MINUTE, _MINUTE)
+    words_of = (minutes, rest) if whole < _HOUR else (hours, minutes)
+    return f"{first} {words_of[0]}" + (f" {second} {words_of[1]}" if second else "")
+
+
+def rows(count: int, words: NullTranslations) -> str:
+    """Return a number of rows in words."""
+    return words.ngettext("%(count)s row", "%(count)s rows", count) % {"count": f"{count:,}"}
+
+
+def files(count: int, words: NullTranslations) -> str:
+    """Return a number of files in words."""
+    return words.ngettext("%(count)s file", "%(count)s files", count) % {"count": f"{count:,}"}
 
 
 def size(count: int) -> str:

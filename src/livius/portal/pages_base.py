@@ -15,15 +15,15 @@ After it, every response has the headers that keep foreign scripts and frames ou
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
 import structlog
 from jinja2 import Environment
 from starlette.datastructures import FormData
@@ -45,21 +45,27 @@ from livius.domain.errors import (
 from livius.domain.messages import Message
 from livius.domain.portal_session import LONGEST, PortalSession, form_token
 from livius.domain.principal import Principal
+from livius.event_streams import EventStreams
 from livius.language import LANGUAGES, Language, language_of, said, templates, translations
-from livius.limits import expect_code
-from livius.portal import labels
+from livius.limits import expect_code, expect_upload
+from livius.portal import flash, labels
 from livius.portal.assets import Assets
-from livius.portal.events import EventStreams, PageVersion, ReadPageVersion
+from livius.portal.events import PageVersion, ReadPageVersion, part_events
+from livius.portal.surroundings import Surroundings, surroundings_of
 from livius.ports.identity import TokenVerifier
 from livius.ports.login_provider import LinkSignIn, LoginProvider
 from livius.usecases.audit import note_refusal
 from livius.usecases.audit_throttle import ORIGIN
 from livius.usecases.context import Context
+from livius.usecases.event_feed import Position
 from livius.usecases.portal_sessions import PortalSessions
 
 ROOT: Final = "/portal"
+EXPIRED: Final = f"{ROOT}/expired"
 THEME_COOKIE: Final = "livius_theme"
 THEMES: Final = ("auto", "light", "dark")
+STARTS_COOKIE: Final = "livius_starts"
+"""Whether Home shows the ways to begin: "hidden" or not."""
 
 _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unauthenticated: 401,
@@ -71,22 +77,24 @@ _STATUS: Final[Mapping[type[LiviusError], int]] = {
     Unavailable: 503,
 }
 _CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; form-action {forms}; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     # Browsers apply it to the redirect after a form, too: the sign-out continues at the authority.
-    "Content-Security-Policy": _CSP.format(forms="'self'"),
+    "Content-Security-Policy": _CSP.format(forms="'self'", styles=""),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Vary": "HX-Request, Accept-Language, Cookie",
 }
-_DIGITS: Final = 9
+_DIGITS: Final = 15
+_MOST_OF_A_VISIT: Final = 12
 _PIECE: Final = 1024 * 1024
 _TEMPLATES: Final = Path(__file__).parent / "templates"
+_NOWHERE: Final = Surroundings()
 
 _log = structlog.get_logger(__name__)
 
@@ -105,7 +113,8 @@ class Facts:
     """The installation's facts for pages; none is secret.
 
     ``http`` and ``api`` are the addresses on this machine, ``portal`` is the one for people
-    elsewhere. ``application`` is None with an external authority.
+    elsewhere. ``command`` runs `livius` in a shell. ``application`` is None with an external
+    authority.
     """
 
     version: str
@@ -115,18 +124,23 @@ class Facts:
     tenant_id: str
     ca_file: str
     first_query: str
+    command: str = "livius"
     portal: str | None = None
     application: OwnApplication | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the navigation: a page names its own entry by ``key``."""
+    """One entry of the navigation: a page names its own entry by ``key``.
+
+    The keys G and ``go`` lead there.
+    """
 
     key: str
     path: str
     icon: str
     label: str
+    go: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +153,10 @@ class Crumb:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A page's stream: its address, and the versions of the page's parts."""
+    """A page's stream: its address, and the id of the last event that the page has."""
 
     path: str
-    look: PageVersion
-
-    @property
-    def seen(self) -> str:
-        """Return the id of the last event that the page has."""
-        return json.dumps(self.look.versions, separators=(",", ":"))
+    seen: PageVersion | Position
 
 
 @dataclass(kw_only=True)
@@ -193,10 +202,30 @@ class PageRequest:
         value = self.form.get(name, "")
         return value if isinstance(value, str) else ""
 
+    def sent_number(self, name: str) -> int | None:
+        """Return a whole number in a field of the form; None if it is empty.
+
+        Raises:
+            Invalid: it is another text, or has too many digits.
+        """
+        text = self.sent(name).strip()
+        if not text:
+            return None
+        if not _is_number(text):
+            raise Invalid(
+                "InvalidInput",
+                Message("%(text)s is not a whole number, or is too large.", text=repr(text[:20])),
+            )
+        return int(text)
+
     def tr(self, text: str, **values: object) -> str:
         """Return a text in the caller's language."""
         found = translations(self.language).gettext(text)
         return found % values if values else found
+
+    def ntr(self, one: str, many: str, num: int) -> str:
+        """Return a text about a number in the caller's language."""
+        return translations(self.language).ngettext(one, many, num) % {"num": num}
 
     def page(
         self,
@@ -226,16 +255,42 @@ class PageRequest:
         """Return a part of a page."""
         return self.portal.render(self.http, template, portal_session=self.portal_session, **values)
 
-    def go(self, path: str) -> Response:
-        """Redirect the browser to another page."""
-        if self.is_fragment:
-            return Response(status_code=204, headers={**_HEADERS, "HX-Redirect": path})
-        return RedirectResponse(path, status_code=303, headers=_HEADERS)
+    def json(self, value: object) -> Response:
+        """Return data for a page's script."""
+        return Response(msgspec.json.encode(value), media_type="application/json", headers=_HEADERS)
 
-    def stream(self, looker: ReadPageVersion) -> Response:
-        """Return the page's stream of events."""
-        seen = self.http.headers.get("last-event-id") or self.asked("after")
-        return self.portal.streams.serve(self.portal_session, looker, seen=seen)
+    def text(self, template: str, **values: Any) -> str:
+        """Return a template's text for an event."""
+        return self.portal.text(self.language, template, **values)
+
+    def go(self, path: str, done: str = "") -> Response:
+        """Redirect the browser to another page, which says what was ``done``."""
+        response: Response = RedirectResponse(path, status_code=303, headers=_HEADERS)
+        if self.is_fragment:
+            response = Response(status_code=204, headers={**_HEADERS, "HX-Redirect": path})
+        if done:
+            self.portal.tell_next(self.http, response, done)
+        return response
+
+    @property
+    def seen(self) -> str:
+        """Return the id of the last event that the page has; empty: it has none."""
+        return self.http.headers.get("last-event-id") or self.asked("after")
+
+    async def check(self) -> None:
+        """Raise an error if the portal session has ended. Raises: Unauthenticated: it has."""
+        if not await self.portal.portal_sessions.goes_on(self.portal_session):
+            raise Unauthenticated("SignedOut", "The portal session has ended.")
+
+    def stream(self, read: ReadPageVersion) -> Response:
+        """Return a stream of the page's parts that change."""
+        notifications = self.context.notifications
+        return self.serve(part_events(notifications, self.check, read, seen=self.seen))
+
+    def serve(self, events: AsyncIterator[bytes]) -> Response:
+        """Return a stream of events."""
+        owner = self.portal_session.key
+        return self.portal.streams.serve("page", owner, events, most_of_one=_MOST_OF_A_VISIT)
 
 
 Handler = Callable[[PageRequest], Awaitable[Response]]
@@ -255,6 +310,7 @@ class Portal:
         facts: Facts,
         *,
         portal_sessions: PortalSessions,
+        streams: EventStreams,
         people: LoginProvider,
         tokens: TokenVerifier,
         navigation: Sequence[Entry],
@@ -268,11 +324,12 @@ class Portal:
         self.tokens = tokens
         self.facts = facts
         self.portal_sessions = portal_sessions
-        self.streams = EventStreams(context.notifications, portal_sessions)
+        self.streams = streams
         self.assets = Assets(ROOT)
         self.navigation = navigation
         # Cookies ignore ports, so two installations on one machine need different names.
         self.cookie = f"livius_portal_session_{facts.tenant_id[:8]}"
+        self._flash = f"{self.cookie}_said"
         self._environments = {one: self._environment(one) for one in LANGUAGES}
 
     def _environment(self, language: Language) -> Environment:
@@ -284,6 +341,9 @@ class Portal:
             "facts": self.facts,
             "languages": LANGUAGES,
             "duration": lambda seconds: labels.duration(seconds, translations(language)),
+            "rows_of": lambda count: labels.rows(count, translations(language)),
+            "files_of": lambda count: labels.files(count, translations(language)),
+            "said": partial(said, language=language),
         }
         return made
 
@@ -299,6 +359,14 @@ class Portal:
         what = f"POST {ROOT}{path}"
         guarded = self._guarded(handler, what, touch=True, code=code)
         return Route(ROOT + path, guarded, methods=["POST"])
+
+    def upload(self, path: str, handler: Handler) -> Route:
+        """Return the route of a file that is the body itself. It is no form, and never buffered."""
+        return Route(
+            ROOT + path,
+            self._guarded(handler, f"PUT {ROOT}{path}", touch=True),
+            methods=["PUT"],
+        )
 
     def public(
         self, path: str, handler: PublicHandler, *, method: Literal["GET", "POST"] = "GET"
@@ -323,7 +391,7 @@ class Portal:
             elsewhere = self._elsewhere(request)
             if elsewhere is not None:
                 return elsewhere
-            portal_session = None
+            portal_session = page = None
             try:
                 portal_session = await self.portal_sessions.find(
                     request.cookies.get(self.cookie), touch=touch
@@ -332,6 +400,10 @@ class Portal:
                     return self._to_sign_in(request)
                 page = PageRequest(portal=self, http=request, portal_session=portal_session)
                 ORIGIN.set(replace(ORIGIN.get(), caller=portal_session.caller))
+                if request.method == "PUT":
+                    _check_form(page)
+                    expect_upload(request.scope)
+                    return await handler(page)
                 if request.method != "POST":
                     return await handler(page)
                 if code:
@@ -343,7 +415,11 @@ class Portal:
                 if portal_session is not None and isinstance(error, Forbidden):
                     workspace = request.path_params.get("workspace", "")
                     await note_refusal(self.context, what, error, portal_session.caller, workspace)
-                return self.trouble(request, error, portal_session)
+                around = _NOWHERE
+                if page is not None:
+                    where = request.path_params
+                    around = await surroundings_of(self.context, page.caller, where, error, ROOT)
+                return self.trouble(request, error, portal_session, around)
 
         return endpoint
 
@@ -361,7 +437,10 @@ class Portal:
     def _to_sign_in(self, request: Request) -> Response:
         if "hx-request" in request.headers:
             # The requesting page belongs to a signed-out user: it has to be replaced as a whole.
-            return Response(status_code=401, headers={**_HEADERS, "HX-Redirect": f"{ROOT}/sign-in"})
+            page = urlsplit(request.headers.get("hx-current-url", ""))
+            here = local_path(page.path + (f"?{page.query}" if page.query else ""))
+            target = f"{EXPIRED}?next={quote(here, safe='')}"
+            return Response(status_code=401, headers={**_HEADERS, "HX-Redirect": target})
         if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
             return Response(
                 "Sign in at the portal first.",
@@ -384,40 +463,69 @@ class Portal:
         status: int = 200,
         portal_session: PortalSession | None = None,
         headers: Mapping[str, str] | None = None,
+        nonce: str = "",
         **values: Any,
     ) -> Response:
-        """Return a template's text with the data of the frame."""
+        """Return a template's text with the data of the frame.
+
+        ``nonce`` admits style elements that have it: an editor makes its own.
+        """
         language = language_of(request)
         theme = request.cookies.get(THEME_COOKIE, "auto")
-        text = self._environments[language].get_template(template)
-        html = text.render(
-            {
-                "theme": theme if theme in THEMES else "auto",
-                "portal_session": portal_session,
-                "form_token": self.form_token(request) if portal_session else "",
-                "navigation": self.navigation,
-                "here": request.url.path,
-                "title": "",
-                "place": "",
-                "crumbs": (),
-                "live": None,
-                **values,
-            }
+        flash_text = "" if template.startswith("_") else self._flash_text(request)
+        html = self.text(
+            language,
+            template,
+            theme=theme if theme in THEMES else "auto",
+            portal_session=portal_session,
+            form_token=self.form_token(request) if portal_session else "",
+            navigation=self.navigation,
+            here=request.url.path,
+            nonce=nonce,
+            flash_text=flash_text,
+            **{"title": "", "place": "", "crumbs": (), "live": None, **values},
         )
-        return HTMLResponse(
+        response = HTMLResponse(
             html,
             status_code=status,
-            headers={**_HEADERS, "Content-Security-Policy": self._policy(), **(headers or {})},
+            headers={**_HEADERS, "Content-Security-Policy": self._policy(nonce), **(headers or {})},
+        )
+        if flash_text:
+            response.delete_cookie(self._flash, path=ROOT)
+        return response
+
+    def tell_next(self, request: Request, response: Response, text: str) -> None:
+        """Have the browser's next page say something."""
+        response.set_cookie(
+            self._flash,
+            flash.write(request.cookies.get(self.cookie, ""), text),
+            max_age=flash.SECONDS,
+            path=ROOT,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
         )
 
-    def _policy(self) -> str:
+    def _flash_text(self, request: Request) -> str:
+        cookies = request.cookies
+        return flash.read(cookies.get(self.cookie, ""), cookies.get(self._flash, ""))
+
+    def text(self, language: Language, template: str, **values: Any) -> str:
+        """Return a template's text."""
+        return self._environments[language].get_template(template).render(values)
+
+    def _policy(self, nonce: str) -> str:
         """Return the content security policy. The sign-out form continues at the authority."""
         there = urlsplit(self.people.sign_out_url(redirect_uri=self.facts.http) or "")
         beyond = f" {there.scheme}://{there.netloc}" if there.netloc else ""
-        return _CSP.format(forms=f"'self'{beyond}")
+        return _CSP.format(forms=f"'self'{beyond}", styles=f" 'nonce-{nonce}'" if nonce else "")
 
     def trouble(
-        self, request: Request, error: LiviusError, portal_session: PortalSession | None = None
+        self,
+        request: Request,
+        error: LiviusError,
+        portal_session: PortalSession | None = None,
+        around: Surroundings = _NOWHERE,
     ) -> Response:
         """Return an error as a page, or as a note for the open page."""
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
@@ -427,6 +535,7 @@ class Portal:
             code=error.code,
             message=error.message,
             portal_session=portal_session,
+            around=around,
         )
 
     def problem(
@@ -434,9 +543,10 @@ class Portal:
         request: Request,
         *,
         status: int,
-        code: str,
         message: str,
+        code: str = "",
         portal_session: PortalSession | None = None,
+        around: Surroundings = _NOWHERE,
     ) -> Response:
         """Return the text of an error."""
         language = language_of(request)
@@ -447,9 +557,11 @@ class Portal:
                 "_note.html",
                 status=status,
                 portal_session=portal_session,
-                headers={"X-Portal-Note": code},
+                headers={"X-Portal-Note": code or str(status)},
                 message=message,
                 code=code,
+                admins=around.admins,
+                owners=around.owners,
             )
         tr = translations(language).gettext
         return self.render(
@@ -457,7 +569,11 @@ class Portal:
             "problem.html",
             status=status,
             portal_session=portal_session,
-            title=tr(labels.TROUBLE.get(status, labels.TROUBLE[500])),
+            title=tr(around.title or labels.TROUBLE.get(status, labels.TROUBLE[500])),
+            place=around.place,
+            crumbs=[Crumb(tr(label), path) for label, path in around.crumbs],
+            admins=around.admins,
+            owners=around.owners,
             code=code,
             message=message,
             status_code=status,
@@ -529,7 +645,11 @@ def text_file(read: Callable[[int, int], Awaitable[bytes]], name: str) -> Respon
 
 def number(text: str, default: int) -> int:
     """Return a whole number in an address, or the default for another text."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else default
+    return int(text) if _is_number(text) else default
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 def _check_form(page: PageRequest) -> None:

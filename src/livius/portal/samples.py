@@ -1,4 +1,4 @@
-"""Programs that sign in and list a lakehouse's sessions, with the installation's own ids.
+"""Programs that sign in and run a first query in a lakehouse, with the installation's own ids.
 
 They are shown for copying, and run as pasted: each value is a Python literal, and the program asks
 for a secret, which is never shown.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Final
 
 from livius.domain.lakehouse import Lakehouse
@@ -78,8 +79,79 @@ _CERTIFICATE: Final = """\
             "thumbprint": {thumbprint!r},
         }},
 """
+_RUN: Final = """\
+http = requests.Session()
+http.headers["Authorization"] = f"Bearer {answer['access_token']}"
+
+
+def call(method, url, **arguments):
+    response = http.request(method, url, timeout=60, **arguments)
+    if not response.ok:
+        raise SystemExit(f"{method} {url}: {response.status_code} {response.text}")
+    return response.json()
+
+
+session = call("POST", sessions_url, json={"name": "first program"})
+session_url = f"{sessions_url}/{session['id']}"
+try:
+    while session["state"] in ("not_started", "starting"):
+        print("The session is", session["state"])
+        time.sleep(1)
+        session = call("GET", session_url)
+    statement = {"code": "SELECT current_database(), version()", "kind": "sql"}
+    statement = call("POST", f"{session_url}/statements", json=statement)
+    while statement["state"] in ("waiting", "running"):
+        time.sleep(0.5)
+        statement = call("GET", f"{session_url}/statements/{statement['id']}")
+    output = statement["output"]
+    rows = output["data"]["application/json"]["data"] if output["status"] == "ok" else [output]
+    print(*rows, sep="\\n")
+finally:
+    call("DELETE", session_url)
+"""
 _ASKED: Final = """\
         client_credential=os.environ.get("CLIENT_SECRET") or getpass("Client secret: "),
+"""
+
+
+_CURL: Final = """\
+export CURL_CA_BUNDLE={ca}
+sessions={sessions}
+token="$({livius} token)"
+call() {{
+  curl -sS --fail-with-body -H "Authorization: Bearer $token" \\
+    -H "Content-Type: application/json" "$@"
+}}
+session="$sessions/$(call "$sessions" -d '{{"name": "first program"}}' | jq -r .id)"
+while [[ "$(call "$session" | jq -r .state)" = *start* ]]; do
+  echo "The session starts."
+  sleep 1
+done
+query='{{"kind": "sql", "code": "SELECT current_database(), version()"}}'
+statement="$session/statements/$(call "$session/statements" -d "$query" | jq -r .id)"
+while found="$(call "$statement")"; [[ "$(jq -r .state <<<"$found")" =~ waiting|running ]]; do
+  sleep 1
+done
+jq -c '.output | if .status == "ok" then .data["application/json"].data[] else . end' <<<"$found"
+call -X DELETE "$session"
+"""
+_DBT: Final = """\
+livius:
+  target: dev
+  outputs:
+    dev:
+      type: fabricspark
+      method: livy
+      endpoint: https://api.fabric.microsoft.com/v1
+      workspaceid: {workspace}
+      lakehouseid: {lakehouse}
+      lakehouse: {name}
+      schema: {name}
+      threads: 4
+      authentication: SPN
+      tenant_id: {tenant}
+      client_id: {client}
+      client_secret: "{{{{ env_var('DBT_ENV_SECRET_CLIENT') }}}}"
 """
 
 
@@ -92,8 +164,8 @@ def sessions_url(facts: Facts, lakehouse: Lakehouse) -> str:
 
 
 def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
-    """Return the three sign-ins for a lakehouse."""
-    return (
+    """Return the programs for a lakehouse: each way to sign in, and further tools."""
+    found = (
         Sample(
             "certificate",
             N_("Application with a certificate"),
@@ -114,6 +186,54 @@ def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
             N_("For people: a browser opens, and you sign in and consent to the scopes."),
             _program(facts, lakehouse, "", _interactive()),
         ),
+        Sample(
+            "curl",
+            "curl",
+            N_(
+                "For a shell on the server's machine, with jq. The token is the sample "
+                "application's."
+            ),
+            _curl(facts, lakehouse),
+        ),
+        Sample(
+            "dbt",
+            "dbt",
+            N_(
+                "A profile for dbt-fabricspark, with Fabric's own address: run livius exec -- dbt "
+                "build. The secret comes from DBT_ENV_SECRET_CLIENT."
+            ),
+            _dbt(facts, lakehouse),
+        ),
+        Sample(
+            "notebook",
+            N_("VS Code and Jupyter"),
+            N_(
+                "In the virtual environment of the notebooks. Then choose the kernel Python "
+                "(Livius): programs for Fabric run in it unchanged."
+            ),
+            f"pip install ipykernel azure-identity requests\n{facts.command} kernel install\n",
+        ),
+    )
+    # Another authority has no sample application, whose token a command could fetch.
+    return [one for one in found if one.key != "curl" or facts.application is not None]
+
+
+def _curl(facts: Facts, lakehouse: Lakehouse) -> str:
+    return _CURL.format(
+        ca=quote(facts.ca_file),
+        sessions=quote(sessions_url(facts, lakehouse)),
+        livius=facts.command,
+    )
+
+
+def _dbt(facts: Facts, lakehouse: Lakehouse) -> str:
+    own = facts.application
+    return _DBT.format(
+        workspace=lakehouse.workspace,
+        lakehouse=lakehouse.id,
+        name=lakehouse.name,
+        tenant=facts.tenant_id,
+        client=own.client_id if own else "YOUR_CLIENT_ID",
     )
 
 
@@ -145,6 +265,7 @@ def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, 
         ask = f"application.acquire_token_interactive([\n{listed}])"
     lines = [
         "import os",
+        "import time",
         *([imports] if imports else []),
         "",
         "import requests",
@@ -167,9 +288,6 @@ def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, 
         'if "access_token" not in answer:',
         '    raise SystemExit(answer.get("error_description"))',
         "",
-        'headers = {"Authorization": f"Bearer {answer[\'access_token\']}"}',
-        "response = requests.get(sessions_url, headers=headers, timeout=60)",
-        "response.raise_for_status()",
-        "print(response.json())",
+        *_RUN.splitlines(),
     ]
     return "\n".join(lines) + "\n"

@@ -36,6 +36,7 @@ class LakehouseAccess:
     lakehouse: LakehouseId
     lakehouse_name: str
     database: str
+    has_schemas: bool = False
 
 
 class Outcome(StrEnum):
@@ -48,6 +49,8 @@ class Outcome(StrEnum):
     """Another record has the name, or the principal has a role already."""
     DATABASE_TAKEN = "database_taken"
     """A lakehouse has, or had, the database's name."""
+    FULL = "full"
+    """There are as many already as there may be."""
     IN_USE = "in_use"
     """A live session is in it."""
     LAST_ADMIN = "last_admin"
@@ -99,7 +102,7 @@ class Catalog(Protocol):
         audit_end: Callable[[Session], AuditEntry],
         audit: AuditEntry | None = None,
     ) -> Sequence[SessionId] | None:
-        """Remove a workspace with its lakehouses and roles; None if there is none.
+        """Remove a workspace with its lakehouses, environments and roles; None if there is none.
 
         The same transaction sets the goal of each live session to stop, with the reason and a
         deletion mark, and writes the entry that ``audit_end`` makes; these sessions are returned.

@@ -86,7 +86,10 @@ class Directory(Protocol):
     """
 
     async def knows(self, oid: PrincipalId, client_id: ClientId | None) -> bool:
-        """Tell whether the user or application with that id exists, and the client application."""
+        """Tell whether the user or application with that id exists, and the client application.
+
+        A disabled user counts as none.
+        """
         ...
 
     async def user(self, oid: PrincipalId) -> User | None:
@@ -111,6 +114,15 @@ class Directory(Protocol):
         """Replace a user's password; False if there is no user.
 
         All sign-ins, grants and portal sessions of the user end with it.
+        """
+        ...
+
+    async def disable_user(
+        self, oid: PrincipalId, at: datetime | None, *, audit: AuditEntry | None = None
+    ) -> bool:
+        """Disable a user, or with None enable it again; False if it is so already, or is none.
+
+        With a disabled user end its sign-ins, grants and portal sessions.
         """
         ...
 

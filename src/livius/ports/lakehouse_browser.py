@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from livius.domain.contents import Entry, TablePreview
+from livius.domain.contents import Entry, TableDescription, TablePart
 from livius.domain.ids import LakehouseId, WorkspaceId
 
 
@@ -44,6 +44,15 @@ class LakehouseBrowser(Protocol):
         """
         ...
 
+    async def folders(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
+    ) -> Sequence[Sequence[str]]:
+        """Return the names of the folders in ``Files``, and in each folder on the way to a path.
+
+        Of a folder with very many only some are returned, in order; what is missing has none.
+        """
+        ...
+
     def open(
         self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
     ) -> AbstractAsyncContextManager[OpenFile]:
@@ -54,10 +63,18 @@ class LakehouseBrowser(Protocol):
         """
         ...
 
+    def expect_table(self) -> None:
+        """Prepare for a call of `table` that will probably come soon. It never blocks."""
+        ...
+
     async def table(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId, name: str
-    ) -> TablePreview:
-        """Return a table's schema, first rows and newest versions.
+        self,
+        workspace: WorkspaceId,
+        lakehouse: LakehouseId,
+        parts: Sequence[str],
+        wanted: Collection[TablePart] = (),
+    ) -> TableDescription:
+        """Return a table's facts and columns, and what else is wanted; ``parts``: below ``Tables``.
 
         Raises:
             NotFound: there is no such table.

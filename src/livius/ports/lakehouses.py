@@ -17,9 +17,12 @@ class LakehouseFiles(Protocol):
         ...
 
     async def tables(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, *, has_schemas: bool
     ) -> Sequence[LakehouseTable]:
-        """Return the tables in the folder by name, no matter which program wrote them."""
+        """Return the tables in the folder by name, no matter which program wrote them.
+
+        With schemas, each schema has a folder, in which its tables are.
+        """
         ...
 
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:

@@ -8,28 +8,45 @@ from enum import Enum, auto
 from typing import Protocol
 
 from livius.domain.driver import DriverEnd
+from livius.domain.environment import EnvironmentVersion
 from livius.domain.ids import DriverId, LakehouseId, PrincipalId, ReplId, WorkspaceId
 from livius.ports.catalog import LakehouseAccess
+from livius_agent.wire import Bind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchSpec:
-    """The facts of a session that a launcher needs.
+class Binding:
+    """What binds a driver to its session. ``conf`` is the caller's, in clear.
 
-    ``secret`` is the link's, in clear. ``workspaces`` are those where the submitter may run code.
+    ``workspaces`` are those where the submitter may run code.
     """
 
-    driver: DriverId
-    repl: ReplId
     submitter: PrincipalId
     workspace: WorkspaceId
     lakehouse: LakehouseId
     database: str
-    runtime: str
     name: str
     conf: Mapping[str, str]
-    secret: str
     workspaces: frozenset[WorkspaceId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSpec:
+    """A driver to launch.
+
+    ``secret`` is the link's, in clear. Without a ``binding`` it is one of the pool, to be bound
+    later. ``environment`` is the version whose libraries it has, and without a binding the
+    properties too. ``cores`` and ``memory_mb`` bound it further than the launcher's settings do.
+    """
+
+    driver: DriverId
+    repl: ReplId
+    runtime: str
+    secret: str
+    binding: Binding | None
+    environment: EnvironmentVersion | None = None
+    cores: int | None = None
+    memory_mb: int | None = None
 
 
 class DriverState(Enum):
@@ -66,6 +83,16 @@ class Launcher(Protocol):
         """
         ...
 
+    async def bind(self, driver: DriverId, binding: Binding) -> Bind:
+        """Make a running driver of the pool ready for a session.
+
+        Return the message that binds it. Idempotent.
+
+        Raises:
+            LiviusError: that could not be done; the message has the reason.
+        """
+        ...
+
     async def publish_lakehouse_index(self, places: Sequence[LakehouseAccess]) -> None:
         """Publish the lakehouses, with their names and principals, to all drivers.
 
@@ -98,8 +125,4 @@ class Launcher(Protocol):
 
     async def log_tail(self, driver: DriverId) -> tuple[str, ...]:
         """Return the last lines that the driver printed, none where there is no log."""
-        ...
-
-    def has_runtime(self, name: str) -> bool:
-        """Tell whether drivers of this runtime can be started."""
         ...

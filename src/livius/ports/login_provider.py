@@ -12,6 +12,7 @@ class SignedIn:
 
     access_token: str = field(repr=False)
     oid: str
+    id_token: str = field(repr=False, default="")
 
 
 class LoginProvider(Protocol):
@@ -26,8 +27,11 @@ class LoginProvider(Protocol):
         """
         ...
 
-    def sign_out_url(self, *, redirect_uri: str) -> str | None:
-        """Return the URL at which a browser signs out of the authority, if there is one."""
+    def sign_out_url(self, *, redirect_uri: str, id_token: str = "") -> str | None:
+        """Return the URL at which a browser signs out of the authority, if there is one.
+
+        With the ID token of the sign-in the authority need not ask once more.
+        """
         ...
 
     async def redeem(

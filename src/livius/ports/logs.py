@@ -42,13 +42,31 @@ class SparkPage:
     leads_to: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkAddress:
+    """The address of one application's pages: its driver's, or those of a History Server.
+
+    ``application`` is the id that the application has there. A History Server serves requests with
+    its ``token`` only.
+    """
+
+    url: str
+    application: str
+    token: str | None = None
+
+    @property
+    def is_history(self) -> bool:
+        """Tell whether it is a History Server's."""
+        return self.token is not None
+
+
 class SparkUi(Protocol):
-    """Spark's own pages and REST API of running drivers.
+    """Spark's own pages and REST API.
 
     Their content is untrusted: the driver's.
     """
 
-    async def page(self, ui_url: str, path: str, query: str, *, root: str) -> SparkPage:
+    async def page(self, at: SparkAddress, path: str, query: str, *, root: str) -> SparkPage:
         """Return one of the pages for people; their links begin with ``root``.
 
         Raises:
@@ -56,8 +74,10 @@ class SparkUi(Protocol):
         """
         ...
 
-    async def get(self, ui_url: str, path: str, query: Mapping[str, str]) -> bytes:
-        """Return the JSON that ``/api/v1/applications/<path>`` of a driver's pages gives.
+    async def get(self, at: SparkAddress, path: str, query: Mapping[str, str]) -> bytes:
+        """Return the JSON that Spark's REST API has under a path of the application.
+
+        The empty path is the application itself.
 
         Raises:
             NotFound: Spark has no such resource.

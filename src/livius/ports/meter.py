@@ -17,8 +17,11 @@ class Meter(Protocol):
         """Count a statement's end: ``ok``, ``error``, ``cancelled`` or ``abandoned``."""
         ...
 
-    def session_ready(self, took: timedelta) -> None:
-        """Record how long a session took from its creation until it was ready."""
+    def session_ready(self, took: timedelta, *, pooled: bool) -> None:
+        """Record how long a session took from its creation until it was ready.
+
+        ``pooled`` tells that its driver is one of the starter pool's.
+        """
         ...
 
     def session_ended(self, state: str) -> None:

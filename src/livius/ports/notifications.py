@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from livius.domain.ids import ReplId, SessionId, StatementNumber
+from livius.domain.ids import OperationId, ReplId, SessionId, StatementNumber
 from livius.domain.statement import Statement
 
 
@@ -33,8 +33,20 @@ class AnySessionChanged:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class OperationChanged:
+    """The topic of a long-running operation."""
+
+    operation: OperationId
+
+
 Topic = (
-    SessionId | tuple[ReplId, StatementNumber] | OutputGrew | StatementsChanged | AnySessionChanged
+    SessionId
+    | tuple[ReplId, StatementNumber]
+    | OutputGrew
+    | StatementsChanged
+    | AnySessionChanged
+    | OperationChanged
 )
 """A session (its life), one statement (its end), a statement's output, or one of the above."""
 

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from livius.domain.activity import Activity, ActivityState, Order, Position
 from livius.domain.audit import Action, AuditEntry, AuditRecord
 from livius.domain.driver import Driver
+from livius.domain.driver import Event as DriverEvent
 from livius.domain.high_concurrency import HighConcurrencySession
 from livius.domain.idempotency import IdempotencyKey
 from livius.domain.ids import (
     DriverId,
+    EnvironmentVersionId,
     HighConcurrencyId,
     LakehouseId,
     PrincipalId,
@@ -34,11 +36,15 @@ from livius.domain.portal_session import PortalSession
 from livius.domain.principal import Principal
 from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Session
-from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Event as StatementEvent
+from livius.ports.capacity import Occupancy
 from livius.ports.catalog import Catalog
+from livius.ports.environments import Environments
+from livius.ports.operations import Operations
+from livius.ports.outlines import Outlines
+from livius.ports.spark_settings import SparkConfigurations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,6 @@ class NewStatement:
 
     session: SessionId
     repl: ReplId
-    driver: DriverId
     kind: Kind
     code: str
     source_id: str | None
@@ -56,15 +61,30 @@ class NewStatement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Occupancy:
-    """The number of sessions that the transaction which inserts a new one finds.
+class Claim:
+    """The wish of a new session for a driver of the pool.
 
-    ``drivers`` counts the live sessions, ``starting`` those of them that are not ready yet.
+    The driver must have the ``fingerprint``, and the libraries of the session's ``environment`` or
+    none. If there is none, the session gets the tags ``missed``.
     """
 
-    drivers: int
-    starting: int
-    has_lakehouse: bool
+    fingerprint: str
+    environment: EnvironmentVersionId | None = None
+    missed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverEnded:
+    """What came of a driver's end.
+
+    ``session`` is the one that ended with it, with the statements that were ``abandoned``.
+    ``instead`` is the new driver of a session that goes on.
+    """
+
+    driver: Driver
+    session: Session | None = None
+    abandoned: Sequence[Statement] = ()
+    instead: Driver | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +102,24 @@ class SessionEnd:
 
 
 class Sessions(Protocol):
-    """Sessions and their drivers."""
+    """Sessions."""
 
     async def add_session(
         self,
         session: Session,
         driver: Driver,
         *,
-        admit: Callable[[Occupancy], None] = lambda _: None,
+        admit: Callable[[Occupancy], bool] = lambda _: True,
+        claim: Claim | None = None,
         audit: AuditEntry | None = None,
         key: IdempotencyKey | None = None,
-    ) -> None:
-        """Insert a session with its driver and its audit entry.
+    ) -> Session:
+        """Insert a session with its driver and its audit entry; return it as inserted.
 
-        ``admit`` is called inside the transaction, off the event loop; if it raises, nothing is
-        inserted. So two sessions can't both take the last free place.
+        With ``claim`` it gets a driver of the pool in place of ``driver``, if one is warm: two
+        sessions never get the same one. ``admit`` is called inside the transaction, off the event
+        loop; if it raises, nothing is inserted. So two sessions can't both take the last free
+        place. If it returns False, the driver is queued.
 
         Raises:
             MadeBefore: a session was inserted with this key before.
@@ -106,10 +129,6 @@ class Sessions(Protocol):
 
     async def session(self, session: SessionId) -> Session | None:
         """Return a session, deleted or not."""
-        ...
-
-    async def session_of_driver(self, driver: DriverId) -> Session | None:
-        """Return the session that owns a driver."""
         ...
 
     async def list_sessions(
@@ -124,29 +143,6 @@ class Sessions(Protocol):
 
     async def count_live(self) -> tuple[Mapping[str, int], int]:
         """Return how many sessions are in each live phase, and how many statements are open."""
-        ...
-
-    async def move_session(
-        self, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
-    ) -> Session | None:
-        """Apply an event, and set further fields of the session with it.
-
-        Returns the new session, or None if the session was not in a phase that the event leaves.
-        """
-        ...
-
-    async def end_session(
-        self, session: SessionId, *, at: datetime, end: Callable[[Session], SessionEnd]
-    ) -> tuple[Session, Sequence[Statement]] | None:
-        """Apply `SessionEvent.DRIVER_ENDED` and end every open statement.
-
-        ``end`` is called with the session in its final phase, inside the transaction: a cause
-        that was written a moment before is the one that counts. The audit log records the end of
-        each statement, too.
-
-        One transaction: no statement can slip in between and wait for ever. Returns the session
-        and the statements that were ended; None if the session was in a final phase already.
-        """
         ...
 
     async def annotate_session(self, session: SessionId, **changes: Any) -> None:
@@ -175,8 +171,8 @@ class Sessions(Protocol):
 
     async def stop_idle(
         self, *, now: datetime, reason: Callable[[Session], str]
-    ) -> Sequence[SessionId]:
-        """Do `request_stop` to each ready session that idled too long; return them.
+    ) -> Sequence[DriverId]:
+        """Do `request_stop` to each ready session that idled too long; return their drivers.
 
         One that got a statement, or was kept alive, in the same moment is left alone.
         """
@@ -194,24 +190,105 @@ class Sessions(Protocol):
         """Note activity: the idle timeout counts from here. False if it ends, or has ended."""
         ...
 
-    async def sessions_to_stop(self) -> Sequence[SessionId]:
-        """Return live sessions whose goal is to stop and that are not stopping yet."""
-        ...
-
-    async def driver(self, driver: DriverId) -> Driver | None:
-        """Return a driver."""
-        ...
-
-    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
-        """Replace the hash of the driver's link secret."""
-        ...
-
     async def ended_before(self, moment: datetime) -> Sequence[Session]:
         """Return sessions in a final phase whose end lies before the moment."""
         ...
 
     async def remove_session(self, session: SessionId) -> None:
         """Delete an ended session with all that belongs to it."""
+        ...
+
+
+class Drivers(Protocol):
+    """Drivers. What happens to a session's driver happens to the session in the same step."""
+
+    async def driver(self, driver: DriverId) -> Driver | None:
+        """Return a driver."""
+        ...
+
+    async def live_drivers(self) -> Sequence[Driver]:
+        """Return every driver that has not ended."""
+        ...
+
+    async def drivers_to_end(self) -> Sequence[DriverId]:
+        """Return live drivers whose goal is to end and that are not ending yet."""
+        ...
+
+    async def drivers_of(self, session: SessionId) -> Sequence[DriverId]:
+        """Return all drivers that a session ever had."""
+        ...
+
+    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
+        """Replace the hash of the driver's link secret."""
+        ...
+
+    async def move_driver(
+        self, driver: DriverId, event: DriverEvent, *, at: datetime, **changes: Any
+    ) -> tuple[Driver, Session | None] | None:
+        """Apply an event to a driver, and what follows from it to its session, with ``changes``.
+
+        Not for the end: see `end_driver`. Returns both as they are then, without the session if it
+        did not move. None if the driver was not in a phase that the event leaves.
+        """
+        ...
+
+    async def end_driver(
+        self,
+        driver: DriverId,
+        *,
+        at: datetime,
+        reason: str | None,
+        end: Callable[[Session], SessionEnd],
+        instead: Driver | None = None,
+    ) -> DriverEnded | None:
+        """Record the end of a driver, of its session, and of each open statement.
+
+        ``end`` is called with the session in its final phase, inside the transaction: a cause
+        that was written a moment before is the one that counts. The audit log records the end of
+        each statement, too. ``reason`` is stored with the driver.
+
+        A session that is still wanted, and to which this driver of the pool was not bound yet,
+        goes on with the driver ``instead``.
+
+        One transaction: no statement can slip in between and wait for ever. None if the driver had
+        ended already.
+        """
+        ...
+
+    async def admit_next(
+        self, has_room: Callable[[Occupancy], bool], *, at: datetime
+    ) -> Driver | None:
+        """Admit the driver that has been queued for longest; its start counts from then.
+
+        ``has_room`` is called inside the transaction, off the event loop. None: none is queued, or
+        there is no room.
+        """
+        ...
+
+    async def queue(self) -> tuple[Sequence[SessionId], Occupancy | None]:
+        """Return the sessions whose drivers are queued, in order, and what the first one finds."""
+        ...
+
+    async def add_pooled(self, driver: Driver, *, most: int) -> bool:
+        """Insert a driver of the pool, unless ``most`` of its kind are there that nobody claimed.
+
+        Nor is it inserted if the version is gone whose libraries it is to have.
+        """
+        ...
+
+    async def end_pooled(self, driver: DriverId, *, reason: str | None = None) -> bool:
+        """Set the goal of a driver to end, unless it has been claimed.
+
+        ``reason`` is stored, of one that is to end because something is wrong with it.
+        """
+        ...
+
+    async def pooled_ended_before(self, moment: datetime) -> Sequence[DriverId]:
+        """Return drivers that nobody claimed and that ended before the moment."""
+        ...
+
+    async def forget_pooled(self, driver: DriverId) -> None:
+        """Delete the record of such a driver."""
         ...
 
 
@@ -261,6 +338,10 @@ class Activities(Protocol):
 
         Stable while others are added: a page begins behind a position, never at a count.
         """
+        ...
+
+    async def count_activities(self, query: ActivityQuery) -> int:
+        """Count what the conditions find, up to ``limit``."""
         ...
 
     async def first_started_at(self, session: SessionId) -> datetime | None:
@@ -343,6 +424,10 @@ class Statements(Protocol):
         """Return the driver's statements that are not final, in order."""
         ...
 
+    async def open_numbers(self, session: SessionId) -> Sequence[tuple[ReplId, StatementNumber]]:
+        """Return the repls and numbers of a session's statements that are not final, in order."""
+        ...
+
     async def busy(self, sessions: Sequence[SessionId]) -> frozenset[SessionId]:
         """Return those of the sessions that have an open statement."""
         ...
@@ -355,12 +440,13 @@ class Statements(Protocol):
         *,
         at: datetime,
         ending: Ending | None = None,
+        by: str | None = None,
         audit: AuditEntry | None = None,
     ) -> Statement | None:
         """Apply an event; None if the statement was not in a phase that the event leaves.
 
-        ``ending`` is given exactly where the event leads to a final phase. An end is activity of
-        the session.
+        ``ending`` is given exactly where the event leads to a final phase, ``by`` with the request
+        of a cancel. An end is activity of the session.
         """
         ...
 
@@ -453,7 +539,8 @@ class HighConcurrencySessions(Protocol):
         new: Session,
         driver: Driver,
         *,
-        admit: Callable[[Occupancy], None],
+        admit: Callable[[Occupancy], bool],
+        claim: Claim | None = None,
         audit: Callable[[Session], AuditEntry],
         key: IdempotencyKey | None = None,
     ) -> Acquired:
@@ -570,15 +657,20 @@ class UidAllocator(Protocol):
 
 class Store(
     Sessions,
+    Drivers,
     Repls,
     HighConcurrencySessions,
     Activities,
     Audit,
     Statements,
+    Outlines,
     Catalog,
     PersonalTokens,
     PortalSessions,
     IdempotencyKeys,
+    Operations,
+    Environments,
+    SparkConfigurations,
     Protocol,
 ):
     """All records of one gateway."""

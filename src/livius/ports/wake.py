@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from livius.domain.ids import SessionId
+from livius.domain.ids import DriverId
 
 
 class Wake(Protocol):
-    """Wakes the reconciler for a session that may need a step.
+    """Wakes the reconciler for a driver that may need a step.
 
     Called after the commit. A lost wake-up costs a poll interval, never correctness.
     """
 
-    def __call__(self, session: SessionId, /) -> None:
-        """Queue the session. Never blocks; the same key twice is one step."""
+    def __call__(self, driver: DriverId, /) -> None:
+        """Queue the driver. Never blocks; the same key twice is one step."""
         ...

@@ -5,7 +5,6 @@ Written by `livius up`. The same code runs against Fabric with Fabric's own addr
 
 import json
 import os
-import time
 from pathlib import Path
 
 import requests
@@ -51,7 +50,6 @@ try:
         print("session is", session["state"])
         if session["state"] == "dead":
             raise SystemExit(session["errorInfo"])
-        time.sleep(1)
         session = call("GET", url)
     query = "SELECT payment_type, count(*) AS trips, round(avg(total_amount), 2) AS average " \
         "FROM green_tripdata_2022 GROUP BY payment_type ORDER BY payment_type"

@@ -128,10 +128,10 @@ def directory_of_owner(context: Context, caller: Principal) -> Directory:
         raise Forbidden(
             "OwnersOnly",
             Message(
-                "Only the owners of this server change client applications, and %(name)s "
+                "Only the owners of this server change its users and applications, and %(name)s "
                 "is not one of them. The operator adds it to LIVIUS_OWNERS "
                 "(object id %(oid)s) and restarts the server, or makes the change with: livius "
-                "identity app",
+                "identity",
                 name=caller.name,
                 oid=caller.oid,
             ),

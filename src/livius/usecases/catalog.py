@@ -157,7 +157,8 @@ async def delete_workspace(context: Context, caller: Principal, workspace: str) 
     )
     for session in ended:
         context.notifications.notify(session)
-        context.wake(session)
+        for driver in await context.store.drivers_of(session):
+            context.wake(driver)
 
 
 async def remove_workspace(
@@ -196,9 +197,17 @@ async def list_lakehouses(
 
 
 async def create_lakehouse(
-    context: Context, caller: Principal, workspace: str, name: str, description: str
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    name: str,
+    description: str,
+    *,
+    has_schemas: bool = False,
 ) -> Lakehouse:
     """Create a lakehouse; sessions can use it once this returns.
+
+    Whether it has schemas can't be changed later.
 
     Raises:
         Forbidden: the caller's role may only read.
@@ -209,13 +218,19 @@ async def create_lakehouse(
     check_lakehouse_name(name)
     check_description(description)
     identity = LakehouseId(new_id())
+
+    async def database() -> str:
+        taken = await context.store.database_names()
+        return database_name(name, identity, taken=taken, has_schemas=has_schemas)
+
     lakehouse = Lakehouse(
         id=identity,
         workspace=found.id,
         name=name,
-        database=database_name(name, identity, taken=await context.store.database_names()),
+        database=await database(),
         created_at=context.clock.now(),
         description=description,
+        has_schemas=has_schemas,
     )
     await context.lakehouses.create(found.id, identity)
     entry = _act(context.clock, Action.LAKEHOUSE_CREATE, lakehouse)
@@ -224,10 +239,7 @@ async def create_lakehouse(
             await context.lakehouses.remove(found.id, identity)
             raise _name_in_use(name) if outcome is Outcome.TAKEN else workspace_not_found(found.id)
         # Another lakehouse, created at the same moment, has taken the database's name.
-        taken = await context.store.database_names()
-        lakehouse = dataclasses.replace(
-            lakehouse, database=database_name(name, identity, taken=taken)
-        )
+        lakehouse = dataclasses.replace(lakehouse, database=await database())
     return lakehouse
 
 
@@ -314,7 +326,9 @@ async def list_tables(
     """Return a lakehouse and its tables, by name."""
     place = await enter(context, caller, workspace, lakehouse, LOOK)
     found = place.lakehouse
-    return found, await context.lakehouses.tables(found.workspace, found.id)
+    return found, await context.lakehouses.tables(
+        found.workspace, found.id, has_schemas=found.has_schemas
+    )
 
 
 def _described(

@@ -13,13 +13,12 @@ from typing import Final
 
 import structlog
 
-from livius.domain.driver import Driver, verify_secret
+from livius.domain.driver import LINKED, Driver, Event, verify_secret
 from livius.domain.errors import Conflict, Unauthenticated
 from livius.domain.ids import DriverId
 from livius.domain.repl import Phase as ReplPhase
 from livius.domain.repl import Repl
 from livius.domain.session import EndCause, Phase, Session
-from livius.domain.session import Event as SessionEvent
 from livius.domain.statement import Phase as StatementPhase
 from livius.ports.links import Link
 from livius.usecases.context import Context
@@ -42,10 +41,12 @@ _log = structlog.get_logger(__name__)
 class Attached:
     """A proven link: whose it is, what to answer, and the statements that the agent has.
 
-    ``protocol`` is the one that the agent says it speaks.
+    ``session`` is None for a driver of the pool. ``protocol`` is the one that the agent says it
+    speaks.
     """
 
-    session: Session
+    driver: DriverId
+    session: Session | None
     welcome: Welcome
     known: frozenset[tuple[str, int]]
     protocol: int
@@ -77,14 +78,32 @@ def frame_refused(rule: str, protocol: int) -> SessionLost:
     )
 
 
-async def end_session_of(context: Context, driver: Driver, lost: SessionLost) -> None:
-    """End the session of a driver that is not served any longer."""
-    _log.warning("driver_refused", driver=driver.id, session=driver.session, reason=str(lost))
-    await context.store.request_stop(
-        driver.session, end_cause=EndCause.DRIVER_REFUSED, end_reason=str(lost)
+async def refuse(context: Context, driver: Driver, lost: SessionLost) -> None:
+    """End a driver that is not served any longer, and its session with it."""
+    session = await session_of(context, driver.id)
+    _log.warning(
+        "driver_refused", driver=driver.id, session=session and session.id, reason=str(lost)
     )
-    context.notifications.notify(driver.session)
-    context.wake(driver.session)
+    if session is None:
+        await context.store.end_pooled(driver.id, reason=str(lost))
+    else:
+        await context.store.request_stop(
+            session.id, end_cause=EndCause.DRIVER_REFUSED, end_reason=str(lost)
+        )
+        context.notifications.notify(session.id)
+    context.wake(driver.id)
+
+
+async def session_of(context: Context, driver: DriverId) -> Session | None:
+    """Return the session that a driver serves by now, if any.
+
+    None also for one that was to be bound to a session and was replaced.
+    """
+    found = await context.store.driver(driver)
+    if found is None or found.session is None:
+        return None
+    session = await context.store.session(found.session)
+    return session if session is not None and session.driver == driver else None
 
 
 async def authenticate_driver(context: Context, driver: str, secret: str) -> Driver:
@@ -122,19 +141,21 @@ async def attached(
         context.links.heard(driver.id)
         link.send(found.welcome)
         context.links.opened(driver.id, token)
+        context.completions.attached(driver.id, token, found.protocol)
         await resume(context, found)
         yield found
     finally:
+        context.completions.detached(driver.id, token)
         context.links.drop(driver.id, token)
         # Whether the driver ended too is for the reconciler to find out.
-        context.wake(driver.session)
+        context.wake(driver.id)
 
 
 async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attached:
     """Settle what each side knows when a driver's link begins, its first or a later one.
 
     Raises:
-        Conflict: the driver's session has ended.
+        Conflict: the driver is ending, or has ended.
         SessionLost: the driver speaks a protocol that we don't, or is another one.
     """
     if not OLDEST_PROTOCOL <= hello.protocol <= PROTOCOL:
@@ -145,24 +166,28 @@ async def attach_driver(context: Context, driver: Driver, hello: Hello) -> Attac
     if hello.driver != driver.id:
         raise rule_broken("its hello names another driver than its secret")
     now = context.clock.now()
-    await context.store.move_session(driver.session, SessionEvent.DRIVER_ATTACHED, at=now)
-    session = await context.store.session(driver.session)
-    if session is None or session.phase not in (Phase.STARTING, Phase.READY):
+    await context.store.move_driver(driver.id, Event.ATTACHED, at=now)
+    present = await context.store.driver(driver.id)
+    if present is None or present.phase not in LINKED:
         raise Conflict("SessionEnded", "The driver's session has ended.")
-    context.notifications.notify(session.id)
+    session = await session_of(context, driver.id)
+    if session is not None:
+        context.notifications.notify(session.id)
     known = frozenset((entry.repl, entry.number) for entry in hello.ledger)
     durable: list[Durable] = []
     for statement in await context.store.open_statements(driver.id):
         if (statement.repl, statement.number) in known:
             size = await context.outputs.size(statement.session, statement.repl, statement.number)
             data = await context.outputs.size(
-                session.id, statement.repl, statement.number, stream="data"
+                statement.session, statement.repl, statement.number, stream="data"
             )
             durable.append(
                 Durable(repl=statement.repl, number=statement.number, offset=size, data=data)
             )
     welcome = Welcome(beat_seconds=context.rules.beat.total_seconds(), durable=tuple(durable))
-    return Attached(session=session, welcome=welcome, known=known, protocol=hello.protocol)
+    return Attached(
+        driver=driver.id, session=session, welcome=welcome, known=known, protocol=hello.protocol
+    )
 
 
 async def resume(context: Context, attached: Attached) -> None:
@@ -170,9 +195,12 @@ async def resume(context: Context, attached: Attached) -> None:
 
     The records are read now that the link is open: a claim or a cancel that was committed before
     is found here, one that is committed later is sent by the request that made it. One that is
-    sent by both does no harm: the agent ignores a number that it was given before.
+    sent by both does no harm: the agent ignores a number that it was given before. So is a session
+    that has claimed the driver meanwhile.
     """
-    session = attached.session
+    session = await session_of(context, attached.driver)
+    if session is None:
+        return
     repls = await context.store.live_repls(session.driver)
     if attached.protocol >= REPLS_PROTOCOL:
         _resume_repls(context, session, repls)
@@ -186,7 +214,7 @@ async def resume(context: Context, attached: Attached) -> None:
     if session.phase is Phase.READY:
         for repl in repls:
             await pump(context, repl.driver, repl.id)
-    context.wake(session.id)
+    context.wake(session.driver)
 
 
 def _resume_repls(context: Context, session: Session, repls: Sequence[Repl]) -> None:

@@ -197,4 +197,4 @@ async def stop(context: Context, session: Session, repl: ReplId) -> None:
         end_reason="The session's own code stopped it: notebookutils.session.stop().",
     )
     context.notifications.notify(session.id)
-    context.wake(session.id)
+    context.wake(session.driver)

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
+from msgspec import Raw, Struct
 
 from livius.domain.audit import Action, entry
 from livius.domain.conf_secrets import hide
-from livius.domain.ids import ReplId, StatementNumber
+from livius.domain.driver import Event as DriverEvent
+from livius.domain.ids import DriverId, ReplId, StatementNumber
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.repl import ACCEPTING, Repl
-from livius.domain.session import Event as SessionEvent
 from livius.domain.session import Session
 from livius.domain.statement import ACTIVE, Ending, Event
 from livius.domain.tokens import moment
 from livius.ports.notifications import OutputGrew, StatementsChanged
 from livius.usecases.context import Context
 from livius.usecases.dispatch import note_end, pump, send_run
-from livius.usecases.driver_link import rule_broken
+from livius.usecases.driver_link import rule_broken, session_of
 from livius.usecases.driver_requests import stop
 from livius.usecases.repls import note_abandoned
 from livius_agent.text import tail
@@ -33,12 +36,12 @@ from livius_agent.wire import (
     LARGEST_DATA,
     LONGEST_ERROR,
     Ack,
-    AgentRequest,
     Beat,
+    Completed,
     Failing,
     Finished,
     FromAgent,
-    Hello,
+    Heap,
     Job,
     Jobs,
     Output,
@@ -47,12 +50,16 @@ from livius_agent.wire import (
     ReplClosed,
     ReplReady,
     Stage,
+    Warmed,
     WireError,
     check_data,
     check_values,
+    type_of,
 )
 
 _SMALL: Final = 64 * 1024
+_LARGEST_COUNTED: Final = 1024 * 1024
+"""The largest data whose rows are counted: the parts of larger ones would take too much memory."""
 """Bytes of JSON that are read on the event loop; of more a thread takes care."""
 
 _LIMIT_MARGIN: Final = 256
@@ -61,6 +68,11 @@ _LIMIT_MARGIN: Final = 256
 _LOG_BYTES: Final = 64 * 1024
 _MOST_STAGES: Final = 50
 _LONGEST_WORD: Final = 200
+_LONGEST_DESCRIPTION: Final = 500
+_HEAP_EVERY: Final = timedelta(seconds=3)
+_HEAP_STEP: Final = 0.02
+"""The share of the heap that is worth a write."""
+
 _MOST_CONF: Final = 2_000
 _LONGEST_VALUE: Final = 10_000
 
@@ -73,6 +85,8 @@ class LinkMemory:
 
     repls: dict[str, Repl] = field(default_factory=dict)
     running: set[tuple[ReplId, int]] = field(default_factory=set)
+    heap: Heap | None = None
+    heap_at: datetime | None = None
 
 
 async def report(
@@ -90,6 +104,8 @@ async def report(
         case Output() | Progress() | Jobs() | Finished():
             repl = await _repl(context, session, message.repl, known)
             await _report_statement(context, session, repl, message, known.running)
+            if isinstance(message, Jobs):
+                await _take_heap(context, session, message.heap, known)
         case Ready():
             await _ready(context, session, message)
         case ReplReady():
@@ -105,16 +121,53 @@ async def report(
             await context.store.annotate_session(
                 session.id, end_reason=message.reason, log=tail(message.log, _LOG_BYTES)
             )
-            context.wake(session.id)
-        case Beat(busy=busy):
-            if busy:
-                await context.store.touch(session.id, at=context.clock.now())
-        case AgentRequest():
-            raise AssertionError(
-                "questions are answered beside, by livius.usecases.driver_requests"
-            )
-        case Hello():
-            raise rule_broken("it said hello twice on one link")
+            context.wake(session.driver)
+        case Beat():
+            await _beat(context, session, message, known)
+        case Completed():
+            context.completions.answered(session.driver, message)
+        case Warmed():
+            pass  # it is being bound
+        case _:
+            raise rule_broken(f"it sent {type_of(message)} where that is out of place")
+
+
+async def _take_heap(
+    context: Context, session: Session, heap: Heap | None, known: LinkMemory
+) -> None:
+    """Store a driver's heap where it is another one than was stored, and not too often."""
+    now = context.clock.now()
+    if heap is None or (known.heap_at is not None and now - known.heap_at < _HEAP_EVERY):
+        return
+    before = known.heap
+    if before is not None and abs(heap.used - before.used) < heap.limit * _HEAP_STEP:
+        return
+    known.heap, known.heap_at = heap, now
+    await context.store.set_heap(session.id, used=heap.used, limit=heap.limit)
+
+
+async def _beat(context: Context, session: Session, message: Beat, known: LinkMemory) -> None:
+    if message.busy:
+        await context.store.touch(session.id, at=context.clock.now())
+    await _take_heap(context, session, message.heap, known)
+
+
+async def report_pooled(context: Context, driver: DriverId, message: FromAgent) -> None:
+    """Take one message of a driver that has no session yet.
+
+    Raises:
+        SessionLost: such a driver does not say that.
+    """
+    match message:
+        case Warmed():
+            await context.store.move_driver(driver, DriverEvent.WARMED, at=context.clock.now())
+        case Failing():
+            _log.warning("pool_driver_failing", driver=driver, reason=message.reason)
+            context.wake(driver)
+        case Beat():
+            pass
+        case _:
+            raise rule_broken(f"it sent {type_of(message)} without having a session")
 
 
 async def _repl(context: Context, session: Session, repl: str, known: LinkMemory) -> Repl:
@@ -146,22 +199,26 @@ async def _repl_closed(context: Context, session: Session, repl: Repl, reason: s
 
 async def _ready(context: Context, session: Session, message: Ready) -> None:
     now = context.clock.now()
-    moved = await context.store.move_session(
-        session.id,
-        SessionEvent.DRIVER_READY,
+    moved = await context.store.move_driver(
+        session.driver,
+        DriverEvent.READIED,
         at=now,
         last_active_at=now,
         spark_app_id=message.spark_app_id,
         ui_url=message.ui_url,
         versions=message.versions,
     )
+    if moved is None and await session_of(context, session.driver) is None:
+        return  # another driver has taken its place
     await context.store.set_effective_conf(session.id, _conf(message))
     if moved is not None:
-        took = now - session.created_at
-        context.meter.session_ready(took)
-        _log.info("session_ready", session=session.id, seconds=round(took.total_seconds(), 3))
+        took, pooled = now - session.created_at, moved[0].pooled
+        context.meter.session_ready(took, pooled=pooled)
+        seconds = round(took.total_seconds(), 3)
+        _log.info("session_ready", session=session.id, seconds=seconds, pooled=pooled)
     context.notifications.notify(session.id)
-    context.wake(session.id)
+    context.conf_secrets.pop(session.id, None)
+    context.wake(session.driver)
     await pump(context, session.driver, session.first_repl)
 
 
@@ -196,6 +253,8 @@ async def _report_statement(
             if is_open:
                 await _finished(context, session, repl, number, message)
             else:
+                if message.stop:  # which a gateway that was killed may not have come to
+                    await stop(context, session, repl.id)
                 # Its end is stored already. The agent may forget the statement.
                 _acknowledge(context, repl, message, offset=message.size, finished=True)
 
@@ -275,6 +334,7 @@ def _job(job: Job) -> SparkJob:
         skipped=job.skipped,
         started_at=moment(job.started),
         ended_at=moment(job.ended),
+        description=None if job.description is None else job.description[:_LONGEST_DESCRIPTION],
         stages=tuple(_stage(stage) for stage in job.stages[-_MOST_STAGES:]),
     )
 
@@ -289,6 +349,12 @@ def _stage(stage: Stage) -> SparkStage:
         done=stage.done,
         active=stage.active,
         failed=stage.failed,
+        started_at=moment(stage.started),
+        ended_at=moment(stage.ended),
+        input_bytes=stage.input_bytes,
+        input_rows=stage.input_rows,
+        output_bytes=stage.output_bytes,
+        output_rows=stage.output_rows,
     )
 
 
@@ -318,12 +384,12 @@ async def _finished(
         note_end(context.meter, moved, message.outcome)
     context.notifications.notify((repl.id, number), moved)
     context.notifications.notify(StatementsChanged(session.id))
+    if message.stop:
+        await stop(context, session, repl.id)
     # Where nothing moved, the end was known already: acknowledged all the same.
     _acknowledge(context, repl, message, offset=size, finished=True)
     if following is not None:
         send_run(context, following)
-    if message.stop:
-        await stop(context, session, repl.id)
 
 
 async def _rest(
@@ -361,10 +427,10 @@ async def _ending(
     context: Context, repl: Repl, number: StatementNumber, message: Finished
 ) -> Ending:
     ok = message.outcome == "ok"
-    data, elsewhere = None, False
+    data, elsewhere, rows = None, False, None
     if ok:
         try:
-            data, elsewhere = await _data(context, repl, number, message)
+            data, elsewhere, rows = await _data(context, repl, number, message)
         except WireError as error:
             raise rule_broken(f"of statement {number}, {error}") from error
     return Ending(
@@ -375,32 +441,58 @@ async def _ending(
         ename=None if ok else (message.ename or "Error")[:_LONGEST_WORD],
         evalue=None if ok else message.evalue or "",
         traceback=tail(message.traceback, LONGEST_ERROR),
+        rows=rows,
     )
 
 
 async def _data(
     context: Context, repl: Repl, number: StatementNumber, message: Finished
-) -> tuple[bytes | None, bool]:
-    """Return an ending's data as it came, or that it lies with the outputs.
+) -> tuple[bytes | None, bool, int | None]:
+    """Return an ending's data as it came, or that it lies with the outputs; and its rows.
 
     Raises:
         WireError: it is no JSON object.
     """
     if message.data_size:
         sent = await context.outputs.read_data(repl.session, repl.id, number)
-        return None, await asyncio.to_thread(check_data, sent)
+        has_members = await asyncio.to_thread(check_data, sent)
+        return None, has_members, await asyncio.to_thread(_count_rows, sent)
     raw = bytes(message.data)
     if raw in (b"null", b"{}"):
-        return None, False
+        return None, False, None
     if len(raw) > context.rules.inline_bytes:
         if has_members := await asyncio.to_thread(check_data, raw):
             await context.outputs.write_data(repl.session, repl.id, number, raw)
-        return None, has_members
+        return None, has_members, await asyncio.to_thread(_count_rows, raw)
     if len(raw) > _SMALL:
         await asyncio.to_thread(check_values, raw)
-    else:
-        check_values(raw)
-    return raw, False
+        return raw, False, await asyncio.to_thread(_count_rows, raw)
+    check_values(raw)
+    return raw, False, _count_rows(raw)
+
+
+class _Table(Struct):
+    """What SQL returns; its rows are counted and not parsed."""
+
+    schema: Raw
+    data: list[Raw]
+
+
+class _Values(Struct):
+    table: _Table = msgspec.field(name="application/json")
+
+
+_TABLE: Final = msgspec.json.Decoder(_Values)
+
+
+def _count_rows(data: bytes) -> int | None:
+    """Return how many rows a statement's data has; None if it is large or no table of SQL's."""
+    if len(data) > _LARGEST_COUNTED:
+        return None
+    try:
+        return len(_TABLE.decode(data).table.data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
 
 
 def _acknowledge(

@@ -1,4 +1,4 @@
-"""The events of a repl or a statement, from any position on.
+"""The events of a repl or a statement, from any position on: for the API and for pages.
 
 Each event has the position behind it. A caller that lost its stream continues from there, also
 after a restart of the gateway, without a gap and without a repeat: all that is sent is read from
@@ -10,42 +10,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from livius.domain.errors import Invalid, NotFound
-from livius.domain.ids import ReplId, SessionId, StatementNumber
+from livius.domain.ids import StatementNumber
 from livius.domain.jobs import StatementJobs
-from livius.domain.permissions import READ_SESSION
-from livius.domain.principal import Principal
 from livius.domain.repl import Repl
 from livius.domain.session import FINAL as SESSION_FINAL
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import FINAL, Phase, Statement
-from livius.ports.notifications import OutputGrew, StatementsChanged, Topic
-from livius.usecases.access import SessionPath, own_repl
+from livius.ports.notifications import Notifications, OutputGrew, StatementsChanged, Topic
 from livius.usecases.context import Context
+from livius.usecases.queue import QueuePlace, queue_places
+from livius.usecases.runtimes import build_step
 from livius.usecases.sessions import SessionView
-from livius.usecases.statement_reads import (
-    StatementView,
-    no_statement,
-    parse_number,
-    text_of,
-    whole_characters,
-)
+from livius.usecases.statement_reads import StatementView, no_statement, parse_number, text_piece
+
+_Look = TypeVar("_Look")
 
 BEAT: Final = 15.0
 """Seconds after which a quiet feed shows that it lives, and the caller's rights are checked."""
 _LONGEST: Final = 900.0
 _PACE: Final = 0.02
-"""Seconds between two looks: what is printed faster is sent together."""
 _PIECE: Final = 64 * 1024
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of UTF-8."""
 _END: Final = "end"
-_INSIDE_CHARACTER: Final = bytes(range(0x80, 0xC0))
-"""Bytes of UTF-8 with which no character begins."""
-_POSITION: Final = re.compile(r"(\d{1,9})\.(\d{1,15})\.([a-z]*)\.([0-9a-f]*)\.([a-z]*)")
+_POSITION: Final = re.compile(
+    r"(\d{1,9})\.(\d{1,15})\.([a-z]*)\.([0-9a-f]*)\.([a-z0-9]*)(?:\.([0-9a-f]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Position:
     """Up to where a feed has been sent: a statement's number, and what was sent of it.
 
     ``offset`` counts the bytes of its text. ``phase`` and ``session`` are the states sent last,
-    ``progress`` is a version of the progress sent last; each is empty before the first.
+    ``progress`` and ``queue`` are versions of what was sent last; each is empty before the first.
     """
 
     number: int = 0
@@ -61,9 +57,11 @@ class Position:
     phase: str = ""
     progress: str = ""
     session: str = ""
+    queue: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number}.{self.offset}.{self.phase}.{self.progress}.{self.session}"
+        queue = f".{self.queue}" if self.queue else ""
+        return f"{self.number}.{self.offset}.{self.phase}.{self.progress}.{self.session}{queue}"
 
     @property
     def is_end(self) -> bool:
@@ -84,7 +82,7 @@ def parse_position(text: str) -> Position:
             "Last-Event-ID is the id of an event of this stream. Leave it out to begin anew.",
             field="Last-Event-ID",
         )
-    return Position(int(found[1]), int(found[2]), found[3], found[4], found[5])
+    return Position(int(found[1]), int(found[2]), found[3], found[4], found[5], found[6] or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,13 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """Other statements than before wait behind the one of which the feed tells."""
+
+    numbers: tuple[StatementNumber, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The feed ends: nothing more can happen. ``number`` is None for a session's."""
 
@@ -130,27 +135,84 @@ class Quiet:
     """Nothing has happened for a while."""
 
 
-Event = SessionChanged | StatementChanged | Printed | Progressed | Ended | Quiet
+Event = SessionChanged | StatementChanged | Printed | Progressed | Queued | Ended | Quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The session and the repl of a feed, as they are now.
+
+    ``version`` is of what the caller shows of the session, in letters and digits: with another one
+    the session has changed. Without it, it has when it begins or ends to be busy, too.
+    """
+
+    session: Session
+    repl: Repl
+    version: str = ""
+
+
+Enter = Callable[[], Awaitable[Followed]]
+"""Returns what is followed, or raises a `LiviusError` when the caller may not read it any more."""
+
+
+async def follow(
+    notifications: Notifications,
+    *,
+    topics: Callable[[], tuple[Topic, ...]],
+    look: Callable[[], AsyncIterator[_Look]],
+    check: Callable[[], Awaitable[object]],
+    beat: Callable[[], float] = lambda: BEAT,
+    pace: float = _PACE,
+) -> AsyncIterator[_Look | Quiet]:
+    """Yield what each look finds: one at once, one after each change, and one after a beat.
+
+    ``topics`` may become others by a look. ``pace`` are the seconds between two looks: a change
+    after a quiet time is found at once, changes that come faster are found together. It ends after
+    `Ended`, when the gateway ends, when ``check`` raises an error, and after a quarter of an hour,
+    so that a token doesn't count for ever.
+    """
+    clock = asyncio.get_running_loop().time
+    checked = began = clock()
+    while clock() < began + _LONGEST:
+        watched = topics()
+        # Not counted: streams have a limit of their own.
+        with notifications.watch(*watched, counted=False) as watch:
+            # Watched before it is looked at, so that no change falls between the two.
+            async for found in look():
+                yield found
+                if isinstance(found, Ended):
+                    return
+            if not watch.is_held:
+                return
+            looked = clock()
+            if set(topics()) <= set(watched):
+                await watch.changed(beat())
+        if clock() >= checked + BEAT:
+            await check()
+            checked = clock()
+            yield Quiet()
+        await asyncio.sleep(looked + pace - clock())
 
 
 class Feed:
     """One caller's feed of a repl. ``position`` is always behind the event yielded last.
 
-    It ends with `Ended`; without it, as a stream that breaks does, when the gateway ends, when the
-    caller's rights do, and after a quarter of an hour, so that a token doesn't count for ever.
+    It ends with `Ended`; without it, as a stream that breaks does, for the reasons of `follow`.
+    ``most`` is for callers that show the end of a running statement's text only: of text beyond
+    so many bytes the feed has the last ones, and of an ended statement none.
     """
 
     def __init__(
-        self, context: Context, caller: Principal, path: SessionPath, position: Position
+        self, context: Context, enter: Enter, position: Position, *, most: int | None = None
     ) -> None:
         self.position = position
         self._context = context
-        self._caller = caller
-        self._path = path
+        self._enter = enter
+        self._most = most
 
     async def of_statement(self) -> AsyncIterator[Event]:
         """Yield what happens in the statement that the position names."""
-        session, repl = await self._enter()
+        repl = (await self._enter()).repl
 
         async def look() -> AsyncIterator[Event]:
             number = StatementNumber(self.position.number)
@@ -163,67 +225,49 @@ class Feed:
                 self._move(session=_END)
                 yield Ended(number)
 
-        async for event in self._follow(session.id, repl.id, look):
+        async for event in self._follow(repl, look):
             yield event
 
     async def of_repl(self) -> AsyncIterator[Event]:
         """Yield what happens in the session, and in the repl's statements in order, from one on."""
-        session, repl = await self._enter()
+        repl = (await self._enter()).repl
 
         async def look() -> AsyncIterator[Event]:
             try:
-                present, _repl = await self._enter()
+                present = await self._enter()
             except NotFound:  # it was deleted, or the repl released
                 self._move(session=_END)
                 yield Ended(None)
                 return
-            async for event in self._repl(present, repl.id):
+            async for event in self._repl(present):
                 yield event
 
-        async for event in self._follow(session.id, repl.id, look):
+        async for event in self._follow(repl, look):
             yield event
 
-    async def _follow(
-        self, session: SessionId, repl: ReplId, look: Callable[[], AsyncIterator[Event]]
-    ) -> AsyncIterator[Event]:
-        clock = asyncio.get_running_loop().time
-        checked = began = clock()
-        while clock() < began + _LONGEST:
-            topics = self._topics(session, repl)
-            # Not counted: feeds have a limit of their own.
-            with self._context.notifications.watch(*topics, counted=False) as watch:
-                # Watched before it is looked at, so that no change falls between the two.
-                async for event in look():
-                    yield event
-                    if isinstance(event, Ended):
-                        return
-                if not watch.is_held:
-                    return
-                if self._topics(session, repl) == topics:
-                    await watch.changed(BEAT)
-            if clock() >= checked + BEAT:
-                await self._enter()
-                checked = clock()
-                yield Quiet()
-            await asyncio.sleep(_PACE)
+    def _follow(self, repl: Repl, look: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+        def topics() -> tuple[Topic, ...]:
+            one = (repl.id, StatementNumber(self.position.number))
+            return repl.session, StatementsChanged(repl.session), one, OutputGrew(*one)
 
-    async def _enter(self) -> tuple[Session, Repl]:
-        return await own_repl(self._context, self._caller, self._path, READ_SESSION)
-
-    def _topics(self, session: SessionId, repl: ReplId) -> tuple[Topic, ...]:
-        number = StatementNumber(self.position.number)
-        return session, StatementsChanged(session), (repl, number), OutputGrew(repl, number)
+        return follow(self._context.notifications, topics=topics, look=look, check=self._enter)
 
     def _move(self, **changes: Any) -> None:
         self.position = replace(self.position, **changes)
 
-    async def _repl(self, session: Session, repl: ReplId) -> AsyncIterator[Event]:
-        store = self._context.store
-        busy = session.phase is SessionPhase.READY and bool(await store.busy([session.id]))
-        state = session.phase.value + ("busy" if busy else "")
-        if state != self.position.session:
+    async def _repl(self, present: Followed) -> AsyncIterator[Event]:
+        store, session, repl = self._context.store, present.session, present.repl.id
+        unfinished = await store.open_numbers(session.id)
+        busy = session.phase is SessionPhase.READY and bool(unfinished)
+        place = (await queue_places(self._context, [session])).get(session.id)
+        building = build_step(self._context, session)
+        state = _state(present, busy=busy, waits=building or _place(place))
+        changed = SessionChanged(SessionView(session, busy, place, building=building))
+        # Ends of statements come before the state that they lead to: behind it a caller has all.
+        comes_last = bool(self.position.session) and not unfinished
+        if state != self.position.session and not comes_last:
             self._move(session=state)
-            yield SessionChanged(SessionView(session, busy))
+            yield changed
         while True:
             number = StatementNumber(self.position.number)
             statement = await store.statement(repl, number)
@@ -233,7 +277,16 @@ class Feed:
                 yield event
             if statement.phase not in FINAL:
                 break
-            self.position = Position(number + 1, session=self.position.session)
+            self._move(number=number + 1, offset=0, phase="", progress="")
+        waiting = [number for of, number in unfinished if of == repl]
+        waiting = [number for number in waiting if number > self.position.number]
+        if _queue(waiting) != self.position.queue:
+            self._move(queue=_queue(waiting))
+            yield Queued(tuple(waiting))
+        # If another statement has begun meanwhile, the next look finds the state.
+        if state != self.position.session and statement is None:
+            self._move(session=state)
+            yield changed
         if session.phase in SESSION_FINAL:
             self._move(session=_END)
             yield Ended(None)
@@ -245,8 +298,9 @@ class Feed:
         if is_new and ending is None:
             self._move(phase=statement.phase.value)
             yield StatementChanged(StatementView(statement, ""))
-        async for printed in self._printed(statement):
-            yield printed
+        if ending is None or self._most is None:
+            async for printed in self._printed(statement):
+                yield printed
         if statement.phase is not Phase.WAITING:
             jobs = await self._context.store.jobs(statement.repl, statement.number)
             version = hashlib.sha256(repr((statement.progress, jobs)).encode()).hexdigest()[:12]
@@ -258,25 +312,60 @@ class Feed:
             yield StatementChanged(StatementView(statement, "", data=ending.data))
 
     async def _printed(self, statement: Statement) -> AsyncIterator[Event]:
-        while True:
+        of = (statement.session, statement.repl, statement.number)
+        size = _PIECE if self._most is None else self._most
+        is_more = True
+        while is_more:
             start = self.position.offset
-            raw = await text_of(self._context, statement, offset=start, size=_PIECE)
-            begun = raw.lstrip(_INSIDE_CHARACTER)
-            text = whole_characters(begun)
-            if not text:
-                return
-            start += len(raw) - len(begun)
-            self._move(offset=start + len(text.encode()))
-            yield Printed(statement.number, start, text)
+            if self._most is not None:
+                start = max(start, await self._context.outputs.size(*of) - size)
+            piece = await text_piece(self._context, statement, offset=start, size=size)
+            if piece.text:
+                self._move(offset=piece.end)
+                yield Printed(statement.number, piece.start, piece.text)
+            # What is printed meanwhile is a change: the next look finds it.
+            is_more = self._most is None and piece.end > start + size - _LONGEST_CHARACTER
+
+
+def _place(place: QueuePlace | None) -> str:
+    return f"{place.place}of{place.of}" if place else ""
+
+
+def _state(followed: Followed, *, busy: bool, waits: str = "") -> str:
+    version = "busy" if busy else waits
+    return followed.session.phase.value + (followed.version or version)
+
+
+def _queue(waiting: Sequence[StatementNumber]) -> str:
+    return hashlib.sha256(repr(waiting).encode()).hexdigest()[:12] if waiting else ""
+
+
+def shown_position(followed: Followed, shown: Sequence[StatementView], following: int) -> Position:
+    """Return the position behind a repl's last statements as `list_statements` follows them.
+
+    ``following`` is the number of the next one.
+    """
+    unfinished = [one for one in shown if one.statement.phase not in FINAL]
+    state = _state(followed, busy=bool(unfinished))
+    if not unfinished:
+        return Position(following, session=state)
+    first, *others = unfinished
+    return Position(
+        first.statement.number,
+        first.end,
+        first.statement.phase.value,
+        session=state,
+        queue=_queue([one.statement.number for one in others]),
+    )
 
 
 async def repl_feed(
     context: Context,
-    caller: Principal,
-    path: SessionPath,
+    enter: Enter,
     *,
     seen: Position | None,
-    first: int | None,
+    first: int | None = None,
+    most: int | None = None,
 ) -> Feed:
     """Return a feed for `Feed.of_repl`, behind what was seen or from a first statement on.
 
@@ -285,21 +374,14 @@ async def repl_feed(
     Raises:
         LiviusError: there is no such repl, or the caller may not read it.
     """
-    _session, repl = await own_repl(context, caller, path, READ_SESSION)
+    followed = await enter()
     if seen is None:
-        number = await _present_statement(context, repl) if first is None else first
-        seen = Position(number)
-    return Feed(context, caller, path, seen)
+        seen = Position(await _present_statement(context, followed) if first is None else first)
+    return Feed(context, enter, seen, most=most)
 
 
 async def statement_feed(
-    context: Context,
-    caller: Principal,
-    path: SessionPath,
-    number: str,
-    *,
-    seen: Position | None,
-    offset: int,
+    context: Context, enter: Enter, number: str, *, seen: Position | None, offset: int
 ) -> Feed:
     """Return a feed for `Feed.of_statement`, behind what was seen or from a byte of the text on.
 
@@ -307,7 +389,7 @@ async def statement_feed(
         LiviusError: there is no such statement, or the caller may not read it.
         Invalid: what was seen is of another statement.
     """
-    _session, repl = await own_repl(context, caller, path, READ_SESSION)
+    repl = (await enter()).repl
     parsed = parse_number(number)
     if await context.store.statement(repl.id, parsed) is None:
         raise no_statement(number)
@@ -316,13 +398,14 @@ async def statement_feed(
         raise Invalid(
             "InvalidInput", "Last-Event-ID is of another statement.", field="Last-Event-ID"
         )
-    return Feed(context, caller, path, position)
+    return Feed(context, enter, position)
 
 
-async def _present_statement(context: Context, repl: Repl) -> int:
+async def _present_statement(context: Context, followed: Followed) -> int:
     """Return the number of the repl's first statement that hasn't ended, or of the next one."""
-    for statement in await context.store.open_statements(repl.driver):
-        if statement.repl == repl.id:
-            return statement.number
-    _none, total = await context.store.list_statements(repl.id, skip=0, top=0)
+    repl = followed.repl.id
+    for of, number in await context.store.open_numbers(followed.session.id):
+        if of == repl:
+            return number
+    _none, total = await context.store.list_statements(repl, skip=0, top=0)
     return total

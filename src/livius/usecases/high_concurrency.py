@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from livius.domain.audit import Action, AuditEntry
 from livius.domain.errors import Invalid, NotFound
@@ -36,13 +36,15 @@ from livius.usecases.audit import by_caller
 from livius.usecases.context import Context
 from livius.usecases.dispatch import send_open
 from livius.usecases.held_reads import read_settled
+from livius.usecases.queue import QueuePlace, queue_places
 from livius.usecases.repls import note_closing
+from livius.usecases.runtimes import build_step
+from livius.usecases.session_environment import packaged_sessions
 from livius.usecases.sessions import CreateSession, admission, new_session
 
 MAX_TAG_CHARS: Final = 256
 _SHORT_NUMBER: Final = re.compile("[0-9]{1,3}")
-_FAIR: Final = {"spark.scheduler.mode": "FAIR"}
-"""Between repls; inside of one, statements are first in, first out. A caller's conf wins."""
+_Joined: TypeAlias = tuple[HighConcurrencySession, Session, Repl]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class HighConcurrencyView:
     handle: HighConcurrencySession
     session: Session
     repl: Repl
+    queue: QueuePlace | None = None
+    """Where its session waits for room, if it does."""
+    packaging: bool = False
+    """Whether its session waits for the first publish of its environment."""
+    building: str | None = None
+    """The step of the build of its runtime, if it waits for one."""
 
     @property
     def is_on_the_way(self) -> bool:
@@ -84,20 +92,71 @@ async def acquire(
     place = await enter(context, caller, workspace, lakehouse, RUN)
     may_run_code(context, caller)
     _check_tag(tag)
-    conf = _FAIR | {key: value for key, value in wanted.conf.items() if key != LIMIT_KEY}
-    new, driver, secrets = new_session(context, caller, place, replace(wanted, conf=conf))
+    conf = {key: value for key, value in wanted.conf.items() if key != LIMIT_KEY}
+    made = await new_session(context, caller, place, replace(wanted, conf=conf))
+    new = made.session
     sharing = Sharing(
         key=sharing_key(
             submitter=new.submitter,
             lakehouse=new.lakehouse,
             runtime=new.runtime,
-            conf=_compared(wanted),
+            conf={**_compared(wanted), "environment": new.environment or ""},
             tag=tag,
         ),
-        limit=_limit(wanted.conf),
+        limit=_limit({**made.environment_conf, **wanted.conf}),
     )
     new = replace(new, name=f"HC_{place.lakehouse.name}_{new.id}", sharing=sharing)
-    handle = HighConcurrencySession(
+    handle = _handle(new, tag)
+
+    def audit(session: Session) -> AuditEntry:
+        return by_caller(
+            context, caller, session, Action.HIGH_CONCURRENCY_ACQUIRE, target=handle.id
+        )
+
+    context.conf_secrets[new.id] = made.secrets
+    acquired = None
+    try:
+        acquired = await context.store.acquire(
+            handle,
+            new,
+            made.driver,
+            admit=admission(context, new),
+            claim=made.claim,
+            audit=audit,
+            key=key,
+        )
+    except MadeBefore as made:
+        joined = await context.store.high_concurrency_session(HighConcurrencyId(made.resource))
+        if joined is None:
+            raise AssertionError("a key is removed with its session") from made
+        return (await _views(context, [joined]))[0]
+    finally:
+        if acquired is None or not acquired.is_new:
+            context.conf_secrets.pop(new.id, None)
+    context.notifications.notify(acquired.session.id)
+    if acquired.is_new:
+        context.wake(acquired.session.driver)
+    else:
+        send_open(context, acquired.repl)
+    joined = (acquired.handle, acquired.session, acquired.repl)
+    return (await _views(context, [joined]))[0]
+
+
+async def _views(context: Context, found: Sequence[_Joined]) -> Sequence[HighConcurrencyView]:
+    sessions = [session for _handle, session, _repl in found]
+    places = await queue_places(context, sessions)
+    packaged = await packaged_sessions(context, sessions)
+    return [
+        HighConcurrencyView(
+            *one, places.get(one[1].id), one[1].id in packaged, build_step(context, one[1])
+        )
+        for one in found
+    ]
+
+
+def _handle(new: Session, tag: str | None) -> HighConcurrencySession:
+    """Return a handle on the session, with a repl that is to be made."""
+    return HighConcurrencySession(
         id=HighConcurrencyId(new_id()),
         repl=ReplId(new_id()),
         session=new.id,
@@ -107,32 +166,6 @@ async def acquire(
         tag=tag,
         created_at=new.created_at,
     )
-
-    def audit(session: Session) -> AuditEntry:
-        return by_caller(
-            context, caller, session, Action.HIGH_CONCURRENCY_ACQUIRE, target=handle.id
-        )
-
-    context.conf_secrets[driver.id] = secrets
-    acquired = None
-    try:
-        acquired = await context.store.acquire(
-            handle, new, driver, admit=admission(context, new), audit=audit, key=key
-        )
-    except MadeBefore as made:
-        joined = await context.store.high_concurrency_session(HighConcurrencyId(made.resource))
-        if joined is None:
-            raise AssertionError("a key is removed with its session") from made
-        return HighConcurrencyView(*joined)
-    finally:
-        if acquired is None or not acquired.is_new:
-            context.conf_secrets.pop(driver.id, None)
-    context.notifications.notify(acquired.session.id)
-    if acquired.is_new:
-        context.wake(acquired.session.id)
-    else:
-        send_open(context, acquired.repl)
-    return HighConcurrencyView(acquired.handle, acquired.session, acquired.repl)
 
 
 def _compared(wanted: CreateSession) -> Mapping[str, str]:
@@ -198,7 +231,7 @@ async def list_own(
     found, total = await context.store.list_high_concurrency_sessions(
         place.lakehouse.id, PrincipalId(caller.oid), skip=skip, top=top
     )
-    return [HighConcurrencyView(*one) for one in found], total
+    return await _views(context, found), total
 
 
 async def repls(
@@ -250,7 +283,7 @@ async def _own(
     joined = await context.store.high_concurrency_session(handle_id)
     if joined is None:
         raise _not_found(handle)
-    found = HighConcurrencyView(*joined)
+    [found] = await _views(context, [joined])
     if (
         found.handle.deleted_at is not None
         or found.session.deleted_at is not None

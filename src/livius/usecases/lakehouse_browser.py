@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from livius.domain.contents import Entry, TablePreview, parts_of
+from livius.domain.contents import Entry, TableDescription, TablePart, View, parts_of
 from livius.domain.lakehouse import Lakehouse
-from livius.domain.permissions import READ_DATA
+from livius.domain.permissions import LOOK, READ_DATA
 from livius.domain.principal import Principal
 from livius.ports.lakehouse_browser import OpenFile
 from livius.usecases.access import enter
@@ -27,6 +27,44 @@ async def list_folder(
     return await context.browser.folder(place.workspace, place.id, parts_of(path))
 
 
+async def folders_to(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, path: str
+) -> Sequence[Sequence[str]]:
+    """Return the names of the folders in ``Files``, and in each folder on the way to a path.
+
+    Raises:
+        Forbidden: the caller lacks a scope or a role.
+    """
+    place = await _enter(context, caller, workspace, lakehouse)
+    return await context.browser.folders(place.workspace, place.id, parts_of(path))
+
+
+async def list_views(
+    context: Context, caller: Principal, workspace: str, lakehouse: str
+) -> Sequence[str]:
+    """Return the names of a lakehouse's views.
+
+    Raises:
+        Forbidden: the caller lacks a scope, or has no role.
+        Unavailable: the metastore does not answer.
+    """
+    place = (await enter(context, caller, workspace, lakehouse, LOOK)).lakehouse
+    return await context.metastore.views(place)
+
+
+async def describe_view(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, view: str
+) -> View:
+    """Return a view with its query.
+
+    Raises:
+        Forbidden: the caller lacks a scope or a role.
+        NotFound: there is no such view.
+        Unavailable: the metastore does not answer.
+    """
+    return await context.metastore.view(await _enter(context, caller, workspace, lakehouse), view)
+
+
 async def open_file(
     context: Context, caller: Principal, workspace: str, lakehouse: str, path: str
 ) -> AbstractAsyncContextManager[OpenFile]:
@@ -40,10 +78,17 @@ async def open_file(
     return context.browser.open(place.workspace, place.id, parts_of(path))
 
 
-async def preview_table(
-    context: Context, caller: Principal, workspace: str, lakehouse: str, table: str
-) -> TablePreview:
-    """Return a table's schema, first rows and newest versions, read without Spark.
+async def describe_table(
+    context: Context,
+    caller: Principal,
+    workspace: str,
+    lakehouse: str,
+    table: str,
+    wanted: Collection[TablePart] = (),
+) -> TableDescription:
+    """Return a table's facts, its columns, and what else is wanted, read without Spark.
+
+    In a lakehouse with schemas, the table's name begins with its schema's and a dot.
 
     Raises:
         Forbidden: the caller lacks a scope or a role.
@@ -51,7 +96,8 @@ async def preview_table(
         Unavailable: it can't be read.
     """
     place = await _enter(context, caller, workspace, lakehouse)
-    return await context.browser.table(place.workspace, place.id, table)
+    parts = place.table_parts(table)
+    return await context.browser.table(place.workspace, place.id, parts, wanted)
 
 
 async def _enter(context: Context, caller: Principal, workspace: str, lakehouse: str) -> Lakehouse:

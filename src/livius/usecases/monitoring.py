@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import BinaryIO, Final
 
 from livius.domain.activity import STEPS, Activity, ActivityState, Order, Position, sorted_by
 from livius.domain.errors import Forbidden, Invalid, NotFound
@@ -22,8 +22,9 @@ from livius.domain.messages import Message
 from livius.domain.permissions import MONITOR, check_scopes
 from livius.domain.principal import Principal
 from livius.domain.repl import Repl
-from livius.domain.session import FINAL, Session
-from livius.ports.logs import LogFile, SparkPage
+from livius.domain.session import FINAL, Phase, Session
+from livius.ports.history import EventLog, Opening
+from livius.ports.logs import LogFile, SparkAddress, SparkPage
 from livius.ports.store import ActivityQuery
 from livius.usecases.access import enter_workspace, entered
 from livius.usecases.catalog import list_workspaces
@@ -31,6 +32,8 @@ from livius.usecases.context import Context
 from livius.usecases.sessions import SIZES_TAG, WITHOUT_EFFECT_TAG
 
 MAX_PAGE: Final = 1000
+MOST_COUNTED: Final = 10_001
+"""An exact count of more costs more than it says."""
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _UI_PAGES: Final[Mapping[str, frozenset[str]]] = {
     "jobs": frozenset({"job"}),
@@ -48,7 +51,9 @@ _UI_PAGES: Final[Mapping[str, frozenset[str]]] = {
 Others have effects: a GET of ``kill`` ends jobs and stages, and a heap histogram stops the driver
 for a full collection.
 """
-_UI_DATA: Final = (("static",), ("api", "v1", "applications"), ("api", "v1", "version"))
+_DEEPEST_PAGE: Final = 2
+_UI_APPLICATIONS: Final = ("api", "v1", "applications")
+_UI_DATA: Final = (("static",), _UI_APPLICATIONS, ("api", "v1", "version"))
 """The files that those pages load."""
 _OFFERED: Final = frozenset(
     {"jobs", "stages", "executors", "allexecutors", "sql", "storage", "environment", "streaming"}
@@ -73,10 +78,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityPage:
-    """Activities, newest first, and where the next page begins; None: there is none."""
+    """Activities, newest first, and where the next page begins; None: there is none.
+
+    ``total`` counts those of all pages, up to `MOST_COUNTED`, if that was asked for.
+    """
 
     activities: Sequence[Activity]
     following: Position | None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +125,12 @@ SIZES: Final = (
 """The sizes of a create request, by their names there."""
 
 
+async def busy_among(context: Context, sessions: Sequence[Session]) -> Collection[SessionId]:
+    """Return those of the sessions that run code, or have some that waits."""
+    ready = [one.id for one in sessions if one.phase is Phase.READY]
+    return await context.store.busy(ready) if ready else ()
+
+
 async def list_activities(
     context: Context,
     caller: Principal,
@@ -124,6 +139,7 @@ async def list_activities(
     *,
     after: Position | None = None,
     limit: int,
+    count: bool = False,
 ) -> ActivityPage:
     """Return one page of a workspace's activities, everybody's.
 
@@ -132,7 +148,8 @@ async def list_activities(
         Forbidden: the caller has no role in the workspace.
     """
     found, _role = await enter_workspace(context, caller, workspace, MONITOR)
-    return await _page(context, frozenset({found.id}), wanted, after=after, limit=limit)
+    places = frozenset({found.id})
+    return await _page(context, places, wanted, after=after, limit=limit, count=count)
 
 
 async def list_all_activities(
@@ -142,10 +159,11 @@ async def list_all_activities(
     *,
     after: Position | None = None,
     limit: int,
+    count: bool = False,
 ) -> ActivityPage:
     """Return one page of the activities of every workspace that the caller has a role in."""
     seen = frozenset(one.id for one, _role in await list_workspaces(context, caller))
-    return await _page(context, seen, wanted, after=after, limit=limit)
+    return await _page(context, seen, wanted, after=after, limit=limit, count=count)
 
 
 async def _page(
@@ -155,6 +173,7 @@ async def _page(
     *,
     after: Position | None,
     limit: int,
+    count: bool,
 ) -> ActivityPage:
     lakehouse = await _lakehouse_of(context, workspaces, wanted.lakehouse)
     conditions = {
@@ -164,22 +183,29 @@ async def _page(
     }
     submitter = PrincipalId(wanted.submitter.lower()) if wanted.submitter is not None else None
     # One more than requested, to know whether there is a next page.
-    found = await context.store.activities(
-        ActivityQuery(
-            workspaces=workspaces,
-            lakehouse=lakehouse,
-            submitter=submitter,
-            after=after,
-            limit=limit + 1,
-            **conditions,
-        )
+    query = ActivityQuery(
+        workspaces=workspaces,
+        lakehouse=lakehouse,
+        submitter=submitter,
+        after=after,
+        limit=limit + 1,
+        **conditions,
     )
+    found = await context.store.activities(query)
     page = found[:limit]
     last = page[-1] if len(found) > limit and page else None
     return ActivityPage(
         activities=page,
         following=_position(last, wanted.order) if last is not None else None,
+        total=await _total(context, query, len(page), is_last=last is None) if count else None,
     )
+
+
+async def _total(context: Context, query: ActivityQuery, shown: int, *, is_last: bool) -> int:
+    if is_last and query.after is None:
+        return shown
+    every = dataclasses.replace(query, after=None, limit=MOST_COUNTED)
+    return await context.store.count_activities(every)
 
 
 async def _lakehouse_of(
@@ -393,9 +419,11 @@ async def spark_page(
 
     The empty path is the application itself.
 
+    Of an ended session it is Spark's History Server's.
+
     Raises:
-        NotFound: no such application or path, or its driver has ended.
-        Unavailable: the driver does not answer.
+        NotFound: no such application or path, or its driver has ended without an event log.
+        Unavailable: the driver does not answer, or the History Server is not ready in time.
     """
     session = activity.session
     check_application(session, application)
@@ -407,7 +435,7 @@ async def spark_page(
             "SparkCoreItemNotFound",
             f"{parts[0]} is not offered. There is: {', '.join(sorted(_OFFERED))}.",
         )
-    return await context.pages.get(_ui_url(session), "/".join((application, *parts)), query)
+    return await context.pages.get(await _address(context, session), "/".join(parts), query)
 
 
 async def spark_ui(
@@ -416,14 +444,29 @@ async def spark_ui(
     """Return one of the Spark UI's pages of a session; their links begin with ``root``.
 
     The activity comes from `own_activity`. The path that Spark gets is built from known parts, so
-    no other path, encoded or not, gets through.
+    no other path, encoded or not, gets through. A History Server has pages of other sessions too:
+    only those of this one's driver are returned.
 
     Raises:
-        NotFound: its driver has ended, or has no such read-only page.
-        Unavailable: the driver does not answer.
+        NotFound: its driver has ended without an event log, or it has no such read-only page.
+        Unavailable: the driver does not answer, or the History Server is not ready in time.
     """
+    at = await _address(context, activity.session)
     parts = [part for part in path.split("/") if part]
-    if not _is_ui_page(parts):
+    if at.is_history:
+        here = ("history", at.application)
+        if not parts or (parts[0] in _UI_PAGES and len(parts) <= _DEEPEST_PAGE):
+            # The top of the History Server lists applications, and a page that was opened while
+            # the driver ran has the driver's paths.
+            return _moved("/".join(("", *here, *(parts or ["jobs"]))) + "/", query)
+        is_offered = (
+            _is_ui_page(parts[2:]) and parts[2:3] not in (["static"], ["api"])
+            if tuple(parts[:2]) == here
+            else _is_ui_file(parts, at.application)
+        )
+    else:
+        is_offered = _is_ui_page(parts)
+    if not is_offered:
         raise NotFound(
             "SparkPageNotOffered",
             Message(
@@ -432,12 +475,17 @@ async def spark_ui(
             ),
         )
     path = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
-    return await context.pages.page(_ui_url(activity.session), path, query, root=root)
+    return await context.pages.page(at, path, query, root=root)
+
+
+def _moved(path: str, query: str) -> SparkPage:
+    leads_to = f"{path}?{query}" if query else path
+    return SparkPage(status=302, kind="text/plain", body=b"", leads_to=leads_to)
 
 
 def _is_ui_page(parts: Sequence[str]) -> bool:
-    if any(tuple(parts[: len(known)]) == known for known in _UI_DATA):
-        return all(_PART.fullmatch(part) for part in parts)
+    if _is_ui_file(parts, None):
+        return True
     match parts:
         case []:
             return True
@@ -449,21 +497,74 @@ def _is_ui_page(parts: Sequence[str]) -> bool:
             return False
 
 
-def _ui_url(session: Session) -> str:
+def _is_ui_file(parts: Sequence[str], application: str | None) -> bool:
+    """Tell whether pages load this; data only of the application, if there are several."""
+    if not all(_PART.fullmatch(part) for part in parts):
+        return False
+    of_applications = application is None or parts[3:4] == [application]
+    return any(
+        tuple(parts[: len(known)]) == known and (known != _UI_APPLICATIONS or of_applications)
+        for known in _UI_DATA
+    )
+
+
+async def _address(context: Context, session: Session) -> SparkAddress:
+    """Return where a session's pages are: at its driver, or else in Spark's history."""
     if session.phase in FINAL:
-        raise NotFound(
-            "SparkCoreItemNotFound",
-            Message(
-                "The session has ended, so its Spark driver has no pages of jobs and stages any "
-                "more. Its logs and statements can still be read."
-            ),
-        )
+        return await context.history.open(session.driver)
     if session.ui_url is None:
         raise NotFound(
             "SparkCoreItemNotFound",
             Message("The session's Spark has no pages yet: it still starts."),
         )
-    return session.ui_url
+    return SparkAddress(url=session.ui_url, application=session.spark_app_id or "")
+
+
+async def event_log(context: Context, session: Session) -> EventLog | None:
+    """Return Spark's event log of a session that the caller may read; None if it has none."""
+    return await context.event_logs.find(session.driver)
+
+
+async def zipped_event_log(context: Context, activity: Activity) -> tuple[str, BinaryIO]:
+    """Return the name of a session's application, and an archive of its event log.
+
+    The caller closes the archive.
+
+    Raises:
+        NotFound: it has no event log.
+        Unavailable: the disk is full.
+    """
+    context.capacity.check_disk()
+    # The driver states the id, which may be anything.
+    name = activity.session.spark_app_id or ""
+    found = None
+    if _PART.fullmatch(name):
+        found = await context.event_logs.zipped(activity.session.driver, name)
+    if found is None:
+        raise NotFound(
+            "SparkCoreItemNotFound",
+            "The session has no event log; LIVIUS_EVENT_LOG_LIMIT switches event logs on and off.",
+        )
+    return name, found
+
+
+def history_opening(context: Context) -> Opening:
+    """Return how far Spark's History Server is, without any use of it."""
+    return context.history.opening()
+
+
+async def begin_history(context: Context, session: Session) -> Opening | None:
+    """Start Spark's History Server for an ended session, and return how far it is.
+
+    None: the session's driver has its pages, or there is no event log to read.
+
+    Raises:
+        Unavailable: there is no room for it; the message says why.
+    """
+    if session.phase not in FINAL or await event_log(context, session) is None:
+        return None
+    context.history.begin()
+    return context.history.opening()
 
 
 def check_application(session: Session, application: str) -> None:

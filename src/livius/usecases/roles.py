@@ -15,7 +15,7 @@ from livius.domain.errors import Conflict, NotFound
 from livius.domain.ids import PrincipalId, parse_id
 from livius.domain.lakehouse import Role, RoleAssignment, Workspace
 from livius.domain.messages import Message
-from livius.domain.permissions import MANAGE, SEE_ROLES
+from livius.domain.permissions import LIST_WORKSPACES, MANAGE, SEE_ROLES
 from livius.domain.principal import Principal
 from livius.ports.catalog import Catalog, Outcome
 from livius.ports.clock import Clock
@@ -47,15 +47,32 @@ async def list_roles(context: Context, caller: Principal, workspace: str) -> Seq
         Member(one.principal, one.role, principals.known.get(one.principal))
         for one in await context.store.roles_in(found.id)
     ]
-    order = list(Role)
-    return sorted(
-        members,
-        key=lambda one: (
-            order.index(one.role),
-            one.known.name.lower() if one.known else "",
-            one.principal,
-        ),
-    )
+    return sorted(members, key=order_of)
+
+
+async def list_admins(context: Context, caller: Principal, workspace: str) -> Sequence[Member]:
+    """Return the Admins of a workspace, by name, to anybody with a role in it.
+
+    They are the people to ask, as a workspace's contacts are in Fabric.
+
+    Raises:
+        NotFound: there is no such workspace.
+        Forbidden: the caller has no role in it.
+    """
+    found, _role = await enter_workspace(context, caller, workspace, LIST_WORKSPACES)
+    principals = await Principals.read(context.directory)
+    admins = [
+        Member(one.principal, one.role, principals.known.get(one.principal))
+        for one in await context.store.roles_in(found.id)
+        if one.role is Role.ADMIN
+    ]
+    return sorted(admins, key=order_of)
+
+
+def order_of(member: Member) -> tuple[int, str, str]:
+    """Return what a list of roles is sorted by: the role, then the principal's name."""
+    name = member.known.name.lower() if member.known else ""
+    return list(Role).index(member.role), name, member.principal
 
 
 async def get_role(context: Context, caller: Principal, workspace: str, principal: str) -> Member:

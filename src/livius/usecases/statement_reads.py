@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import accumulate
 from typing import Final
 
 from livius.domain.errors import NotFound
@@ -27,8 +28,8 @@ _INT32_MAX: Final = 2**31 - 1
 _SMALL: Final = 64 * 1024
 """Bytes of text that the event loop decodes; a thread decodes longer ones."""
 _PIECE: Final = 256 * 1024
-_UTF8_MASK: Final = 0b1100_0000
-_UTF8_CONTINUATION: Final = 0b1000_0000
+_INSIDE_CHARACTER: Final = bytes(range(0x80, 0xC0))
+"""Bytes of UTF-8 with which no character begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,24 @@ class StatementView:
     """A statement and its text; ``whole`` unless the request was for a window of it.
 
     Before the statement's end there is text only for a request with a window: other clients take
-    any output for the end. ``data`` is the JSON object of its data as the driver sent it: nothing
-    parses it on the way.
+    any output for the end. ``end`` is the byte behind the text of a running one that is followed.
+    ``data`` is the JSON object of its data as the driver sent it: nothing parses it on the way.
     """
 
     statement: Statement
     text: str
     whole: bool = True
     data: bytes | None = None
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a text, with its place in the whole: from the byte ``start`` until ``end``."""
+
+    text: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,30 +119,40 @@ async def list_statements(
     return [await _with_head(context, one, follow=follow) for one in found], total
 
 
+async def recent_code(context: Context, repl: Repl, *, top: int, size: int) -> Sequence[Statement]:
+    """Return the newest statements, the last first, with up to ``size`` characters of code in all.
+
+    Their outputs are not read.
+    """
+    found, _total = await context.store.list_statements(repl.id, skip=0, top=top, newest_first=True)
+    sums = accumulate(len(one.code) for one in found)
+    return [one for one, total in zip(found, sums, strict=True) if total <= size]
+
+
 async def statement_head(context: Context, repl: Repl, number: str) -> StatementView:
-    """Return one statement as `list_statements` does with ``follow``.
+    """Return one statement as `list_statements` does.
 
     Raises:
         NotFound: the session has no such statement.
     """
-    return await _with_head(context, await _find(context, repl, number), follow=True)
+    return await _with_head(context, await _find(context, repl, number), follow=False)
 
 
-async def latest_statements(
-    context: Context, repl: Repl, top: int
-) -> tuple[Sequence[tuple[Statement, int]], int]:
-    """Return the last statements, in order, and the number of all.
+async def statement_with_data(context: Context, repl: Repl, number: str) -> StatementView:
+    """Return one statement with the head of its text and all of its data, however large.
 
-    With the size of the text of running statements, in bytes; 0 for the others.
+    Raises:
+        NotFound: the session has no such statement.
     """
-    found, total = await context.store.list_statements(repl.id, skip=None, top=top)
-    latest: list[tuple[Statement, int]] = []
-    for one in found:
-        size = 0
-        if one.phase in ACTIVE:
-            size = await context.outputs.size(one.session, one.repl, one.number)
-        latest.append((one, size))
-    return latest, total
+    found = await statement_head(context, repl, number)
+    return replace(found, data=await _large_data(context, found.statement) or found.data)
+
+
+async def _large_data(context: Context, found: Statement) -> bytes | None:
+    """Return data that is too large for the record; None if there is none."""
+    if found.ending is None or not found.ending.data_elsewhere:
+        return None
+    return await context.outputs.read_data(found.session, found.repl, found.number) or None
 
 
 async def count_open(context: Context, repl: Repl) -> tuple[int, int]:
@@ -163,16 +184,23 @@ async def text_of(
     return raw[offset : None if size is None else offset + size]
 
 
+async def text_piece(context: Context, found: Statement, *, offset: int, size: int) -> Piece:
+    """Return a slice of a statement's text without the characters that it has a part of."""
+    raw = await text_of(context, found, offset=offset, size=size)
+    begun = raw.lstrip(_INSIDE_CHARACTER)
+    text = whole_characters(begun)
+    start = offset + len(raw) - len(begun)
+    return Piece(text, start, start + len(text.encode()))
+
+
 def whole_characters(raw: bytes) -> str:
     """Decode a slice, leaving out the parts of characters that the cut left at its two ends.
 
     Piece by piece, so that a thread that does it lets others work in between.
     """
-    start = 0
-    while start < len(raw) and raw[start] & _UTF8_MASK == _UTF8_CONTINUATION:
-        start += 1
+    raw = raw.lstrip(_INSIDE_CHARACTER)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
-    return "".join(decoder.decode(raw[at : at + _PIECE]) for at in range(start, len(raw), _PIECE))
+    return "".join(decoder.decode(raw[at : at + _PIECE]) for at in range(0, len(raw), _PIECE))
 
 
 def parse_number(number: str) -> StatementNumber:
@@ -213,8 +241,8 @@ async def _with_head(context: Context, found: Statement, *, follow: bool) -> Sta
     if not follow:
         return StatementView(found, "")
     printed = await context.outputs.size(found.session, found.repl, found.number)
-    raw = await text_of(context, found, offset=max(0, printed - size), size=size)
-    return StatementView(found, whole_characters(raw), whole=printed <= size)
+    piece = await text_piece(context, found, offset=max(0, printed - size), size=size)
+    return StatementView(found, piece.text, whole=printed <= size, end=piece.end)
 
 
 async def _with_output(context: Context, found: Statement, window: Window | None) -> StatementView:
@@ -225,7 +253,7 @@ async def _with_output(context: Context, found: Statement, window: Window | None
     raw = await text_of(context, found, offset=asked.offset, size=asked.size)
     data = found.ending.data if found.ending is not None else None
     if found.ending is not None and found.ending.data_elsewhere:
-        data = await context.outputs.read_data(found.session, found.repl, found.number) or None
+        data = await _large_data(context, found)
     if len(raw) <= _SMALL:
         text = whole_characters(raw)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from livius.domain.audit import Action
@@ -110,7 +111,6 @@ async def submit(
     new = NewStatement(
         session=session.id,
         repl=repl.id,
-        driver=repl.driver,
         kind=parsed,
         code=code,
         source_id=source_id,
@@ -139,6 +139,21 @@ async def submit(
     return StatementView(statement, "")
 
 
+async def complete(
+    context: Context, target: tuple[Session, Repl], *, code: str, kind: str | None, cursor: int
+) -> Sequence[str]:
+    """Return the names that may stand at a place in code, from the live objects of the repl.
+
+    The target comes from `may_submit`. There are none while the session starts or runs code, and
+    for other kinds than Python.
+
+    Raises:
+        Invalid: there is no such kind.
+    """
+    _session, repl = target
+    return await context.completions.ask(context.links, repl, parse_kind(kind), code[:cursor])
+
+
 async def cancel_statement(
     context: Context, caller: Principal, path: SessionPath, number: str
 ) -> None:
@@ -157,6 +172,7 @@ async def cancel_statement(
         Event.CANCEL_REQUESTED,
         at=context.clock.now(),
         ending=cancelled_before_start() if found.phase is Phase.WAITING else None,
+        by=caller.name,
         audit=by_caller(context, caller, session, Action.STATEMENT_CANCEL),
     )
     if moved is not None:

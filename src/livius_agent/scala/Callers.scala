@@ -6,11 +6,11 @@ import java.nio.file.{Files, Path => LocalPath, Paths}
 import java.security.PrivilegedAction
 
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.hive.metastore.{IHMSHandler, TSetIpAddressProcessor}
+import org.apache.hadoop.hive.metastore.IHMSHandler
 import org.apache.hadoop.security.UserGroupInformation
 import org.apache.thrift.TException
 import org.apache.thrift.protocol.TProtocol
-import org.apache.thrift.transport.{TServerSocket, TSocket}
+import org.apache.thrift.transport.TSocket
 
 import scala.collection.concurrent.TrieMap
 import scala.jdk.CollectionConverters._
@@ -38,18 +38,36 @@ object Caller {
     users.getOrElseUpdate(uid, UserGroupInformation.createRemoteUser(s"caller-${uid.mkString}"))
 }
 
-/** The databases that each uid may use, with the folders of their lakehouses: `uid, database, workspace, lakehouse`, one a line. */
+/** The databases that each uid may use, with the folders of their lakehouses: `uid, database, workspace, lakehouse`, one a line. A fifth
+  * field says that the lakehouse has schemas; `database` then is the prefix of all their databases.
+  */
 final class Rights private (file: LocalPath, root: LocalPath) {
+  import Rights._
+
   private val read = new Replaced(file)(_.collect {
-    case Array(uid, database, workspace, lakehouse) => (uid.toInt, database, root.resolve(workspace).resolve(lakehouse))
-  }.groupMap(_._1)(row => row._2 -> row._3).map { case (uid, databases) => uid -> databases.toMap })
+    case Array(uid, database, workspace, lakehouse, kind @ _*) if kind.isEmpty || kind == Seq(OneLake.WithSchemas) =>
+      (uid.toInt, database, Lakehouse(root.resolve(workspace).resolve(lakehouse), kind.nonEmpty))
+  }.groupMap(_._1)(row => row._2 -> row._3).map { case (uid, lakehouses) => uid -> Own(lakehouses.toMap) })
 
   /** Without the file nobody may do anything. */
-  def of(caller: Caller): Map[String, LocalPath] =
-    caller.uid.filter(_ => Files.exists(file)).flatMap(read.now.get).getOrElse(Map.empty)
+  def of(caller: Caller): Own = caller.uid.filter(_ => Files.exists(file)).flatMap(read.now.get).getOrElse(Own(Map.empty))
 }
 
 object Rights {
+  final case class Lakehouse(folder: LocalPath, hasSchemas: Boolean)
+
+  /** A caller's lakehouses, by their database or the prefix of their schemas. */
+  final case class Own(lakehouses: Map[String, Lakehouse]) {
+    def folders: Set[LocalPath] = lakehouses.values.map(_.folder).toSet
+
+    /** Where the tables of a database are; None if it is not the caller's. */
+    def tables(database: String): Option[LocalPath] = {
+      val (prefix, schema) = Schemas.parts(database)
+      lakehouses.get(prefix).filter(_.hasSchemas == schema.nonEmpty)
+        .map(found => schema.foldLeft(found.folder.resolve(OneLake.Tables))(_.resolve(_)))
+    }
+  }
+
   val FileKey = "fs.livius.callers"
 
   def of(conf: Configuration): Rights =
@@ -68,11 +86,11 @@ final class OwnedSocket(socket: Socket, owner: Option[Int]) extends TSocket(sock
   * It asks in the thread that accepts, so no other connection with the same ends can have been accepted meanwhile. The answer counts if
   * our end is still connected afterwards: then the other end was still its owner's when the kernel was asked.
   */
-final class OwnedSockets(address: InetSocketAddress) extends TServerSocket(address) {
+final class OwnedSockets(address: InetSocketAddress) extends Sockets(address) {
   import OwnedSockets._
 
-  override def accept(): TSocket = {
-    val socket = super.accept().getSocket
+  override protected def accepted(connection: TSocket): TSocket = {
+    val socket = connection.getSocket
     new OwnedSocket(socket, Iterator.continually(owner(socket)).take(Looks).collectFirst { case Some(uid) => uid })
   }
 }
@@ -105,9 +123,9 @@ object OwnedSockets {
 }
 
 /** Works on each call as the one whose connection it came by. */
-final class CallersProcessor(handler: IHMSHandler) extends TSetIpAddressProcessor[IHMSHandler](handler) {
-  override def process(input: TProtocol, output: TProtocol): Unit = input.getTransport match {
-    case socket: OwnedSocket => socket.work(super.process(input, output))
+final class CallersProcessor(handler: IHMSHandler) extends Processing(handler) {
+  override protected def around[A](input: TProtocol)(call: => A): A = input.getTransport match {
+    case socket: OwnedSocket => socket.work(call)
     case _                   => throw new TException("A connection whose owner was not asked for.")
   }
 }

@@ -16,7 +16,7 @@ object CancelledJobs extends SparkListener {
   })
 
   override def onJobEnd(ended: SparkListenerJobEnd): Unit = ended.jobResult match {
-    case JobFailed(failure: SparkThrowable) if failure.getCondition == Condition => ids.put(ended.jobId, ())
+    case JobFailed(failure: SparkThrowable) if Version.condition(failure) == Condition => ids.put(ended.jobId, ())
     case _                                                                       =>
   }
 

@@ -1,6 +1,6 @@
 package livius
 
-import java.lang.reflect.{InvocationTargetException, Method, Proxy}
+import java.lang.reflect.{InvocationHandler, InvocationTargetException, Method, Proxy}
 import java.util.{ArrayList, Collection}
 import java.util.concurrent.{Callable, Executor}
 
@@ -63,10 +63,11 @@ object Carried {
       .filter(_.getName.startsWith("java.util.function.")).distinct.toArray
     if (kinds.isEmpty) work
     else
-      Proxy.newProxyInstance(getClass.getClassLoader, kinds, (_: AnyRef, method: Method, arguments: Array[AnyRef]) =>
-        try around(() => method.invoke(work, arguments: _*))
-        catch { case failure: InvocationTargetException => throw failure.getCause }
-      ).asInstanceOf[A]
+      Proxy.newProxyInstance(getClass.getClassLoader, kinds, new InvocationHandler {
+        def invoke(proxy: AnyRef, method: Method, arguments: Array[AnyRef]): AnyRef =
+          try around(() => method.invoke(work, arguments: _*))
+          catch { case failure: InvocationTargetException => throw failure.getCause }
+      }).asInstanceOf[A]
   }
 
   def executor(pool: Executor): Executor          = if (pool == null) null else work => pool.execute(runnable(work))

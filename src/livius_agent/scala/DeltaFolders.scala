@@ -4,6 +4,7 @@ import java.io.{File, IOException}
 import java.lang.reflect.{InvocationHandler, InvocationTargetException, Method, Proxy}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path}
+import java.util.{List => JavaList}
 import java.nio.file.StandardCopyOption.ATOMIC_MOVE
 
 import org.apache.hadoop.fs.{Path => Location}
@@ -20,10 +21,13 @@ import scala.util.control.NonFatal
   * A folder is registered once. If its table is dropped, the folder stays (its table was an external one) and stays unregistered, until
   * the folder itself, or its log, is replaced by another. What was seen is remembered in a file: one `inode<TAB>folder` a line.
   *
+  * In a lakehouse with schemas, a folder that appears with Delta folders in it becomes a schema.
+  *
   * @param handler the metastore's own, called in process
   * @param memory  the file
+  * @param schemas the prefixes of lakehouses that have schemas, and where these have their folders
   */
-final class DeltaFolders(handler: IHMSHandler, memory: Path) {
+final class DeltaFolders(handler: IHMSHandler, memory: Path, schemas: () => Seq[(String, Path)]) {
   import DeltaFolders._
 
   private var known: Map[File, String] =
@@ -34,6 +38,7 @@ final class DeltaFolders(handler: IHMSHandler, memory: Path) {
 
   /** Looks into every database once. It never throws: what is wrong with a folder is that folder's problem. */
   def look(): Unit = synchronized(attempt("the metastore") {
+    for ((prefix, tables) <- schemas()) attempt(prefix)(makeSchemas(prefix, tables))
     val databases = handler.get_all_databases.asScala.toSeq.map(name => attempt(name)(lookInto(name)))
     val seen      = databases.flatten.flatten.toMap
     waiting = seen.collect { case (folder, log) if !known.get(folder).contains(log) => folder }.toSet
@@ -49,9 +54,22 @@ final class DeltaFolders(handler: IHMSHandler, memory: Path) {
     def invoke(proxy: Object, method: Method, arguments: Array[AnyRef]): AnyRef = {
       val answer = try method.invoke(handler, Option(arguments).toSeq.flatten: _*) catch { case failure: InvocationTargetException => throw failure.getCause }
       if (method.getName == "create_database") arguments.foreach { case made: Database => adopt(made.getName); case _ => }
-      answer
+      answer match {
+        case names: JavaList[_] if names.contains(WarmUp) && arguments.headOption.exists(_.toString.endsWith("default")) =>
+          names.asScala.filter(_ != WarmUp).asJava
+        case _ => answer
+      }
     }
   }).asInstanceOf[IHMSHandler]
+
+  private def makeSchemas(prefix: String, tables: Path): Unit = {
+    val present = handler.get_all_databases.asScala.toSet
+    for (folder <- Option(tables.toFile.listFiles).toSeq.flatten; name = Schemas.database(prefix, tableName(folder)))
+      if (Schemas.Name.matches(tableName(folder)) && !present(name) && Option(folder.listFiles).toSeq.flatten.exists(one => isSettled(new File(one, "_delta_log")))) {
+        handler.create_database(new Database(name, null, new Location("file", null, folder.getPath).toString, java.util.Map.of()))
+        adopt(name)
+      }
+  }
 
   private def adopt(database: String): Unit = synchronized(attempt(database) {
     for ((root, folders) <- foldersOf(database); (folder, log) <- folders if commits(new File(folder, "_delta_log")).nonEmpty) attempt(folder.getPath) {
@@ -110,6 +128,9 @@ final class DeltaFolders(handler: IHMSHandler, memory: Path) {
 }
 
 object DeltaFolders {
+
+  /** The table that drivers of the starter pool warm up with; nobody else needs to see it. */
+  private val WarmUp = "livius_warm_up"
   private val Name   = "[a-z0-9_]+".r
   private val Commit = """\d{20}\.(json|checkpoint.*)""".r
 

@@ -2,7 +2,7 @@ package livius
 
 import org.apache.spark.sql.{Row, SparkSession, SparkSessionExtensions}
 import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference, Expression}
-import org.apache.spark.sql.catalyst.parser.{ParameterContext, ParserInterface, SqlBaseLexer}
+import org.apache.spark.sql.catalyst.parser.{ParserInterface, SqlBaseLexer}
 import org.apache.spark.sql.catalyst.parser.livius.Statements
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.catalyst.{FunctionIdentifier, TableIdentifier}
@@ -26,11 +26,9 @@ object Dialect {
   private val VOrder = "VORDER"
   private val Note   = "VORDER has no effect here: it orders data for Fabric's own engine. The files were optimized without it."
 
-  private final class Parser(next: ParserInterface, paths: RelativePaths) extends ParserInterface {
-    override def parsePlan(text: String): LogicalPlan = optimize(text).getOrElse(paths.parsed(next.parsePlan(text)))
-
-    override def parsePlanWithParameters(text: String, parameters: ParameterContext): LogicalPlan =
-      optimize(text).getOrElse(paths.parsed(next.parsePlanWithParameters(text, parameters)))
+  private final class Parser(next: ParserInterface, paths: RelativePaths) extends DelegatingParser(next) {
+    override protected def planned(text: String)(parse: => LogicalPlan): LogicalPlan =
+      optimize(text).getOrElse(Schemas.shown(paths.parsed(parse)))
 
     /** The plan of an OPTIMIZE that ends with VORDER and that Delta understands without it. */
     private def optimize(text: String): Option[LogicalPlan] =
@@ -46,11 +44,13 @@ object Dialect {
     }
 
     override def parseExpression(text: String): Expression                 = next.parseExpression(text)
-    override def parseTableIdentifier(text: String): TableIdentifier       = paths.table(next.parseTableIdentifier(text))
+    override def parseTableIdentifier(text: String): TableIdentifier       = paths.names(next.parseMultipartIdentifier(text)) match {
+      case Seq(database, table) => TableIdentifier(table, Some(database))
+      case _                    => next.parseTableIdentifier(text)
+    }
     override def parseFunctionIdentifier(text: String): FunctionIdentifier = next.parseFunctionIdentifier(text)
     override def parseMultipartIdentifier(text: String): Seq[String]       = paths.names(next.parseMultipartIdentifier(text))
     override def parseQuery(text: String): LogicalPlan                     = paths.parsed(next.parseQuery(text))
-    override def parseRoutineParam(text: String): StructType               = next.parseRoutineParam(text)
     override def parseTableSchema(text: String): StructType                = next.parseTableSchema(text)
     override def parseDataType(text: String): DataType                     = next.parseDataType(text)
   }

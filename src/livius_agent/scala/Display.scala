@@ -8,9 +8,8 @@ import com.fasterxml.jackson.databind.node.{ArrayNode, JsonNodeFactory, ObjectNo
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{Dataset, Row}
 import org.apache.spark.sql.internal.SQLConf
-import org.apache.spark.sql.livius.Frames
+import org.apache.spark.sql.livius.{Frames, LaterTypes}
 import org.apache.spark.sql.types.Decimal
-import org.apache.spark.unsafe.types.VariantVal
 
 import scala.annotation.tailrec
 import scala.jdk.CollectionConverters._
@@ -196,8 +195,6 @@ object Display {
     case number: java.math.BigDecimal => make.textNode(number.toPlainString)
     case number: Decimal              => make.textNode(number.toJavaBigDecimal.toPlainString)
     case bytes: Array[Byte]           => make.binaryNode(bytes)
-    case value: VariantVal =>
-      Frames.mapper.readTree(Frames.variant(value.getValue, value.getMetadata, SQLConf.get.sessionLocalTimeZone))
     case _: Iterable[_] | _: Array[_] | _: java.lang.Iterable[_] | _: java.util.Map[_, _] | _: Row | _: Product if depth > Frames.Deepest =>
       make.textNode(Frames.TooDeep)
     case row: Row if row.schema != null               => Frames.mapper.readTree(Frames.row(row))
@@ -208,7 +205,7 @@ object Display {
     case many: Array[_]                               => items(many.toSeq.map(asJson(_, depth + 1)))
     case many: java.lang.Iterable[_]                  => items(many.asScala.map(asJson(_, depth + 1)))
     case product: Product if product.productArity > 0 => fields(product, depth)
-    case other                                        => make.textNode(s"$other")
+    case other => LaterTypes.json(other, SQLConf.get.sessionLocalTimeZone).fold[JsonNode](make.textNode(s"$other"))(Frames.mapper.readTree)
   }
 
   /** What stands for a map's key: a text as it is, anything else as JSON. */

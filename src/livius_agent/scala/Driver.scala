@@ -5,11 +5,13 @@ import java.net.URLClassLoader
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.atomic.AtomicInteger
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory
+
 import org.apache.hadoop.fs.Path
 import org.apache.spark.{JobExecutionStatus, SparkConf, SparkContext}
 import org.apache.spark.api.java.JavaSparkContext
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.livius.{CancelledJobs, Inside}
+import org.apache.spark.sql.livius.{CancelledJobs, EventLog, Inside}
 
 import scala.jdk.CollectionConverters._
 import scala.util.Try
@@ -18,13 +20,11 @@ import scala.util.control.NonFatal
 /** What the agent asks of its JVM. All of it may be called from any thread. */
 object Driver {
 
-  /** Starts Spark with the conf that SparkSubmit left in the system properties.
+  /** Starts Spark with the conf that SparkSubmit left in the system properties. It serves a session once it is bound.
     *
-    * @param classDir  an existing folder, where the repls put the classes that people define
-    * @param lakehouse the folder or URL that relative paths start from
-    * @param database  the current database of every repl, made at `<lakehouse>/Tables` if there is none; empty for Spark's default
+    * @param classDir an existing folder, where the repls put the classes that people define
     */
-  def start(classDir: String, lakehouse: String, database: String): Driver = {
+  def start(classDir: String): Driver = {
     Streams.install()
     // A class of a repl must be one and the same for interpreter, driver and local executors, else casting it fails. So one loader
     // defines them all, and Spark must find it when it makes its executors.
@@ -42,17 +42,7 @@ object Driver {
     val context = new SparkContext(conf)
     context.addSparkListener(CancelledJobs)
     try {
-      val root = new Path(lakehouse)
-      // Hadoop keeps one file system object per scheme: from now on it resolves relative paths here, for everybody.
-      root.getFileSystem(context.hadoopConfiguration).setWorkingDirectory(root)
-      // Streaming checkpoints go through Hadoop's other interface, which starts from here.
-      if (Option(root.toUri.getScheme).forall(_ == "file")) System.setProperty("user.dir", root.toUri.getPath)
-      val session = Inside.session(context)
-      if (database.nonEmpty) {
-        session.sql(s"CREATE DATABASE IF NOT EXISTS ${identifier(database)} LOCATION ${literal(s"$lakehouse/Tables")}")
-        session.catalog.setCurrentDatabase(database)
-      }
-      val driver = new Driver(context, session, loader, classDir, database, new NotebookFiles(context.hadoopConfiguration, lakehouse))
+      val driver = new Driver(context, Inside.session(context), loader, classDir)
       current = Some(driver)
       driver
     } catch {
@@ -64,12 +54,11 @@ object Driver {
 
   @volatile private var current: Option[Driver] = None
 
+  private val Default = "default"
+
   /** The driver of this JVM, for what user code calls by name. */
   def running: Driver =
     current.getOrElse(throw new IllegalStateException("This works in a session's own code only, not in tasks that run elsewhere."))
-
-  private def identifier(name: String) = "`" + name.replace("`", "``") + "`"
-  private def literal(text: String)    = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 }
 
 private object Threads {
@@ -89,40 +78,79 @@ final class Driver private (
     context: SparkContext,
     private[livius] val base: SparkSession,
     private[livius] val loader: ClassLoader,
-    private[livius] val classDir: String,
-    database: String,
-    val files: NotebookFiles
+    private[livius] val classDir: String
 ) {
+  import Driver._
+
   private[livius] val work = Jobs.watch(context)
   private val asks        = new GatewayRequests
   private val repls       = new ConcurrentHashMap[String, Repl]
   private val opened      = new AtomicInteger
-  private val initialConf = base.conf.getAll
+
+  /** What a further repl's session starts with. */
+  @volatile private var initialConf = base.conf.getAll
+  @volatile private var database    = ""
+  @volatile private var notebook    = Option.empty[NotebookFiles]
 
   Carried.current = () => work.ofThread.flatMap(name => repls.values.asScala.iterator.flatMap(_.scalaStatement(name)).nextOption()).orNull
 
   // As Java does it, but the end of a cancelled statement's thread would be in the output of the next statement.
   Thread.setDefaultUncaughtExceptionHandler { (thread, failure) =>
     if (!work.diesCancelled(failure)) {
-      System.err.print(s"Exception in thread \"${thread.getName}\" ")
+      System.err.print("Exception in thread \"" + thread.getName + "\" ")
       failure.printStackTrace()
     }
   }
 
   val javaSparkContext: JavaSparkContext = new JavaSparkContext(context)
 
-  def appId: String = context.applicationId
-  def uiUrl: String = context.uiWebUrl.orNull
+  /** Makes it the driver of a session.
+    *
+    * @param lakehouse   the folder or URL that relative paths start from
+    * @param ofLakehouse the lakehouse's database, or the prefix of its schemas (see [[Schemas]]); what is current in every repl is made if it
+    *                    is missing. Empty for Spark's default
+    * @param settings    conf for all sessions, also those that user code makes
+    */
+  def bind(lakehouse: String, ofLakehouse: String, settings: java.util.Map[String, String]): Unit = {
+    Inside.set(context, base, settings.asScala)
+    val root = new Path(lakehouse)
+    // Hadoop keeps one file system object per scheme: from now on it resolves relative paths here, for everybody.
+    root.getFileSystem(context.hadoopConfiguration).setWorkingDirectory(root)
+    // Streaming checkpoints go through Hadoop's other interface, which starts from here.
+    if (Option(root.toUri.getScheme).forall(_ == "file")) System.setProperty("user.dir", root.toUri.getPath)
+    val (first, tables) = Schemas.bind(base, ofLakehouse)
+    if (first.nonEmpty) {
+      if (!base.catalog.databaseExists(first)) Inside.createDatabase(base, first, s"$lakehouse/$tables")
+      base.catalog.setCurrentDatabase(first)
+    }
+    initialConf = base.conf.getAll
+    database = first
+    notebook = Some(new NotebookFiles(context.hadoopConfiguration, lakehouse))
+    EventLog.begin(context)
+  }
 
-  def versions: java.util.Map[String, String] = Map(
-    "spark" -> context.version,
-    "scala" -> scala.util.Properties.versionNumberString,
-    "java"  -> System.getProperty("java.version"),
-    "delta" -> io.delta.VERSION
-  ).asJava
+  def files: NotebookFiles = notebook.getOrElse(throw new IllegalStateException("The driver has no session yet."))
 
-  /** For display: secrets are redacted as Spark's own pages do it. */
-  def effectiveConf: java.util.Map[String, String] = Inside.redacted(context.getConf).asJava
+  /** Does once what it will do when it is bound, so that it takes less time then, and has Spark's pages show nothing of the work so far. */
+  def rehearse(): Unit = {
+    base.catalog.databaseExists(Default)
+    base.catalog.setCurrentDatabase(Default)
+    description
+    Inside.forgetWork(context)
+  }
+
+  /** What the gateway is to know of it, as JSON: one answer, because each call from Python takes a moment. Of the conf secrets are redacted as
+    * Spark's own pages do it.
+    */
+  def description: String = {
+    val json     = JsonNodeFactory.instance.objectNode
+    val versions = json.put("spark_app_id", context.applicationId).put("ui_url", context.uiWebUrl.orNull).putObject("versions")
+    versions.put("spark", context.version).put("scala", scala.util.Properties.versionNumberString)
+    versions.put("java", System.getProperty("java.version")).put("delta", io.delta.VERSION)
+    val conf = json.putObject("conf")
+    for ((key, value) <- Inside.redacted(context.getConf)) conf.put(key, value)
+    json.toString
+  }
 
   /** See [[GatewayRequests]]. */
   def ask(repl: String, what: String, arguments: String): String = asks.ask(repl, what, arguments)
@@ -152,6 +180,12 @@ final class Driver private (
 
   /** See [[Jobs.describe]]. */
   def jobs(statement: String, most: Int, isLast: Boolean): String = work.describe(statement, most, isLast)
+
+  /** How many bytes of the heap are in use, and how many there may be: one answer, because each call from Python takes a moment. */
+  def heap: String = {
+    val java = Runtime.getRuntime
+    s"${java.totalMemory - java.freeMemory} ${java.maxMemory}"
+  }
 
   /** Completed tasks over all tasks of a statement's jobs; -1 if it had none. */
   def progress(statement: String): Double = {

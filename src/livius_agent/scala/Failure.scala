@@ -4,9 +4,10 @@ import java.lang.reflect.{InvocationTargetException, UndeclaredThrowableExceptio
 import java.util.concurrent.ExecutionException
 
 import org.apache.spark.SparkException
+import org.apache.spark.sql.livius.Version
 
 import scala.annotation.tailrec
-import scala.tools.nsc.interpreter.Naming
+import scala.tools.nsc.interpreter.livius.Compiler
 import scala.util.Try
 
 /** What is said of an exception: the same, whichever language the statement is in. */
@@ -30,7 +31,7 @@ final class Failure(given: Throwable) {
   /** The same, as far as the frames are the code's. */
   private[livius] def stack(most: Int, isOf: StackTraceElement => Boolean): Seq[String] = {
     def frames(cause: Throwable) = {
-      val all = inner(cause.getStackTrace.toSeq.takeWhile(isOf)).filterNot(_.getClassName.startsWith(Ours)).map(frame => s"  at ${Naming.unmangle(frame.toString)}")
+      val all = inner(cause.getStackTrace.toSeq.takeWhile(isOf)).filterNot(_.getClassName.startsWith(Ours)).map(frame => s"  at ${Compiler.unmangle(frame.toString)}")
       // The reason is at the beginning, the user's own code often at the end.
       if (all.size <= most) all
       else (all.take(most / 2) :+ s"  ... (${all.size - most} more lines)") ++ all.takeRight(most - most / 2)
@@ -69,7 +70,7 @@ object Failure {
   @tailrec private def meant(failure: Throwable): Throwable = failure match {
     case _ if failure.getCause == null                                               => failure
     case _: ExecutionException                                                       => meant(failure.getCause)
-    case spark: SparkException if spark.getCondition == null && saysOnlyWhere(spark) => meant(failure.getCause)
+    case spark: SparkException if Version.condition(spark) == null && saysOnlyWhere(spark) => meant(failure.getCause)
     case _                                                                           => failure
   }
 
@@ -147,7 +148,7 @@ object Failure {
     case (text @ Bracketed(), _)                                                  => text
     case (text, _) if isOfPython(failure)                                         => text
     case (text, _: SparkException) if messageOf(failure).flatMap(ofTask).nonEmpty => text
-    case _ => Try(withoutFrames(Naming.unmangle(failure.toString))).getOrElse(s"${nameOf(failure)} (it has no message: getMessage failed)")
+    case _ => Try(withoutFrames(Compiler.unmangle(failure.toString))).getOrElse(s"${nameOf(failure)} (it has no message: getMessage failed)")
   }
 
   private def cut(text: String) =
@@ -155,6 +156,6 @@ object Failure {
 
   private def nameOf(failure: Throwable) = {
     val named = Iterator.iterate[Class[_]](failure.getClass)(_.getSuperclass).find(!_.isAnonymousClass)
-    Naming.unmangle(named.fold("An exception")(_.getName))
+    Compiler.unmangle(named.fold("An exception")(_.getName))
   }
 }

@@ -2,25 +2,20 @@
 package org.apache.spark.sql.livius
 
 import java.io.StringWriter
-import java.math.{BigDecimal => JavaDecimal}
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
-import scala.util.Try
 
-import com.fasterxml.jackson.core.{JsonFactory, JsonFactoryBuilder, JsonGenerator, StreamReadConstraints}
+import com.fasterxml.jackson.core.{JsonFactory, JsonFactoryBuilder, JsonGenerator}
 import com.fasterxml.jackson.databind.ObjectMapper
 
 import org.apache.spark.sql.{classic, functions, Column, DataFrame, Dataset, Row}
 import org.apache.spark.sql.catalyst.{CatalystTypeConverters, InternalRow}
 import org.apache.spark.sql.catalyst.expressions.{BoundReference, GenericInternalRow, RowOrdering, SpecializedGetters, ToPrettyString}
-import org.apache.spark.sql.catalyst.util.{ArrayData, DateTimeUtils, MapData, STUtils}
+import org.apache.spark.sql.catalyst.util.{ArrayData, DateTimeUtils, MapData}
 import org.apache.spark.sql.execution.SQLExecution
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types._
-import org.apache.spark.types.variant.Variant
-import org.apache.spark.types.variant.VariantUtil.Type
-import org.apache.spark.unsafe.types.{GeographyVal, GeometryVal, VariantVal}
 
 /** What statements give of a DataFrame: its first rows as JSON, or as a table in text and in HTML. Each runs it once. */
 object Frames {
@@ -37,10 +32,7 @@ object Frames {
   private val factory  = new JsonFactory
 
   /** Reads what this object writes, however long it is. */
-  val mapper: ObjectMapper = {
-    val limits = StreamReadConstraints.builder.maxNameLength(Int.MaxValue).maxStringLength(Int.MaxValue).maxNumberLength(Int.MaxValue)
-    new ObjectMapper(new JsonFactoryBuilder().streamReadConstraints(limits.build).build)
-  }
+  val mapper: ObjectMapper = new ObjectMapper(new JsonFactoryBuilder().streamReadConstraints(Version.unlimited).build)
 
   /** Runs a DataFrame and gives its first rows as JSON. */
   def rows(data: Dataset[_], most: Int): Pieces = {
@@ -94,10 +86,6 @@ object Frames {
     val values = CatalystTypeConverters.createToCatalystConverter(row.schema)(row)
     written(new Values(SQLConf.get.sessionLocalTimeZone).of(row.schema, 1)(_, values))
   }
-
-  /** A variant as JSON, as it is in `rows`. */
-  def variant(value: Array[Byte], metadata: Array[Byte], zone: String): String =
-    written(new Values(zone).variant(_, new Variant(value, metadata), 1))
 
   /** The first rows as `show()` prints them, and as HTML. Both say what they leave out. */
   def table(data: Dataset[_]): Array[String] = {
@@ -197,10 +185,6 @@ object Frames {
       case _: DecimalType => (json, value) => json.writeString(value.asInstanceOf[Decimal].toJavaBigDecimal.toPlainString)
       case _: StringType  => (json, value) => json.writeString(value.toString)
       case BinaryType     => (json, value) => json.writeBinary(value.asInstanceOf[Array[Byte]])
-      // Spark has no text for these yet; their bytes are in the form WKB.
-      case _: GeometryType  => (json, value) => json.writeBinary(STUtils.stAsBinary(value.asInstanceOf[GeometryVal]))
-      case _: GeographyType => (json, value) => json.writeBinary(STUtils.stAsBinary(value.asInstanceOf[GeographyVal]))
-      case VariantType    => (json, value) => variant(json, value.asInstanceOf[VariantVal], depth)
       case list: ArrayType =>
         val write = of(list.elementType, depth + 1)
         (json, value) => {
@@ -234,8 +218,10 @@ object Frames {
           json.writeEndObject()
         }
       case _ =>
-        val text = shown(kind)
-        (json, value) => json.writeString(text(value))
+        LaterTypes.write(kind, zoneId, depth).getOrElse {
+          val text = shown(kind)
+          (json, value) => json.writeString(text(value))
+        }
     }
 
     private def item(json: JsonGenerator, from: SpecializedGetters, at: Int, kind: DataType, write: Write): Unit =
@@ -262,32 +248,5 @@ object Frames {
 
     private def double(json: JsonGenerator, value: Double): Unit =
       if (java.lang.Double.isFinite(value)) json.writeNumber(value) else json.writeString(value.toString)
-
-    private def variant(json: JsonGenerator, value: VariantVal, depth: Int): Unit =
-      variant(json, new Variant(value.getValue, value.getMetadata), depth)
-
-    /** A variant as `to_json` writes it, but for decimals that readers of JSON, which have doubles, would change. */
-    def variant(json: JsonGenerator, value: Variant, depth: Int): Unit = value.getType match {
-      case Type.OBJECT | Type.ARRAY if depth > Deepest => json.writeString(TooDeep)
-      case Type.OBJECT =>
-        json.writeStartObject()
-        for (at <- 0 until value.objectSize) {
-          val field = value.getFieldAtIndex(at)
-          json.writeFieldName(field.key)
-          variant(json, field.value, depth + 1)
-        }
-        json.writeEndObject()
-      case Type.ARRAY =>
-        json.writeStartArray()
-        for (at <- 0 until value.arraySize) variant(json, value.getElementAtIndex(at), depth + 1)
-        json.writeEndArray()
-      case Type.DECIMAL =>
-        val number = value.getDecimal
-        if (survives(number)) json.writeRawValue(number.toPlainString) else json.writeString(number.toPlainString)
-      case _ => json.writeRawValue(value.toJson(zoneId))
-    }
-
-    private def survives(number: JavaDecimal): Boolean =
-      (number.scale <= 0 && Try(number.longValueExact).isSuccess) || new JavaDecimal(number.doubleValue.toString).compareTo(number) == 0
   }
 }

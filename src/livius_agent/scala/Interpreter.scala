@@ -6,12 +6,12 @@ import java.util.concurrent.{Callable, ExecutionException, ExecutorService}
 
 import com.google.common.util.concurrent.Uninterruptibles
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.livius.Version
 
 import scala.annotation.tailrec
-import scala.reflect.internal.util.{CodeAction, Position}
 import scala.tools.nsc.Settings
-import scala.tools.nsc.interpreter.{IMain, Naming, Results}
-import scala.tools.nsc.interpreter.shell.ReplReporterImpl
+import scala.tools.nsc.interpreter.Results
+import scala.tools.nsc.interpreter.livius.Compiler
 import scala.util.matching.Regex
 
 object Interpreter {
@@ -26,8 +26,13 @@ object Interpreter {
     "import spark.implicits._",
     "import spark.sql",
     "import org.apache.spark.sql.functions._",
-    "import org.apache.spark.util.LogUtils.SPARK_LOG_SCHEMA",
     "import _root_.livius.Display.{display, displayHTML}"
+  ) ++ Version.Imports
+
+  private val Practice = List(
+    """spark.sql("select 1 as one").show()""",
+    """spark.table("t").filter(col("a") > 1).groupBy("b").agg(sum("c").as("d")).orderBy("b").collect().foreach(println)""",
+    """Seq((1, "a")).toDF("n", "s").as[(Int, String)].map(_._1).reduce(_ + _)"""
   )
 
   // Interpreters share a folder of classes, and name them by counting. Spark knows their classes by that very pattern, so it is the
@@ -56,7 +61,7 @@ object Interpreter {
   }
 
   /** Compiled code: the object whose method runs it, and the names that it defines once it has run. */
-  private final case class Compiled(packageName: String, path: String, method: String, define: () => List[String])
+  private final case class Compiled(packageName: String, path: String, method: String, wrappers: Set[String], define: () => List[String])
 
   private def ourJar: String = new File(getClass.getProtectionDomain.getCodeSource.getLocation.toURI).getPath
 }
@@ -82,11 +87,11 @@ final class Interpreter(
   private val messages = new StringWriter
   private var cell     = Array.empty[String]
 
-  private val repl: IMain = compiling {
+  private val repl: Compiler = compiling {
     val repl = made()
-    repl.initializeCompiler()
+    repl.begin()
     for (_ <- 1 to number * LinesPerInterpreter) repl.naming.freshLineId()
-    repl.reporter.withoutPrintingResults {
+    repl.quietly {
       repl.bind("spark", "_root_.org.apache.spark.sql.SparkSession", session, List("@transient"))
       repl.bind("sc", "_root_.org.apache.spark.SparkContext", session.sparkContext, List("@transient"))
       repl.bind("sqlContext", "_root_.org.apache.spark.sql.SQLContext", session.sqlContext, List("@transient"))
@@ -106,14 +111,10 @@ final class Interpreter(
       processAll = true
     )
     settings.embeddedDefaults(loader)
-    new IMain(settings, new ReplReporterImpl(settings, new PrintWriter(messages)) {
-      // The shell's own form leaves out the line, because it stands above on the terminal.
-      override def doReport(pos: Position, message: String, severity: Severity, actions: List[CodeAction]): Unit = {
-        val text  = s"${clabel(severity)}$message"
-        val where = pos.finalPosition
-        val line  = if (where.isDefined && where.source.file.name == "<console>") cell.lift(where.line - 1) else None
-        out.println(line.fold(text)(line => s"<console>:${where.line}: $text\n$line\n${where.lineCaret}"))
-      }
+    val said = new PrintWriter(messages, true)
+    new Compiler(settings, said, (place, text) => {
+      val shown = for ((number, caret) <- place; line <- cell.lift(number - 1)) yield s"<console>:$number: $text\n$line\n$caret"
+      said.println(shown.getOrElse(text))
     })
   }
 
@@ -123,6 +124,11 @@ final class Interpreter(
     try Uninterruptibles.getUninterruptibly(compiler.submit(work))
     catch { case failure: ExecutionException => throw failure.getCause }
   }
+
+  /** Compiles what code often begins with, and forgets it: each compiler reads the classes that code names for itself. Nothing is run, no
+    * name is defined, and no result's number is used up.
+    */
+  def practise(): Unit = compiling(Practice.foreach(repl.compiled(_, synthetic = true)))
 
   def run(code: String, guard: Guard): ScalaResult = code match {
     case _ if code.length > LongestCell =>
@@ -158,10 +164,10 @@ final class Interpreter(
     cell = code.split("\n", -1)
     // Else the parser takes the errors of the cell before for its own.
     repl.reporter.reset()
-    repl.parse(code) match {
+    repl.statements(code) match {
       case Left(Results.Incomplete) => Left(ScalaResult.error("incomplete statement"))
       case Left(_)                  => Left(compilerSays())
-      case Right((trees, _, _))     => Right(pieces(code, trees.asInstanceOf[List[repl.global.Tree]]))
+      case Right(trees)             => Right(pieces(code, trees))
     }
   }
 
@@ -174,13 +180,13 @@ final class Interpreter(
       }
   }
 
-  private def compiled(piece: String): Either[ScalaResult, Compiled] = repl.compile(piece, synthetic = false) match {
+  private def compiled(piece: String): Either[ScalaResult, Compiled] = repl.compiled(piece, synthetic = false) match {
     case Left(Results.Success)    => Left(ScalaResult.Ok)
     case Left(Results.Incomplete) => Left(ScalaResult.error("incomplete statement"))
     case Left(Results.Error)      => Left(compilerSays())
     case Right(request) =>
       val line = request.lineRep
-      Right(Compiled(line.packageName, line.evalPath, line.printName, { () =>
+      Right(Compiled(line.packageName, line.evalPath, line.printName, repl.wrappers(request), { () =>
         repl.recordRequest(request)
         request.termNames.map(_.decoded)
       }))
@@ -194,7 +200,7 @@ final class Interpreter(
           out.print(display(s"$result", compiling(code.define())))
           ScalaResult.Ok
         case Left(failure) if failure.thrown.isInstanceOf[Stopped] => ScalaResult.Stopped
-        case Left(failure)                                         => ScalaResult.error(failure.named, traceback(failure, code.packageName))
+        case Left(failure)                                         => ScalaResult.error(failure.named, traceback(failure, code.wrappers))
       }
   )
 
@@ -226,14 +232,14 @@ final class Interpreter(
       // What `val (a, b) = …` and `val a, b = …` stand for overlaps.
       case (tree, next) if (runs(tree) || (isClass(tree) && !isClass(next))) && end(tree) <= next.pos.start => end(tree) -> tree
     } ++ trees.lastOption.map(code.length -> _)
-    val pieces = (0 :: cuts.map(_._1)).zip(cuts).to(LazyList).map { case (from, (to, last)) =>
+    lazy val pieces = (0 :: cuts.map(_._1)).zip(cuts).map { case (from, (to, last)) =>
       val before = code.take(from)
       val piece  = "\n" * before.count(_ == '\n') + " " * (from - before.lastIndexOf('\n') - 1) + code.slice(from, to)
       // The last expression becomes a field, and a loop inside an assignment is never compiled while it runs (the JVM wants an empty
       // stack for that): a hundred times slower. So the loop must not be the last.
       if (last.isInstanceOf[LabelDef]) piece + "\n()" else piece
     }
-    if (cuts.size <= MostPieces && pieces.forall(repl.parse(_).isRight)) pieces.toList else List(code)
+    if (cuts.size <= MostPieces && pieces.forall(repl.statements(_).isRight)) pieces else List(code)
   }
 
   /** Writes results as Livy's clients know them: `x: Int = 1`, without `val`. Only for names that the cell defined: a value's own text
@@ -244,14 +250,12 @@ final class Interpreter(
     val plain =
       if (names.isEmpty) result
       else result.replaceAll(s"(?m)^va[lr] (?=$name: )", "").replaceAll(s"(?m)^lazy val ($name: .*?) // unevaluated", "$1 = <lazy>\n")
-    val text = Naming.unmangle(plain)
+    val text = Compiler.unmangle(plain)
     if (text.length <= LongestResult) text
     else s"${text.take(LongestResult)}...\n(${text.length - LongestResult} characters more; print the value to see them)\n"
   }
 
   /** The frames of user code and of what it called; below them are only the interpreter's. */
-  private def traceback(failure: Failure, line: String): Seq[String] = {
-    val own = Set(s"$line.$$eval$$", s"$line.$$read$$", s"$line.$$read")
-    failure.stack(LongestTraceback, frame => !own(frame.getClassName))
-  }
+  private def traceback(failure: Failure, wrappers: Set[String]): Seq[String] =
+    failure.stack(LongestTraceback, frame => !wrappers(frame.getClassName))
 }

@@ -3,7 +3,7 @@ package livius
 import scala.tools.nsc.Global
 import scala.tools.nsc.Phase
 import scala.tools.nsc.plugins.{Plugin, PluginComponent}
-import scala.tools.nsc.transform.{Transform, TypingTransformers}
+import scala.tools.nsc.transform.TypingTransformers
 
 /** A compiler plugin for code that people type in: its loops can be interrupted, and it cannot end Spark for others.
   *
@@ -20,13 +20,13 @@ final class Interruptible(override val global: Global) extends Plugin {
     *
     * It works on the parsed tree: there a loop is a label still, and no generated method is in the way.
     */
-  private final class Checks extends PluginComponent with Transform {
+  private final class Checks extends SyntaxPhase {
     val global: Interruptible.this.global.type = Interruptible.this.global
     val phaseName          = "livius-checks"
     val runsAfter          = List("parser")
     override val runsBefore = List("namer")
 
-    protected def newTransformer(unit: CompilationUnit) = new AstTransformer {
+    protected def newTransformer(unit: CompilationUnit) = new SyntaxTransformer {
       override def transform(tree: Tree): Tree = super.transform(tree) match {
         case loop @ LabelDef(name, params, body) => treeCopy.LabelDef(loop, name, params, checked(body))
         // The typer knows the filters of a `for` with a pattern by their exact shape.

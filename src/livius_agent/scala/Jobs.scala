@@ -4,7 +4,7 @@ import java.util.{BitSet, Properties}
 
 import org.apache.spark.{SparkContext, TaskContext}
 import org.apache.spark.scheduler._
-import org.apache.spark.sql.livius.Inside
+import org.apache.spark.sql.livius.{Inside, Version}
 
 import scala.collection.mutable
 
@@ -48,8 +48,7 @@ final class Jobs private (context: SparkContext) extends SparkListener {
       cancelled.getOrElseUpdate(repl, new BitSet).set(number)
       active.values.filter(_.owner.contains(statement)).toSeq
     }
-    // Spark itself refuses further jobs of the group, before their first task. It keeps the last thousand in mind.
-    context.cancelJobGroupAndFutureJobs(statement, Reason)
+    Version.cancel(context, statement, Reason)
     ours.foreach(end)
   }
 

@@ -60,7 +60,7 @@ object Metastore {
       conf.set("hive.warehouse.subdir.inherit.perms", "false")
     }
     val handler = HiveMetaStore.newRetryingHMSHandler(new HMSHandler("livius", conf, false), conf)
-    val folders = new DeltaFolders(handler, data.resolve("known-tables"))
+    val folders = new DeltaFolders(handler, data.resolve("known-tables"), () => withSchemas(conf))
     val (socket, processor) = options.get("--callers") match {
       case None    => new TServerSocket(address) -> new TSetIpAddressProcessor[IHMSHandler](folders.served)
       case Some(_) => new OwnedSockets(address)  -> new CallersProcessor(MetastoreGuard(folders.served, Rights.of(conf)))
@@ -83,6 +83,13 @@ object Metastore {
     announce(Paths.get(options("--ready")), socket.getServerSocket.getLocalPort)
     server.serve()
   }
+
+  /** The lakehouses that have schemas. The gateway writes their file when it starts. */
+  private def withSchemas(conf: HiveConf): Seq[(String, Path)] =
+    Option(conf.get(OneLake.NamesKey)).filter(names => Files.exists(Paths.get(names))).toSeq.flatMap { _ =>
+      val lake = OneLake.of(conf)
+      lake.places.filter(_.hasSchemas).map(place => place.database -> lake.tables(place))
+    }
 
   private def configuration(data: Path): HiveConf = {
     val conf = new HiveConf

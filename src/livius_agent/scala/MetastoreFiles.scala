@@ -87,7 +87,7 @@ final class MetastoreFiles extends RawLocalFileSystem {
 
   private def place(caller: Caller, path: Path): Place = {
     val local = Paths.get(makeQualified(path).toUri.getPath).normalize
-    val areas = rights.of(caller).values.toSet.flatMap((one: LocalPath) => OneLake.Areas.map(one.resolve(_)))
+    val areas = rights.of(caller).folders.flatMap(one => OneLake.Areas.map(one.resolve(_)))
     areas.find(local.startsWith(_)).map(area => Place(area, local.iterator.asScala.drop(area.getNameCount).toSeq))
       .getOrElse(throw new AccessControlException(s"$path is not in a lakehouse of the caller's."))
   }

@@ -28,10 +28,10 @@ final class MetastoreGuard private (handler: IHMSHandler, rights: Rights) extend
       method.getName match {
         case call if Lists(call) && arguments.headOption.exists(isDefault) => Collections.emptyList[String]
         case "get_all_databases" | "get_databases" =>
-          answer().asInstanceOf[JavaList[String]].asScala.filter(name => own.contains(name) || isDefault(name)).asJava
+          answer().asInstanceOf[JavaList[String]].asScala.filter(name => own.tables(name).nonEmpty || isDefault(name)).asJava
         case "get_all_functions" =>
           val found = answer().asInstanceOf[GetAllFunctionsResponse]
-          Option(found.getFunctions).foreach(all => found.setFunctions(all.asScala.filter(one => own.contains(one.getDbName)).asJava))
+          Option(found.getFunctions).foreach(all => found.setFunctions(all.asScala.filter(one => own.tables(one.getDbName).nonEmpty).asJava))
           found
         case _ => answer()
       }
@@ -39,25 +39,26 @@ final class MetastoreGuard private (handler: IHMSHandler, rights: Rights) extend
   }
 
   /** Throws what refuses the call, unless the caller may make it. */
-  private def look(method: Method, arguments: Seq[AnyRef], own: Map[String, LocalPath]): Unit = {
+  private def look(method: Method, arguments: Seq[AnyRef], own: Rights.Own): Unit = {
     val call  = method.getName
     val named = (if (Named(call)) arguments.take(1).map(name => In(name.asInstanceOf[String])) else Nil) ++ arguments.flatMap(touched)
     if (!Known(call) || (Described(call) && named.isEmpty)) throw new MetaException(s"Sessions may not call $call.")
     named.foreach {
       case In(name) if isDefault(name) && OfDefault(call)      =>
-      case In(name) if !own.contains(identifier(name))         => throw unknown(method, name)
-      case At(place) if !isIn(place, own.values)               => throw new MetaException(outside(place))
-      case Made(name, place) if own.contains(identifier(name)) => lookAtNew(name, place, own(identifier(name)))
-      case Made(name, _)                                       => throw unknown(method, name)
+      case In(name) if own.tables(identifier(name)).isEmpty    => throw unknown(method, name)
+      case At(place) if !isIn(place, own.folders)              => throw new MetaException(outside(place))
+      case Made(name, place)                                   => lookAtNew(name, place, own.tables(identifier(name)).getOrElse(throw unknown(method, name)))
       case _                                                   =>
     }
   }
 
-  /** A lakehouse's database lies at its Tables folder. Who asks for one that exists is told so first, wherever else they thought it lay. */
-  private def lookAtNew(name: String, place: String, lakehouse: LocalPath): Unit =
-    if (!local(place).contains(lakehouse.resolve(OneLake.Tables))) throw {
+  /** A lakehouse's database is at its Tables folder, a schema's below. If the database exists, that is the error, whichever place the
+    * caller named.
+    */
+  private def lookAtNew(name: String, place: String, tables: LocalPath): Unit =
+    if (!local(place).contains(tables)) throw {
       if (Try(handler.get_database(name)).isSuccess) new AlreadyExistsException(s"Database $name already exists")
-      else new InvalidObjectException(s"The lakehouse of the database $name has its tables at ${lakehouse.resolve(OneLake.Tables)}, not at $place.")
+      else new InvalidObjectException(s"The lakehouse of the database $name has its tables at $tables, not at $place.")
     }
 }
 

@@ -18,9 +18,19 @@ import scala.util.Try
 final class OneLake private (root: Path, names: Path) {
   import OneLake._
 
-  private val read = new Replaced(names)(_.collect {
-    case Array(workspace, workspaceName, lakehouse, lakehouseName) => Place(workspace, workspaceName, lakehouse, lakehouseName)
+  private val read = new Replaced(names)(rows => {
+    val databases = rows.collect { case Array(lakehouse, database, kind) => lakehouse -> (database, kind) }.toMap.withDefaultValue(("", ""))
+    rows.collect { case Array(workspace, workspaceName, lakehouse, lakehouseName) =>
+      val (database, kind) = databases(lakehouse)
+      Place(workspace, workspaceName, lakehouse, lakehouseName, database, kind == WithSchemas)
+    }
   })
+
+  /** All lakehouses that may be used. */
+  def places: Seq[Place] = read.now
+
+  /** The folder of a lakehouse's tables. */
+  def tables(place: Place): Path = root.resolve(place.workspace).resolve(place.lakehouse).resolve(Tables)
 
   /** The lakehouses of the workspace that the URL's authority names, by name or id. */
   def lakehouses(authority: String): Seq[Place] = {
@@ -32,7 +42,7 @@ final class OneLake private (root: Path, names: Path) {
         )
     }
     val known = read.now
-    val found = known.filter(place => is(place.workspace, place.workspaceName, wanted))
+    val found = known.filter(_.isWorkspace(wanted))
     if (found.isEmpty) throw new AccessControlException(
       s"There is no workspace $wanted that this session may use. It may use: ${listed(known.map(_.workspaceName))}."
     )
@@ -54,7 +64,7 @@ final class OneLake private (root: Path, names: Path) {
 
   private def lakehouse(known: Seq[Place], name: String): Place = {
     val plain = if (name.toLowerCase(Locale.ROOT).endsWith(Suffix)) name.dropRight(Suffix.length) else name
-    known.filter(place => is(place.lakehouse, place.lakehouseName, plain)) match {
+    known.filter(_.isLakehouse(plain)) match {
       case Seq(one) => one
       case Seq()    => throw new AccessControlException(
           s"There is no lakehouse $name that this session may use in this workspace. It may use: ${listed(known.map(_.lakehouseName))}."
@@ -84,7 +94,18 @@ object OneLake {
   val RootKey  = "fs.livius.onelake.root"
   val NamesKey = "fs.livius.onelake.names"
 
-  final case class Place(workspace: String, workspaceName: String, lakehouse: String, lakehouseName: String)
+  /** A lakehouse, with its database's name in the metastore. */
+  final case class Place(workspace: String, workspaceName: String, lakehouse: String, lakehouseName: String, database: String, hasSchemas: Boolean) {
+    def isWorkspace(wanted: String): Boolean = is(workspace, workspaceName, wanted)
+    def isLakehouse(wanted: String): Boolean = is(lakehouse, lakehouseName, wanted)
+
+    /** The names to show; the file leaves out those that can't be in a URL. */
+    def shownWorkspace: String = if (workspaceName.isEmpty) workspace else workspaceName
+    def shownLakehouse: String = if (lakehouseName.isEmpty) lakehouse else lakehouseName
+  }
+
+  /** What files of the gateway's say of a lakehouse that has schemas. */
+  val WithSchemas = "schemas"
 
   private val Suffix      = ".lakehouse"
   private val Authority   = s"(?i)([^@]+)@(?:[a-z0-9-]+-)?${Host.replace(".", "\\.")}".r

@@ -4,18 +4,19 @@ import java.util.Locale
 
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.catalyst.{TableIdentifier, TimeTravel}
-import org.apache.spark.sql.catalyst.analysis.{RelationTimeTravel, UnresolvedIdentifier, UnresolvedPartitionSpec, UnresolvedRelation, UnresolvedTable, UnresolvedTableOrView}
+import org.apache.spark.sql.catalyst.{AliasIdentifier, TableIdentifier, TimeTravel}
+import org.apache.spark.sql.catalyst.analysis.{RelationTimeTravel, UnresolvedFunctionName, UnresolvedIdentifier, UnresolvedNamespace, UnresolvedPartitionSpec, UnresolvedRelation, UnresolvedTable, UnresolvedTableOrView, UnresolvedView}
 import org.apache.spark.sql.catalyst.catalog.{CatalogStorageFormat, CatalogUtils}
 import org.apache.spark.sql.catalyst.expressions.Literal
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.execution.command.{CreateTableLikeCommand, DescribeQueryCommand, ExplainCommand}
 import org.apache.spark.sql.execution.datasources.{CreateTable => CreateTableV1}
+import org.apache.spark.sql.livius.Version
 
 import scala.util.{Success, Try}
 
-/** Relative paths mean the lakehouse's root, as they do in `spark.read` and ``parquet.`Files/x` ``.
+/** Relative paths mean the lakehouse's root, as they do in `spark.read` and ``parquet.`Files/x` ``; names may begin with a lakehouse's.
   *
   * Delta takes ``delta.`Files/t` `` for a table's name unless the path is absolute, and Spark puts a relative LOCATION below the folder
   * of the database, where Delta does not look for what it has written.
@@ -27,18 +28,22 @@ final class RelativePaths(session: SparkSession) extends Rule[LogicalPlan] {
   /** For a plan as the parser made it. Once the analyzer has it, names are looked up before any rule of ours: rules for hints would come
     * first, but Spark leaves them out of sessions with Hive's catalog.
     */
-  def parsed(plan: LogicalPlan): LogicalPlan = plan.transformUpWithSubqueries(absolutely.orElse {
+  def parsed(plan: LogicalPlan): LogicalPlan = plan.transformUpWithSubqueries(absolutely.orElse[LogicalPlan, LogicalPlan] {
     case named: UnresolvedWith =>
       named.copy(cteRelations = named.cteRelations.map(one => one.copy(_2 = parsed(one._2).asInstanceOf[SubqueryAlias])))
     case explain: ExplainCommand        => explain.copy(logicalPlan = parsed(explain.logicalPlan))
     case describe: DescribeQueryCommand => describe.copy(plan = parsed(describe.plan))
-  })
+  }.orElse(Version.within(parsed)))
 
   private def absolutely: PartialFunction[LogicalPlan, LogicalPlan] = {
-    case named: UnresolvedRelation    => ofRelation(named)
+    case named: UnresolvedRelation    => qualified(named)
     case named: UnresolvedTable       => named.copy(multipartIdentifier = names(named.multipartIdentifier))
     case named: UnresolvedTableOrView => named.copy(multipartIdentifier = names(named.multipartIdentifier))
+    case named: UnresolvedView        => named.copy(multipartIdentifier = names(named.multipartIdentifier))
     case named: UnresolvedIdentifier  => named.copy(nameParts = names(named.nameParts))
+    case named: UnresolvedFunctionName => named.copy(multipartIdentifier = names(named.multipartIdentifier))
+    case named: UnresolvedNamespace   => named.copy(multipartIdentifier = Schemas.schema(named.multipartIdentifier))
+    case rename: RenameTable          => rename.copy(newName = names(rename.newName))
     // These keep plans and names beside their children.
     case travel @ TimeTravel(named: UnresolvedRelation, _, _, _)                     => travel.copy(relation = ofRelation(named))
     case travel @ RelationTimeTravel(named: UnresolvedRelation, _, _)                  => travel.copy(relation = ofRelation(named))
@@ -60,6 +65,13 @@ final class RelativePaths(session: SparkSession) extends Rule[LogicalPlan] {
       case part: UnresolvedPartitionSpec => part.copy(location = part.location.map(absolute))
       case part                          => part
     })
+  }
+
+  /** Columns may begin with all that the text has before its table's name. */
+  private def qualified(named: UnresolvedRelation): LogicalPlan = ofRelation(named) match {
+    case found if found.multipartIdentifier.size < named.multipartIdentifier.size =>
+      SubqueryAlias(AliasIdentifier(named.multipartIdentifier.last, named.multipartIdentifier.init.takeRight(2)), found)
+    case found => found
   }
 
   private def ofRelation(named: UnresolvedRelation) = names(named.multipartIdentifier) match {
@@ -92,10 +104,10 @@ final class RelativePaths(session: SparkSession) extends Rule[LogicalPlan] {
     case None         => name
   }
 
-  /** Makes the path in a name such as ``delta.`Files/t` `` absolute. No table has a slash in its name. */
+  /** Makes the path in a name such as ``delta.`Files/t` `` absolute. No table has a slash in its name. What names a lakehouse first: [[Schemas]]. */
   def names(parts: Seq[String]): Seq[String] = parts match {
     case Seq(format, path) if format.toLowerCase(Locale.ROOT) == "delta" && path.contains('/') => Seq(format, absolute(path))
-    case other                                                                                 => other
+    case other                                                                                 => Schemas.table(other)
   }
 
   private def absolute(text: String): String = Try(new Path(text)) match {

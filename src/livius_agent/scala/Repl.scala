@@ -9,7 +9,7 @@ import java.util.concurrent.{ConcurrentHashMap, ExecutionException, Executors}
 
 import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
 import org.apache.spark.sql.catalyst.parser.livius.Statements
-import org.apache.spark.sql.livius.{Frames, Inside}
+import org.apache.spark.sql.livius.{Frames, Inside, LaterTypes}
 
 import py4j.{ClientServer, DefaultGatewayServerListener}
 
@@ -93,7 +93,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   def table(data: Dataset[_]): Array[String]                       = Frames.table(data)
   def summary(data: Dataset[_]): DataFrame                         = Frames.summary(data)
   def variant(value: Array[Byte], metadata: Array[Byte]): String   =
-    Frames.variant(value, metadata, session.conf.get("spark.sql.session.timeZone"))
+    LaterTypes.variant(value, metadata, session.conf.get("spark.sql.session.timeZone"))
 
   /** The SQL statements of a text, which Python runs. */
   def script(text: String): Statements.Script = new Statements.Script(session, text)
@@ -176,6 +176,9 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
 
   /** Makes the interpreter in the background: it takes seconds. */
   def warmScala(): Unit = worker.execute(() => Streams.redirected(out)(interpreter))
+
+  /** Makes the interpreter, and has it compile what nobody sees. */
+  def practiseScala(): Unit = worker.submit[Unit](() => Streams.redirected(out)(interpreter.practise())).get()
 
   /** Runs code to its end; it returns once all output is in the pipe. */
   def runScala(code: String, name: String): ScalaResult = {

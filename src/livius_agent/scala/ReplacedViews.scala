@@ -2,12 +2,12 @@
 package org.apache.spark.sql.livius
 
 import org.apache.spark.SPARK_VERSION
-import org.apache.spark.sql.{Row, SparkSession, classic}
+import org.apache.spark.sql.{Row, SparkSession}
 import org.apache.spark.sql.catalyst.analysis.PersistedView
 import org.apache.spark.sql.catalyst.catalog.{CatalogTable, CatalogTableType}
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.execution.{SparkPlan, SparkStrategy}
-import org.apache.spark.sql.execution.command.{CommandUtils, CreateViewCommand, ExecutedCommandExec, LeafRunnableCommand, ViewHelper}
+import org.apache.spark.sql.execution.command.{CreateViewCommand, ExecutedCommandExec, LeafRunnableCommand, ViewHelper}
 
 /** Replaces a view in one step of the metastore. Spark drops the old one first: if the new one can't be made, neither is left. */
 object ReplacedViews extends SparkStrategy {
@@ -19,7 +19,7 @@ object ReplacedViews extends SparkStrategy {
   private final case class Replace(create: CreateViewCommand) extends LeafRunnableCommand {
     override def run(session: SparkSession): Seq[Row] = {
       val catalog = session.sessionState.catalog
-      val old     = Option.when(catalog.tableExists(create.name))(catalog.getTableMetadata(create.name))
+      val old     = if (catalog.tableExists(create.name)) Some(catalog.getTableMetadata(create.name)) else None
       if (!old.exists(_.tableType == CatalogTableType.VIEW)) create.run(session)
       else {
         val view = old.get.identifier
@@ -27,7 +27,7 @@ object ReplacedViews extends SparkStrategy {
         create.copy(replace = false, allowExisting = true).run(session)
         ViewHelper.checkCyclicViewReference(create.plan, Seq(view), view)
         val made = definition.invoke(create, session, create.plan).asInstanceOf[CatalogTable]
-        CommandUtils.uncacheTableOrView(session.asInstanceOf[classic.SparkSession], view)
+        Version.uncache(session, view)
         catalog.alterTable(made.copy(identifier = view, owner = old.get.owner, createVersion = SPARK_VERSION))
         Nil
       }

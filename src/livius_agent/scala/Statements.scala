@@ -4,9 +4,9 @@ package org.apache.spark.sql.catalyst.parser.livius
 import org.antlr.v4.runtime.{CharStreams, CommonTokenStream, Token}
 import org.antlr.v4.runtime.misc.Interval
 import org.apache.spark.sql.{Dataset, SparkSession, classic}
-import org.apache.spark.sql.catalyst.parser.{AbstractParser, ParseException, SqlBaseLexer, SqlBaseParser, UpperCaseCharStream}
+import org.apache.spark.sql.catalyst.parser.{SqlBaseLexer, UpperCaseCharStream}
 import org.apache.spark.sql.catalyst.plans.logical.CommandResult
-import org.apache.spark.sql.internal.{SQLConf, VariableSubstitution}
+import org.apache.spark.sql.internal.VariableSubstitution
 
 import scala.annotation.tailrec
 import scala.jdk.CollectionConverters._
@@ -20,7 +20,7 @@ final class Statement(val text: String, val line: Int)
   * the rest of the text is one statement, and running it gives Spark's error.
   */
 object Statements {
-  import SqlBaseLexer.{BEGIN, COLON, SEMICOLON}
+  import SqlBaseLexer.SEMICOLON
 
   /** The statements of a text for Python, to which each call costs a round trip. */
   final class Script(session: SparkSession, text: String) {
@@ -52,17 +52,6 @@ object Statements {
     lexer
   }
 
-  /** Where the script ends with which a text begins; None if Spark's parser finds no whole one. */
-  private def endOfScript(text: String): Option[Int] = {
-    val tokens = new CommonTokenStream(lexer(stream(text)))
-    val parser = new SqlBaseParser(tokens)
-    try {
-      AbstractParser.configureParser(parser, text, tokens, SQLConf.get)
-      AbstractParser.executeWithTwoStageStrategy(parser, tokens, (parser: SqlBaseParser) => parser.beginEndCompoundBlock())
-      Some(tokens.LT(-1).getStopIndex + 1)
-    } catch { case _: ParseException | _: StackOverflowError => None }
-  }
-
   /** All positions are Spark's: they count characters, for some of which Java has two. */
   private final class Cutter(text: String) {
     private val chars = stream(text)
@@ -79,7 +68,7 @@ object Statements {
         lexed.setLine(line)
         val tokens = new CommonTokenStream(lexed)
         val first  = tokens.LT(1)
-        if (first.getType == BEGIN || tokens.LA(2) == COLON && tokens.LA(3) == BEGIN) passScript(tokens)
+        if (Scripts.mayBegin(tokens)) passScript(tokens)
         while (!Set(SEMICOLON, Token.EOF).contains(tokens.LA(1))) tokens.consume()
         val last  = tokens.LT(1)
         val piece = between(from, last.getStartIndex)
@@ -94,7 +83,7 @@ object Statements {
       val variables          = new VariableSubstitution
       val rest               = between(from, chars.size)
       val meant              = variables.substitute(rest)
-      val end                = endOfScript(meant).getOrElse(Int.MaxValue)
+      val end                = Scripts.end(meant, new CommonTokenStream(lexer(stream(meant)))).getOrElse(Int.MaxValue)
       def place(token: Token) =
         if (meant == rest) token.getStartIndex - from
         else { val before = variables.substitute(between(from, token.getStartIndex)); before.codePointCount(0, before.length) }

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.gateway import Gateway
+from support.gateway import Gateway, RemoteSession, driver_folder
 from support.others import can_become_others, opened
-from support.team import DRIVER_FOLDER, FIRST, LAST, Team, printed_json
+from support.team import FIRST, LAST, Team, printed_json
 from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
@@ -57,6 +57,43 @@ def test_each_principal_has_a_user_of_its_own_that_gains_nothing_more(team: Team
     # A session that comes later, and after a restart, runs as the same user.
     with team.one.client.session() as again:
         assert printed_json(again, look)[:3] == one[:3]
+        folder = driver_folder(again)
+    assert_history_apart(team, again, folder, {one[0][0], other[0][0]})
+
+
+def assert_history_apart(
+    team: Team, ended: RemoteSession, folder: Path, principals: set[int]
+) -> None:
+    """The History Server shows the ended session, as a user of its own that others don't reach."""
+    client, facts = team.one.client, team.gateway.connection
+    url = (
+        f"{facts['api']}/v1/workspaces/{facts['workspace_id']}/lakehouses/"
+        f"{facts['lakehouse_id']}/livySessions/{ended.id}"
+    )
+    app = client.http.get(url, timeout=20).json()["sparkApplicationId"]
+
+    def executors() -> bool:
+        answer = client.http.get(f"{url}/applications/{app}/executors", timeout=60)
+        return answer.status_code == 200 and answer.json()[0]["id"] == "driver"
+
+    wait_for(executors, seconds=150, what="the History Server shows the session")
+    history = team.gateway.home / "history"
+    [server] = [
+        process
+        for process in psutil.process_iter()
+        if process.uids().real in range(FIRST, LAST)
+        and any(part.startswith(str(history)) for part in process.cmdline())
+    ]
+    assert server.uids().real not in principals
+    paths = [
+        history / "spark.conf",
+        history / "logs",
+        folder / "eventlog",
+        folder / "eventlog/events.zstd",
+    ]
+    tried = TRIED.format(paths=list(map(str, paths)), pids=[server.pid])
+    assert printed_json(team.other, tried) == [[], [], [], []]
+    assert (folder / "eventlog").stat().st_uid in principals
 
 
 def processes(team: Team, folder: Path | None = None) -> list[int]:
@@ -226,7 +263,7 @@ def test_links_lead_neither_gateway_nor_supervisor_astray(team: Team) -> None:
     target = team.gateway.home / "connection.json"
     client = team.one.client
     with client.session() as session:
-        mine = Path(printed_json(session, DRIVER_FOLDER))
+        mine = driver_folder(session)
         session.text(
             "import os\n"
             "work = os.environ['LIVIUS_DRIVER'] + '/work'\n"
@@ -280,7 +317,7 @@ def test_cancel_a_killed_gateway_and_the_end_work_as_ever(team: Team) -> None:
     assert folder.stat().st_uid == 0
     with team.one.client.session() as another:
         user = printed_json(another, "import os; print(os.getuid())")
-        ended = Path(printed_json(another, DRIVER_FOLDER))
+        ended = driver_folder(another)
     assert user == (folder / "work").stat().st_uid
     wait_for(lambda: not (ended / "work").exists(), seconds=20, what="its work folder is gone")
     wait_for((ended / "exit.json").exists, seconds=20, what="its end is recorded")

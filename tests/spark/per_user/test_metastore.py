@@ -1,12 +1,14 @@
 """Per-user launch: the metastore enforces the roles against SQL and against raw clients."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from livius.domain.lakehouse import Role
-from support.gateway import RemoteSession
+from support.gateway import Client, RemoteSession
 from support.team import Team, printed_json
 from support.waiting import wait_for
 
@@ -37,10 +39,15 @@ def assert_whole(team: Team) -> None:
     assert folders == ["plain", "salaries"]
 
 
+def databases(rows: list[list[str]]) -> list[str]:
+    """Those in the rows, without those of the test of schemas, which are both users'."""
+    return [row[0] for row in rows if not row[0].startswith("crew__")]
+
+
 def test_sql_finds_only_tables_of_ones_own_lakehouses(team: Team, secrets: Path) -> None:
     shared = team.one.rows("select current_database()")[0][0]
-    assert {row[0] for row in team.one.rows("show databases")} == {"default", shared}
-    assert {row[0] for row in team.other.rows("show databases")} == {"default", "secrets", shared}
+    assert set(databases(team.one.rows("show databases"))) == {"default", shared}
+    assert set(databases(team.other.rows("show databases"))) == {"default", "secrets", shared}
     # A principal with roles in both reads both, from either side.
     team.other.rows("create table mine as select 'ada' as who")
     joined = f"select s.much from secrets.salaries s join {shared}.mine m on s.who = m.who"
@@ -152,10 +159,8 @@ def hostile(team: Team, secrets: Path) -> Iterator[RemoteSession]:
 
 
 def test_a_client_of_its_own_gets_a_session_no_further(team: Team, hostile: RemoteSession) -> None:
-    assert printed_json(hostile, "print(json.dumps(list(hive.getAllDatabases())))") == [
-        "default",
-        team.one.rows("select current_database()")[0][0],
-    ]
+    known = printed_json(hostile, "print(json.dumps([[one] for one in hive.getAllDatabases()]))")
+    assert databases(known) == ["default", team.one.rows("select current_database()")[0][0]]
     tries = [
         "hive.getDatabase('secrets')",
         "hive.getDatabase(' Secrets ')",
@@ -374,3 +379,79 @@ def test_a_metastore_and_a_gateway_that_start_again_keep_to_it(
     assert "secrets" not in databases
     assert dropped == "NoSuchObjectException"
     assert_whole(team)
+
+
+@pytest.mark.timeout(600)  # it starts a driver of its own
+def test_schemas_are_those_of_ones_own_lakehouses(team: Team) -> None:
+    workspaces = [folder.parent.name for folder in (team.shared, team.private)]
+    crew, vault = (
+        with_schemas(client, workspace, name)
+        for client, workspace, name in zip(
+            (team.one.client, team.inside.client), workspaces, ("crew", "vault"), strict=True
+        )
+    )
+    crew_tables = team.shared.parent / crew / "Tables"
+    vault_tables = team.private.parent / vault / "Tables"
+    for session, database, place in (
+        (team.inside, "vault__pay", vault_tables / "pay"),
+        (team.one, "crew__sales", crew_tables / "sales"),
+    ):
+        create = f"create database if not exists {database} location '{place}'"
+        # A running session finds a new lakehouse within seconds.
+        ran = partial(succeeds, session, create)
+        wait_for(ran, seconds=60, what=f"{database} is made", every=1)
+    team.inside.rows("create table vault__pay.salaries as select 1 as much")
+    team.one.rows("create table crew__sales.t as select 1 as id")
+    assert team.other.rows("select id from crew__sales.t") == [[1]]
+    assert (crew_tables / "sales" / "t").is_dir()
+    listed = {row[0] for row in team.one.rows("show databases")}
+    assert "crew__sales" in listed
+    assert "vault__pay" not in listed
+    for statement in (
+        "select * from vault__pay.salaries",
+        "use vault__pay",
+        "drop database vault__pay cascade",
+        "create table vault__pay.x (id int)",
+        f"create database vault__more location '{vault_tables}/more'",
+        f"create database crew__more location '{vault_tables}/pay'",
+        f"create database crew__more location '{crew_tables}/sales'",
+        f"create database crew__more location '{crew_tables}'",
+        f"create database crew location '{crew_tables}'",
+        f"create database `crew__../sales` location '{crew_tables}/sales'",
+        f"create database sample__x location '{team.shared}/Tables/x'",
+        "create database crew__more",
+    ):
+        assert team.one.run(statement, "sql")["status"] == "error", statement
+    with session_in(team, crew) as session:
+        assert session.rows("select id from crew.sales.t") == [[1]]
+        session.rows("create schema marts")
+        session.rows("create table marts.t as select 2 as id")
+        assert team.other.rows("select id from crew__marts.t") == [[2]]
+        for name in ("vault.pay.salaries", "private.vault.pay.salaries"):
+            assert session.run(f"select * from {name}", "sql")["status"] == "error", name
+    team.other.rows("drop database crew__marts cascade")
+    assert not (crew_tables / "marts").exists()
+    assert team.inside.rows("select much from vault__pay.salaries") == [[1]]
+    for session, schema in ((team.one, "crew__sales"), (team.inside, "vault__pay")):
+        session.rows(f"drop database {schema} cascade")
+
+
+def succeeds(session: RemoteSession, statement: str) -> bool:
+    return bool(session.run(statement, "sql")["status"] == "ok")
+
+
+def with_schemas(client: Client, workspace: str, name: str) -> str:
+    """The id of a new lakehouse with schemas."""
+    body = {"displayName": name, "creationPayload": {"enableSchemas": True}}
+    url = f"{client.gateway.connection['api']}/v1/workspaces/{workspace}/lakehouses"
+    answer = client.http.post(url, json=body, timeout=60)
+    assert answer.status_code == 201, answer.text
+    identity: str = answer.json()["id"]
+    return identity
+
+
+def session_in(team: Team, lakehouse: str) -> AbstractContextManager[RemoteSession]:
+    """A session of the first one's in another lakehouse of the shared workspace."""
+    client = team.gateway.client()
+    client.base = client.base.replace(team.shared.name, lakehouse)
+    return client.session(name="schemas")

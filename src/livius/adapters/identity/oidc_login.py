@@ -72,13 +72,16 @@ class OidcLogin:
             },
         )
 
-    def sign_out_url(self, *, redirect_uri: str) -> str | None:
+    def sign_out_url(self, *, redirect_uri: str, id_token: str = "") -> str | None:
         """See the port."""
         where = self.known().sign_out
         if where is None:
             return None
         client_id = self.client.credential.client_id
-        return _with(where, {"client_id": client_id, "post_logout_redirect_uri": redirect_uri})
+        hint = {"id_token_hint": id_token} if id_token else {}
+        return _with(
+            where, {"client_id": client_id, "post_logout_redirect_uri": redirect_uri, **hint}
+        )
 
     async def redeem(
         self, *, code: str, redirect_uri: str, verifier: str, nonce: str, issuer: str | None
@@ -125,7 +128,7 @@ class OidcLogin:
         oid = await self.id_tokens.person_of(
             id_token, client_id=self.client.credential.client_id, nonce=nonce
         )
-        return SignedIn(access_token=str(answer["access_token"]), oid=oid)
+        return SignedIn(access_token=str(answer["access_token"]), oid=oid, id_token=id_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,9 @@ class NobodySignsIn:
         del redirect_uri, state, nonce, challenge
         raise self._not_configured()
 
-    def sign_out_url(self, *, redirect_uri: str) -> str | None:
+    def sign_out_url(self, *, redirect_uri: str, id_token: str = "") -> str | None:
         """See the port."""
-        del redirect_uri
+        del redirect_uri, id_token
         return None
 
     async def redeem(

@@ -134,17 +134,21 @@ class Connections:
             if not self._of_peer[connection.peer]:
                 del self._of_peer[connection.peer]
 
-    def sweep(self) -> None:
+    def sweep(self, now: float) -> None:
         """End the connections whose peers have taken too long."""
-        now = time.monotonic()
         for connection in [one for one in self._open if one.deadline < now]:
             self._end(connection, "late")
 
     async def run(self) -> None:
-        """Sweep repeatedly until cancelled."""
+        """Sweep repeatedly until cancelled.
+
+        If the event loop was busy when a sweep was due, it has yet to read what peers sent
+        meanwhile. So each sweep is as of the moment at which it was due.
+        """
         while True:
-            self.sweep()
+            due = time.monotonic() + _SWEEP_EVERY
             await asyncio.sleep(_SWEEP_EVERY)
+            self.sweep(due)
 
     def _end(self, connection: Connection, reason: str) -> None:
         """End a connection at once: a close in order would wait for a peer that doesn't read."""

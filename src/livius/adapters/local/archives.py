@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -182,6 +182,30 @@ class ClassArchive:
                     await process.wait()
         if code:
             raise ArchiveFailed(f"{Path(command[0]).name} ended with {code}. {_tail(log)}")
+
+
+class ClassArchives:
+    """The archives of several runtimes, made one after the other. ``of`` returns a runtime's."""
+
+    def __init__(self, of: Callable[[Runtime], ClassArchive]) -> None:
+        self._of = of
+        self._archives: dict[str, ClassArchive] = {}
+        self._wanted: asyncio.Queue[ClassArchive] = asyncio.Queue()
+
+    def add(self, runtime: Runtime) -> None:
+        """Have a runtime's archive used, and made if there is none."""
+        archive = self._archives[runtime.name] = self._of(runtime)
+        self._wanted.put_nowait(archive)
+
+    def options(self, runtime: Runtime) -> tuple[str, ...]:
+        """Return Java's options that use a runtime's archive; none while there is none."""
+        archive = self._archives.get(runtime.name)
+        return () if archive is None else archive.options()
+
+    async def run(self) -> None:
+        """Make those that are missing."""
+        while True:
+            await (await self._wanted.get()).run()
 
 
 def _tail(log: Path) -> str:

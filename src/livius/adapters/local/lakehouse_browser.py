@@ -3,39 +3,39 @@
 Paths are walked name by name, each opened relative to its parent folder and never through a link:
 files of a session can't lead a reader out, even if they change meanwhile.
 
-Tables are read by a process of their own (`livius.adapters.local.delta_preview`), because their
-files are foreign data to a large native library: a deadline ends it, its memory is limited and
-given back, and a crash in it is an error message.
+Tables are read by processes of their own (`livius.adapters.local.table_readers`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import itertools
 import os
 import stat
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
-from livius.adapters.local.os_users import OsUser, OsUsers, SharedOsUser
-from livius.domain.contents import Column, Commit, Entry, TablePreview
-from livius.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from livius.adapters.local.os_users import OsUsers, SharedOsUser
+from livius.adapters.local.table_readers import TableReaders
+from livius.domain.contents import (
+    Column,
+    Commit,
+    DataFile,
+    Entry,
+    TableDescription,
+    TableFacts,
+    TablePart,
+)
+from livius.domain.errors import Invalid, NotFound
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.messages import Message
 
 _MOST_ENTRIES: Final = 5000
+_MOST_FOLDERS: Final = 300
 _CHUNK: Final = 256 * 1024
-_TABLE_WITHIN: Final = 15.0
-_READERS: Final = 2
-_LARGEST_LOOK: Final = 4 * 1024 * 1024
-
-_log = structlog.get_logger(__name__)
 
 
 class _LocalFile:
@@ -66,13 +66,20 @@ class LocalLakehouseBrowser:
     def __init__(self, root: Path, users: OsUsers | None = None) -> None:
         self._root = root
         self._users = users or SharedOsUser()
-        self._readers = asyncio.Semaphore(_READERS)
+        self._readers = TableReaders()
 
     async def folder(
         self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
     ) -> Sequence[Entry] | None:
         """See the port."""
         return await asyncio.to_thread(_folder, self._root / workspace / lakehouse / "Files", parts)
+
+    async def folders(
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, parts: Sequence[str]
+    ) -> Sequence[Sequence[str]]:
+        """See the port."""
+        base = self._root / workspace / lakehouse / "Files"
+        return await asyncio.to_thread(_folders_on_the_way, base, parts)
 
     @contextlib.asynccontextmanager
     async def open(
@@ -81,89 +88,52 @@ class LocalLakehouseBrowser:
         """See the port."""
         base = self._root / workspace / lakehouse / "Files"
         with contextlib.ExitStack() as stack:
-            descriptor = await asyncio.to_thread(stack.enter_context, _walked(base, parts))
+            descriptor = await asyncio.to_thread(stack.enter_context, walked(base, parts))
             found = os.fstat(descriptor)
             group = await self._users.workspace(workspace)
             # A hard link may be to a file that its maker can't read but we can.
             is_foreign = group is not None and found.st_gid != group.number
             if not stat.S_ISREG(found.st_mode) or not parts or is_foreign:
-                raise _nothing()
+                raise nothing_there()
             yield _LocalFile(descriptor, _entry(parts[-1], found))
 
+    def expect_table(self) -> None:
+        """See the port."""
+        self._readers.prepare()
+
     async def table(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId, name: str
-    ) -> TablePreview:
+        self,
+        workspace: WorkspaceId,
+        lakehouse: LakehouseId,
+        parts: Sequence[str],
+        wanted: Collection[TablePart] = (),
+    ) -> TableDescription:
         """See the port."""
         base = self._root / workspace / lakehouse / "Tables"
-        with _walked(base, (name, "_delta_log")) as descriptor:
-            if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                raise _nothing()
-        async with self._readers:
-            return _look_of(await _ask_reader(base / name, await self._users.workspace(workspace)))
+        with walked(base, (*parts, "_delta_log")) as descriptor:
+            log = os.fstat(descriptor)
+        if not stat.S_ISDIR(log.st_mode):
+            raise nothing_there()
+        user = await self._users.workspace(workspace)
+        table = base.joinpath(*parts)
+        return _description(await self._readers.describe(workspace, table, log, user, wanted))
 
 
-async def _ask_reader(table: Path, user: OsUser | None) -> dict[str, Any]:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "livius.adapters.local.delta_preview",
-        str(table),
-        *(() if user is None else (str(user.number),)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ.get("PATH", "")},
-    )
-    try:
-        async with asyncio.timeout(_TABLE_WITHIN):
-            said, _errors = await child.communicate()
-    except TimeoutError as error:
-        raise Unavailable(
-            "TableTooSlow",
-            Message(
-                "The table could not be read within %(seconds)s s. Query it in a session.",
-                seconds=f"{_TABLE_WITHIN:.0f}",
-            ),
-        ) from error
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0 or len(said) > _LARGEST_LOOK:
-        _log.warning("table_unreadable", table=str(table), code=child.returncode)
-        raise Unavailable(
-            "TableUnreadable", Message("The table could not be read here. Query it in a session.")
-        )
-    found: dict[str, Any] = json.loads(said)
-    if "error" in found:
-        raise Conflict(
-            "TableUnreadable",
-            Message(
-                "The folder could not be read as a Delta table: %(error)s",
-                error=found["error"],
-            ),
-        )
-    return found
-
-
-def _look_of(found: dict[str, Any]) -> TablePreview:
-    return TablePreview(
+def _description(found: Mapping[str, Any]) -> TableDescription:
+    return TableDescription(
+        facts=TableFacts(**_with_moments(found["facts"], "changed_at")),
         columns=[Column(**one) for one in found["columns"]],
         rows=found["rows"],
-        commits=[
-            Commit(
-                version=one["version"],
-                at=_moment(one["at"]),
-                operation=one["operation"],
-                parameters=one["parameters"],
-                metrics=one["metrics"],
-            )
-            for one in found["commits"]
-        ],
+        commits=[Commit(**_with_moments(one, "at")) for one in found["commits"]],
+        files=[DataFile(**_with_moments(one, "changed_at")) for one in found["files"]],
         more_rows=found["more_rows"],
         more_columns=found["more_columns"],
         trouble=found["trouble"],
     )
+
+
+def _with_moments(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {**values, name: _moment(values[name])}
 
 
 def _moment(milliseconds: object) -> datetime | None:
@@ -174,21 +144,21 @@ def _moment(milliseconds: object) -> datetime | None:
 
 
 @contextlib.contextmanager
-def _walked(base: Path, parts: Sequence[str]) -> Iterator[int]:
+def walked(base: Path, parts: Sequence[str]) -> Iterator[int]:
     """Open the path. Only ordinary files and folders count."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         descriptor = os.open(base, flags | os.O_DIRECTORY)
         for part in parts:
             if part in ("", ".", "..") or "/" in part or "\0" in part:
-                raise _nothing()
+                raise nothing_there()
             try:
                 following = os.open(part, flags, dir_fd=descriptor)
             finally:
                 os.close(descriptor)
             descriptor = following
     except (OSError, UnicodeError) as error:
-        raise _nothing() from error
+        raise nothing_there() from error
     try:
         yield descriptor
     finally:
@@ -196,12 +166,12 @@ def _walked(base: Path, parts: Sequence[str]) -> Iterator[int]:
 
 
 def _folder(base: Path, parts: Sequence[str]) -> list[Entry] | None:
-    with _walked(base, parts) as descriptor:
+    with walked(base, parts) as descriptor:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
             return None
         if not stat.S_ISDIR(mode):
-            raise _nothing()
+            raise nothing_there()
         found: list[Entry] = []
         with os.scandir(descriptor) as entries:
             for one in entries:
@@ -221,6 +191,23 @@ def _folder(base: Path, parts: Sequence[str]) -> list[Entry] | None:
     return sorted(found, key=lambda one: (not one.is_folder, one.name.lower(), one.name))
 
 
+def _folders_on_the_way(base: Path, parts: Sequence[str]) -> list[list[str]]:
+    found: list[list[str]] = []
+    for length in range(len(parts) + 1):
+        try:
+            with walked(base, parts[:length]) as descriptor, os.scandir(descriptor) as entries:
+                seen = itertools.islice(entries, _MOST_ENTRIES)
+                names = [one.name for one in seen if one.is_dir(follow_symlinks=False)]
+        except (NotFound, OSError):
+            break
+        found.append(sorted(filter(_is_text, names), key=str.lower)[:_MOST_FOLDERS])
+    return found
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= one <= "\udfff" for one in name)
+
+
 def _entry(name: str, about: os.stat_result) -> Entry:
     is_folder = stat.S_ISDIR(about.st_mode)
     return Entry(
@@ -231,5 +218,6 @@ def _entry(name: str, about: os.stat_result) -> Entry:
     )
 
 
-def _nothing() -> NotFound:
+def nothing_there() -> NotFound:
+    """Return the error for a path that leads to nothing."""
     return NotFound("PathNotFound", Message("There is no such file or folder in this lakehouse."))

@@ -2,10 +2,12 @@
 
 Each principal has a file with the lakehouses of workspaces where it may run code; drivers resolve
 the names in OneLake URLs with it. The metastore makes the folders of tables with a file of all
-lakehouses. A line is workspace id, workspace name, lakehouse id, lakehouse name, with tabs between.
-Where principals have OS users of their own, another file has the databases that each may use: uid,
-database, workspace id, lakehouse id. A file is replaced atomically and only if it changed: readers
-check its date.
+lakehouses. Each lakehouse has two lines, with tabs between their fields: workspace id, workspace
+name, lakehouse id, lakehouse name; and lakehouse id, database, ``schemas`` if it has them. Where
+principals have OS users of their own, another file has the databases that each may use: uid,
+database, workspace id, lakehouse id, and again ``schemas``. A file is replaced atomically and only
+if it changed: readers check its date. They skip lines with other numbers of fields, as a driver of
+an earlier version does.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from livius.ports.catalog import LakehouseAccess
 
 _ALL: Final = "all"
 _CALLERS: Final = "callers.tsv"
+_SCHEMAS: Final = "schemas"
 
 
 def index_file(folder: Path, principal: PrincipalId | None = None) -> Path:
@@ -53,7 +56,13 @@ def write_lakehouse_index(
     if metastore is not None:
         readable[callers_file(folder)] = metastore
         wanted[callers_file(folder)] = [
-            f"{user.number}\t{place.database}\t{place.workspace}\t{place.lakehouse}\n"
+            _joined(
+                str(user.number),
+                place.database,
+                place.workspace,
+                place.lakehouse,
+                *([_SCHEMAS] if place.has_schemas else []),
+            )
             for place in places
             if (user := readers.get(place.principal)) is not None
         ]
@@ -68,7 +77,13 @@ def write_lakehouse_index(
 def _line(place: LakehouseAccess) -> str:
     names = (place.workspace, place.workspace_name, place.lakehouse, place.lakehouse_name)
     # A name with a control character can't be in a URL; the id still can.
-    return "\t".join(name if name.isprintable() else "" for name in names) + "\n"
+    return _joined(*(name if name.isprintable() else "" for name in names)) + _joined(
+        place.lakehouse, place.database, _SCHEMAS if place.has_schemas else ""
+    )
+
+
+def _joined(*fields: str) -> str:
+    return "\t".join(fields) + "\n"
 
 
 def _write(file: Path, text: str, reader: OsUser | None) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from livius.adapters.local.os_users import OsUser, OsUsers, share
 from livius.domain.ids import LakehouseId, WorkspaceId
 from livius.domain.lakehouse import LakehouseTable
+
+_SCHEMA: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+_SHARED: Final = 0o3770
+"""The mode of a lakehouse that its workspace's group may use."""
 
 
 class LocalLakehouses:
@@ -28,17 +35,17 @@ class LocalLakehouses:
         await asyncio.to_thread(lay_lakehouse, folder, await self._users.workspace(workspace))
 
     async def copy_table(self, workspace: WorkspaceId, lakehouse: LakehouseId, table: Path) -> None:
-        """Make both folders, and copy a Delta table into the lakehouse unless it has one there."""
-        await self.create(workspace, lakehouse)
+        """Copy a Delta table into a lakehouse that was made, unless it has one there."""
         group = await self._users.workspace(workspace)
         tables = lakehouse_folder(self._root, workspace, lakehouse) / "Tables"
         await asyncio.to_thread(_copy_whole, table, tables / table.name, group)
 
     async def tables(
-        self, workspace: WorkspaceId, lakehouse: LakehouseId
+        self, workspace: WorkspaceId, lakehouse: LakehouseId, *, has_schemas: bool
     ) -> Sequence[LakehouseTable]:
         """See the port. A table is a folder with a Delta log; the metastore registers the same."""
-        return await asyncio.to_thread(_tables, self._root / workspace / lakehouse / "Tables")
+        find = _tables_of_schemas if has_schemas else _tables
+        return await asyncio.to_thread(find, self._root / workspace / lakehouse / "Tables")
 
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         """See the port."""
@@ -62,12 +69,15 @@ def lay_lakehouse(folder: Path, group: OsUser | None) -> None:
     inside = [folder / name for name in ("Tables", "Files")]
     for path in inside:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if group is None or folder.stat().st_gid == group.number:
+    about = folder.stat()
+    # A new folder inherits the group of a workspace that is shared already, and is not shared yet.
+    is_shared = stat.S_IMODE(about.st_mode) == _SHARED
+    if group is None or (about.st_gid == group.number and is_shared):
         return
     for path in inside:
         _hand_over(path, group.number)
     share(folder.parent, group, 0o2750)
-    share(folder, group, 0o3770)
+    share(folder, group, _SHARED)
 
 
 def _copy_whole(source: Path, target: Path, group: OsUser | None) -> None:
@@ -105,11 +115,32 @@ def _open_to(descriptor: int, group: int) -> None:
     os.fchmod(descriptor, mode | (mode & 0o700) >> 3 | (stat.S_ISGID if is_folder else 0))
 
 
-def _tables(folder: Path) -> list[LakehouseTable]:
+def _tables(folder: Path, schema: str | None = None) -> list[LakehouseTable]:
+    return [
+        LakehouseTable(folder=one.name, format="delta", schema=schema, changed_at=changed_at)
+        for one in _folders(folder)
+        if (changed_at := _last_commit(one / "_delta_log")) is not None
+    ]
+
+
+def _last_commit(log: Path) -> datetime | None:
+    """Return when a folder's log got its last file; None if it has no commit."""
+    try:
+        with os.scandir(log) as entries:
+            if not any(entry.name[:1].isdigit() for entry in entries):
+                return None
+        return datetime.fromtimestamp(log.stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def _tables_of_schemas(folder: Path) -> list[LakehouseTable]:
+    schemas = [one for one in _folders(folder) if _SCHEMA.fullmatch(one.name)]
+    found = [table for schema in schemas for table in _tables(schema, schema.name)]
+    return sorted(found, key=lambda table: table.name)
+
+
+def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return [
-        LakehouseTable(folder=one.name, format="delta")
-        for one in sorted(folder.iterdir())
-        if not one.is_symlink() and any((one / "_delta_log").glob("[0-9]*"))
-    ]
+    return [one for one in sorted(folder.iterdir()) if one.is_dir() and not one.is_symlink()]

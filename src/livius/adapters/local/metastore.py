@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -22,15 +23,20 @@ from livius.adapters.local.supervised import (
 )
 from livius.domain.errors import Unavailable
 from livius_agent.files import read_regular
-from livius_agent.spec import KEEPER_SPEC, SupervisorSpec
+from livius_agent.spec import SUPERVISOR_SPEC, SupervisorSpec
 
 _READY_WITHIN: Final = 60.0
+_COMES_UP_WITHIN: Final = 180.0
+"""On a busy machine the first start, which makes the database, takes longer than sessions wait."""
 _LOOK_EVERY: Final = 0.05
 _WATCH_EVERY: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _SMALL: Final = 4096
 _PORT: Final = "port"
 _DERBY: Final = "derby"
+_DATABASE: Final = "db"
+_MADE: Final = "service.properties"
+"""Derby's own file, without which a folder is no database."""
 _TEMPORARY: Final = "tmp"
 _READY: Final = "ready.json"
 _CALLERS: Final = "--callers"
@@ -49,6 +55,7 @@ def _lay(folder: Path, user: OsUser | None) -> None:
     The database's belongs to the metastore's user, also after a change of that.
     """
     derby = folder / _DERBY
+    _clear_half_made(derby / _DATABASE)
     (derby / _TEMPORARY).mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     share(folder, user, 0o710)
@@ -58,6 +65,13 @@ def _lay(folder: Path, user: OsUser | None) -> None:
             for name in (*folders, *files):
                 os.chown(name, owner, -1, dir_fd=descriptor, follow_symlinks=False)
         os.chown(derby, owner, -1)
+
+
+def _clear_half_made(database: Path) -> None:
+    """Remove a database whose making was cut off: Derby neither opens nor replaces it."""
+    if database.is_dir() and not (database / _MADE).exists():
+        _log.warning("half_made_database_removed", folder=str(database))
+        shutil.rmtree(database)
 
 
 def _port_in(value: Any) -> int:
@@ -105,7 +119,7 @@ class LocalMetastore:
         """
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                while (port := self._listening()) is None:
+                while (port := self.port()) is None:
                     await asyncio.sleep(_LOOK_EVERY)
         except TimeoutError:
             raise Unavailable(
@@ -113,7 +127,7 @@ class LocalMetastore:
             ) from None
         return f"thrift://127.0.0.1:{port}"
 
-    def _listening(self) -> int | None:
+    def port(self) -> int | None:
         """Return its port; None while it starts, or if its file is unreadable."""
         if self._process.supervisor() is None:
             return None
@@ -148,8 +162,8 @@ class LocalMetastore:
         find the next one at the same port.
         """
         user = await self._users.metastore()
-        spec = read_record(self._folder / KEEPER_SPEC, SupervisorSpec)
-        is_lost = ready_file(self._folder).exists() and self._listening() is None
+        spec = read_record(self._folder / SUPERVISOR_SPEC, SupervisorSpec)
+        is_lost = ready_file(self._folder).exists() and self.port() is None
         if spec is None or is_lost or (_CALLERS in spec.command) != (user is not None):
             await self._process.end()
 
@@ -169,7 +183,7 @@ class LocalMetastore:
             ":".join(map(str, self._runtime.jars)),
             "livius.Metastore",
             *("--data", str(self._folder / _DERBY)),
-            *("--port", str(self._port())),
+            *("--port", str(self._stored_port())),
             *("--ready", str(ready)),
             *("--onelake", str(self._lakehouses)),
             *("--names", str(index_file(self._names))),
@@ -191,16 +205,16 @@ class LocalMetastore:
 
         Raises:
             SupervisorFailed: it ended first; the message has its last lines.
-            TimeoutError: it does not answer within a minute.
+            TimeoutError: it does not answer within three minutes.
         """
-        async with asyncio.timeout(_READY_WITHIN):
-            while self._wanted and self._listening() is None:
+        async with asyncio.timeout(_COMES_UP_WITHIN):
+            while self._wanted and self.port() is None:
                 if self._process.supervisor() is None:
                     said = self._process.log_tail(lines=3)
                     raise SupervisorFailed(" ".join(("The metastore ended at its start.", *said)))
                 await asyncio.sleep(_LOOK_EVERY)
 
-    def _port(self) -> int:
+    def _stored_port(self) -> int:
         """Return the stored port; the first time, a free one."""
         path = self._folder / _PORT
         try:

@@ -33,6 +33,10 @@ class OsUser:
     groups: Sequence[int] = ()
 
 
+_HISTORY: Final = "history server"
+"""The owner of that number; principals have other ids."""
+
+
 class OsUsers(Protocol):
     """The OS users. None stands for the gateway's own user."""
 
@@ -50,6 +54,10 @@ class OsUsers(Protocol):
         """Return the metastore's user."""
         ...
 
+    async def history(self) -> OsUser | None:
+        """Return the user of Spark's History Server."""
+        ...
+
 
 class SharedOsUser:
     """Implements `OsUsers` for ``single-user``."""
@@ -63,6 +71,9 @@ class SharedOsUser:
         """See `OsUsers`."""
 
     async def metastore(self) -> None:
+        """See `OsUsers`."""
+
+    async def history(self) -> None:
         """See `OsUsers`."""
 
 
@@ -95,6 +106,10 @@ class PerPrincipalOsUsers:
     async def metastore(self) -> OsUser:
         """See `OsUsers`."""
         return OsUser(self._metastore, self._workspaces)
+
+    async def history(self) -> OsUser:
+        """See `OsUsers`. It reads what drivers wrote, so it is nobody else."""
+        return OsUser(await self._number(_HISTORY, self._principals))
 
 
 def give(path: Path, user: OsUser | None) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from livius.domain.conf_secrets import REDACTION_PATTERN
+from livius.ports.runtimes import ConfDefaults
 
 _OPENED: Final = (
     "java.base/java.lang",
@@ -46,6 +51,7 @@ class Runtime:
     """An installed runtime and the Java that runs it. ``jars`` is the class path in its order."""
 
     name: str
+    folder: Path
     python: Path
     spark_home: Path
     jars: tuple[Path, ...]
@@ -111,6 +117,10 @@ _APART: Final[Mapping[str, str]] = {
 
 _DEFAULT_CONF: Final[Mapping[str, str]] = {
     "spark.sql.sources.default": "delta",
+    # Else Spark 3.5 makes a Hive table of a CREATE TABLE that names no format.
+    "spark.sql.legacy.createHiveTableByDefault": "false",
+    # Between the repls of a session, which have pools of their own; first in, first out in each.
+    "spark.scheduler.mode": "FAIR",
     # With Delta on its class path, Spark 4.1 refuses spark.sql(query, args) without this.
     "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
     # Fabric's table properties, such as delta.parquet.vorder.enabled, are unknown to Delta.
@@ -135,6 +145,48 @@ _SMALL_MACHINE: Final[Mapping[str, str]] = {
 }
 
 
+def conf_defaults(runtime: str, *, local: bool) -> ConfDefaults:
+    """Return the conf that drivers have without any request; with ``local``, in the driver."""
+    return ConfDefaults(
+        spark=_spark_defaults(runtime),
+        gateway={
+            **dict.fromkeys((*_OF_EACH_DRIVER, *_APART), ""),
+            **_DEFAULT_CONF,
+            **(_SMALL_MACHINE if local else {}),
+            **_BASE_CONF,
+        },
+    )
+
+
+@cache
+def _spark_defaults(runtime: str) -> Mapping[str, str]:
+    """Return the values of the keys that the runtime's Spark and Delta register, of a build."""
+    try:
+        text = (files("livius") / "runtimes" / runtime / "defaults.json").read_bytes()
+    except OSError:  # a runtime of the operator's own
+        return {}
+    return msgspec.json.decode(text, type=dict[str, str])
+
+
+_OF_EACH_DRIVER: Final = (
+    *("spark.master", "spark.app.name", "spark.submit.deployMode", "spark.local.dir"),
+    *("spark.sql.warehouse.dir", "spark.hadoop.hive.metastore.uris"),
+    *("spark.hadoop.fs.livius.onelake.root", "spark.hadoop.fs.livius.onelake.names"),
+    *("spark.eventLog.enabled", "spark.extraListeners", "spark.jars"),
+    *("spark.livius.eventLog.folder", "spark.livius.eventLog.limit"),
+)
+
+
+def _event_log(folder: Path, limit: int) -> dict[str, str]:
+    """Return the conf of `EventLog.scala`, which starts Spark's log when the driver is bound."""
+    return {
+        "spark.eventLog.enabled": "false",
+        "spark.extraListeners": "org.apache.spark.sql.livius.EventLog",
+        "spark.livius.eventLog.folder": str(folder),
+        "spark.livius.eventLog.limit": str(limit),
+    }
+
+
 def spark_conf(
     *,
     master: str,
@@ -142,13 +194,18 @@ def spark_conf(
     metastore_uri: str,
     scratch: Path,
     lakehouses: Path,
-    names: Path,
+    names: Path | None,
     asked: Mapping[str, str],
+    event_log: Path | None = None,
+    event_log_limit: int = 0,
     apart: bool = False,
+    jars: Sequence[Path] = (),
 ) -> dict[str, str]:
     """Return a driver's complete Spark conf: our defaults, the caller's, then the fixed part.
 
-    ``apart``: the machine has drivers of other principals, which must not read from this one.
+    ``names`` is None for a driver whose user is not known yet. ``event_log`` is the folder of
+    Spark's event log. ``apart``: the machine has drivers of other principals, which must not read
+    from this one. ``jars`` are an environment's, for executors that are not in the driver.
     """
     local = master.startswith("local")
     return {
@@ -157,6 +214,7 @@ def spark_conf(
         **asked,
         **_BASE_CONF,
         **(_APART if apart else {}),
+        **({} if local or not jars else {"spark.jars": ",".join(map(str, jars))}),
         "spark.master": master,
         "spark.app.name": name,
         "spark.submit.deployMode": "client",
@@ -164,5 +222,6 @@ def spark_conf(
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.hadoop.hive.metastore.uris": metastore_uri,
         "spark.hadoop.fs.livius.onelake.root": str(lakehouses),
-        "spark.hadoop.fs.livius.onelake.names": str(names),
+        **({} if names is None else {"spark.hadoop.fs.livius.onelake.names": str(names)}),
+        **({} if event_log is None else _event_log(event_log, event_log_limit)),
     }

@@ -25,12 +25,13 @@ import structlog
 from livius_agent.files import read_tail
 from livius_agent.redact import Secrets
 from livius_agent.spec import (
+    CLAIM,
     EXIT_RECORD,
-    KEEPER_SPEC,
     MARKER,
     PID_RECORD,
     STDERR,
     STDOUT,
+    SUPERVISOR_SPEC,
     WORK,
     ExitRecord,
     ProcessId,
@@ -44,6 +45,8 @@ from livius_agent.spec import (
 
 _APPEARS_WITHIN: Final = 10.0
 _ENDS_WITHIN: Final = 10.0
+_CLAIMED_WITHIN: Final = 2.0
+_LOOK_AT_CLAIM: Final = 0.002
 _LOOK_EVERY: Final = 0.02
 _QUIET_LOOKS: Final = 2
 _TAIL_BYTES: Final = 64 * 1024
@@ -108,7 +111,7 @@ class SupervisedProcess:
         for name in (PID_RECORD, EXIT_RECORD):
             for path in _both(self.folder / name):
                 path.unlink(missing_ok=True)
-        write(self.folder / KEEPER_SPEC, spec)
+        write(self.folder / SUPERVISOR_SPEC, spec)
         with (self.folder / STDERR).open("ab") as stderr:
             # A session of its own: signals for the gateway's terminal don't reach it.
             process = await asyncio.create_subprocess_exec(
@@ -145,6 +148,24 @@ class SupervisedProcess:
         if self.exit() is None:
             # A killed supervisor could not end its descendants; they have its mark.
             await asyncio.to_thread(_sweep, self.folder)
+
+    async def claim(self, lakehouse: Path) -> None:
+        """Have the supervisor give a process that waits its priority and lakehouse; await that.
+
+        Where the machine can't show the lakehouse, a line in the process's log says so.
+        """
+        supervisor = self.supervisor()
+        if supervisor is None:
+            return
+        file = self.folder / CLAIM
+        partial = file.with_name(f"{file.name}.partial")
+        partial.write_text(str(lakehouse), encoding="utf-8")
+        partial.replace(file)
+        _signal(supervisor, signal.SIGUSR1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLAIMED_WITHIN):
+                while file.exists() and is_running(supervisor):
+                    await asyncio.sleep(_LOOK_AT_CLAIM)
 
     def tail(self, name: str, *, lines: int) -> tuple[str, ...]:
         """Return the last lines of one of the folder's logs. It blocks."""

@@ -73,6 +73,14 @@ class SqlActivities:
         rows = _NAMED.where(SESSIONS.c.id.in_(page)).order_by(*_order(query))
         return await self._transactions.run(lambda connection: _all(connection, rows))
 
+    async def count_activities(self, query: ActivityQuery) -> int:
+        """See the port."""
+        found = select(SESSIONS.c.id).where(*_conditions(query)).limit(query.limit).subquery()
+        counted = select(func.count()).select_from(found)
+        return await self._transactions.run(
+            lambda connection: int(connection.execute(counted).scalar_one())
+        )
+
     async def find_activity(
         self, workspace: WorkspaceId, session: SessionId | None, principal: PrincipalId
     ) -> FoundActivity:

@@ -23,16 +23,19 @@ from sqlalchemy import (
 
 from livius.adapters.store.audit import write, write_if
 from livius.adapters.store.engine import Transactions
+from livius.adapters.store.names import is_name_taken, name_key
 from livius.adapters.store.repls import find_repl
 from livius.adapters.store.rows import lakehouse_of, workspace_of
 from livius.adapters.store.schema import (
     DELETED_LAKEHOUSES,
+    ENVIRONMENTS,
     LAKEHOUSES,
     ROLES,
     SESSIONS,
     WORKSPACES,
 )
 from livius.adapters.store.sessions import find_session, stop_session
+from livius.adapters.store.spark_settings import delete_spark_configuration
 from livius.domain.audit import AuditEntry
 from livius.domain.ids import LakehouseId, PrincipalId, ReplId, SessionId, WorkspaceId
 from livius.domain.lakehouse import MAY_RUN, Lakehouse, Role, RoleAssignment, Workspace
@@ -57,32 +60,9 @@ def find_workspace(
     return workspace_of(found) if found else None, Role(role.role) if role else None
 
 
-def _name_key(name: str) -> str:
-    """Return what is unique of a name."""
-    return name.lower()
-
-
-def _is_workspace_taken(connection: Connection, name: str, *, but: str) -> bool:
-    """Tell whether another workspace has the name, in any case."""
-    query = select(WORKSPACES.c.id).where(
-        WORKSPACES.c.name_key == _name_key(name), WORKSPACES.c.id != but
-    )
-    return connection.execute(query).first() is not None
-
-
-def _is_taken(connection: Connection, workspace: str, name: str, *, but: str) -> bool:
-    """Tell whether another lakehouse of the workspace has the name, in any case."""
-    query = select(LAKEHOUSES.c.id).where(
-        LAKEHOUSES.c.workspace == workspace,
-        LAKEHOUSES.c.name_key == _name_key(name),
-        LAKEHOUSES.c.id != but,
-    )
-    return connection.execute(query).first() is not None
-
-
 def _named(one: Workspace | Lakehouse) -> dict[str, Any]:
     """Return the row of something with a name."""
-    return {**dataclasses.asdict(one), "name_key": _name_key(one.name)}
+    return {**dataclasses.asdict(one), "name_key": name_key(one.name)}
 
 
 def _archive(connection: Connection, row: Row[Any], *, at: datetime, by: str) -> None:
@@ -109,7 +89,7 @@ def _leaves_an_admin(workspace: str, principal: str) -> ColumnElement[bool]:
 def _given(*, name: str | None, description: str | None) -> dict[str, str]:
     """Return the columns to change."""
     values = {} if description is None else {"description": description}
-    return values if name is None else {**values, "name": name, "name_key": _name_key(name)}
+    return values if name is None else {**values, "name": name, "name_key": name_key(name)}
 
 
 class SqlCatalog:
@@ -125,7 +105,7 @@ class SqlCatalog:
         """See the port."""
 
         def work(connection: Connection) -> bool:
-            if _is_workspace_taken(connection, workspace.name, but=workspace.id):
+            if is_name_taken(connection, WORKSPACES, workspace.name, but=workspace.id):
                 return False
             connection.execute(insert(WORKSPACES).values(_named(workspace)))
             connection.execute(
@@ -152,7 +132,7 @@ class SqlCatalog:
         )
 
         def work(connection: Connection) -> Outcome:
-            if name is not None and _is_workspace_taken(connection, name, but=workspace):
+            if name is not None and is_name_taken(connection, WORKSPACES, name, but=workspace):
                 return Outcome.TAKEN
             if connection.execute(change).rowcount == 0:
                 return Outcome.MISSING
@@ -188,7 +168,9 @@ class SqlCatalog:
                 stop_session(connection, one.id, audit_end(one), self._keep_audit, changes)
             for row in connection.execute(lakehouses).all():
                 _archive(connection, row, at=at, by=by)
-            connection.execute(delete(ROLES).where(ROLES.c.workspace == workspace))
+            for table in (ROLES, ENVIRONMENTS):
+                connection.execute(delete(table).where(table.c.workspace == workspace))
+            delete_spark_configuration(connection, workspace)
             if not write_if(
                 connection.execute(gone).rowcount == 1, connection, audit, self._keep_audit
             ):
@@ -212,7 +194,13 @@ class SqlCatalog:
             where = {"workspace": lakehouse.workspace}
             if connection.execute(_WORKSPACE, where).first() is None:
                 return Outcome.MISSING
-            if _is_taken(connection, lakehouse.workspace, lakehouse.name, but=lakehouse.id):
+            if is_name_taken(
+                connection,
+                LAKEHOUSES,
+                lakehouse.name,
+                but=lakehouse.id,
+                workspace=lakehouse.workspace,
+            ):
                 return Outcome.TAKEN
             if connection.execute(names).first() is not None:
                 return Outcome.DATABASE_TAKEN
@@ -238,7 +226,9 @@ class SqlCatalog:
             row = connection.execute(select(LAKEHOUSES).where(key)).first()
             if row is None:
                 return Outcome.MISSING
-            if name is not None and _is_taken(connection, row.workspace, name, but=lakehouse):
+            if name is not None and is_name_taken(
+                connection, LAKEHOUSES, name, but=lakehouse, workspace=row.workspace
+            ):
                 return Outcome.TAKEN
             connection.execute(changed)
             write(connection, audit, self._keep_audit)
@@ -323,6 +313,7 @@ class SqlCatalog:
                 LAKEHOUSES.c.id.label("lakehouse"),
                 LAKEHOUSES.c.name.label("lakehouse_name"),
                 LAKEHOUSES.c.database,
+                LAKEHOUSES.c.has_schemas,
             )
             .join_from(ROLES, WORKSPACES, ROLES.c.workspace == WORKSPACES.c.id)
             .join(LAKEHOUSES, LAKEHOUSES.c.workspace == WORKSPACES.c.id)

@@ -50,7 +50,7 @@ from livius.domain.ids import ClientId, PrincipalId
 
 # These queries look up every caller, every few seconds.
 _PRINCIPAL: Final = union_all(
-    select(USERS.c.oid).where(USERS.c.oid == bindparam("oid")),
+    select(USERS.c.oid).where(USERS.c.oid == bindparam("oid"), USERS.c.disabled_at.is_(None)),
     select(APPLICATIONS.c.object_id).where(APPLICATIONS.c.object_id == bindparam("oid")),
 )
 _CLIENT: Final = select(APPLICATIONS.c.client_id).where(
@@ -106,10 +106,23 @@ class SqlIdentity:
         change = update(USERS).where(USERS.c.oid == oid).values(password_hash=password_hash)
 
         def work(connection: Connection) -> bool:
-            connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
-            connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
-            end_portal_sessions(connection, oid)
+            _end_sign_ins(connection, oid)
             done = connection.execute(change).rowcount == 1
+            return write_if(done, connection, audit, self._keep_audit)
+
+        return await self._transactions.run(work)
+
+    async def disable_user(
+        self, oid: PrincipalId, at: datetime | None, *, audit: AuditEntry | None = None
+    ) -> bool:
+        """See the port."""
+        is_other = USERS.c.disabled_at.is_(None) if at else USERS.c.disabled_at.is_not(None)
+        change = update(USERS).where(USERS.c.oid == oid, is_other).values(disabled_at=at)
+
+        def work(connection: Connection) -> bool:
+            done = connection.execute(change).rowcount == 1
+            if done and at is not None:
+                _end_sign_ins(connection, oid)
             return write_if(done, connection, audit, self._keep_audit)
 
         return await self._transactions.run(work)
@@ -358,7 +371,9 @@ class SqlIdentity:
         """See the port."""
         expired = delete(SIGN_INS).where(SIGN_INS.c.expires_at < sign_in.created_at)
         proved = select(USERS.c.oid).where(
-            USERS.c.oid == sign_in.user, USERS.c.password_hash == password_hash
+            USERS.c.oid == sign_in.user,
+            USERS.c.password_hash == password_hash,
+            USERS.c.disabled_at.is_(None),
         )
 
         def work(connection: Connection) -> bool:
@@ -454,6 +469,12 @@ def _moments(kept: dict[str, Any]) -> dict[str, Any]:
         else value
         for name, value in kept.items()
     }
+
+
+def _end_sign_ins(connection: Connection, oid: PrincipalId) -> None:
+    connection.execute(delete(SIGN_INS).where(SIGN_INS.c.user == oid))
+    connection.execute(delete(GRANTS).where(GRANTS.c.user == oid))
+    end_portal_sessions(connection, oid)
 
 
 def _consent_key(

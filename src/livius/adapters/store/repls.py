@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, func, insert, select, update
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.idempotency import refuse_repeat, remember
+from livius.adapters.store.moves import guarded
 from livius.adapters.store.rows import high_concurrency_of, repl_of, session_of
 from livius.adapters.store.schema import HIGH_CONCURRENCY_SESSIONS, REPLS, SESSIONS
 from livius.adapters.store.sessions import add_repl, add_session, new_repl, touch_session
@@ -31,7 +32,8 @@ from livius.domain.repl import ACCEPTING, LIVE, TRANSITIONS, Event, Repl
 from livius.domain.session import ACCEPTING as SESSION_ACCEPTING
 from livius.domain.session import Goal, Session
 from livius.domain.statement import Ending, Statement
-from livius.ports.store import Acquired, Occupancy
+from livius.ports.capacity import Occupancy
+from livius.ports.store import Acquired, Claim
 
 _HC = HIGH_CONCURRENCY_SESSIONS
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("of"))
@@ -54,15 +56,9 @@ _WITH_ROOM = (
 )
 
 
-def _guarded(event: Event) -> Update:
-    """Return the update that an event is: it names the phases that it may leave."""
-    leads = {phase: row[event] for phase, row in sorted(TRANSITIONS.items()) if event in row}
-    step = (
-        update(REPLS)
-        .where(REPLS.c.phase.in_(leads))
-        .values(phase=case(leads, value=REPLS.c.phase))
-        .returning(REPLS)
-    )
+def _move(event: Event) -> Update:
+    """Return the update that an event is, with what is written of an end."""
+    step = guarded(REPLS, TRANSITIONS, event)
     if event is not Event.OPENED:  # the first reason stays
         reason = bindparam("reason", type_=REPLS.c.end_reason.type)
         step = step.values(end_reason=func.coalesce(REPLS.c.end_reason, reason))
@@ -71,7 +67,7 @@ def _guarded(event: Event) -> Update:
     return step
 
 
-_MOVES = {event: _guarded(event).where(REPLS.c.id == bindparam("of")) for event in Event}
+_MOVES = {event: _move(event) for event in Event}
 
 
 class SqlRepls:
@@ -146,7 +142,8 @@ class SqlRepls:
         new: Session,
         driver: Driver,
         *,
-        admit: Callable[[Occupancy], None],
+        admit: Callable[[Occupancy], bool],
+        claim: Claim | None = None,
         audit: Callable[[Session], AuditEntry],
         key: IdempotencyKey | None = None,
     ) -> Acquired:
@@ -157,7 +154,7 @@ class SqlRepls:
             refuse_repeat(connection, key)
             shared = connection.execute(_WITH_ROOM, shared_by).scalar()
             if shared is None:
-                session, repl = new, add_session(connection, new, driver, admit)
+                session, repl = add_session(connection, new, driver, admit, claim)
             else:
                 # Held from here on; the session can't end or fill up meanwhile.
                 touch_session(connection, shared, at=wanted.created_at)

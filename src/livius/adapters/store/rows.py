@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
 from livius.domain.activity import activity_state, duration_key
 from livius.domain.driver import Driver
+from livius.domain.driver import Goal as DriverGoal
+from livius.domain.driver import Owner as DriverOwner
+from livius.domain.driver import Phase as DriverPhase
 from livius.domain.high_concurrency import HighConcurrencySession, Sharing
 from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.outline import StatementMark
 from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.repl import Phase as ReplPhase
 from livius.domain.repl import Repl
@@ -22,6 +27,9 @@ from livius.domain.session import Phase as SessionPhase
 from livius.domain.statement import Ending, Kind, Statement
 from livius.domain.statement import Phase as StatementPhase
 from livius_agent.text import json_bytes
+
+_MOMENTS: Final = ("started_at", "ended_at")
+"""Of jobs and stages."""
 
 
 def session_row(session: Session) -> dict[str, Any]:
@@ -101,6 +109,8 @@ def session_from(values: dict[str, Any]) -> Session:
 def statement_of(row: Row[Any]) -> Statement:
     """Return the statement in a row."""
     values = row._asdict()
+    for derived in ("ok", "row_count"):
+        del values[derived]
     values["kind"] = Kind(values["kind"])
     values["phase"] = StatementPhase(values["phase"])
     ending = values["ending"]
@@ -116,7 +126,16 @@ def statement_of(row: Row[Any]) -> Statement:
 def statement_row(statement: Statement) -> dict[str, Any]:
     """Return the column values of a statement."""
     values = {entry.name: getattr(statement, entry.name) for entry in dataclasses.fields(statement)}
-    return {**values, "ending": ending_row(statement.ending)}
+    return {**values, **ending_columns(statement.ending)}
+
+
+def ending_columns(ending: Ending | None) -> dict[str, Any]:
+    """Return the columns of an ending: itself, and what outlines need of it."""
+    return {
+        "ending": ending_row(ending),
+        "ok": None if ending is None else ending.ok,
+        "row_count": None if ending is None else ending.rows,
+    }
 
 
 def ending_row(ending: Ending | None) -> dict[str, Any] | None:
@@ -127,13 +146,19 @@ def ending_row(ending: Ending | None) -> dict[str, Any] | None:
     return {**dataclasses.asdict(ending), "data": data}
 
 
-def jobs_row(jobs: StatementJobs) -> dict[str, Any]:
-    """Return a statement's jobs as JSON."""
+def jobs_columns(jobs: StatementJobs) -> dict[str, Any]:
+    """Return the columns of a statement's jobs: JSON, and their numbers."""
     row = dataclasses.asdict(jobs)
-    for job in row["jobs"]:
-        for name in ("started_at", "ended_at"):
-            job[name] = job[name].isoformat() if job[name] else None
-    return row
+    for one in (*row["jobs"], *(stage for job in row["jobs"] for stage in job["stages"])):
+        for name in _MOMENTS:
+            one[name] = one[name].isoformat() if one[name] else None
+    ends = Counter(job.status for job in jobs.jobs)
+    return {
+        "jobs": row,
+        "total": jobs.total,
+        "failed": ends["FAILED"],
+        "cancelled": ends["CANCELLED"],
+    }
 
 
 def jobs_of(row: Mapping[str, Any] | None) -> StatementJobs:
@@ -144,12 +169,26 @@ def jobs_of(row: Mapping[str, Any] | None) -> StatementJobs:
 
 
 def _job(values: Mapping[str, Any]) -> SparkJob:
-    moments = {
-        name: datetime.fromisoformat(values[name]) if values[name] else None
-        for name in ("started_at", "ended_at")
-    }
-    stages = tuple(SparkStage(**stage) for stage in values["stages"])
-    return SparkJob(**{**values, **moments, "stages": stages})
+    stages = tuple(SparkStage(**{**stage, **_moments(stage)}) for stage in values["stages"])
+    return SparkJob(**{**values, **_moments(values), "stages": stages})
+
+
+def _moments(values: Mapping[str, Any]) -> dict[str, datetime]:
+    """Return the moments in JSON; earlier versions stored none of stages."""
+    return {name: datetime.fromisoformat(values[name]) for name in _MOMENTS if values.get(name)}
+
+
+def mark_of(row: Row[Any]) -> StatementMark:
+    """Return the mark in a row of an outline."""
+    return StatementMark(
+        repl=row.repl,
+        number=row.number,
+        phase=StatementPhase(row.phase),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        ok=row.ok,
+        rows=row.row_count,
+    )
 
 
 def repl_of(row: Row[Any]) -> Repl:
@@ -165,7 +204,11 @@ def high_concurrency_of(row: Row[Any]) -> HighConcurrencySession:
 
 def driver_of(row: Row[Any]) -> Driver:
     """Return the driver in a row."""
-    return Driver(**row._asdict())
+    values = row._asdict()
+    values["owner"] = DriverOwner(values["owner"])
+    values["goal"] = DriverGoal(values["goal"])
+    values["phase"] = DriverPhase(values["phase"])
+    return Driver(**values)
 
 
 def workspace_of(row: Row[Any]) -> Workspace:
@@ -184,4 +227,5 @@ def lakehouse_of(row: Row[Any]) -> Lakehouse:
         database=row.database,
         created_at=row.created_at,
         description=row.description,
+        has_schemas=row.has_schemas,
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     DDL,
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -27,13 +28,19 @@ from sqlalchemy import (
     UniqueConstraint,
     column,
     event,
+    false,
     literal_column,
 )
 from sqlalchemy.types import TypeEngine
 
 from livius.domain.accounts import Decision, GrantKind
+from livius.domain.driver import Goal as DriverGoal
+from livius.domain.driver import Owner as DriverOwner
+from livius.domain.driver import Phase as DriverPhase
 from livius.domain.idempotency import LONGEST_KEY
 from livius.domain.lakehouse import Role
+from livius.domain.operation import Goal as OperationGoal
+from livius.domain.operation import Phase as OperationPhase
 from livius.domain.repl import Phase as ReplPhase
 from livius.domain.session import Goal
 from livius.domain.session import Phase as SessionPhase
@@ -137,6 +144,7 @@ LAKEHOUSES: Final = Table(
     Column("database", String(128), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
+    Column("has_schemas", Boolean, nullable=False, server_default=false()),
     _name_key(),
     UniqueConstraint("database"),
     UniqueConstraint("workspace", "name"),
@@ -161,6 +169,32 @@ ROLES: Final = Table(
     Column("principal", GUID, primary_key=True),
     Column("role", String(16), nullable=False),
     _one_of("role", Role),
+)
+
+SPARK_POOLS: Final = Table(
+    "spark_pools",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("workspace", GUID, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("node_size", String(16), nullable=False),
+    Column("scales", Boolean, nullable=False),
+    Column("min_nodes", Integer, nullable=False),
+    Column("max_nodes", Integer, nullable=False),
+    Column("allocates", Boolean, nullable=False),
+    Column("min_executors", Integer, nullable=False),
+    Column("max_executors", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    _name_key(),
+    Index("uq_spark_pools_workspace_name_key", "workspace", "name_key", unique=True),
+)
+
+SPARK_SETTINGS: Final = Table(
+    "spark_settings",
+    METADATA,
+    Column("workspace", GUID, ForeignKey("workspaces.id"), primary_key=True),
+    Column("default_pool", GUID, ForeignKey("spark_pools.id")),
+    Column("settings", JSON, nullable=False),
 )
 
 # Of operating system users and groups; an owner is a principal or a workspace.
@@ -234,6 +268,8 @@ SESSIONS: Final = Table(
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("ended_at", Moment),
     Column("token_principal", JSON(none_as_null=True)),
+    # The version of an environment that its driver has.
+    Column("environment", GUID, index=True),
     # Both or neither: a session that high-concurrency sessions share.
     Column("sharing_key", String(64)),
     Column("sharing_limit", Integer),
@@ -259,10 +295,27 @@ DRIVERS: Final = Table(
     "drivers",
     METADATA,
     Column("id", GUID, primary_key=True),
-    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("session", GUID, ForeignKey("sessions.id"), index=True),
     Column("secret_hash", String(64)),
     Column("created_at", Moment, nullable=False),
     Column("ended_at", Moment),
+    Column("owner", String(16), nullable=False),
+    Column("goal", String(16), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("runtime", String(32), nullable=False),
+    Column("first_repl", GUID, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("pooled", Boolean, nullable=False),
+    # The version whose libraries it has.
+    Column("environment", GUID),
+    # Both or neither: what a custom pool leaves of the operator's sizes.
+    Column("cores", Integer),
+    Column("memory_mb", Integer),
+    Column("end_reason", Text),
+    _one_of("owner", DriverOwner),
+    _one_of("goal", DriverGoal),
+    _one_of("phase", DriverPhase),
+    Index(None, "phase"),
 )
 
 REPLS: Final = Table(
@@ -299,7 +352,7 @@ STATEMENTS: Final = Table(
     METADATA,
     Column("repl", GUID, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False),
     Column("driver", GUID, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("code", AnyText, nullable=False),
@@ -310,9 +363,18 @@ STATEMENTS: Final = Table(
     Column("ended_at", Moment),
     Column("progress", Float, nullable=False),
     Column("ending", JSON(none_as_null=True)),
+    Column("cancelled_by", Text),
+    # What outlines of sessions need of the ending.
+    Column("ok", Boolean),
+    Column("row_count", BigInteger),
     _one_of("kind", Kind),
     _one_of("phase", StatementPhase),
     Index(None, "driver", "phase"),
+    # Outlines are read from it alone.
+    Index(
+        "ix_statements_outline",
+        *("session", "repl", "number", "phase", "started_at", "ended_at", "ok", "row_count"),
+    ),
 )
 
 STATEMENT_JOBS: Final = Table(
@@ -320,8 +382,25 @@ STATEMENT_JOBS: Final = Table(
     METADATA,
     Column("repl", GUID, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("session", GUID, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("session", GUID, ForeignKey("sessions.id"), nullable=False),
     Column("jobs", JSON, nullable=False),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("cancelled", Integer, nullable=False, server_default="0"),
+    Index(
+        "ix_statement_jobs_outline",
+        *("session", "repl", "number", "total", "failed", "cancelled"),
+    ),
+)
+
+# Not a column of the session: every request reads that record.
+HEAPS: Final = Table(
+    "heaps",
+    METADATA,
+    Column("session", GUID, ForeignKey("sessions.id"), primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("peak", BigInteger, nullable=False),
+    Column("most", BigInteger, nullable=False),
 )
 
 # Not a column of the session: every request reads that record.
@@ -330,6 +409,63 @@ EFFECTIVE_CONFS: Final = Table(
     METADATA,
     Column("session", GUID, ForeignKey("sessions.id"), primary_key=True),
     Column("conf", JSON, nullable=False),
+)
+
+ENVIRONMENTS: Final = Table(
+    "environments",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("workspace", GUID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("compute", JSON, nullable=False),
+    Column("libraries", JSON, nullable=False),
+    Column("published", GUID),
+    Column("latest", GUID),
+    _name_key(),
+    Index("uq_environments_workspace_name_key", "workspace", "name_key", unique=True),
+)
+
+# Without a reference to the environment: sessions may have a version of one that is gone.
+ENVIRONMENT_VERSIONS: Final = Table(
+    "environment_versions",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("environment", GUID, nullable=False),
+    Column("workspace", GUID, nullable=False),
+    Column("operation", GUID, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("compute", JSON, nullable=False),
+    Column("libraries", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("packages", JSON, nullable=False),
+    Column("published_at", Moment),
+    Column("log", AnyText, nullable=False),
+    UniqueConstraint("operation"),
+)
+
+# Without a constraint on the kind, so that a new one needs no migration.
+OPERATIONS: Final = Table(
+    "operations",
+    METADATA,
+    Column("id", GUID, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("workspace", GUID, nullable=False),
+    Column("item", GUID, nullable=False, index=True),
+    Column("requested_by", GUID, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("goal", String(16), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("result", JSON(none_as_null=True)),
+    _one_of("goal", OperationGoal),
+    _one_of("phase", OperationPhase),
+    Index(None, "phase", "updated_at"),
 )
 
 # With the session that each one's resource belongs to, and goes with.
@@ -432,6 +568,7 @@ USERS: Final = Table(
     Column("name", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
     UniqueConstraint("username"),
 )
 

@@ -7,11 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Label,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.idempotency import refuse_repeat, remember
+from livius.adapters.store.moves import guarded
 from livius.adapters.store.rows import (
     driver_of,
     encode_session,
@@ -22,6 +37,8 @@ from livius.adapters.store.rows import (
 from livius.adapters.store.schema import (
     DRIVERS,
     EFFECTIVE_CONFS,
+    ENVIRONMENT_VERSIONS,
+    HEAPS,
     HIGH_CONCURRENCY_SESSIONS,
     IDEMPOTENCY_KEYS,
     LAKEHOUSES,
@@ -30,11 +47,20 @@ from livius.adapters.store.schema import (
     STATEMENT_JOBS,
     STATEMENTS,
 )
-from livius.adapters.store.statements import abandon
 from livius.domain.audit import AuditEntry
-from livius.domain.driver import Driver
+from livius.domain.driver import COMING_UP, Driver, Owner
+from livius.domain.driver import LIVE as LIVE_DRIVERS
+from livius.domain.driver import Goal as DriverGoal
+from livius.domain.driver import Phase as DriverPhase
 from livius.domain.idempotency import IdempotencyKey
-from livius.domain.ids import DriverId, LakehouseId, ReplId, SessionId, WorkspaceId
+from livius.domain.ids import (
+    DriverId,
+    EnvironmentVersionId,
+    LakehouseId,
+    ReplId,
+    SessionId,
+    WorkspaceId,
+)
 from livius.domain.principal import Principal
 from livius.domain.repl import Event as ReplEvent
 from livius.domain.repl import Phase as ReplPhase
@@ -44,7 +70,6 @@ from livius.domain.session import (
     ACCEPTING,
     FINAL,
     LIVE,
-    STARTING,
     TRANSITIONS,
     EndCause,
     Event,
@@ -52,8 +77,9 @@ from livius.domain.session import (
     Phase,
     Session,
 )
-from livius.domain.statement import OPEN, Statement
-from livius.ports.store import Occupancy, SessionEnd
+from livius.domain.statement import OPEN
+from livius.ports.capacity import Occupancy
+from livius.ports.store import Claim
 
 _HAS_OPEN_STATEMENT = (
     select(STATEMENTS.c.number)
@@ -61,8 +87,42 @@ _HAS_OPEN_STATEMENT = (
     .exists()
 )
 _SESSION = select(SESSIONS).where(SESSIONS.c.id == bindparam("id"))
-_OCCUPANCY = select(func.count(), func.count(case((SESSIONS.c.phase.in_(STARTING), 1)))).where(
-    SESSIONS.c.phase.in_(LIVE), SESSIONS.c.id != bindparam("but")
+_WANTED = DRIVERS.c.goal == DriverGoal.RUN
+_IS_QUEUED = DRIVERS.c.phase == DriverPhase.QUEUED
+# One that ends before it was launched, as from the queue, takes no place while it does.
+_NEVER_RAN = or_(
+    _IS_QUEUED, and_(DRIVERS.c.phase == DriverPhase.ENDING, DRIVERS.c.secret_hash.is_(None))
+)
+
+
+def _count(name: str, *conditions: ColumnElement[bool]) -> Label[int]:
+    return func.count(case((and_(*conditions), 1))).label(name)
+
+
+_OCCUPANCY = select(
+    _count("drivers", DRIVERS.c.owner == Owner.SESSION, not_(_NEVER_RAN)),
+    _count("queued", _IS_QUEUED, _WANTED),
+    _count("starting", DRIVERS.c.phase.in_(COMING_UP), _WANTED),
+    _count("pooled", DRIVERS.c.owner == Owner.POOL, _WANTED),
+).where(DRIVERS.c.phase.in_(LIVE_DRIVERS))
+# The one that has been warm for longest.
+_CLAIMABLE = (
+    select(DRIVERS.c.id)
+    .where(
+        DRIVERS.c.owner == Owner.POOL,
+        DRIVERS.c.phase == DriverPhase.WARM,
+        DRIVERS.c.goal == DriverGoal.RUN,
+        DRIVERS.c.fingerprint == bindparam("of_kind"),
+        DRIVERS.c.environment.is_not_distinct_from(bindparam("of_version")),
+    )
+    .order_by(DRIVERS.c.created_at, DRIVERS.c.id)
+    .limit(1)
+)
+_CLAIM = (
+    update(DRIVERS)
+    .where(DRIVERS.c.id == _CLAIMABLE.scalar_subquery(), DRIVERS.c.owner == Owner.POOL)
+    .values(owner=Owner.SESSION, session=bindparam("claimer"))
+    .returning(DRIVERS)
 )
 # An update that changes nothing keeps the row for this transaction, in every database.
 _HOLD = (
@@ -74,19 +134,8 @@ _HOLD = (
 _IDLE = (SESSIONS.c.phase == Phase.READY, SESSIONS.c.goal == Goal.RUN, ~_HAS_OPEN_STATEMENT)
 
 
-def _guarded(event: Event) -> Update:
-    """Return the update that an event is: it names the phases that it may leave."""
-    leads = {phase: row[event] for phase, row in sorted(TRANSITIONS.items()) if event in row}
-    return (
-        update(SESSIONS)
-        .where(SESSIONS.c.id == bindparam("of"), SESSIONS.c.phase.in_(leads))
-        .values(phase=case(leads, value=SESSIONS.c.phase))
-        .returning(SESSIONS)
-    )
-
-
-_MOVES = {event: _guarded(event) for event in Event}
-_OPEN_FIRST_REPL = (
+_MOVES = {event: guarded(SESSIONS, TRANSITIONS, event) for event in Event}
+_OPEN_REPL = (
     update(REPLS)
     .where(REPLS.c.id == bindparam("of"), REPLS.c.phase.in_(repl_sources(ReplEvent.OPENED)))
     .values(phase=ReplPhase.OPEN)
@@ -96,11 +145,13 @@ _CLOSE_REPLS = (
     .where(REPLS.c.session == bindparam("of"), REPLS.c.phase.in_(repl_sources(ReplEvent.CLOSED)))
     .values(phase=ReplPhase.CLOSED, ended_at=bindparam("at", type_=REPLS.c.ended_at.type))
 )
+_END_DRIVER = update(DRIVERS).where(DRIVERS.c.id == bindparam("of")).values(goal=DriverGoal.END)
 # What goes with a session, in an order that breaks no reference.
 _OF_SESSION = (
     IDEMPOTENCY_KEYS,
     STATEMENT_JOBS,
     EFFECTIVE_CONFS,
+    HEAPS,
     STATEMENTS,
     HIGH_CONCURRENCY_SESSIONS,
     REPLS,
@@ -119,32 +170,25 @@ class SqlSessions:
         session: Session,
         driver: Driver,
         *,
-        admit: Callable[[Occupancy], None] = lambda _: None,
+        admit: Callable[[Occupancy], bool] = lambda _: True,
+        claim: Claim | None = None,
         audit: AuditEntry | None = None,
         key: IdempotencyKey | None = None,
-    ) -> None:
+    ) -> Session:
         """See the port."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> Session:
             refuse_repeat(connection, key)
-            add_session(connection, session, driver, admit)
+            added, _ = add_session(connection, session, driver, admit, claim)
             remember(connection, key, session.id, session.id)
             write(connection, audit, self._keep_audit)
+            return added
 
-        await self._transactions.run(work, sees_taken=key is not None)
+        return await self._transactions.run(work, sees_taken=key is not None)
 
     async def session(self, session: SessionId) -> Session | None:
         """See the port."""
         return await self._transactions.run(lambda connection: find_session(connection, session))
-
-    async def session_of_driver(self, driver: DriverId) -> Session | None:
-        """See the port."""
-
-        def work(connection: Connection) -> Session | None:
-            row = connection.execute(select(SESSIONS).where(SESSIONS.c.driver == driver)).first()
-            return session_of(row) if row else None
-
-        return await self._transactions.run(work)
 
     async def list_sessions(
         self, workspace: WorkspaceId, lakehouse: LakehouseId, *, skip: int, top: int
@@ -195,50 +239,6 @@ class SqlSessions:
 
         return await self._transactions.run(work)
 
-    async def move_session(
-        self, session: SessionId, event: Event, *, at: datetime, **changes: Any
-    ) -> Session | None:
-        """See the port."""
-
-        def work(connection: Connection) -> Session | None:
-            moved = _move(connection, session, event, at)
-            if moved is not None and moved.phase is Phase.READY:
-                connection.execute(_OPEN_FIRST_REPL, {"of": moved.first_repl})
-            return moved and _write(connection, moved, times=moved.times, **changes)
-
-        return await self._transactions.run(work)
-
-    async def end_session(
-        self, session: SessionId, *, at: datetime, end: Callable[[Session], SessionEnd]
-    ) -> tuple[Session, Sequence[Statement]] | None:
-        """See the port."""
-
-        def work(connection: Connection) -> tuple[Session, Sequence[Statement]] | None:
-            moved = _move(connection, session, Event.DRIVER_ENDED, at)
-            if moved is None:
-                return None
-            ended = end(moved)
-            changed = _write(
-                connection,
-                moved,
-                times=moved.times,
-                end_cause=ended.cause or moved.end_cause,
-                end_reason=ended.reason or moved.end_reason,
-                log=ended.log or moved.log,
-            )
-            connection.execute(
-                update(DRIVERS).where(DRIVERS.c.id == moved.driver).values(ended_at=at)
-            )
-            connection.execute(_CLOSE_REPLS, {"of": session, "at": at})
-            abandoned = abandon(connection, session, at=at, ending=ended.ending)
-            if ended.audit is not None:
-                for one in abandoned:
-                    write(connection, ended.audit.of_abandoned(one.number), self._keep_audit)
-                write(connection, ended.audit, self._keep_audit)
-            return changed, abandoned
-
-        return await self._transactions.run(work)
-
     async def annotate_session(self, session: SessionId, **changes: Any) -> None:
         """See the port."""
         await self._transactions.execute(
@@ -254,7 +254,7 @@ class SqlSessions:
             row = connection.execute(_HOLD, {"of": session}).first()
             if row is not None:
                 present = session_of(row)
-                _write(connection, present, token_principal=present.narrowed_by(caller))
+                write_session(connection, present, token_principal=present.narrowed_by(caller))
 
         await self._transactions.run(work)
 
@@ -275,7 +275,7 @@ class SqlSessions:
 
     async def stop_idle(
         self, *, now: datetime, reason: Callable[[Session], str]
-    ) -> Sequence[SessionId]:
+    ) -> Sequence[DriverId]:
         """See the port."""
         ready = select(SESSIONS).where(*_IDLE)
 
@@ -289,7 +289,7 @@ class SqlSessions:
                 lambda connection: _stop_idle(connection, idle, reason)
             )
 
-        return [one.id for one in await self._transactions.run(look) if await is_stopped(one)]
+        return [one.driver for one in await self._transactions.run(look) if await is_stopped(one)]
 
     async def set_effective_conf(self, session: SessionId, conf: Mapping[str, str]) -> None:
         """See the port."""
@@ -317,27 +317,6 @@ class SqlSessions:
         return await self._transactions.run(
             lambda connection: touch_session(connection, session, at=at)
         )
-
-    async def sessions_to_stop(self) -> Sequence[SessionId]:
-        """See the port."""
-        query = select(SESSIONS.c.id).where(
-            SESSIONS.c.phase.in_(ACCEPTING), SESSIONS.c.goal == Goal.STOP
-        )
-        return await self._transactions.run(lambda connection: _ids(connection, query))
-
-    async def driver(self, driver: DriverId) -> Driver | None:
-        """See the port."""
-
-        def work(connection: Connection) -> Driver | None:
-            row = connection.execute(select(DRIVERS).where(DRIVERS.c.id == driver)).first()
-            return driver_of(row) if row else None
-
-        return await self._transactions.run(work)
-
-    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
-        """See the port."""
-        query = update(DRIVERS).where(DRIVERS.c.id == driver).values(secret_hash=secret_hash)
-        await self._transactions.execute(query)
 
     async def ended_before(self, moment: datetime) -> Sequence[Session]:
         """See the port."""
@@ -371,28 +350,76 @@ def add_session(
     connection: Connection,
     session: Session,
     driver: Driver,
-    admit: Callable[[Occupancy], None],
-) -> Repl:
-    """Insert a session with its driver and its first repl, inside of a transaction."""
+    admit: Callable[[Occupancy], bool],
+    claim: Claim | None,
+) -> tuple[Session, Repl]:
+    """Insert a session with its driver and its first repl, inside of a transaction.
+
+    The driver is one of the pool's, if one can be claimed. Return the session as it is then.
+    """
     place = select(LAKEHOUSES.c.id).where(
         LAKEHOUSES.c.id == session.lakehouse, LAKEHOUSES.c.workspace == session.workspace
     )
     # Inserted first: the others are counted when none can come between any more.
     connection.execute(insert(SESSIONS).values(session_row(session)))
-    drivers, starting = connection.execute(_OCCUPANCY, {"but": session.id}).one()
-    found = connection.execute(place).first() is not None
-    admit(Occupancy(drivers=drivers, starting=starting, has_lakehouse=found))
-    connection.execute(
-        insert(DRIVERS).values(
-            id=driver.id,
-            session=driver.session,
-            secret_hash=driver.secret_hash,
-            created_at=driver.created_at,
+    wanted = {
+        "of_kind": None if claim is None else claim.fingerprint,
+        "of_version": None if claim is None else claim.environment,
+    }
+    starts_now = admit(
+        occupancy(
+            connection,
+            has_lakehouse=connection.execute(place).first() is not None,
+            has_environment=hold_version(connection, session.environment),
+            has_driver=connection.execute(_CLAIMABLE, wanted).first() is not None,
         )
     )
+    claimed = None
+    if claim is not None and starts_now:
+        row = connection.execute(_CLAIM, {"claimer": session.id, **wanted}).first()
+        claimed = row and driver_of(row)
+    if claimed is not None:
+        session = write_session(
+            connection, session, driver=claimed.id, first_repl=claimed.first_repl
+        )
+    else:
+        phase = driver.phase if starts_now else DriverPhase.QUEUED
+        values = {**dataclasses.asdict(driver), "phase": phase}
+        connection.execute(insert(DRIVERS).values(values))
+        if claim is not None:
+            session = write_session(connection, session, tags={**session.tags, **claim.missed})
     first = new_repl(session.first_repl, session, at=session.created_at)
     add_repl(connection, first)
-    return first
+    return session, first
+
+
+def occupancy(
+    connection: Connection,
+    *,
+    has_lakehouse: bool = True,
+    has_environment: bool = True,
+    has_driver: bool = False,
+) -> Occupancy:
+    """Return what a session finds that is to get a driver, inside of a transaction."""
+    row = connection.execute(_OCCUPANCY).one()
+    return Occupancy(
+        **row._asdict(),
+        has_lakehouse=has_lakehouse,
+        has_environment=has_environment,
+        has_driver=has_driver,
+    )
+
+
+def hold_version(connection: Connection, version: EnvironmentVersionId | None) -> bool:
+    """Keep the record of an environment's version for this transaction; False if it is gone."""
+    if version is None:
+        return True
+    hold = (
+        update(ENVIRONMENT_VERSIONS)
+        .where(ENVIRONMENT_VERSIONS.c.id == version)
+        .values(id=ENVIRONMENT_VERSIONS.c.id)
+    )
+    return connection.execute(hold).rowcount == 1
 
 
 def new_repl(repl: ReplId, session: Session, *, at: datetime) -> Repl:
@@ -441,7 +468,8 @@ def stop_session(
     stop = of.where(SESSIONS.c.goal == Goal.RUN, SESSIONS.c.phase.in_(LIVE))
     row = connection.execute(stop.values(goal=Goal.STOP).returning(SESSIONS)).first()
     if row is not None:
-        stopped = _write(connection, session_of(row), **changes)
+        stopped = write_session(connection, session_of(row), **changes)
+        connection.execute(_END_DRIVER, {"of": stopped.driver})
         write(connection, audit, keep)
         return stopped
     if "deleted_at" in changes:
@@ -466,12 +494,18 @@ def _stop_idle(connection: Connection, idle: Session, reason: Callable[[Session]
     if row is None:
         return False
     stopped = session_of(row)
-    _write(connection, stopped, end_cause=EndCause.IDLE, end_reason=reason(stopped))
+    write_session(connection, stopped, end_cause=EndCause.IDLE, end_reason=reason(stopped))
+    connection.execute(_END_DRIVER, {"of": stopped.driver})
     return True
 
 
-def _move(connection: Connection, session: SessionId, event: Event, at: datetime) -> Session | None:
-    """Apply an event; the moment, and what is made of the phase, are the caller's to write."""
+def move_session(
+    connection: Connection, session: SessionId, event: Event, at: datetime
+) -> Session | None:
+    """Apply an event, inside of a transaction; None if the session's phase does not allow it.
+
+    The moment, and what is derived from the phase, are the caller's to write.
+    """
     row = connection.execute(_MOVES[event], {"of": session}).first()
     if row is None:
         return None
@@ -479,7 +513,17 @@ def _move(connection: Connection, session: SessionId, event: Event, at: datetime
     return dataclasses.replace(moved, times={moved.phase: at, **moved.times})
 
 
-def _write(connection: Connection, held: Session, **changes: Any) -> Session:
+def open_repl(connection: Connection, repl: ReplId) -> None:
+    """Note that a driver has opened its first repl, inside of a transaction."""
+    connection.execute(_OPEN_REPL, {"of": repl})
+
+
+def close_repls(connection: Connection, session: SessionId, *, at: datetime) -> None:
+    """Close all repls of a session that ends, inside of its transaction."""
+    connection.execute(_CLOSE_REPLS, {"of": session, "at": at})
+
+
+def write_session(connection: Connection, held: Session, **changes: Any) -> Session:
     """Write fields of a session whose row this transaction has changed or locked before.
 
     So no other transaction has changed it since. The columns for lists are derived again.

@@ -22,7 +22,13 @@ from sqlalchemy import (
 from livius.adapters.store.audit import write
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.idempotency import refuse_repeat, remember
-from livius.adapters.store.rows import ending_row, jobs_of, jobs_row, statement_of, statement_row
+from livius.adapters.store.rows import (
+    ending_columns,
+    jobs_columns,
+    jobs_of,
+    statement_of,
+    statement_row,
+)
 from livius.adapters.store.schema import IS_OPEN, REPLS, SESSIONS, STATEMENT_JOBS, STATEMENTS
 from livius.domain.audit import AuditEntry
 from livius.domain.ids import DriverId, ReplId, SessionId, StatementNumber
@@ -59,6 +65,8 @@ _LAST = select(
     select(func.max(STATEMENTS.c.number)).where(_OF_REPL).scalar_subquery(),
     select(STATEMENTS.c.number).where(_OF_REPL, IS_OPEN).exists(),
     select(REPLS.c.phase).where(REPLS.c.id == bindparam("of")).scalar_subquery(),
+    # Not the caller's: its driver may have been replaced meanwhile.
+    select(REPLS.c.driver).where(REPLS.c.id == bindparam("of")).scalar_subquery(),
 )
 _INSERT = insert(STATEMENTS)
 _STATEMENT = select(STATEMENTS).where(_OF_REPL, STATEMENTS.c.number == bindparam("number"))
@@ -74,12 +82,16 @@ def _guarded(event: Event, to: Phase) -> Update:
         .values(phase=to)
         .returning(STATEMENTS)
     )
+    if event is Event.CANCEL_REQUESTED:
+        step = step.values(cancelled_by=bindparam("by", type_=STATEMENTS.c.cancelled_by.type))
     if to is Phase.RUNNING:
         step = step.values(started_at=bindparam("at", type_=STATEMENTS.c.started_at.type))
     if to in FINAL:
         step = step.values(
             ended_at=bindparam("at", type_=STATEMENTS.c.ended_at.type),
             ending=bindparam("ending", type_=STATEMENTS.c.ending.type),
+            ok=bindparam("ok", type_=STATEMENTS.c.ok.type),
+            row_count=bindparam("row_count", type_=STATEMENTS.c.row_count.type),
             progress=func.coalesce(bindparam("progress"), STATEMENTS.c.progress),
         )
     return step
@@ -124,14 +136,14 @@ class SqlStatements:
             accepted = connection.execute(_ACCEPT, {"of": new.session, "at": new.at})
             if accepted.rowcount == 0:
                 return None
-            last, is_busy, phase = connection.execute(_LAST, {"of": new.repl}).one()
+            last, is_busy, phase, driver = connection.execute(_LAST, {"of": new.repl}).one()
             if phase not in REPL_ACCEPTING:
                 return None
             runs = claim and not is_busy and phase == ReplPhase.OPEN
             statement = Statement(
                 session=new.session,
                 repl=new.repl,
-                driver=new.driver,
+                driver=driver,
                 number=StatementNumber(0 if last is None else last + 1),
                 kind=new.kind,
                 code=new.code,
@@ -180,6 +192,21 @@ class SqlStatements:
         )
         return await self._transactions.run(lambda connection: _all(connection, query))
 
+    async def open_numbers(self, session: SessionId) -> Sequence[tuple[ReplId, StatementNumber]]:
+        """See the port."""
+        query = (
+            select(STATEMENTS.c.repl, STATEMENTS.c.number)
+            .where(STATEMENTS.c.session == session, IS_OPEN)
+            .order_by(STATEMENTS.c.repl, STATEMENTS.c.number)
+        )
+
+        def work(connection: Connection) -> Sequence[tuple[ReplId, StatementNumber]]:
+            return [
+                (ReplId(row.repl), StatementNumber(row.number)) for row in connection.execute(query)
+            ]
+
+        return await self._transactions.run(work)
+
     async def busy(self, sessions: Sequence[SessionId]) -> frozenset[SessionId]:
         """See the port."""
         query = (
@@ -201,11 +228,12 @@ class SqlStatements:
         *,
         at: datetime,
         ending: Ending | None = None,
+        by: str | None = None,
         audit: AuditEntry | None = None,
     ) -> Statement | None:
         """See the port."""
         return await self._transactions.run(
-            lambda connection: self._step(connection, repl, number, event, at, ending, audit)
+            lambda connection: self._step(connection, repl, number, event, at, ending, audit, by)
         )
 
     async def end_statement(
@@ -236,8 +264,9 @@ class SqlStatements:
         at: datetime,
         ending: Ending | None,
         audit: AuditEntry | None,
+        by: str | None = None,
     ) -> Statement | None:
-        moved = _move(connection, repl, number, event, at, ending)
+        moved = _move(connection, repl, number, event, at, ending, by)
         if moved is not None and audit is not None:
             write(connection, audit.of_statement(number), self._keep_audit)
         return moved
@@ -263,7 +292,7 @@ class SqlStatements:
             connection.execute(delete(STATEMENT_JOBS).where(*key))
             connection.execute(
                 insert(STATEMENT_JOBS).values(
-                    repl=repl, number=number, session=statement.session, jobs=jobs_row(jobs)
+                    repl=repl, number=number, session=statement.session, **jobs_columns(jobs)
                 )
             )
 
@@ -302,10 +331,13 @@ def _move(
     event: Event,
     at: datetime,
     ending: Ending | None,
+    by: str | None,
 ) -> Statement | None:
     """Apply an event: the update itself names the phases that it may leave."""
     for to, step in _STEPS[event].items():
         values = {"of": repl, "which": number, **_values(to, at, ending)}
+        if event is Event.CANCEL_REQUESTED:
+            values["by"] = by
         row = connection.execute(step, values).first()
         if row is not None:
             moved = statement_of(row)
@@ -318,7 +350,7 @@ def _move(
 def _values(to: Phase, at: datetime, ending: Ending | None) -> dict[str, Any]:
     if to in FINAL:
         done = 1.0 if ending is not None and ending.ok else None
-        return {"at": at, "ending": ending_row(ending), "progress": done}
+        return {"at": at, **ending_columns(ending), "progress": done}
     return {"at": at} if to is Phase.RUNNING else {}
 
 

@@ -444,17 +444,33 @@ async def _device_pressed(exchange: _Exchange, asking: AskingDevice, user_code: 
 
 
 async def _sign_out(exchange: _Exchange) -> Response:
-    """Ask first, then sign out: a link alone must not do it."""
-    if exchange.form is None and exchange.user is not None:
+    """Ask first, then sign out: a link alone must not do it.
+
+    An application of ours that has the user's ID token is trusted to have been asked.
+    """
+    if exchange.form is None and exchange.user is not None and not await _is_asked(exchange):
         back = await _way_back(exchange)
         exchange.form_goes_to = origin_of(back) if back else ""
         return exchange.page("sign_out.html")
-    if exchange.form is not None:
+    if exchange.user is not None:
         await exchange.signs_out()
     back = await _way_back(exchange)
     if back is not None:
         return RedirectResponse(back, status_code=303, headers=NO_STORE)
     return exchange.page("signed_out.html")
+
+
+async def _is_asked(exchange: _Exchange) -> bool:
+    """Tell whether the link has an ID token of the signed-in user, for an application of ours.
+
+    It may have expired: people sign out after its hour, too.
+    """
+    hint = _query(exchange.request).get("id_token_hint", "")
+    claims = exchange.authority.signer.read(hint) if hint else None
+    if claims is None or exchange.user is None or claims.get("oid") != exchange.user.oid:
+        return False
+    application = await exchange.authority.store.application(ClientId(str(claims.get("aud", ""))))
+    return application is not None and application.trusted
 
 
 async def _way_back(exchange: _Exchange) -> str | None:

@@ -91,7 +91,7 @@ def router(context: Context) -> APIRouter:
             _log.error("link_lost", driver=driver.id, reasons=[str(e) for e in group.exceptions])
             await _close(socket, _TRY_AGAIN)
         except* SessionLost as group:
-            await driver_link.end_session_of(context, driver, _first(group))
+            await driver_link.refuse(context, driver, _first(group))
             await _close(socket, _POLICY)
         except* LiviusError as group:
             _log.warning("link_refused", driver=driver.id, reason=str(group.exceptions[0]))
@@ -172,11 +172,15 @@ async def _receive_all(
     while True:
         async with asyncio.timeout(silence):
             message, size = await _receive(socket, attached.protocol)
-        context.links.heard(session.driver)
+        context.links.heard(attached.driver)
         # Reading stops, so that only this driver has to wait.
         if pause := pace.spend(_cost(message, size), now=loop.time()):
             await asyncio.sleep(pause)
-        if isinstance(message, AgentRequest):
+        if session is None:  # unless it has been claimed meanwhile
+            session = await driver_link.session_of(context, attached.driver)
+        if session is None:
+            await drivers.report_pooled(context, attached.driver, message)
+        elif isinstance(message, AgentRequest):
             # A response may take time, and the driver's other messages must not wait for it.
             if len(asks) >= _ASKS_AT_ONCE:
                 await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)

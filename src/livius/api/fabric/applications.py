@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -29,6 +30,7 @@ _NONE: Final = "none"
 _LIVY_LOG: Final = "livy.log"
 _TYPES: Final = ("driver", "rollingdriver", "executor", "livy")
 _BYTES: Final = "application/octet-stream"
+_ZIP: Final = "application/zip"
 
 Id = Annotated[str, Path(max_length=100)]
 _Kind = Annotated[str, StringConstraints(to_lower=True)]
@@ -98,7 +100,8 @@ def router(context: Context) -> APIRouter:
     ) -> Log:
         """Return a log, or with ``meta`` its description.
 
-        Without ``size`` it returns 1 MiB, and with ``isDownload`` everything.
+        Without ``size`` it returns 1 MiB, and with ``isDownload`` everything. Without a ``type`` it
+        returns Spark's event log in an archive, for a History Server of one's own.
         """
         activity = await own(here)
         if application != _NONE or asked.kind != "livy":
@@ -111,7 +114,7 @@ def router(context: Context) -> APIRouter:
         application: Id,
         path: Annotated[str, Path(max_length=500)],
     ) -> Response:
-        """Return the response of Spark's own REST API, while the session's driver runs."""
+        """Return the response of Spark's own REST API; of an ended session from its event log."""
         if len(request.query_params.multi_items()) > _MAX_PARAMETERS:
             raise Invalid("InvalidInput", f"There are at most {_MAX_PARAMETERS} parameters.")
         first, _, rest = path.partition("/")
@@ -128,7 +131,7 @@ def router(context: Context) -> APIRouter:
         return Response(found, media_type="application/json")
 
     async def root(request: Request, here: Here, application: Id) -> Response:
-        """Return the application in Spark's own REST API, while its driver runs."""
+        """Return the application in Spark's own REST API."""
         return await page(request, here, application, "")
 
     async def logs_of_attempt(
@@ -141,7 +144,7 @@ def router(context: Context) -> APIRouter:
         _check_attempt(attempt)
         return await logs(here, application, asked)
 
-    text: dict[int | str, dict[str, Any]] = {200: {"content": {_BYTES: {}}}}
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {_BYTES: {}, _ZIP: {}}}}
     routes.add_api_route("/applications/{application}/logs", logs, responses=text)
     routes.add_api_route(
         "/applications/{application}/{attempt}/logs", logs_of_attempt, responses=text
@@ -154,6 +157,21 @@ def router(context: Context) -> APIRouter:
 def _check_attempt(attempt: str) -> None:
     if attempt != _ATTEMPT:
         raise NotFound("SparkCoreItemNotFound", "A session's application has one attempt: 1.")
+
+
+async def _event_log(context: Context, activity: Activity) -> Response:
+    name, archive = await monitoring.zipped_event_log(context, activity)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        with archive:
+            while piece := await asyncio.to_thread(archive.read, _MIB):
+                yield piece
+
+    return StreamingResponse(
+        pieces(),
+        media_type=_ZIP,
+        headers={"Content-Disposition": f'attachment; filename="eventLogs-{name}.zip"'},
+    )
 
 
 async def _log(context: Context, activity: Activity, asked: _Asked) -> Log:
@@ -188,10 +206,7 @@ async def _log(context: Context, activity: Activity, asked: _Asked) -> Log:
                 "driver's.",
             )
         case None:
-            raise NotFound(
-                "SparkCoreItemNotFound",
-                f"There is no event log. Name a type: {', '.join(_TYPES)}.",
-            )
+            return await _event_log(context, activity)
         case _:
             raise Invalid("InvalidInput", f"type is one of {', '.join(_TYPES)}.", field="type")
 

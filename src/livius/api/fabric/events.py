@@ -1,34 +1,37 @@
 """Server-Sent Events of a session and of a statement: routes of Livius's own.
 
-The format is that of the HTML standard, section 9.2. An event's id is the position behind it, so a
-client that connects again, as browsers do by themselves, continues where it was.
+An event's id is the position behind it, so a client that connects again, as browsers do by
+themselves, continues where it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
-from livius.api.fabric.paths import BASE, STATEMENTS, Id, Target
+from livius.api.fabric.paths import BASE, STATEMENTS, Id, Target, Where
 from livius.api.fabric.requests import read_count
 from livius.api.fabric.responses import jobs_body, session_body, statement_body
-from livius.domain.errors import LiviusError, Unavailable
-from livius.stream_limit import StreamLimit
+from livius.domain.permissions import READ_SESSION
+from livius.domain.principal import Principal
+from livius.event_streams import COMMENT, MEDIA_TYPE, EventStreams, Kind, event
+from livius.usecases.access import SessionPath, own_repl
 from livius.usecases.context import Context
 from livius.usecases.event_feed import (
     Ended,
+    Enter,
     Event,
     Feed,
+    Followed,
     Position,
     Printed,
     Progressed,
+    Queued,
     Quiet,
     SessionChanged,
     StatementChanged,
@@ -38,29 +41,29 @@ from livius.usecases.event_feed import (
 )
 from livius.usecases.statement_reads import StatementView
 
-_MOST: Final = 500
 _MOST_OF_ONE: Final = 50
-_RETRY_AFTER: Final = timedelta(seconds=10)
-_STREAM: Final = "text/event-stream"
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The events.", "content": {_STREAM: {"schema": {"type": "string"}}}},
+    200: {"description": "The events.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
     204: {"description": "Nothing comes after the event that Last-Event-ID names."},
 }
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, streams: EventStreams) -> APIRouter:
     """Return the routes over one core."""
     routes = APIRouter(prefix=BASE, tags=["Fabric Livy API"])
-    limit = StreamLimit(most=_MOST, most_of_one=_MOST_OF_ONE)
-
     for statements in STATEMENTS:
-        _add(routes, context, limit, statements)
+        _add(routes, context, streams, statements)
     return routes
 
 
-def _add(routes: APIRouter, context: Context, limit: StreamLimit, statements: str) -> None:
+def _add(routes: APIRouter, context: Context, streams: EventStreams, statements: str) -> None:
     repl = statements.removesuffix("/statements")
+
+    def enter(place: tuple[Where, SessionPath]) -> Enter:
+        async def entered() -> Followed:
+            return Followed(*await own_repl(context, place[0].caller, place[1], READ_SESSION))
+
+        return entered
 
     @routes.get(repl + "/events", response_class=Response, responses=_RESPONSES)
     async def of_repl(place: Target, request: Request) -> Response:
@@ -69,10 +72,9 @@ def _add(routes: APIRouter, context: Context, limit: StreamLimit, statements: st
         ``from`` is the number of the first statement; by default the first one that hasn't ended.
         Of a session that is shared, each repl has a stream of its own. Fabric has no such endpoint.
         """
-        here, path = place
         first = read_count(request, "from")
-        feed = await repl_feed(context, here.caller, path, seen=_seen(request), first=first)
-        return _answer(limit, here.caller.oid, feed, feed.of_repl())
+        feed = await repl_feed(context, enter(place), seen=_seen(request), first=first)
+        return _answer(streams, "session", place[0].caller, feed, feed.of_repl())
 
     @routes.get(statements + "/{number}/events", response_class=Response, responses=_RESPONSES)
     async def of_statement(place: Target, number: Id, request: Request) -> Response:
@@ -80,12 +82,11 @@ def _add(routes: APIRouter, context: Context, limit: StreamLimit, statements: st
 
         ``from`` is the first byte of its text that is wanted. Fabric has no such endpoint.
         """
-        here, path = place
         offset = read_count(request, "from") or 0
         feed = await statement_feed(
-            context, here.caller, path, number, seen=_seen(request), offset=offset
+            context, enter(place), number, seen=_seen(request), offset=offset
         )
-        return _answer(limit, here.caller.oid, feed, feed.of_statement())
+        return _answer(streams, "statement", place[0].caller, feed, feed.of_statement())
 
 
 def _seen(request: Request) -> Position | None:
@@ -93,41 +94,28 @@ def _seen(request: Request) -> Position | None:
     return parse_position(given) if given else None
 
 
-def _answer(limit: StreamLimit, owner: str, feed: Feed, events: AsyncIterator[Event]) -> Response:
+def _answer(
+    streams: EventStreams, kind: Kind, caller: Principal, feed: Feed, events: AsyncIterator[Event]
+) -> Response:
     if feed.position.is_end:
         return Response(status_code=204)  # which tells a browser to connect no more
-    if not limit.has_room(owner):
-        raise Unavailable(
-            "TooManyStreams",
-            f"There are at most {_MOST_OF_ONE} open streams of events for each caller and {_MOST} "
-            "in all. Close one, or ask for the statement itself.",
-            retry_after=_RETRY_AFTER,
-        )
-    return StreamingResponse(
-        _lines(limit, owner, feed, events), media_type=_STREAM, headers=_HEADERS
-    )
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for one in events:
+            yield _line(one, feed.position)
+
+    return streams.serve(kind, caller.oid, lines(), most_of_one=_MOST_OF_ONE)
 
 
-async def _lines(
-    limit: StreamLimit, owner: str, feed: Feed, events: AsyncIterator[Event]
-) -> AsyncIterator[bytes]:
-    with limit.opened(owner), suppress(LiviusError):
-        # If it is gone, or no longer for this caller, the next request says which.
-        yield b"retry: 1000\n\n"
-        async for event in events:
-            yield _line(event, feed.position)
+def _line(one: Event, position: Position) -> bytes:
+    if isinstance(one, Quiet):
+        return COMMENT
+    name, data = _rendered(one)
+    return event(msgspec.json.encode(data), position=position, name=name)
 
 
-def _line(event: Event, position: Position) -> bytes:
-    if isinstance(event, Quiet):
-        return b": nothing new\n\n"
-    name, data = _rendered(event)
-    body = msgspec.json.encode(data)
-    return f"event: {name}\nid: {position}\ndata: ".encode() + body + b"\n\n"
-
-
-def _rendered(event: Event) -> tuple[str, Any]:
-    match event:
+def _rendered(one: Event) -> tuple[str, Any]:
+    match one:
         case SessionChanged(view):
             return "session", session_body(view)
         case StatementChanged(view):
@@ -137,6 +125,8 @@ def _rendered(event: Event) -> tuple[str, Any]:
         case Progressed(statement, jobs):
             progress = {"statement": statement.number, "progress": statement.progress}
             return "progress", {**progress, **jobs_body(jobs)}
+        case Queued(numbers):
+            return "queue", {"waiting": numbers}
         case Ended(number):
             return "end", {} if number is None else {"statement": number}
         case Quiet():

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from livius.api.documented import Json
 from livius.api.fabric.paths import Here, Id, Skip, Top, offer_token
 from livius.api.fabric.requests import HighConcurrencyRequest, read_body_if_any
+from livius.api.fabric.responses import waiting_tags
 from livius.api.fabric.states import session_state
 from livius.api.idempotency import idempotency_key
 from livius.api.long_poll import asked_long_poll, note_wait, preferred_wait, unless_gone
@@ -131,7 +132,9 @@ def _body(view: HighConcurrencyView) -> HighConcurrencyDocument:
     if is_ready:
         body["sessionId"] = session.id
     else:
-        words = session_state(session, busy=False)
+        words = session_state(
+            session, busy=False, queued=view.queue is not None, packaging=view.packaging
+        )
         reason = view.repl.end_reason or session.end_reason or ""
         body["fabricSessionStateInfo"] = {
             "state": words.fabric,
@@ -139,6 +142,8 @@ def _body(view: HighConcurrencyView) -> HighConcurrencyDocument:
         }
     if handle.tag is not None:
         body["sessionTag"] = handle.tag
+    if tags := waiting_tags(view.queue, view.building):
+        body["tags"] = tags
     return body
 
 

@@ -30,6 +30,7 @@ from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
 from livius.domain.session import EndCause, Phase, Session
 from livius.domain.statement import FINAL, Statement
 from livius.domain.statement import Phase as StatementPhase
+from livius.usecases.queue import QueuePlace
 from livius.usecases.sessions import SessionView
 from livius.usecases.statement_reads import StatementView
 
@@ -39,7 +40,9 @@ _Value = TypeVar("_Value")
 def session_body(view: SessionView) -> SessionDocument:
     """Return one session."""
     session = view.session
-    words = session_state(session, busy=view.busy)
+    words = session_state(
+        session, busy=view.busy, queued=view.queue is not None, packaging=view.packaging
+    )
     times = session.times
     ended = session.ended_at
     body: SessionDocument = {
@@ -78,7 +81,7 @@ def session_body(view: SessionView) -> SessionDocument:
         | {"currentState": words.plugin},
         "errorInfo": _errors(session, words.result),
         "log": list(session.log),
-        "tags": dict(session.tags),
+        "tags": {**session.tags, **waiting_tags(view.queue, view.building)},
         "result": words.result,
     }
     if session.spark_app_id is not None:
@@ -88,6 +91,14 @@ def session_body(view: SessionView) -> SessionDocument:
     if words.result != "Failed" and session.end_cause is not None and session.end_reason:
         body["cancellationReason"] = session.end_reason
     return body
+
+
+def waiting_tags(place: QueuePlace | None, building: str | None) -> dict[str, str]:
+    """Return the tags of a session that waits: its place, and why; or its runtime's build."""
+    tags = {} if building is None else {"RuntimeBuild": building}
+    if place is not None:
+        tags |= {"QueuePosition": place.position, "QueueReason": place.reason}
+    return tags
 
 
 def _prefixed(session: Session) -> dict[str, str]:
@@ -131,7 +142,9 @@ def activity_body(view: SessionView) -> SessionItem:
     Clients of the classic envelope read ``state``.
     """
     session = view.session
-    words = session_state(session, busy=view.busy)
+    words = session_state(
+        session, busy=view.busy, queued=view.queue is not None, packaging=view.packaging
+    )
     body: SessionItem = {
         "id": session.id,
         "name": session.name,
@@ -153,6 +166,8 @@ def activity_body(view: SessionView) -> SessionItem:
         body["startedAt"] = to_milliseconds(started)
     if session.ended_at is not None:
         body["endedAt"] = to_milliseconds(session.ended_at)
+    if tags := waiting_tags(view.queue, view.building):
+        body["tags"] = tags
     for error in _errors(session, words.result):
         body["errorSource"], body["errorCode"] = error["source"], error["errorCode"]
     return body

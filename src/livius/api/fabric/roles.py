@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from livius.api.auth import CurrentCaller
 from livius.api.documented import DocumentedRoute, Json
+from livius.api.fabric.paging import Token, page_of
 from livius.api.fabric.requests import ChangedRole, NewRole, read_body
 from livius.api.schemas import RoleDocument, RolePage, RolePrincipalDocument
 from livius.domain.errors import Invalid
@@ -34,10 +35,13 @@ def router(context: Context) -> APIRouter:
     )
 
     @routes.get("")
-    async def list_all(caller: CurrentCaller, workspace: Id) -> Json[RolePage]:
+    async def list_all(
+        request: Request, caller: CurrentCaller, workspace: Id, token: Token = None
+    ) -> Json[RolePage]:
         """List the roles in a workspace, for Admins and Members."""
         found = await roles.list_roles(context, caller, workspace)
-        return Json({"value": [_role(one) for one in found]})
+        page, following = page_of(request, found, roles.order_of, token)
+        return Json({"value": [_role(one) for one in page], **following})
 
     @routes.post("", status_code=201)
     async def add(request: Request, caller: CurrentCaller, workspace: Id) -> Json[RoleDocument]:

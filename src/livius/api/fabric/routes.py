@@ -26,6 +26,7 @@ from livius.api.fabric.paths import (
     target,
 )
 from livius.api.fabric.requests import (
+    CompletionRequest,
     SessionRequest,
     StatementRequest,
     read_body,
@@ -40,6 +41,7 @@ from livius.api.fabric.responses import (
 from livius.api.idempotency import idempotency_key
 from livius.api.long_poll import asked_long_poll, note_wait, preferred_wait, unless_gone
 from livius.api.schemas import (
+    CandidatesDocument,
     JobsDocument,
     MessageDocument,
     SessionDocument,
@@ -47,6 +49,7 @@ from livius.api.schemas import (
     StatementDocument,
     StatementPage,
 )
+from livius.domain.errors import Invalid
 from livius.domain.permissions import READ_SESSION
 from livius.limits import expect_code
 from livius.usecases import sessions, statement_reads, statements
@@ -168,6 +171,25 @@ def _add_statements(routes: APIRouter, context: Context, base: str) -> None:
             view = await unless_gone(request, reading)
         answer = statement_response(view)
         return answer if wait is None else note_wait(answer, wait)
+
+    @routes.post(base.removesuffix("/statements") + "/completion")
+    async def complete(request: Request) -> Json[CandidatesDocument]:
+        """Return the names that may stand at the cursor, from the session's live Python objects.
+
+        There are none while the session starts or runs code. No function or property of the
+        user's code is called for them. Fabric has no such endpoint; it is classic Livy's.
+        """
+        here, path = await target(request)
+        found = await statements.may_submit(context, here.caller, path)
+        expect_code(request.scope)
+        body = await read_body(request, CompletionRequest)
+        cursor = len(body.code) if body.cursor is None else body.cursor
+        if cursor < 0:
+            raise Invalid("InvalidInput", "cursor is a number of characters.", field="cursor")
+        names = await statements.complete(
+            context, found, code=body.code, kind=body.kind, cursor=cursor
+        )
+        return Json({"candidates": list(names)})
 
     @routes.get(base)
     async def list_all(

@@ -7,7 +7,7 @@ reads it unguarded; ``livyInfo.currentState`` appears later; the acquisition sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from livius.api.schemas import Result, StatementState
@@ -27,7 +27,9 @@ class WireState:
     result: Result
 
 
-def session_state(session: Session, *, busy: bool) -> WireState:
+def session_state(
+    session: Session, *, busy: bool, queued: bool = False, packaging: bool = False
+) -> WireState:
     """Return the states of a session."""
     phase = session.phase
     if session.goal is Goal.STOP and phase not in _ENDED:
@@ -44,6 +46,10 @@ def session_state(session: Session, *, busy: bool) -> WireState:
         )
     if phase is Phase.STOPPED:
         return _stopped(session)
+    if phase is Phase.REQUESTED and queued:
+        return replace(_BY_PHASE[phase], fabric="queued", plugin="Queued")
+    if phase is Phase.REQUESTED and packaging:
+        return _PACKAGING
     return _BY_PHASE[phase]
 
 
@@ -64,6 +70,14 @@ _DEAD = WireState(
     scheduler="Ended",
     plugin="Ended",
     result="Failed",
+)
+_PACKAGING = WireState(
+    state="starting",
+    livy=None,
+    fabric="libraryPackaging",
+    scheduler="Scheduled",
+    plugin="Preparation",
+    result="Uncertain",
 )
 _BY_PHASE = {
     Phase.REQUESTED: WireState(

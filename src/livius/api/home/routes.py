@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from livius.usecases import sessions
 from livius.usecases.context import Context
+from livius.usecases.queue import count_queued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,23 @@ def router(
 
     @routes.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
-        """Answer when the store does, and name the services that fail."""
-        live = await sessions.count_live(context)
-        return JSONResponse({"status": "ready", "sessions": live, "failing": list(failing())})
+        """Answer when the store does, with the pool's state and the services that fail."""
+        # At the same time, so that it waits only once where the store is busy.
+        live, queued, pool, of_environments = await asyncio.gather(
+            sessions.count_live(context),
+            count_queued(context),
+            context.pool(),
+            context.environment_pool(),
+        )
+        return JSONResponse(
+            {
+                "status": "ready",
+                "sessions": live,
+                "queued": queued,
+                "pool": asdict(pool),
+                "environmentPool": asdict(of_environments),
+                "failing": list(failing()),
+            }
+        )
 
     return routes

@@ -41,10 +41,35 @@ def list_users(*, as_json: bool) -> int:
     async def work(store: SqlStore, _home: Home) -> None:
         users = await store.users()
         if as_json:
-            print_json([{"id": u.oid, "username": u.username, "name": u.name} for u in users])
+            print_json([_listed(one) for one in users])
             return
         for user in users:
-            _say(f"{user.username}  {user.oid}  {user.name}")
+            note = "  (disabled)" if user.disabled_at else ""
+            _say(f"{user.username}  {user.oid}  {user.name}{note}")
+
+    return _run(work)
+
+
+def _listed(user: User) -> dict[str, object]:
+    return {
+        "id": user.oid,
+        "username": user.username,
+        "name": user.name,
+        "disabled": user.disabled_at is not None,
+    }
+
+
+def disable_user(username: str, *, disabled: bool) -> int:
+    """Disable or enable a user."""
+
+    async def work(store: SqlStore, _home: Home) -> None:
+        user = await directory.find_user(store, username)
+        await directory.disable_user(store, _CLOCK, user, disabled=disabled)
+        _say(
+            f"{user.username} can't sign in any more."
+            if disabled
+            else f"{user.username} can sign in again."
+        )
 
     return _run(work)
 

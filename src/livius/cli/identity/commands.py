@@ -79,6 +79,22 @@ def set_password(username: _User, /, *, password_stdin: bool = False) -> int:
     return run(username, password_stdin=password_stdin)
 
 
+@user.command(name="disable")
+def disable_user(username: _User, /) -> int:
+    """Keep a user from signing in. Its roles stay; its access tokens end within seconds."""
+    from livius.cli.identity.actions import disable_user as run
+
+    return run(username, disabled=True)
+
+
+@user.command(name="enable")
+def enable_user(username: _User, /) -> int:
+    """Let a disabled user sign in again."""
+    from livius.cli.identity.actions import disable_user as run
+
+    return run(username, disabled=False)
+
+
 @user.command(name="remove")
 def remove_user(username: _User, /) -> int:
     """Delete a user with its roles, tokens and consents. Access tokens end within seconds."""

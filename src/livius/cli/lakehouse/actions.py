@@ -14,6 +14,7 @@ from livius.cli.lakehouse.loading import Load, Wanted, look, readable, statement
 from livius.cli.work.interrupts import Interrupted
 from livius.cli.work.opening import Command, opened
 from livius.cli.work.options import SessionOptions
+from livius.cli.work.places import find_workspace
 from livius.cli.work.running import exit_status
 from livius.cli.work.statements import Code, StatementFailed, run
 
@@ -55,17 +56,22 @@ def _described(api: Api, workspace_name: str, lakehouse: dict[str, Any]) -> dict
         "workspaceId": workspace,
         "workspaceName": workspace_name,
         "folder": str(api.home.onelake / workspace / lakehouse_id),
-        "tables": [table["name"] for table in tables],
+        "tables": [
+            f"{table['schemaName']}.{table['name']}" if "schemaName" in table else table["name"]
+            for table in tables
+        ],
     }
 
 
-def create(name: str, *, workspace: str | None, description: str) -> int:
+def create(name: str, *, workspace: str | None, description: str, schemas: bool) -> int:
     """Create a lakehouse."""
 
     def work(command: Callable[[], Command]) -> None:
         api = command().api
-        place = _workspace(api, workspace)
-        body = {"displayName": name, "description": description}
+        place = find_workspace(api, workspace)
+        body: dict[str, Any] = {"displayName": name, "description": description}
+        if schemas:
+            body["creationPayload"] = {"enableSchemas": True}
         made = api.call("POST", f"/workspaces/{place}/lakehouses", body=body)
         out.print(f"Created the lakehouse {name}.", markup=False)
         out.print(f"  id      {made['id']}")
@@ -137,14 +143,3 @@ def _tell(done: dict[str, Any], planned: Load, lakehouse: str) -> None:
 
 def _counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def _workspace(api: Api, asked: str | None) -> str:
-    if asked is None:
-        return api.connection.workspace_id
-    known = {one["displayName"]: str(one["id"]) for one in api.pages("/workspaces")}
-    if asked in known.values():
-        return asked
-    if asked not in known:
-        raise Failed(f"There is no workspace {asked}. There is: {', '.join(known)}.")
-    return known[asked]

@@ -30,7 +30,14 @@ def list_all(*, as_json: AsJson = False) -> int:
 
 
 @app.command
-def create(name: str, /, *, workspace: str | None = None, description: str = "") -> int:
+def create(
+    name: str,
+    /,
+    *,
+    workspace: str | None = None,
+    description: str = "",
+    schemas: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Create a lakehouse. Sessions can use it at once.
 
     For example: `livius lakehouse create silver --description "clean data"`.
@@ -43,10 +50,13 @@ def create(name: str, /, *, workspace: str | None = None, description: str = "")
         Name or id of the workspace; the sample's if left out.
     description
         A description of up to 256 characters.
+    schemas
+        With schemas: its tables are in dbo and in schemas that you create, and their names can
+        have three or four parts. This can't be changed later.
     """
     from livius.cli.lakehouse.actions import create as run
 
-    return run(name, workspace=workspace, description=description)
+    return run(name, workspace=workspace, description=description, schemas=schemas)
 
 
 @app.command

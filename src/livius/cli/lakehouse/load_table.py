@@ -11,7 +11,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+_ANSI = "spark.sql.ansi.enabled"
 _NOT_DELTAS = re.compile(r"[\s,;{}()=]+")
 
 
@@ -38,11 +40,12 @@ def load(spark: Any, wanted: dict[str, Any]) -> dict[str, Any]:
         _check_delimiter(frame.columns)
     frame, renamed = _with_delta_names(frame)
     if exists and mode == "append":
-        frame = _like(spark.table(table), frame, table)
+        frame = _like(spark, frame, table)
     writer = frame.write.format("delta").mode(mode)
     if mode == "overwrite":
         writer = writer.option("overwriteSchema", "true")
-    folder = Path("Tables", table)
+    database = spark.catalog.getDatabase(spark.catalog.currentDatabase())
+    folder = Path(unquote(urlsplit(database.locationUri).path), table)
     was_there = folder.exists()
     try:
         writer.saveAsTable(table)
@@ -131,8 +134,9 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _like(present: Any, frame: Any, table: str) -> Any:
+def _like(spark: Any, frame: Any, table: str) -> Any:
     """Return the frame in the columns of a table that it is added to."""
+    present = spark.table(table)
     ours = {name.lower(): name for name in frame.columns}
     theirs = {name.lower(): name for name in present.columns}
     missing = [theirs[name] for name in theirs if name not in ours]
@@ -144,9 +148,15 @@ def _like(present: Any, frame: Any, table: str) -> Any:
             f"Its columns are not those of the table {table}: it {' and '.join(parts)}. Replace "
             "the table with --mode overwrite, or load into another with --table."
         )
-    return frame.select(
-        *(
-            frame[_quoted(ours[field.name.lower()])].cast(field.dataType).alias(field.name)
-            for field in present.schema.fields
+    # Else Spark 3.5 makes null of a text that is no number.
+    was = spark.conf.get(_ANSI)
+    spark.conf.set(_ANSI, "true")
+    try:
+        return frame.select(
+            *(
+                frame[_quoted(ours[field.name.lower()])].cast(field.dataType).alias(field.name)
+                for field in present.schema.fields
+            )
         )
-    )
+    finally:
+        spark.conf.set(_ANSI, was)

@@ -158,3 +158,19 @@ def _lakehouses(api: Api) -> Iterator[Lakehouse]:
         for one in api.pages(f"/workspaces/{workspace['id']}/lakehouses"):
             label = f"{workspace['displayName']}/{one['displayName']}"
             yield Lakehouse(workspace=workspace["id"], id=one["id"], label=label)
+
+
+def find_workspace(api: Api, asked: str | None) -> str:
+    """Return the id of a workspace by its name or id; the sample's without either.
+
+    Raises:
+        Failed: there is none.
+    """
+    if asked is None:
+        return api.connection.workspace_id
+    known = {one["displayName"]: str(one["id"]) for one in api.pages("/workspaces")}
+    if asked in known.values():
+        return asked
+    if asked not in known:
+        raise Failed(f"There is no workspace {asked}. There is: {', '.join(known)}.")
+    return known[asked]

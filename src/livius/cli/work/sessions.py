@@ -128,8 +128,13 @@ def _states(api: Api, live: Sequence[FoundSession]) -> dict[str, str]:
     states: dict[str, str] = {}
     for path in {one.lakehouse.sessions for one in live}:
         page = api.call("GET", path, query={"$top": 1000})
-        states |= {item["id"]: item["livyState"] for item in page["items"]}
+        states |= {item["id"]: _state(item) for item in page["items"]}
     return states
+
+
+def _state(item: dict[str, Any]) -> str:
+    place = item.get("tags", {}).get("QueuePosition")
+    return f"queued {place}" if place else str(item["livyState"])
 
 
 def _log_path(found: FoundSession, source: Log) -> tuple[str, dict[str, object]]:

@@ -62,7 +62,7 @@ async def assign(request: PageRequest) -> Response:
     await roles.add_role(
         request.context, request.caller, workspace, request.sent("principal"), _role(request)
     )
-    return request.go(f"{ROOT}/workspaces/{workspace}/access")
+    return request.go(f"{ROOT}/workspaces/{workspace}/access", request.tr("The role is assigned."))
 
 
 async def change(request: PageRequest) -> Response:
@@ -72,7 +72,10 @@ async def change(request: PageRequest) -> Response:
         request.context, request.caller, workspace, principal, _role(request)
     )
     may_see = principal != request.caller.oid or changed.role in SEE_ROLES.roles
-    return request.go(f"{ROOT}/workspaces/{workspace}{'/access' if may_see else ''}")
+    return request.go(
+        f"{ROOT}/workspaces/{workspace}{'/access' if may_see else ''}",
+        request.tr("The role is changed."),
+    )
 
 
 async def ask_to_remove(request: PageRequest) -> Response:
@@ -94,7 +97,10 @@ async def remove(request: PageRequest) -> Response:
     workspace, principal = request.path("workspace"), request.path("principal")
     await roles.remove_role(request.context, request.caller, workspace, principal)
     left = principal == request.caller.oid
-    return request.go(f"{ROOT}/workspaces" + ("" if left else f"/{workspace}/access"))
+    return request.go(
+        f"{ROOT}/workspaces" + ("" if left else f"/{workspace}/access"),
+        request.tr("The role is removed."),
+    )
 
 
 def _role(request: PageRequest) -> Role:

@@ -1,4 +1,4 @@
-"""One activity: its state and reason, facts, phases and conf; and the cancel of its session."""
+"""One activity: its head with state and reason, its tabs, its conf, and the stop of its session."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.activity import OVER, Activity, activity_state
+from livius.domain.activity import OVER, Activity
 from livius.domain.ids import ReplId
 from livius.domain.lakehouse import MAY_RUN
-from livius.domain.repl import LIVE
-from livius.domain.session import Phase, Session
+from livius.domain.outline import Counts
+from livius.domain.session import FINAL, Phase, Session
 from livius.portal import labels
+from livius.portal.doing import Doing, doing_of
 from livius.portal.events import PageVersion
-from livius.portal.labels import N_, PhaseWords, State
+from livius.portal.labels import N_, State
 from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal
 from livius.ports.notifications import StatementsChanged
-from livius.usecases import monitoring, sessions
+from livius.usecases import monitoring, outlines, sessions
 from livius.usecases.access import SessionPath
+from livius.usecases.event_feed import Position
+from livius.usecases.queue import QueuePlace, queue_places
+from livius.usecases.runtimes import build_step
 from livius.usecases.statement_reads import count_open
 
 BASE: Final = "/workspaces/{workspace}/activities/{session}"
@@ -56,8 +60,26 @@ class View:
     may_read: bool
     may_stop: bool
     may_run: bool
+    may_start_again: bool
     has_spark_ui: bool
     repl: ReplId | None = None
+    queue: QueuePlace | None = None
+    building: str | None = None
+    is_busy: bool = False
+    """Whether code runs or waits. Only pages know it: each look at a change would cost a query."""
+
+    counts: Counts | None = None
+    """How many statements and Spark jobs it has, for a caller who may read them; as above."""
+
+    @property
+    def doing(self) -> Doing:
+        """Return what it does, in place of Fabric's one word for all live sessions."""
+        return doing_of(self.activity, is_busy=self.is_busy, is_queued=self.queue is not None)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it has ended."""
+        return self.activity.state in OVER
 
     @property
     def session(self) -> SessionPath:
@@ -73,29 +95,9 @@ class View:
         return f"{path}{'&' if '?' in path else '?'}{asked}" if asked else path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseView:
-    """A phase in the list of phases. ``since`` is set for the present one."""
-
-    label: str
-    what: str
-    icon: str
-    at: datetime | None = None
-    seconds: float | None = None
-    since: datetime | None = None
-
-    @property
-    def css(self) -> str:
-        """Return its look."""
-        return {"check": "done", "busy": "now", "bad": "failed"}.get(self.icon, "ahead")
-
-
 def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of an activity."""
     return [
-        portal.get(f"{BASE}/overview", overview),
-        portal.get(f"{BASE}/overview/live", overview_live, passive=True),
-        portal.get(f"{BASE}/configuration", configuration),
         portal.get(f"{BASE}/head", head, passive=True),
         portal.get(f"{BASE}/panel", panel),
         portal.get(f"{BASE}/stop", ask_to_stop),
@@ -107,6 +109,12 @@ def routes(portal: Portal) -> Sequence[Route]:
 def activity_path(session: Session) -> str:
     """Return the path of an activity's page."""
     return f"{ROOT}/workspaces/{session.workspace}/activities/{session.id}"
+
+
+def console_path(session: Session, table: str | None = None) -> str:
+    """Return the path of an activity's console; with a table, a query of it is written there."""
+    query = f"?{urlencode({'table': table})}" if table else ""
+    return f"{activity_path(session)}{query}#code"
 
 
 async def find(request: PageRequest, *, whole: bool = False) -> View:
@@ -136,22 +144,47 @@ async def find(request: PageRequest, *, whole: bool = False) -> View:
         may_read=may_read,
         may_stop=may_do and activity.state not in OVER and record.deleted_at is None,
         may_run=may_do and record.accepts_statements,
-        has_spark_ui=may_read and record.phase is Phase.READY and record.ui_url is not None,
+        may_start_again=may_do and activity.state in OVER and not record.is_shared,
+        has_spark_ui=may_read and await _has_spark_ui(request, record),
         repl=ReplId(repl) if repl else None,
+        queue=(await queue_places(context, [record])).get(record.id),
+        building=build_step(context, record),
     )
 
 
-def show(
+async def _has_spark_ui(request: PageRequest, record: Session) -> bool:
+    """Tell whether a session has Spark's pages: its driver's, or those of its event log."""
+    if record.phase in FINAL:
+        return await monitoring.event_log(request.context, record) is not None
+    return record.phase is Phase.READY and record.ui_url is not None
+
+
+async def with_work(request: PageRequest, view: View) -> View:
+    """Return an activity as its head and tabs show it."""
+    session = view.activity.session
+    counts = await outlines.counts(request.context, session)
+    return replace(
+        view,
+        is_busy=session.phase is Phase.READY and counts.open > 0,
+        counts=counts if view.may_read else None,
+    )
+
+
+async def show(
     request: PageRequest,
     template: str,
     view: View,
     *,
     tab: str,
-    look: PageVersion,
+    seen: PageVersion | Position | None,
     stream: str = "live",
     **values: Any,
 ) -> Response:
-    """Return a tab of an activity's page; ``stream`` is the address of its events."""
+    """Return a tab of an activity's page.
+
+    ``stream`` is the address of its events, ``seen`` what the page has of them; None: it needs
+    none.
+    """
     return request.page(
         template,
         title=view.activity.session.name,
@@ -161,95 +194,30 @@ def show(
             Crumb(request.tr("Monitoring hub"), f"{ROOT}/monitor"),
             Crumb(view.activity.session.name),
         ],
-        live=Live(view.link(stream), look),
-        view=view,
+        live=Live(view.link(stream), seen) if seen is not None else None,
+        view=await with_work(request, view),
         activity=view.activity,
         tab=tab,
-        tabs=[one for one in TABS if view.may_read or one[0] == OPEN_TAB],
+        tabs=tabs_of(view),
         **values,
     )
 
 
-async def overview(request: PageRequest) -> Response:
-    """Show its facts, and the time of each phase."""
-    view = await find(request)
-    steps = await monitoring.steps(request.context, view.activity.session)
-    first = next((step.at for step in steps if step.name == "first_statement"), None)
-    phases = _phases(view.activity.session, first)
-    found = await _repls(request, view)
-    if request.is_fragment and request.asked("part"):
-        return request.fragment(
-            "_overview.html", view=view, activity=view.activity, phases=phases, repls=found
-        )
-    return show(
-        request,
-        "activity_overview.html",
-        view,
-        tab="overview",
-        look=_overview_version(view, found),
-        stream="overview/live",
-        phases=phases,
-        repls=found,
-    )
-
-
-async def overview_live(request: PageRequest) -> Response:
-    """Stream changes of the facts and phases."""
-
-    async def looker() -> PageVersion:
-        view = await find(request)
-        return _overview_version(view, await _repls(request, view))
-
-    return request.stream(looker)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplCount:
-    """How many repls a shared session has, and had."""
-
-    live: int
-    total: int
-
-
-async def _repls(request: PageRequest, view: View) -> ReplCount | None:
-    """Count the repls of a shared session; None for others."""
-    if not view.activity.session.is_shared:
-        return None
-    found = await monitoring.shared_repls(request.context, view.activity.session)
-    return ReplCount(sum(repl.phase in LIVE for repl, _handle in found), len(found))
-
-
-def _overview_version(view: View, repls: ReplCount | None) -> PageVersion:
-    base = version_of(view)
-    if repls is None:
-        return base
-    return replace(base, versions={**base.versions, "repls": f"{repls.live} {repls.total}"})
-
-
-async def configuration(request: PageRequest) -> Response:
-    """Show the requested and the effective conf."""
-    view = await find(request, whole=True)
-    record = view.activity.session
-    return show(
-        request,
-        "activity_configuration.html",
-        view,
-        tab="configuration",
-        look=version_of(view),
-        conf=await monitoring.conf_of(request.context, record),
-        policed=record.conf,
-        tags={name: value for name, value in record.tags.items() if name not in _OUR_TAGS},
-    )
-
-
-_OUR_TAGS: Final = (sessions.WITHOUT_EFFECT_TAG, sessions.SIZES_TAG)
+def tabs_of(view: View) -> Sequence[tuple[str, str]]:
+    """Return the tabs that a caller sees: their keys and labels."""
+    return [one for one in TABS if view.may_read or one[0] == OPEN_TAB]
 
 
 async def head(request: PageRequest) -> Response:
     """Return the head of the page, with the commands for its state."""
-    view = await find(request)
+    view = await with_work(request, await find(request))
     return request.fragment(
-        "_activity_head.html", view=view, activity=view.activity, tab=request.asked("tab"), oob=True
+        "_activity_head.html",
+        view=view,
+        activity=view.activity,
+        tab=request.asked("tab"),
+        tabs=tabs_of(view),
+        oob=True,
     )
 
 
@@ -292,46 +260,8 @@ async def live(request: PageRequest) -> Response:
 def version_of(view: View) -> PageVersion:
     """Return the version of a page that shows no statements."""
     record = view.activity.session
+    place = view.building or (view.queue and view.queue.position)
     return PageVersion(
-        versions={"head": f"{view.activity.state} {record.phase}"},
+        versions={"head": f"{view.activity.state} {record.phase} {place}"},
         topics=(record.id, StatementsChanged(record.id)),
     )
-
-
-def _phases(record: Session, first: datetime | None) -> Sequence[PhaseView]:
-    """Return the phases in order, each with its duration."""
-    end = record.ended_at
-    moments = [record.times[one.phase] for one in labels.PHASES if one.phase in record.times]
-    moments += [end] if end is not None else []
-    found = [
-        _phase(one, record.times.get(one.phase), record, moments)
-        for one in labels.PHASES
-        # A phase that was not reached before the end never will be.
-        if one.phase in record.times or (end is None and one.phase is not Phase.STOPPING)
-    ]
-    if first is not None:
-        at = next((i for i, one in enumerate(found) if one.at and one.at > first), len(found))
-        found.insert(at, PhaseView(label=N_("First statement"), what="", at=first, icon="check"))
-    if end is not None:
-        state = labels.ACTIVITY[activity_state(record)]
-        found.append(
-            PhaseView(
-                label=state.label,
-                what=labels.END[record.end_cause] if record.end_cause else "",
-                at=end,
-                icon="bad" if state.tone == "bad" else "check",
-            )
-        )
-    return found
-
-
-def _phase(
-    one: PhaseWords, at: datetime | None, record: Session, moments: Sequence[datetime]
-) -> PhaseView:
-    if at is None:
-        return PhaseView(label=one.label, what=one.what, icon="wait")
-    if record.phase is one.phase:
-        return PhaseView(label=one.label, what=one.what, at=at, since=at, icon="busy")
-    following = min((moment for moment in moments if moment > at), default=at)
-    seconds = (following - at).total_seconds()
-    return PhaseView(label=one.label, what=one.what, at=at, seconds=seconds, icon="check")

@@ -17,11 +17,11 @@ from livius.domain.accounts import ClientApplication, ClientCertificate
 from livius.domain.errors import Invalid
 from livius.domain.messages import Message
 from livius.domain.resources import RESOURCES
-from livius.portal.pages import applications
-from livius.portal.pages.applications import application_path, crumbs_to
+from livius.portal.pages import applications, settings
+from livius.portal.pages.applications import application_path
 from livius.portal.pages_base import ROOT, Crumb, PageRequest, Portal
 from livius.ports.identity import Directory
-from livius.usecases.access import directory_of_owner
+from livius.usecases.access import directory_of_owner, may_change_directory
 from livius.usecases.identity import directory
 
 BASE: Final = f"{applications.BASE}/{{application}}"
@@ -53,21 +53,28 @@ async def _found(request: PageRequest) -> tuple[Directory, ClientApplication]:
 
 def _again(request: PageRequest, one: ClientApplication) -> Response:
     """Show the page again."""
-    return request.go(application_path(one))
+    return request.go(application_path(one), request.tr("Saved."))
 
 
-def _page(request: PageRequest, one: ClientApplication, *, secret: str | None = None) -> Response:
-    return request.page(
+async def _page(
+    request: PageRequest, one: ClientApplication, *, secret: str | None = None
+) -> Response:
+    return await settings.show(
+        request,
         "application.html",
+        key="applications",
         title=one.name,
-        place="workspaces",
-        crumbs=crumbs_to(request, Crumb(one.name)),
-        **_values(one, secret),
+        crumbs=[
+            Crumb(request.tr("Client applications"), f"{ROOT}{applications.BASE}"),
+            Crumb(one.name),
+        ],
+        **_values(request, one, secret),
     )
 
 
-def _values(one: ClientApplication, secret: str | None) -> dict[str, Any]:
+def _values(request: PageRequest, one: ClientApplication, secret: str | None) -> dict[str, Any]:
     return {
+        "may_change": may_change_directory(request.context, request.caller),
         "application": one,
         "path": application_path(one),
         "secret": secret,
@@ -76,9 +83,9 @@ def _values(one: ClientApplication, secret: str | None) -> dict[str, Any]:
 
 
 async def application(request: PageRequest) -> Response:
-    """Show it with all forms."""
-    _directory, one = await _found(request)
-    return _page(request, one)
+    """Show it; to an owner with all forms."""
+    known = await applications.directory_to_see(request)
+    return await _page(request, await directory.own_application(known, request.path("application")))
 
 
 async def rename(request: PageRequest) -> Response:
@@ -94,8 +101,8 @@ async def add_secret(request: PageRequest) -> Response:
     _kept, value = await directory.add_secret(known, request.context.clock, one)
     one = await directory.own_application(known, one.client_id)
     if request.is_fragment:
-        return request.fragment("_application_secrets.html", **_values(one, value))
-    return _page(request, one, secret=value)
+        return request.fragment("_application_secrets.html", **_values(request, one, value))
+    return await _page(request, one, secret=value)
 
 
 async def add_certificate(request: PageRequest) -> Response:
@@ -133,7 +140,9 @@ async def ask_to_remove_credential(request: PageRequest) -> Response:
     """Ask, and say what it means."""
     _directory, one = await _found(request)
     name = request.path("credential")
-    return request.fragment("_credential_remove.html", credential=name, **_values(one, None))
+    return request.fragment(
+        "_credential_remove.html", credential=name, **_values(request, one, None)
+    )
 
 
 async def remove_credential(request: PageRequest) -> Response:
@@ -168,11 +177,14 @@ async def remove_redirect(request: PageRequest) -> Response:
 async def ask_to_delete(request: PageRequest) -> Response:
     """Ask, and list what will be deleted."""
     _directory, one = await _found(request)
-    return request.fragment("_application_delete.html", **_values(one, None))
+    return request.fragment("_application_delete.html", **_values(request, one, None))
 
 
 async def delete(request: PageRequest) -> Response:
     """Delete it, and redirect to the list."""
     known, one = await _found(request)
     await directory.remove_application(known, request.context.clock, one)
-    return request.go(f"{ROOT}{applications.BASE}")
+    return request.go(
+        f"{ROOT}{applications.BASE}",
+        request.tr("The application %(name)s is deleted.", name=one.name),
+    )

@@ -15,7 +15,9 @@ from livius.domain.accounts import ClientApplication
 from livius.domain.errors import Forbidden, NotFound
 from livius.domain.lakehouse import Role
 from livius.domain.messages import Message
-from livius.portal.pages_base import ROOT, Crumb, PageRequest, Portal
+from livius.portal.pages import settings
+from livius.portal.pages_base import ROOT, PageRequest, Portal
+from livius.ports.identity import Directory
 from livius.usecases import catalog
 from livius.usecases.access import directory_of_owner, may_change_directory
 from livius.usecases.identity import directory
@@ -43,17 +45,26 @@ def application_path(one: ClientApplication) -> str:
     return f"{ROOT}{BASE}/{one.client_id}"
 
 
-def crumbs_to(request: PageRequest, *more: Crumb) -> list[Crumb]:
-    """Return the breadcrumbs of the list, or of one application."""
-    return [
-        Crumb(request.tr("Workspaces"), f"{ROOT}/workspaces"),
-        Crumb(request.tr("Client applications"), f"{ROOT}{BASE}" if more else None),
-        *more,
-    ]
-
-
 async def applications(request: PageRequest) -> Response:
     """Show all client applications of the embedded authority."""
+    known = await directory_to_see(request)
+    return await settings.show(
+        request,
+        "applications.html",
+        key="applications",
+        title=request.tr("Client applications"),
+        applications=[one for one in await known.applications() if not one.trusted],
+        may_change=may_change_directory(request.context, request.caller),
+    )
+
+
+async def directory_to_see(request: PageRequest) -> Directory:
+    """Return the directory to a caller who may see its applications.
+
+    Raises:
+        NotFound: the authority is another one.
+        Forbidden: the caller is neither an owner nor an Admin of a workspace.
+    """
     known = request.context.directory
     if known is None:
         raise NotFound(
@@ -68,14 +79,7 @@ async def applications(request: PageRequest) -> Response:
             "InsufficientPrivileges",
             Message("Client applications are shown to Admins of a workspace."),
         )
-    return request.page(
-        "applications.html",
-        title=request.tr("Client applications"),
-        place="workspaces",
-        crumbs=crumbs_to(request),
-        applications=[one for one in await known.applications() if not one.trusted],
-        may_change=may_change_directory(request.context, request.caller),
-    )
+    return known
 
 
 async def create(request: PageRequest) -> Response:
@@ -88,4 +92,6 @@ async def create(request: PageRequest) -> Response:
         redirect_uris=(),
         scopes=(),
     )
-    return request.go(application_path(made))
+    return request.go(
+        application_path(made), request.tr("The application %(name)s is created.", name=made.name)
+    )

@@ -18,10 +18,15 @@ from starlette.routing import Route
 from livius.domain.contents import Entry, parts_of
 from livius.domain.errors import Invalid
 from livius.domain.messages import Message
-from livius.portal.pages.lakehouse import BASE, show
+from livius.limits import MAX_UPLOAD_BYTES
+from livius.portal import spellings
+from livius.portal.grids import Grid, guessed
+from livius.portal.pages import explorer, lakehouse
+from livius.portal.pages.explorer import Selected
+from livius.portal.pages.lakehouse import BASE, lakehouse_base
 from livius.portal.pages_base import PageRequest, Portal, as_file
 from livius.ports.lakehouse_browser import OpenFile
-from livius.usecases import lakehouse_browser
+from livius.usecases import catalog, lakehouse_browser, lakehouse_edits, uploads
 
 _TEXT: Final = 64 * 1024
 _IMAGE: Final = 5 * 1024 * 1024
@@ -55,11 +60,23 @@ class Preview:
     rows: Sequence[Sequence[str]] = ()
     cut: bool = False
 
+    @property
+    def grid(self) -> Grid:
+        """Return the rows with guessed kinds; columns without names are numbered."""
+        wide = max(map(len, [self.header, *self.rows]))
+        names = [*self.header, *(str(at + 1) for at in range(len(self.header), wide))]
+        rows = [[*row, *[None] * (wide - len(row))] for row in self.rows]
+        return Grid(columns=guessed(names, rows), rows=rows, total=len(rows), is_cut=self.cut)
+
 
 def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of files."""
     return [
         portal.get(f"{BASE}/files", files),
+        portal.upload(f"{BASE}/files", upload),
+        portal.post(f"{BASE}/files/folders", make_folder),
+        portal.get(f"{BASE}/files/delete", ask_to_delete),
+        portal.post(f"{BASE}/files/delete", delete),
         portal.get(f"{BASE}/files/download", download),
         portal.get(f"{BASE}/files/image", image),
     ]
@@ -72,13 +89,21 @@ async def files(request: PageRequest) -> Response:
     entries = await lakehouse_browser.list_folder(
         request.context, request.caller, request.path("workspace"), request.path("lakehouse"), path
     )
+    place = await catalog.get_lakehouse(
+        request.context, request.caller, request.path("workspace"), request.path("lakehouse")
+    )
+    names = spellings.of_path(place, ["Files", *parts])
     steps = [(part, "/".join(parts[: place + 1])) for place, part in enumerate(parts)]
     if entries is not None:
-        return await show(
+        return await explorer.show(
             request,
             "lakehouse_files.html",
             tab="files",
+            selected=Selected(folders=parts),
             steps=steps,
+            folder="/".join(parts),
+            spellings=names,
+            most=MAX_UPLOAD_BYTES,
             entries=[(one, "/".join((*parts, one.name))) for one in entries],
         )
     async with await _open(request) as opened:
@@ -88,14 +113,16 @@ async def files(request: PageRequest) -> Response:
             if _ending(entry) in _IMAGES
             else preview_of(entry, await opened.read(_TEXT), header=request.asked("header"))
         )
-    return await show(
+    return await explorer.show(
         request,
         "lakehouse_file.html",
         tab="files",
+        selected=Selected(folders=parts[:-1]),
         steps=steps,
         entry=entry,
         preview=preview,
         query=urlencode({"path": "/".join(parts)}),
+        spellings=names,
     )
 
 
@@ -125,6 +152,64 @@ async def download(request: PageRequest) -> Response:
     headers = as_file(plain)
     headers["Content-Disposition"] += f"; filename*=UTF-8''{quote(name, safe='')}"
     return StreamingResponse(body(), media_type="application/octet-stream", headers=headers)
+
+
+async def upload(request: PageRequest) -> Response:
+    """Store the body as a file; one that has its name is replaced only if the query says so."""
+    await uploads.upload_file(
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        request.path("lakehouse"),
+        request.asked("path"),
+        request.http.stream(),
+        replace=request.asked("replace") == "yes",
+    )
+    return Response(status_code=201, headers={"Cache-Control": "no-store"})
+
+
+async def make_folder(request: PageRequest) -> Response:
+    """Make a folder in the present one, and redirect to it."""
+    name = request.sent("name").strip()
+    if "/" in name:
+        raise Invalid("InvalidInput", Message("A folder's name has no slash."))
+    path = "/".join((*parts_of(request.asked("path")), name))
+    await lakehouse_edits.make_folder(
+        request.context,
+        request.caller,
+        request.path("workspace"),
+        request.path("lakehouse"),
+        path,
+    )
+    return request.go(f"{lakehouse_base(request)}/files?{urlencode({'path': path})}")
+
+
+async def ask_to_delete(request: PageRequest) -> Response:
+    """Ask, and say what will be lost."""
+    path = request.asked("path")
+    extent = await lakehouse_edits.measure_path(
+        request.context, request.caller, request.path("workspace"), request.path("lakehouse"), path
+    )
+    return await lakehouse.show(
+        request,
+        "_file_delete.html",
+        tab="files",
+        extent=extent,
+        name=parts_of(path)[-1],
+        query=urlencode({"path": path}),
+    )
+
+
+async def delete(request: PageRequest) -> Response:
+    """Delete a file or folder, and redirect to the folder that it was in."""
+    path = request.asked("path")
+    await lakehouse_edits.delete_path(
+        request.context, request.caller, request.path("workspace"), request.path("lakehouse"), path
+    )
+    above = parts_of(path)[:-1]
+    query = f"?{urlencode({'path': '/'.join(above)})}" if above else ""
+    done = request.tr("%(name)s is deleted.", name=parts_of(path)[-1])
+    return request.go(f"{lakehouse_base(request)}/files{query}", done)
 
 
 async def image(request: PageRequest) -> Response:
@@ -157,7 +242,7 @@ def preview_of(entry: Entry, head: bytes, *, header: str = "") -> Preview:
         return Preview(kind="none")
     ending = _ending(entry)
     if ending in (".csv", ".tsv"):
-        rows = _rows(text, "\t" if ending == ".tsv" else _delimiter(text))
+        rows = _rows(text, "\t" if ending == ".tsv" else delimiter_of(text))
         if rows:
             # The last line may have been cut in its middle.
             shown = rows[:-1] if cut and 1 < len(rows) < _LINES else rows
@@ -198,7 +283,8 @@ def _is_word(text: str) -> bool:
     return bool(text) and not _NUMBER.fullmatch(text)
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
+    """Return the likeliest delimiter of a CSV file, from its first line."""
     first = text.partition("\n")[0]
     return max(",;|\t", key=first.count)
 

@@ -1,61 +1,100 @@
-"""An activity's Spark jobs and stages, from Spark's REST API while it runs."""
+"""An activity's Spark jobs by statement, as they were last reported: also after its end."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.errors import LiviusError
-from livius.domain.jobs import SparkJob, SparkStage
-from livius.domain.session import Phase
-from livius.language import said
-from livius.portal.events import PageVersion
-from livius.portal.labels import N_, State
-from livius.portal.pages.activity import BASE, View, find, show, version_of
-from livius.portal.pages.repls import Selected, select
-from livius.portal.pages_base import PageRequest, Portal
-from livius.usecases import monitoring, statement_reads
+from livius.domain.ids import ReplId
+from livius.domain.jobs import SparkJob, SparkStage, StatementJobs
+from livius.domain.outline import JobCount, Outline, StatementMark
+from livius.domain.statement import FINAL
+from livius.portal import labels
+from livius.portal.axis import SHORTEST
+from livius.portal.events import PageVersion, version_of
+from livius.portal.labels import State
+from livius.portal.pages.activity import BASE, View, find, show
+from livius.portal.pages.activity import version_of as head_version
+from livius.portal.pages.repls import select
+from livius.portal.pages.spark_jobs import STATES, UNKNOWN
+from livius.portal.pages.statements import cell_link
+from livius.portal.pages_base import PageRequest, Portal, number
+from livius.portal.timeline import Span, timeline
+from livius.ports.outlines import Key
+from livius.usecases import outlines
+from livius.usecases.outlines import first_line
 
-_MOST: Final = 200
-_LOOK_EVERY: Final = 3.0
-_GROUP: Final = re.compile(r"livius-([0-9a-f-]{36})-(\d{1,9})")
-_STATES: Final[Mapping[str, State]] = {
-    "RUNNING": State(N_("Running"), "busy", "busy"),
-    "ACTIVE": State(N_("Running"), "busy", "busy"),
-    "SUCCEEDED": State(N_("Succeeded"), "good", "good"),
-    "COMPLETE": State(N_("Succeeded"), "good", "good"),
-    "FAILED": State(N_("Failed"), "bad", "bad"),
-    "CANCELLED": State(N_("Cancelled"), "still", "off"),
-    "PENDING": State(N_("Waiting"), "wait", "wait"),
-    "SKIPPED": State(N_("Skipped"), "still", "off"),
-}
-_UNKNOWN: Final = State(N_("Unknown"), "still", "unknown")
+_MOST: Final = 100
+"""Jobs on a page, or one statement's, if it has more."""
+_DELTAS: Final = "Delta: "
+"""How Delta's descriptions begin, once for each part of it that it speaks of."""
+_OF_CODE: Final = re.compile(r"\boperation\b")
+"""Delta's descriptions with it are about what a DELETE, UPDATE or MERGE of the code's does."""
+_SITE: Final = re.compile(r"(\w+) at <(?:cell (\d{1,9})|console)>:(\d{1,6})")
+_DESCRIBED: Final = 200
+"""Characters of a statement's code that Spark has as the description of its jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A Spark job or stage; ``statement`` is the number of its statement, ``repl`` that one's."""
+class Numbers:
+    """What stages read from storage and wrote to it."""
 
-    id: int
+    input_rows: int
+    input_bytes: int
+    output_rows: int
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownJob:
+    """A job with its name. ``start`` and ``width`` are its place in its statement's time."""
+
+    job: SparkJob
     name: str
-    statement: int | None
-    repl: str | None
     state: State
-    stages: Sequence[int]
-    tasks: int
-    done: int
-    failed: int
+    start: float
+    width: float
+    numbers: Numbers
+
+    @property
+    def done(self) -> int:
+        """Return how many tasks are done or skipped."""
+        return self.job.done + self.job.skipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The jobs of a statement: those of its code, and those that Delta began for its own ends."""
+
+    number: int
+    repl: int | None
+    repl_id: ReplId
+    link: str
+    code: str
+    state: State | None
     began: datetime | None
     ended: datetime | None
+    total: int
+    jobs: Sequence[ShownJob]
+    own: Sequence[ShownJob]
+
+    @property
+    def left_out(self) -> int:
+        """Return how many earlier jobs are not known any more."""
+        return self.total - len(self.jobs) - len(self.own)
+
+    @property
+    def own_seconds(self) -> float:
+        """Return how long Delta's own jobs took together."""
+        times = [(one.job.started_at, one.job.ended_at) for one in self.own]
+        return sum((end - start).total_seconds() for start, end in times if start and end)
 
 
 def routes(portal: Portal) -> Sequence[Route]:
@@ -67,173 +106,179 @@ def routes(portal: Portal) -> Sequence[Route]:
 
 
 async def jobs(request: PageRequest) -> Response:
-    """Show jobs and stages, the newest first; with ``statement``, only one statement's."""
-    view = await find(request, whole=True)
-    chosen = request.asked("statement")
+    """Show jobs by statement, the newest first; with ``statement``, only one statement's."""
+    selected = await select(request, await find(request, whole=True))
+    view, session = selected.view, selected.view.activity.session
+    outline = await outlines.session_outline(request.context, session)
+    counts = _ordered(outline)
+    chosen, until = request.asked("statement"), None
     if chosen.isdecimal():
-        return await _of_statement(request, view, chosen)
-    trouble: str | None = None
-    found: list[Job] = []
-    stages: list[Job] = []
-    try:
-        found, stages = await _ask(request, view)
-    except LiviusError as error:
-        trouble = said(error.message, request.language)
-    numbers = _numbers(await select(request, view)) if view.activity.session.is_shared else {}
-    return _shown(request, view, found, stages, trouble=trouble, numbers=numbers)
-
-
-def _numbers(selected: Selected) -> Mapping[str, int]:
-    """Return the numbers of a shared session's repls; without them, a statement's is enough."""
-    return selected.numbers if selected.row else {}
-
-
-async def _of_statement(request: PageRequest, view: View, number: str) -> Response:
-    """Show one statement's recorded jobs, also of ended sessions."""
-    selected = await select(request, view)
-    recorded = await statement_reads.statement_jobs(request.context, selected.repl, number)
-    found = [_told_job(job, selected.repl.id, int(number)) for job in reversed(recorded.jobs)]
-    stages = {one.id: _told_stage(one) for job in recorded.jobs for one in job.stages}
-    return _shown(
-        request,
-        selected.view,
-        found,
-        list(stages.values()),
-        statement=number,
-        numbers=_numbers(selected),
-    )
-
-
-def _shown(
-    request: PageRequest,
-    view: View,
-    found: list[Job],
-    stages: list[Job],
-    *,
-    trouble: str | None = None,
-    statement: str | None = None,
-    numbers: Mapping[str, int],
-) -> Response:
+        counts = [
+            one for one in counts if (one.repl, str(one.number)) == (selected.repl.id, chosen)
+        ]
+    else:
+        chosen, until = "", number(request.asked("until"), len(counts))
+    page, earlier = _page(counts[:until])
+    found = await outlines.jobs_of(request.context, [(one.repl, one.number) for one in page])
+    numbers = selected.numbers if session.is_shared else {}
     values = {
-        "jobs": found[:_MOST],
-        "stages": stages[:_MOST],
-        "trouble": trouble,
-        "statement": statement,
-        "numbers": numbers,
+        "groups": await _groups(request, view, outline, page, found, numbers),
+        "statement": chosen,
+        "until": request.asked("until"),
+        "earlier": earlier if not chosen else 0,
+        "is_newest": until is None or until >= len(counts),
+        "stages": _stages(found) if chosen else [],
+        "timeline": _timeline(found) if chosen else None,
+        "is_full": False,
     }
     if request.is_fragment:
         return request.fragment("_jobs.html", view=view, **values)
-    look = replace(version_of(view), versions={**version_of(view).versions, "jobs": _digest(found)})
-    return show(
-        request, "activity_jobs.html", view, tab="jobs", look=look, stream="jobs/live", **values
-    )
-
-
-def _told_job(one: SparkJob, repl: str, statement: int) -> Job:
-    return Job(
-        id=one.id,
-        name=one.name,
-        statement=statement,
-        repl=repl,
-        state=_STATES.get(one.status, _UNKNOWN),
-        stages=[stage.id for stage in one.stages],
-        tasks=one.tasks,
-        done=one.done + one.skipped,
-        failed=one.failed,
-        began=one.started_at,
-        ended=one.ended_at,
-    )
-
-
-def _told_stage(one: SparkStage) -> Job:
-    return Job(
-        id=one.id,
-        name=one.name,
-        statement=None,
-        repl=None,
-        state=_STATES.get(one.status, _UNKNOWN),
-        stages=[],
-        tasks=one.tasks,
-        done=one.done,
-        failed=one.failed,
-        began=None,
-        ended=None,
+    return await show(
+        request,
+        "activity_jobs.html",
+        view,
+        tab="jobs",
+        seen=await _version(request, view, outline),
+        stream="jobs/live",
+        **values,
     )
 
 
 async def live(request: PageRequest) -> Response:
-    """Stream changes of Spark's jobs."""
+    """Stream changes of the jobs."""
 
     async def looker() -> PageVersion:
         view = await find(request, whole=True)
-        base = version_of(view)
-        digest = ""
-        if view.activity.session.phase is Phase.READY:
-            with contextlib.suppress(LiviusError):
-                found, _stages = await _ask(request, view)
-                digest = _digest(found)
-        return replace(base, versions={**base.versions, "jobs": digest}, beat=_LOOK_EVERY)
+        outline = await outlines.session_outline(request.context, view.activity.session)
+        return await _version(request, view, outline)
 
     return request.stream(looker)
 
 
-def _digest(jobs: Sequence[Job]) -> str:
-    return hashlib.sha256(repr(jobs[:_MOST]).encode("utf-8", "replace")).hexdigest()[:16]
+async def _version(request: PageRequest, view: View, outline: Outline) -> PageVersion:
+    base = head_version(view)
+    running = [(one.repl, one.number) for one in outline.marks if one.phase not in FINAL]
+    found = await outlines.jobs_of(request.context, running)
+    ends = [one.phase for one in outline.marks]
+    shown = version_of(f"{outline.jobs} {ends} {found}")
+    return replace(base, versions={**base.versions, "jobs": shown})
 
 
-async def _ask(request: PageRequest, view: View) -> tuple[list[Job], list[Job]]:
-    application = view.activity.session.spark_app_id or ""
-
-    async def get(path: str) -> list[Mapping[str, Any]]:
-        raw = await monitoring.spark_page(request.context, view.activity, application, path, {})
-        found = json.loads(raw)
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-    return [_job(one) for one in await get("jobs")], [_stage(one) for one in await get("stages")]
+def _ordered(outline: Outline) -> Sequence[JobCount]:
+    """Return the statements that have jobs, in the order in which they ran."""
+    place = {(one.repl, one.number): at for at, one in enumerate(outline.marks)}
+    return sorted(outline.jobs, key=lambda one: (place.get((one.repl, one.number), -1), one.number))
 
 
-def _job(one: Mapping[str, Any]) -> Job:
-    group = _GROUP.fullmatch(str(one.get("jobGroup", "")))
-    return Job(
-        id=_int(one.get("jobId")),
-        name=str(one.get("description") or one.get("name") or "")[:300],
-        statement=int(group[2]) if group else None,
-        repl=group[1] if group else None,
-        state=_STATES.get(str(one.get("status")), _UNKNOWN),
-        stages=[_int(stage) for stage in one.get("stageIds") or []],
-        tasks=_int(one.get("numTasks")),
-        done=_int(one.get("numCompletedTasks")) + _int(one.get("numSkippedTasks")),
-        failed=_int(one.get("numFailedTasks")),
-        began=_moment(one.get("submissionTime")),
-        ended=_moment(one.get("completionTime")),
+def _page(counts: Sequence[JobCount]) -> tuple[Sequence[JobCount], int]:
+    """Return the last of the statements, as many as a page has room for, and how many are left."""
+    newest = counts[::-1]
+    sums = accumulate((one.total for one in newest), initial=0)
+    size = sum(before < _MOST for _one, before in zip(newest, sums, strict=False))
+    return newest[:size], len(counts) - size
+
+
+async def _groups(
+    request: PageRequest,
+    view: View,
+    outline: Outline,
+    page: Sequence[JobCount],
+    found: Mapping[Key, StatementJobs],
+    numbers: Mapping[str, int],
+) -> Sequence[Group]:
+    codes = await outlines.heads_of_code(request.context, found, size=outlines.LONGEST_CODE)
+    marks = {(one.repl, one.number): one for one in outline.marks}
+
+    def group(count: JobCount) -> Group:
+        key = (count.repl, count.number)
+        code, mark = codes.get(key, ""), marks.get(key)
+        shown = [_shown(one, code, mark) for one in found[key].jobs] if key in found else []
+        return Group(
+            number=count.number,
+            repl=numbers.get(count.repl),
+            repl_id=count.repl,
+            link=cell_link(view, count.number, count.repl if numbers else None),
+            code=first_line(code),
+            state=labels.mark_state(mark) if mark else None,
+            began=mark.started_at if mark else None,
+            ended=mark.ended_at if mark else None,
+            total=count.total,
+            jobs=[one for one in shown if not _is_own(one.job)],
+            own=[one for one in shown if _is_own(one.job)],
+        )
+
+    return [group(one) for one in page]
+
+
+def _is_own(job: SparkJob) -> bool:
+    """Tell whether Delta began a job for its own ends, such as reading its log."""
+    text = job.description or ""
+    return text.startswith(_DELTAS) and not _OF_CODE.search(text)
+
+
+def _shown(job: SparkJob, code: str, mark: StatementMark | None) -> ShownJob:
+    start, width = _place(job, mark)
+    return ShownJob(
+        job=job,
+        name=_name(job, code),
+        state=STATES.get(job.status, UNKNOWN),
+        start=start,
+        width=width,
+        numbers=Numbers(
+            input_rows=sum(one.input_rows for one in job.stages),
+            input_bytes=sum(one.input_bytes for one in job.stages),
+            output_rows=sum(one.output_rows for one in job.stages),
+            output_bytes=sum(one.output_bytes for one in job.stages),
+        ),
     )
 
 
-def _stage(one: Mapping[str, Any]) -> Job:
-    return Job(
-        id=_int(one.get("stageId")),
-        name=str(one.get("name") or "")[:300],
-        statement=None,
-        repl=None,
-        state=_STATES.get(str(one.get("status")), _UNKNOWN),
-        stages=[],
-        tasks=_int(one.get("numTasks")),
-        done=_int(one.get("numCompleteTasks")),
-        failed=_int(one.get("numFailedTasks")),
-        began=_moment(one.get("submissionTime")),
-        ended=_moment(one.get("completionTime")),
-    )
+def _name(job: SparkJob, code: str) -> str:
+    """Return what a job does: in its own words, or else the line of code that began it."""
+    text = job.description or ""
+    said = text
+    while said.startswith(_DELTAS):
+        said = said.removeprefix(_DELTAS)
+    if said != text:
+        return said.removeprefix(code[:_DESCRIBED]).removeprefix(": ")
+    if text and text != code[:_DESCRIBED]:
+        return text
+    lines = code.splitlines()
+    site = _SITE.fullmatch(job.name)
+    if site is not None and 0 < int(site[3]) <= len(lines):
+        return lines[int(site[3]) - 1].strip()
+    return first_line(code) or job.name
 
 
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def _place(job: SparkJob, mark: StatementMark | None) -> tuple[float, float]:
+    if mark is None or mark.started_at is None or job.started_at is None:
+        return 0.0, 0.0
+    began, now = mark.started_at, datetime.now(UTC)
+    length = max(((mark.ended_at or now) - began).total_seconds(), SHORTEST)
+    start = (job.started_at - began).total_seconds() / length
+    end = ((job.ended_at or now) - began).total_seconds() / length
+    start, end = (min(max(one, 0.0), 1.0) for one in (start, end))
+    return round(min(100 * start, 98.0), 2), round(max(100 * (end - start), 2.0), 2)
 
 
-def _moment(value: object) -> datetime | None:
-    """Read Spark's way of writing moments: ``2026-01-01T00:00:00.000GMT``."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value.removesuffix("GMT") + "+00:00")
-    except ValueError:
-        return None
+def _stages(found: Mapping[Key, StatementJobs]) -> Sequence[tuple[SparkStage, State]]:
+    """Return the stages that did something."""
+    stages = {one.id: one for kept in found.values() for job in kept.jobs for one in job.stages}
+    return [
+        (one, STATES.get(one.status, UNKNOWN)) for one in stages.values() if one.status != "SKIPPED"
+    ]
+
+
+def _timeline(found: Mapping[Key, StatementJobs]) -> object:
+    spans = [
+        Span(
+            name=f"{one.id} · {one.name}",
+            tone=state.tone,
+            began=one.started_at,
+            ended=one.ended_at,
+            tasks=one.tasks,
+        )
+        for one, state in _stages(found)
+        if one.started_at is not None and (one.ended_at is not None or state.icon == "busy")
+    ]
+    return timeline(spans, (), now=datetime.now(UTC))

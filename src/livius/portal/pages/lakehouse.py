@@ -8,11 +8,12 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.permissions import CHANGE, READ_DATA
+from livius.domain.lakehouse import Lakehouse, Role, Workspace
+from livius.domain.permissions import CHANGE, READ_DATA, RUN
 from livius.portal import samples
 from livius.portal.labels import N_
 from livius.portal.pages.workspaces import crumbs_to, lakehouse_path, workspace_path
-from livius.portal.pages_base import Crumb, PageRequest, Portal
+from livius.portal.pages_base import ROOT, Crumb, PageRequest, Portal
 from livius.usecases import catalog
 
 BASE: Final = "/workspaces/{workspace}/lakehouses/{lakehouse}"
@@ -36,6 +37,12 @@ def routes(portal: Portal) -> Sequence[Route]:
     ]
 
 
+def lakehouse_base(request: PageRequest) -> str:
+    """Return the address of the lakehouse that a request names."""
+    where = BASE.format(workspace=request.path("workspace"), lakehouse=request.path("lakehouse"))
+    return f"{ROOT}{where}"
+
+
 async def show(request: PageRequest, template: str, *, tab: str, **values: Any) -> Response:
     """Return a tab of a lakehouse's page, or a part of one for htmx."""
     workspace, role = await catalog.get_workspace(
@@ -44,11 +51,26 @@ async def show(request: PageRequest, template: str, *, tab: str, **values: Any) 
     lakehouse = await catalog.get_lakehouse(
         request.context, request.caller, workspace.id, request.path("lakehouse")
     )
+    return render(request, template, workspace, role, lakehouse, tab=tab, **values)
+
+
+def render(
+    request: PageRequest,
+    template: str,
+    workspace: Workspace,
+    role: Role,
+    lakehouse: Lakehouse,
+    *,
+    tab: str,
+    **values: Any,
+) -> Response:
+    """Return the same of a lakehouse that was read, and the caller's role in its workspace."""
     values |= {
         "workspace": workspace,
         "lakehouse": lakehouse,
         "path": lakehouse_path(lakehouse),
         "may_change": role in CHANGE.roles,
+        "may_run": role in RUN.roles,
         "url": samples.sessions_url(request.portal.facts, lakehouse),
     }
     if template.startswith("_"):

@@ -12,16 +12,16 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.activity import OVER, Activity, ActivityState, Order, Position
+from livius.domain.activity import ActivityState, Order, Position
 from livius.domain.errors import Invalid
 from livius.domain.ids import SessionId
+from livius.domain.lakehouse import Role, Workspace
 from livius.domain.messages import Message
 from livius.portal import labels
-from livius.portal.events import PageVersion, version_of
-from livius.portal.labels import N_, State
-from livius.portal.pages.activity import activity_path
+from livius.portal.events import PageVersion
+from livius.portal.labels import N_
+from livius.portal.pages.activity_rows import Row, rows_of, version_of_rows
 from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal, number
-from livius.ports.notifications import AnySessionChanged
 from livius.usecases import catalog, monitoring
 from livius.usecases.monitoring import ActivityPage, Wanted
 
@@ -40,41 +40,30 @@ TIMES: Final[Mapping[str, tuple[str, timedelta | None]]] = {
 
 
 COLUMNS: Final = (
-    (N_("Activity name"), "", Order.NAME),
-    (N_("Status"), "", Order.STATE),
-    (N_("Item type"), "wide", None),
-    (N_("Start time"), "", Order.STARTED),
-    (N_("Submitted by"), "", Order.SUBMITTER),
-    (N_("Location"), "", Order.LOCATION),
-    (N_("Duration"), "number", Order.DURATION),
-    (N_("Runtime"), "number wide", Order.RUNTIME),
+    ("", N_("Activity name"), "", Order.NAME),
+    ("", N_("Status"), "", Order.STATE),
+    ("kind", N_("Type"), "wide", None),
+    ("", N_("Start time"), "", Order.STARTED),
+    ("ended", N_("End time"), "wide", None),
+    ("submitter", N_("Submitted by"), "", Order.SUBMITTER),
+    ("location", N_("Location"), "", Order.LOCATION),
+    ("", N_("Duration"), "number", Order.DURATION),
+    ("runtime", N_("Runtime"), "number wide", Order.RUNTIME),
 )
-"""The columns, each with its style and sort key."""
+"""The columns: the name of one that can be hidden, label, style and sort key."""
+_SAME: Final = ("kind", "submitter", "location", "runtime")
+"""The columns that are hidden where all rows have the same: it is said above the list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column's head. ``link`` sorts by it, or reverses the order; ``sorted``: `aria-sort`."""
 
+    name: str
     label: str
     look: str
     link: str | None
     sorted: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One activity as the list shows it."""
-
-    path: str
-    name: str
-    state: State
-    started: datetime
-    ended: datetime | None
-    submitter: str
-    location: str
-    runtime: str
-    may_stop: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +104,20 @@ async def hub(request: PageRequest) -> Response:
     asked = _asked(request)
     shown = _count(request.asked("shown"))
     look = await _look(request, asked, shown)
-    page = await _activities(request, asked, after=_position(request.asked("after")), limit=shown)
+    after = _position(request.asked("after"))
+    page = await _activities(request, asked, after=after, limit=shown, count=after is None)
+    workspaces = await catalog.list_workspaces(request.context, request.caller)
     following = None
     if page.following is not None:
         end = page.following
         where = f"{end.created_at.isoformat()}|{end.id}|{end.key}"
         following = asked.query(after=where)
+    rows = await rows_of(request, page.activities, workspaces)
     values: dict[str, Any] = {
-        "rows": [row_of(request, one) for one in page.activities],
+        "rows": rows,
+        "picks": True,
+        "total": page.total,
+        "same": _same(rows, asked),
         "following": following,
         "again": asked.query(shown=shown if shown != _PAGE else None),
         "columns": _columns(asked),
@@ -141,7 +136,7 @@ async def hub(request: PageRequest) -> Response:
         asked=asked,
         states=labels.ACTIVITY,
         times={value: label for value, (label, _length) in TIMES.items()},
-        locations=await _locations(request),
+        locations=await _locations(request, workspaces),
         **values,
     )
 
@@ -154,7 +149,7 @@ async def live(request: PageRequest) -> Response:
 
 def _columns(asked: Asked) -> Sequence[Column]:
     found = []
-    for label, look, order in COLUMNS:
+    for name, label, look, order in COLUMNS:
         link = is_sorted = None
         if order is not None:
             is_this = order is asked.order
@@ -164,28 +159,27 @@ def _columns(asked: Asked) -> Sequence[Column]:
             link = replace(asked, sort=f"{'-' if down else ''}{order}").query()
             if is_this:
                 is_sorted = "descending" if asked.descending else "ascending"
-        found.append(Column(label=label, look=look, link=link, sorted=is_sorted))
+        css = f"{look} c-{name}" if name else look
+        found.append(Column(name=name, label=label, look=css, link=link, sorted=is_sorted))
     return found
+
+
+def _same(rows: Sequence[Row], asked: Asked) -> Mapping[str, str]:
+    """Return the columns in which all rows have the same, with what they have."""
+    if len(rows) < 2:  # noqa: PLR2004 - one row has nothing in common
+        return {}
+    found = {name: {getattr(row, name) for row in rows} for name in _SAME}
+    by = asked.order.value
+    return {name: has.pop() for name, has in found.items() if len(has) == 1 and name != by}
 
 
 async def _look(request: PageRequest, asked: Asked, shown: int) -> PageVersion:
     page = await _activities(request, asked, after=None, limit=shown)
-    return PageVersion(versions={"rows": look_at(page.activities)}, topics=(AnySessionChanged(),))
-
-
-def look_at(activities: Sequence[Activity]) -> str:
-    """Return a version of a list, which differs as soon as a row would look different."""
-    return version_of(
-        "\n".join(
-            f"{one.session.id} {one.state} {one.session.name} "
-            f"{one.workspace_name}/{one.lakehouse_name}"
-            for one in activities
-        )
-    )
+    return await version_of_rows(request, page.activities)
 
 
 async def _activities(
-    request: PageRequest, asked: Asked, *, after: Position | None, limit: int
+    request: PageRequest, asked: Asked, *, after: Position | None, limit: int, count: bool = False
 ) -> ActivityPage:
     _label, length = TIMES[asked.within]
     workspace, _slash, lakehouse = asked.location.partition("/")
@@ -200,17 +194,25 @@ async def _activities(
     )
     if workspace:
         return await monitoring.list_activities(
-            request.context, request.caller, workspace, wanted, after=after, limit=limit
+            request.context,
+            request.caller,
+            workspace,
+            wanted,
+            after=after,
+            limit=limit,
+            count=count,
         )
     return await monitoring.list_all_activities(
-        request.context, request.caller, wanted, after=after, limit=limit
+        request.context, request.caller, wanted, after=after, limit=limit, count=count
     )
 
 
-async def _locations(request: PageRequest) -> Sequence[tuple[str, str]]:
+async def _locations(
+    request: PageRequest, workspaces: Sequence[tuple[Workspace, Role]]
+) -> Sequence[tuple[str, str]]:
     """Return each lakehouse that the caller may see: the filter's value and its name."""
     found: list[tuple[str, str]] = []
-    for workspace, _role in await catalog.list_workspaces(request.context, request.caller):
+    for workspace, _role in workspaces:
         found.append((str(workspace.id), workspace.name))
         for lakehouse in await catalog.list_lakehouses(
             request.context, request.caller, workspace.id
@@ -218,22 +220,6 @@ async def _locations(request: PageRequest) -> Sequence[tuple[str, str]]:
             name = f"{workspace.name} / {lakehouse.name}"
             found.append((f"{workspace.id}/{lakehouse.id}", name))
     return found
-
-
-def row_of(request: PageRequest, activity: Activity) -> Row:
-    """Return an activity as lists show it."""
-    session = activity.session
-    return Row(
-        path=activity_path(session),
-        name=session.name,
-        state=labels.ACTIVITY[activity.state],
-        started=session.created_at,
-        ended=session.ended_at,
-        submitter=session.submitter_name,
-        location=f"{activity.workspace_name} / {activity.lakehouse_name}",
-        runtime=session.runtime,
-        may_stop=activity.state not in OVER and session.submitter == request.caller.oid,
-    )
 
 
 def _asked(request: PageRequest) -> Asked:

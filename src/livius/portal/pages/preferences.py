@@ -1,4 +1,4 @@
-"""Language and appearance: two cookies of the browser, no record."""
+"""Language, appearance and what Home shows: cookies of the browser, no record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.language import CHOSEN, named
-from livius.portal.pages_base import THEME_COOKIE, THEMES, PageRequest, Portal, local_path
+from livius.portal.pages_base import (
+    STARTS_COOKIE,
+    THEME_COOKIE,
+    THEMES,
+    PageRequest,
+    Portal,
+    local_path,
+)
 
 _YEAR: Final = 365 * 24 * 3600
 
@@ -27,6 +34,8 @@ async def change(request: PageRequest) -> Response:
         chosen[CHOSEN] = request.sent("language")
     if request.sent("theme") in THEMES:
         chosen[THEME_COOKIE] = request.sent("theme")
+    if request.sent("starts") in ("shown", "hidden"):
+        chosen[STARTS_COOKIE] = request.sent("starts")
     for name, value in chosen.items():
         response.set_cookie(
             name,

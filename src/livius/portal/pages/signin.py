@@ -24,9 +24,10 @@ from livius.domain.audit import Action
 from livius.domain.digests import challenge_of
 from livius.domain.errors import Unauthenticated
 from livius.domain.messages import Message
+from livius.domain.portal_session import LONGEST
 from livius.domain.principal import Principal
 from livius.language import language_of, translations
-from livius.portal.pages_base import ROOT, PageRequest, Portal, local_path, origin
+from livius.portal.pages_base import EXPIRED, ROOT, PageRequest, Portal, local_path, origin
 from livius.ports.login_provider import SignedIn
 from livius.usecases.audit_throttle import act, present_actor
 
@@ -52,7 +53,7 @@ class _UnderWay:
 
 def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of sign-in and sign-out."""
-    cookie = f"{portal.cookie}_in"
+    cookie, hint = f"{portal.cookie}_in", f"{portal.cookie}_id"
 
     async def sign_in(request: Request) -> Response:
         """Send the browser to the authority."""
@@ -121,8 +122,29 @@ def routes(portal: Portal) -> Sequence[Route]:
         await portal.context.throttle.note(entry)
         await portal.enter(request, response, caller)
         response.delete_cookie(cookie, path=ROOT)
+        if len(found.id_token) < _LONGEST_COOKIE - len(hint):
+            # Only the sign-out gets it back, and spares the person a second question.
+            response.set_cookie(
+                hint,
+                found.id_token,
+                max_age=int(LONGEST.total_seconds()),
+                path=f"{ROOT}/sign-out",
+                httponly=True,
+                samesite="lax",
+                secure=request.url.scheme == "https",
+            )
         _log.info("portal_session_begun", caller=caller.oid)
         return response
+
+    async def expired(request: Request) -> Response:
+        """Say why the page is gone; the sign-in leads back to it."""
+        tr = translations(language_of(request)).gettext
+        return portal.render(
+            request,
+            "expired.html",
+            title=tr("Your sign-in has expired"),
+            following=local_path(request.query_params.get("next", "")),
+        )
 
     async def signed_out(request: Request) -> Response:
         tr = translations(language_of(request)).gettext
@@ -130,8 +152,12 @@ def routes(portal: Portal) -> Sequence[Route]:
 
     async def sign_out(request: PageRequest) -> Response:
         """End the portal session here, then the sign-in at the authority."""
-        there = portal.people.sign_out_url(redirect_uri=origin(request.http) + SIGNED_OUT)
+        there = portal.people.sign_out_url(
+            redirect_uri=origin(request.http) + SIGNED_OUT,
+            id_token=request.http.cookies.get(hint, ""),
+        )
         response = request.go(there or SIGNED_OUT)
+        response.delete_cookie(hint, path=f"{ROOT}/sign-out")
         await portal.leave(request.portal_session, response)
         _log.info("portal_session_ended", caller=request.caller.oid)
         return response
@@ -140,6 +166,7 @@ def routes(portal: Portal) -> Sequence[Route]:
         portal.public("/sign-in", sign_in),
         portal.public("/signed-in", signed_in),
         portal.public("/signed-out", signed_out),
+        portal.public(EXPIRED.removeprefix(ROOT), expired),
         portal.post("/sign-out", sign_out),
     ]
 

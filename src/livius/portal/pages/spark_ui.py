@@ -1,4 +1,4 @@
-"""The Spark UI of a running session, through the gateway.
+"""The Spark UI of a session, through the gateway: its driver's, then the History Server's.
 
 A driver runs its user's code, so its pages are untrusted: they are shown without an origin, so that
 their scripts can't reach the portal. So they have no cookie either; their address has a key
@@ -20,12 +20,15 @@ from starlette.routing import Route
 from livius.domain.errors import NotFound
 from livius.domain.messages import Message
 from livius.domain.portal_session import PortalSession
-from livius.portal.pages.activity import BASE, find
-from livius.portal.pages_base import ROOT, PageRequest, Portal, origin
+from livius.portal.events import PageVersion
+from livius.portal.pages.activity import BASE, View, find
+from livius.portal.pages_base import ROOT, Live, PageRequest, Portal, origin
+from livius.ports.history import Opening
 from livius.usecases import monitoring
 
 _BASE: Final = f"{ROOT}/spark-ui"
 _MOST: Final = 1000
+_LOOK_EVERY: Final = 1.0
 _CSP: Final = (
     "sandbox allow-scripts allow-popups; default-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; script-src {here} 'unsafe-inline' 'unsafe-eval'; "
@@ -56,14 +59,21 @@ def routes(portal: Portal) -> Sequence[Route]:
     grants: dict[str, _Grant] = {}
 
     async def enter(request: PageRequest) -> Response:
-        """Issue a key for the session's pages to this portal session."""
+        """Issue a key for the session's pages to this portal session, once they can be read.
+
+        With ``job``, the page of a Spark job is the first.
+        """
         view = await find(request, whole=True)
         record = view.activity.session
+        if await monitoring.begin_history(request.context, record) is Opening.STARTING:
+            return _opening(request, view)
         if len(grants) >= _MOST:
             del grants[next(iter(grants))]
         key = secrets.token_urlsafe(24)
         grants[key] = _Grant(request.portal_session, record.workspace, record.id)
-        return request.go(f"{_BASE}/{key}/jobs/")
+        job = request.asked("job")
+        page = f"jobs/job/?id={job}" if job.isascii() and job.isdecimal() else "jobs/"
+        return request.go(f"{_BASE}/{key}/{page}")
 
     async def show(request: Request) -> Response:
         """Pass one request on."""
@@ -78,7 +88,7 @@ def routes(portal: Portal) -> Sequence[Route]:
             portal.context, grant.portal_session.caller, grant.workspace, grant.session
         )
         root = f"{_BASE}/{key}"
-        path = request.path_params["path"]
+        path = request.path_params.get("path", "")
         if request.scope["raw_path"].endswith(b"/"):
             # The edge removed it; Spark would redirect to the path with it for ever.
             path += "/"
@@ -116,7 +126,37 @@ def routes(portal: Portal) -> Sequence[Route]:
         )
 
     return [
+        portal.get(f"{BASE}/spark-ui/live", live, passive=True),
         Route(f"{_BASE}/{{key}}/{{path:path}}", preflight, methods=["OPTIONS"]),
         portal.get(f"{BASE}/spark-ui", enter),
+        # The top, without the slash that the edge removes.
+        portal.public("/spark-ui/{key}", show),
         portal.public("/spark-ui/{key}/{path:path}", show),
     ]
+
+
+def _opening(request: PageRequest, view: View) -> Response:
+    """Show that the History Server starts. The page goes on by itself."""
+    if request.is_fragment:
+        return Response(status_code=204)
+    return request.page(
+        "history_opening.html",
+        title=view.activity.session.name,
+        place="monitor",
+        live=Live(f"{view.path}/spark-ui/live", _version(Opening.STARTING)),
+        view=view,
+    )
+
+
+async def live(request: PageRequest) -> Response:
+    """Stream how far the History Server is."""
+
+    async def looker() -> PageVersion:
+        await find(request, whole=True)
+        return _version(monitoring.history_opening(request.context))
+
+    return request.stream(looker)
+
+
+def _version(opening: Opening) -> PageVersion:
+    return PageVersion(versions={"history": opening.name}, beat=_LOOK_EVERY)

@@ -43,7 +43,7 @@ async def change(request: PageRequest) -> Response:
         name=request.sent("name").strip(),
         description=request.sent("description").strip(),
     )
-    return request.go(f"{workspace_path(changed)}/settings")
+    return request.go(f"{workspace_path(changed)}/settings", request.tr("Saved."))
 
 
 async def ask_to_delete(request: PageRequest) -> Response:
@@ -69,4 +69,4 @@ async def ask_to_delete(request: PageRequest) -> Response:
 async def delete(request: PageRequest) -> Response:
     """Delete it, and redirect to the list."""
     await catalog.delete_workspace(request.context, request.caller, request.path("workspace"))
-    return request.go(f"{ROOT}/workspaces")
+    return request.go(f"{ROOT}/workspaces", request.tr("The workspace is deleted."))

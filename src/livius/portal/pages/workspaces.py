@@ -8,22 +8,25 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from livius.domain.lakehouse import Lakehouse, Role, Workspace
-from livius.domain.permissions import CHANGE, MANAGE, SEE_ROLES
+from livius.domain.lakehouse import Lakehouse, Workspace
+from livius.domain.permissions import CHANGE, MANAGE
 from livius.portal.events import PageVersion, version_of
 from livius.portal.labels import N_
-from livius.portal.pages.applications import may_see
+from livius.portal.pages import settings
 from livius.portal.pages_base import ROOT, Crumb, Live, PageRequest, Portal
+from livius.portal.surroundings import admin_names
 from livius.ports.notifications import AnySessionChanged
 from livius.usecases import catalog
 
 BASE: Final = "/workspaces/{workspace}"
-TABS: Final = (
-    ("", N_("Lakehouses"), frozenset(Role)),
-    ("access", N_("Manage access"), SEE_ROLES.roles),
-    ("settings", N_("Workspace settings"), frozenset(Role)),
-)
-"""The tabs of a workspace: end of the address, label, and roles that see it."""
+TABS: Final = (("", N_("Lakehouses")), ("environments", N_("Environments")))
+"""The tabs of a workspace: end of the address, and label."""
+SETTINGS: Final = {
+    "settings": N_("General"),
+    "access": N_("Manage access"),
+    "spark": N_("Spark settings"),
+}
+"""Its pages in the area of settings, with their titles."""
 PLACES_BEAT: Final = 3.0
 """Seconds between two reads of places, as changes by sessions and commands have no notification."""
 
@@ -72,13 +75,27 @@ async def show(request: PageRequest, template: str, *, tab: str, **values: Any) 
     }
     if template.startswith("_"):
         return request.fragment(template, **values)
+    if tab in SETTINGS:
+        title = request.tr(SETTINGS[tab])
+        is_closed = role not in MANAGE.roles
+        return await settings.show(
+            request,
+            template,
+            key=tab,
+            title=title,
+            of=one,
+            crumbs=[Crumb(one.name, workspace_path(one)), Crumb(title)],
+            admins=await admin_names(request.context, request.caller, one.id) if is_closed else (),
+            owners=(),
+            **values,
+        )
     return request.page(
         template,
         title=one.name,
         place="workspaces",
         crumbs=crumbs_to(request, one),
         tab=tab,
-        tabs=[(key, label) for key, label, roles in TABS if role in roles],
+        tabs=TABS,
         **values,
     )
 
@@ -95,7 +112,6 @@ async def workspaces(request: PageRequest) -> Response:
         title=request.tr("Workspaces"),
         place="workspaces",
         rows=rows,
-        applications=await may_see(request),
     )
 
 
@@ -107,7 +123,9 @@ async def create_workspace(request: PageRequest) -> Response:
         request.sent("name").strip(),
         request.sent("description").strip(),
     )
-    return request.go(workspace_path(made))
+    return request.go(
+        workspace_path(made), request.tr("The workspace %(name)s is created.", name=made.name)
+    )
 
 
 async def workspace(request: PageRequest) -> Response:
@@ -156,5 +174,8 @@ async def create_lakehouse(request: PageRequest) -> Response:
         request.path("workspace"),
         request.sent("name").strip(),
         request.sent("description").strip(),
+        has_schemas=request.sent("schemas") == "yes",
     )
-    return request.go(f"{lakehouse_path(made)}/settings/livy")
+    return request.go(
+        lakehouse_path(made), request.tr("The lakehouse %(name)s is created.", name=made.name)
+    )

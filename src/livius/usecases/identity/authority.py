@@ -21,7 +21,13 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.ids import PrincipalId
 from livius.domain.realm import Address, Realm
 from livius.ports.clock import Clock
-from livius.ports.identity import AssertionReplayCache, AssertionVerifier, IdentityStore, Signer
+from livius.ports.identity import (
+    AssertionReplayCache,
+    AssertionVerifier,
+    Directory,
+    IdentityStore,
+    Signer,
+)
 from livius.usecases.audit_throttle import AuditThrottle, present_actor
 
 _AT_ONCE: Final = 2
@@ -52,6 +58,12 @@ class TokenRefused(Unauthenticated):
         self.error = error
         self.suberror = suberror
         self.retry_after = retry_after
+
+
+async def present_user(store: Directory, oid: PrincipalId) -> User | None:
+    """Return a user that may sign in and get tokens: None if it was removed or disabled."""
+    found = await store.user(oid)
+    return found if found is not None and found.disabled_at is None else None
 
 
 def as_user(user: User, application: ClientApplication) -> Actor:

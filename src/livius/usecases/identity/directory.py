@@ -71,8 +71,11 @@ async def create_user(
     if not _USERNAME.fullmatch(username):
         raise Invalid(
             "InvalidUsername",
-            f"{username!r} can't be a username. It looks like ada or ada@example.org: small "
-            "letters, digits and . _ + - before the @.",
+            Message(
+                "%(username)s can't be a username. It looks like ada or ada@example.org: small "
+                "letters, digits and . _ + - before the @.",
+                username=repr(username[:100]),
+            ),
         )
     user = User(
         oid=PrincipalId(new_id()),
@@ -83,7 +86,9 @@ async def create_user(
     )
     entry = act(clock, Action.USER_CREATE, username, detail=user.oid)
     if not await directory.add_user(user, audit=entry):
-        raise Conflict("UsernameTaken", f"There is a user {username} already.")
+        raise Conflict(
+            "UsernameTaken", Message("There is a user %(username)s already.", username=username)
+        )
     return user
 
 
@@ -111,6 +116,19 @@ async def set_password(directory: Directory, clock: Clock, user: User, password:
     """
     entry = act(clock, Action.USER_CHANGE, user.username, detail="password")
     await directory.set_password(user.oid, await _hashed(password), audit=entry)
+
+
+async def disable_user(
+    directory: Directory, clock: Clock, user: User, *, disabled: bool = True
+) -> None:
+    """Disable a user, or enable it again. Its roles and records stay.
+
+    A disabled user's sign-ins end at once, and access tokens within
+    `livius.usecases.identity.presence.BOUND`. Running sessions continue.
+    """
+    what = "disabled" if disabled else "enabled"
+    entry = act(clock, Action.USER_CHANGE, user.username, detail=what)
+    await directory.disable_user(user.oid, clock.now() if disabled else None, audit=entry)
 
 
 async def remove_user(directory: Directory, clock: Clock, user: User) -> None:

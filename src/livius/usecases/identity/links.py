@@ -12,7 +12,7 @@ from livius.domain.resources import RESOURCES
 from livius.domain.tokens import FABRIC, Scope
 from livius.ports.identity import SignInLinks
 from livius.usecases.audit_throttle import act
-from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.authority import Authority, present_user
 from livius.usecases.identity.token_issuance import Issue, user_token
 
 
@@ -31,7 +31,7 @@ class EmbeddedLinkSignIn:
         """See the port."""
         authority = self.authority
         oid = await self.links.spend(secret, now=authority.clock.now())
-        user = None if oid is None else await authority.store.user(oid)
+        user = None if oid is None else await present_user(authority.store, oid)
         application = await authority.store.application(self.portal)
         if user is None or application is None:
             refused = act(authority.clock, Action.SIGN_IN, "portal", result="LinkRefused")

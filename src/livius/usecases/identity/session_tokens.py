@@ -6,7 +6,7 @@ from livius.domain.errors import Unauthenticated
 from livius.domain.ids import PrincipalId, SessionId
 from livius.domain.principal import Principal, PrincipalKind
 from livius.domain.resources import missing_scope, opened_resource
-from livius.usecases.identity.authority import Authority
+from livius.usecases.identity.authority import Authority, present_user
 from livius.usecases.identity.token_issuance import Issue, IssuedToken, app_token, user_token
 
 
@@ -54,7 +54,7 @@ async def issue_for_session(
     issue = Issue(address=authority.home, version=2, application=application, proof="2")
     if is_app:
         return app_token(authority, issue, audience=plain)
-    user = await authority.store.user(PrincipalId(principal.oid))
+    user = await present_user(authority.store, PrincipalId(principal.oid))
     if user is None:
         raise _gone("user")
     scopes = principal.scopes if resource.name == "pbi" else resource.scopes

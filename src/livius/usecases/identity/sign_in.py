@@ -26,7 +26,13 @@ from livius.domain.digests import hash_drawn
 from livius.domain.ids import new_id
 from livius.domain.passwords import hash_password, password_matches
 from livius.usecases.audit_throttle import act
-from livius.usecases.identity.authority import Authority, TokenRefused, as_user, too_many
+from livius.usecases.identity.authority import (
+    Authority,
+    TokenRefused,
+    as_user,
+    present_user,
+    too_many,
+)
 from livius.usecases.identity.client_authentication import (
     ClientCredential,
     find_application,
@@ -239,6 +245,10 @@ async def _check_password(
     if known is None or not matches:
         guard.failures.count(who, at=authority.clock.monotonic())
         raise _wrong_password()
+    if known.disabled_at is not None:
+        raise TokenRefused(
+            50057, "invalid_grant", "The user account is disabled. Ask the server's owners."
+        )
     return known
 
 
@@ -288,7 +298,7 @@ async def signed_in(authority: Authority, cookie: str) -> User | None:
     found = await authority.store.sign_in(hash_drawn(cookie)) if cookie else None
     if found is None or authority.clock.now() >= found.expires_at:
         return None
-    return await authority.store.user(found.user)
+    return await present_user(authority.store, found.user)
 
 
 async def end_sign_in(authority: Authority, cookie: str) -> None:

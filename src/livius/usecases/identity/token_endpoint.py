@@ -22,7 +22,13 @@ from livius.domain.ids import PrincipalId, new_id
 from livius.domain.resources import DEFAULT
 from livius.domain.tokens import CLOCK_SKEW, LARGEST_TOKEN, moment
 from livius.usecases.audit_throttle import act
-from livius.usecases.identity.authority import Authority, TokenRefused, as_application, as_user
+from livius.usecases.identity.authority import (
+    Authority,
+    TokenRefused,
+    as_application,
+    as_user,
+    present_user,
+)
 from livius.usecases.identity.client_authentication import (
     AuthenticatedClient,
     ClientCredential,
@@ -313,7 +319,7 @@ async def _wanted_of(
     authority: Authority, issue: Issue, grant: Grant, scope: str
 ) -> tuple[User, Wanted]:
     """Return the user of a grant, and the requested scopes with that user's consent."""
-    user = await authority.store.user(grant.user) if grant.user is not None else None
+    user = await present_user(authority.store, grant.user) if grant.user is not None else None
     if user is None:
         raise _unknown(grant.kind)
     wanted = await read_scope(authority, issue.application, scope)
@@ -431,7 +437,7 @@ async def _caller_of(
             500133, "invalid_grant", "The assertion is not within its valid time range."
         )
     oid = claims.get("oid")
-    user = await authority.store.user(PrincipalId(oid)) if isinstance(oid, str) else None
+    user = await present_user(authority.store, PrincipalId(oid)) if isinstance(oid, str) else None
     if user is None or not claims.get("scp"):
         raise TokenRefused(
             50000,

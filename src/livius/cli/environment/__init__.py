@@ -1,0 +1,1 @@
+"""``livius environment``: environments from the shell, through the public API."""

@@ -1,0 +1,1 @@
+"""``livius runtime``: the runtimes of this machine."""

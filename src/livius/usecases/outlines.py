@@ -1,0 +1,50 @@
+"""Outlines of sessions that the caller may read, for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from livius.domain.jobs import StatementJobs
+from livius.domain.outline import Counts, Outline
+from livius.domain.session import Session
+from livius.ports.outlines import Key
+from livius.usecases.context import Context
+
+MOST_STATEMENTS: Final = 2000
+_LONGEST_LINE: Final = 120
+_HEAD: Final = 400
+"""Characters in which the first line of code that says something is looked for."""
+
+LONGEST_CODE: Final = 20_000
+"""Characters in which a line of code is looked for that began a job."""
+
+
+async def session_outline(context: Context, session: Session) -> Outline:
+    """Return a session's outline, with its last statements."""
+    return await context.store.outline(session.id, most=MOST_STATEMENTS)
+
+
+async def counts(context: Context, session: Session) -> Counts:
+    """Return how many statements and Spark jobs a session has."""
+    return await context.store.counts(session.id)
+
+
+async def jobs_of(context: Context, statements: Iterable[Key]) -> Mapping[Key, StatementJobs]:
+    """Return the Spark jobs of some of a session's statements."""
+    return await context.store.jobs_of(list(statements))
+
+
+async def heads_of_code(
+    context: Context, statements: Iterable[Key], *, size: int = _HEAD
+) -> Mapping[Key, str]:
+    """Return the beginnings of some of a session's statements' code."""
+    return await context.store.heads_of_code(list(statements), size=size)
+
+
+def first_line(code: str) -> str:
+    """Return the first line of code that is no comment, shortened; else the first one."""
+    lines = [line.strip() for line in code.splitlines() if line.strip()]
+    told = (line for line in lines if not line.startswith(("#", "--", "//")))
+    found = next(told, lines[0] if lines else "")
+    return found if len(found) <= _LONGEST_LINE else f"{found[: _LONGEST_LINE - 1]}…"

@@ -1,0 +1,53 @@
+"""Loading files of a lakehouse into a table (Fabric contract 7.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from livius.domain.audit import Action
+from livius.domain.operation import Operation, OperationKind
+from livius.domain.permissions import CHANGE
+from livius.domain.principal import Principal
+from livius.domain.table_load import TableLoad, check_load
+from livius.usecases.access import enter
+from livius.usecases.audit_throttle import act
+from livius.usecases.context import Context
+from livius.usecases.operations import begin_operation, new_operation
+
+MOST_LOADS: Final = 20
+"""Loads of a workspace that may wait or run: those of all workspaces share one queue."""
+
+
+async def load_table(
+    context: Context, caller: Principal, workspace: str, lakehouse: str, load: TableLoad
+) -> Operation:
+    """Begin to load files into a table, which the load makes if it is missing.
+
+    Raises:
+        Forbidden: the caller's role may only read.
+        Invalid: such a load can't be done.
+        Exhausted: as many loads of the workspace as it can have wait or run.
+        Unavailable: the disk is full.
+    """
+    place = (await enter(context, caller, workspace, lakehouse, CHANGE)).lakehouse
+    check_load(load)
+    context.capacity.check_disk()
+    operation = new_operation(
+        context,
+        caller,
+        OperationKind.LOAD_TABLE,
+        workspace=place.workspace,
+        item=place.id,
+        request=load.as_request(),
+    )
+    entry = act(
+        context.clock,
+        Action.TABLE_LOAD,
+        load.table,
+        detail=f"{load.mode} from {load.path}",
+        workspace=place.workspace,
+        result="accepted",
+    )
+    audit = dataclasses.replace(entry, lakehouse=place.id)
+    return await begin_operation(context, operation, most=MOST_LOADS, audit=audit)
