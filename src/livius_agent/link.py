@@ -51,7 +51,7 @@ ToAgent: TypeAlias = Bind | OpenRepl | CloseRepl | Run | Cancel | Complete | Ans
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _REFUSALS: Final = 3
-_TRY_AGAIN: Final = 1013
+_POLICY: Final = 1008
 _ANSWER_WITHIN: Final = 10.0
 _FIRST: Final = 0.001
 """How long a statement's first output waits: most end right after it, and it goes with the end."""
@@ -189,8 +189,8 @@ class Link:
             try:
                 welcome = decode_gateway(await socket.recv())
             except websockets.ConnectionClosed as closed:
-                if closed.rcvd is not None and closed.rcvd.code == _TRY_AGAIN:
-                    raise
+                if closed.rcvd is None or closed.rcvd.code != _POLICY:
+                    raise  # The link was lost, or the gateway is busy or going away.
                 # It was let in and then refused: the record is not what we think.
                 raise _Refused from closed
         if not isinstance(welcome, Welcome):

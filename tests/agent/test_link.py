@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import cast
 
+import pytest
 import websockets
 
 from fakes.scripted_driver import Wire
 from livius.domain.ids import DriverId
 from livius_agent.ledger import Ledger
-from livius_agent.link import Link, ToAgent
+from livius_agent.link import Link, ToAgent, _Refused
 from livius_agent.wire import (
     PROTOCOL,
     Ack,
@@ -76,3 +77,24 @@ async def test_a_wish_to_stop_is_repeated_until_it_is_acknowledged(tmp_path: Pat
         assert end == Finished(repl="r", number=1, seq=seq, size=1, outcome="ok", stop=True)
     link._acknowledged(Ack(repl="r", number=1, offset=1, finished=True))
     assert (await said(link))[1:] == []
+
+
+@pytest.mark.parametrize("code", [1001, 1006, 1012, 1013])
+async def test_a_link_that_is_lost_before_the_welcome_is_no_refusal(
+    tmp_path: Path, code: int
+) -> None:
+    with pytest.raises(websockets.ConnectionClosed):
+        await greeted(new_link(tmp_path), code)
+
+
+async def test_a_link_that_is_closed_for_what_was_said_is_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(_Refused):
+        await greeted(new_link(tmp_path), 1008)
+
+
+async def greeted(link: Link, code: int) -> None:
+    """Let it dial, and close its link in place of a welcome."""
+    wire = Wire(DriverId("d"), "s")
+    wire.to_agent.append(code)
+    wire.move(up=False, most=1)
+    await link._greet(cast("websockets.ClientConnection", wire))

@@ -88,7 +88,8 @@ class Wire:
         frame = await self._at_agent.get()
         if isinstance(frame, int):
             self.is_open_for_agent = False
-            raise websockets.ConnectionClosedError(Close(frame, ""), None)
+            received = None if frame == _BROKEN else Close(frame, "")
+            raise websockets.ConnectionClosedError(received, None)
         return frame
 
     def __aiter__(self) -> "Wire":

@@ -74,6 +74,8 @@ EXAMPLES: Final = int(os.environ.get("LIVIUS_TEST_LIVES", "80"))
 WIRE_ORDER: Final = ("not_started", "starting", "idle", "shutting_down", "killed", "dead")
 REPL_ORDER: Final = (ReplPhase.OPENING, ReplPhase.OPEN, ReplPhase.CLOSING, ReplPhase.CLOSED)
 MOST_DOORS: Final = 6
+LONGEST_WAIT: Final = 120
+"""In seconds: more than a lost driver is given to dial again, and then to be bound."""
 CONFS: Final[tuple[dict[str, str], ...]] = (
     {},
     {},
@@ -491,14 +493,14 @@ class Life(RuleBasedStateMachine):
         """Let all that is under way arrive, and all that was woken be done."""
         self.due |= self.later
         self.later.clear()
-        dials: Counter[DriverId] = Counter()
+        dialled: set[DriverId] = set()
         for _ in range(200):
             moved = False
             for driver in list(self.drivers.values()):
-                if driver.refused == 3:
+                if driver.refused >= 3:
                     self.launcher.die(driver.id, DriverEnd(code=0))
-                elif driver.wire is None and dials[driver.id] < 4:
-                    dials[driver.id] += 1
+                elif driver.wire is None and driver.id not in dialled:
+                    dialled.add(driver.id)  # once: an agent pauses before it dials again
                     self.dial_of(driver)
                     moved = True
                 moved |= await driver.advance()
@@ -611,7 +613,7 @@ class Life(RuleBasedStateMachine):
         """Let everything go on; nothing may wait for ever, and nothing may be lost."""
         self.check()
         self.memory.most = 100
-        for _ in range(60):
+        for _ in range(LONGEST_WAIT):
             self.do(self.flow(), self.housekeeping.end_unwanted(), self.queue.look())
             self.check()
             if self.is_done():
