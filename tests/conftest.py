@@ -1,6 +1,7 @@
 """The fixtures of all tests."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 # the time of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell's background jobs inherit that SIGINT is ignored, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Java's second compiler takes half of the time of drivers that live as briefly as those of tests,
 # and the collections that a small heap and metaspace need while they grow take a seventh. Without

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.clients import client_python
+from support.environments import RemoteEnvironment
 from support.gateway import LIVIUS, ROOT, Client, Gateway
 
 PROGRAMS = ROOT / "tests" / "intercept" / "programs"
@@ -173,7 +174,7 @@ def test_a_notebook_runs_unchanged_in_the_installed_kernel(
     assert [text.strip() for text in outputs[1:]] == ["202", "42", "200"]
 
 
-def dbt(gateway: Gateway, project: Path, *arguments: str) -> str:
+def dbt(gateway: Gateway, project: Path, *arguments: str, environment: str = "") -> str:
     program = client_python("dbt").with_name("dbt")
     known = gateway.connection
     variables = {
@@ -182,6 +183,7 @@ def dbt(gateway: Gateway, project: Path, *arguments: str) -> str:
         "FABRIC_WORKSPACE_ID": known["workspace_id"],
         "FABRIC_LAKEHOUSE_ID": known["lakehouse_id"],
         "DBT_ENV_SECRET_CLIENT": known["client_secret"],
+        "FABRIC_ENVIRONMENT_ID": environment,
     }
     return run(gateway, program, "--no-use-colors", *arguments, cwd=project, **variables)
 
@@ -250,3 +252,27 @@ def test_dbt_builds_in_one_session_as_whom_the_command_line_is_signed_in(
 ) -> None:
     assert "All checks passed!" in dbt(gateway, project, "debug", "--target", "cli")
     assert "Done. PASS=10 WARN=0 ERROR=0" in dbt(gateway, project, "build", "--target", "cli")
+
+
+@pytest.fixture
+def environment(gateway: Gateway) -> Iterator[RemoteEnvironment]:
+    """A published one, whose sessions have a time zone of their own."""
+    made = RemoteEnvironment.create(gateway.client(), "dbt")
+    compute = {"sparkProperties": [{"key": "spark.sql.session.timeZone", "value": "Asia/Taipei"}]}
+    made.must("PATCH", "/staging/sparkcompute?beta=false", json=compute)
+    made.published()
+    yield made
+    made.must("DELETE", "")
+
+
+@pytest.mark.usefixtures("shared_sessions")
+@pytest.mark.parametrize("target", ["secret", "cli"])
+def test_dbt_builds_in_an_environment(
+    gateway: Gateway, project: Path, environment: RemoteEnvironment, target: str
+) -> None:
+    (project / "models" / "place.sql").write_text("select current_timezone() as zone")
+    (project / "tests").mkdir()
+    check = "select * from {{ ref('place') }} where zone <> 'Asia/Taipei'"
+    (project / "tests" / "place.sql").write_text(check)
+    wanted = ("build", "--select", "place", "--target", target)
+    assert "Done. PASS=2 WARN=0" in dbt(gateway, project, *wanted, environment=environment.id)
