@@ -347,6 +347,35 @@ async def test_one_whose_library_ends_it_does_not_end_the_starter_pool(warm: War
     assert (await warm.warmed()).environment is not None, "a new version is tried again"
 
 
+async def test_one_that_hangs_holds_up_no_other_and_is_given_up(warm: Warm) -> None:
+    world = warm.world
+    await warm.published()
+    for attempt in range(5):
+        for _ in range(3):
+            await warm.pool.look()
+        [hanging] = [one for one in await warm.ours() if one.environment is not None]
+        while await world.reconciler.step(hanging.id) == 0.0:
+            pass
+        if attempt == 0:
+            warm.pool.size = 1
+            for _ in range(3):
+                await warm.pool.look()
+            assert len(await warm.ours()) == 1, "starts do not share the processor"
+            world.clock.advance(timedelta(seconds=91))
+            assert (await warm.warmed()).environment is None
+            assert (await warm.pool.state()).condition is Condition.FILLED
+        world.clock.advance(timedelta(minutes=6))
+        while await world.reconciler.step(hanging.id) is not None:
+            pass
+        assert hanging.id not in world.launcher.alive
+        world.clock.advance(timedelta(seconds=70))
+    assert (await warm.pool.environments_state()).condition is Condition.GIVEN_UP
+    for _ in range(3):
+        await warm.pool.look()
+    assert len(await warm.ours()) == 1
+    assert (await warm.pool.state()).condition is Condition.FILLED
+
+
 async def test_without_memory_it_is_given_up_and_its_session_starts_cold(warm: Warm) -> None:
     here = await warm.published()
     await warm.warmed()

@@ -2,8 +2,9 @@
 
 The starter pool's have the settings that all share; those of environments have the libraries of a
 published version each. They are started in quiet moments, one after the other, so that no session
-has to share the processor with a start. When memory gets short they are given up first. A driver
-that ends by itself is replaced, but not for ever.
+has to share the processor with a start. A start that hangs does not hold up those of other kinds.
+When memory gets short they are given up first. A driver that ends by itself is replaced, but not
+for ever.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -30,8 +31,14 @@ _LOOK_EVERY: Final = 1.0
 _QUIET_LOOKS: Final = 2
 _MOST_DEFERRALS: Final = 120
 """After so many looks without a quiet moment, the pool is filled all the same."""
+_STARTS_WITHIN: Final = timedelta(seconds=90)
+"""A start uses the processor for so long at most: three times what it takes on a busy machine.
+
+One that takes longer hangs, or waits for its runtime to be built.
+"""
 _MOST_FAILURES: Final = 5
 _FORGIVEN_AFTER: Final = 600.0
+"""Failures count for so long, without the time that later starts took."""
 _FIRST_PAUSE: Final = 2.0
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +74,12 @@ class WarmPools:
     _of_environments: Sequence[PoolKind] = field(default=(), init=False)
     """What the last look has found to be wanted."""
     _failures: dict[str, list[float]] = field(default_factory=dict, init=False)
-    """The monotonic moments of ends that nobody asked for, lately, by kind."""
+    """The monotonic moments of ends that nobody asked for, lately, by kind.
+
+    They are later by the time that starts took since.
+    """
+    _warmed: set[DriverId] = field(default_factory=set, init=False)
+    """Our drivers that were warm at the last look."""
     _began: datetime = field(init=False)
     _quiet: int = field(default=0, init=False)
     _deferred: int = field(default=0, init=False)
@@ -144,13 +156,18 @@ class WarmPools:
         if driver.created_at < self._began:
             return
         now = self.clock.monotonic()
-        earlier = self._failures.get(driver.fingerprint, ())
+        # A start that hangs takes minutes: counted, a few of them would outlast our memory.
+        start = 0.0 if driver.id in self._warmed else self._age(driver).total_seconds()
+        earlier = [at + start for at in self._failures.get(driver.fingerprint, ())]
         lately = [at for at in earlier if now - at < _FORGIVEN_AFTER] + [now]
         self._failures[driver.fingerprint] = lately
         if len(lately) == _MOST_FAILURES:
             _log.error(
                 "pool_given_up", failures=_MOST_FAILURES, environment_version=driver.environment
             )
+
+    def _age(self, driver: Driver) -> timedelta:
+        return self.clock.now() - driver.created_at
 
     async def run(self) -> None:
         """Look again and again."""
@@ -167,17 +184,30 @@ class WarmPools:
         kinds = (self._common, *self._of_environments)
         prints = {kind.fingerprint for kind in kinds}
         self._failures = {of: at for of, at in self._failures.items() if of in prints}
+        self._warmed = {one.id for one in present.ours if one.phase is Phase.WARM}
         starting, ours = _coming_up(present.live), _coming_up(present.ours)
         if present.ours and not self.capacity.has_room(more=0, starting=starting - ours):
             self._hindrance = Condition.NO_MEMORY
             for one in present.ours:
                 await self._end(one)
-        elif not ours:
-            await self._fill(present.lacking, starting)
+        elif not self._busy(present.ours):
+            await self._fill(present, starting)
 
-    async def _fill(self, lacking: Sequence[PoolKind], starting: int) -> None:
+    def _busy(self, drivers: Sequence[Driver]) -> int:
+        """Return how many starts need the processor."""
+        return sum(one.phase in COMING_UP and self._age(one) < _STARTS_WITHIN for one in drivers)
+
+    async def _fill(self, present: _Present, starting: int) -> None:
         """Start a missing driver, if it is the moment."""
-        due = next((kind for kind in lacking if self._pause(kind) is None), None)
+        hanging = {one.fingerprint for one in present.ours if one.phase in COMING_UP}
+        due = next(
+            (
+                kind
+                for kind in present.lacking
+                if kind.fingerprint not in hanging and self._pause(kind) is None
+            ),
+            None,
+        )
         if due is None:
             return
         # Room for a session that can't take one of ours is left.
@@ -185,7 +215,7 @@ class WarmPools:
             self._hindrance = Condition.NO_MEMORY
             return
         self._hindrance = Condition.WAITING
-        if await self._is_quiet(starting):
+        if await self._is_quiet(self._busy(present.live)):
             await self._add(due)
 
     def _pause(self, kind: PoolKind) -> Condition | None:
@@ -198,9 +228,9 @@ class WarmPools:
         past = self.clock.monotonic() - failures[-1]
         return Condition.FAILING if past < _FIRST_PAUSE * 2 ** len(failures) else None
 
-    async def _is_quiet(self, starting: int) -> bool:
+    async def _is_quiet(self, starts: int) -> bool:
         _, statements = await self.store.count_live()
-        self._quiet = 0 if starting or statements else self._quiet + 1
+        self._quiet = 0 if starts or statements else self._quiet + 1
         self._deferred += 1
         return self._quiet >= _QUIET_LOOKS or self._deferred > _MOST_DEFERRALS
 
