@@ -236,6 +236,12 @@ async def test_a_launcher_made_anew_knows_the_drivers_of_the_old_one(tmp_path: P
     assert marked(tmp_path) == []
 
 
+async def test_drivers_of_the_pool_are_those_of_the_present_builds(tmp_path: Path) -> None:
+    launcher = local_launcher(tmp_path, STUB_AGENT)
+    assert launcher.fingerprint("one") == launcher.fingerprint("one")
+    assert launcher.fingerprint("one") != launcher.fingerprint("another")
+
+
 async def test_a_second_launch_of_a_running_driver_changes_nothing(tmp_path: Path) -> None:
     launcher, wanted = local_launcher(tmp_path, STUB_AGENT), spec()
     await launcher.launch(wanted)

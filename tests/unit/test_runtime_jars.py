@@ -1,10 +1,11 @@
-"""The jars of a runtime."""
+"""The jars of a runtime, and what tells one build of it from another."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
 
-from livius.installation.runtime import remove_signatures
+from livius.installation.runtime import builds_digest, remove_signatures
 
 
 def make_jar(path: Path, *names: str) -> None:
@@ -30,3 +31,13 @@ def test_signed_jars_lose_their_signature_and_nothing_else(tmp_path: Path) -> No
         assert archive.read("a/B.class") == b"a/B.class"
     with zipfile.ZipFile(cached) as archive:
         assert "META-INF/DUMMY.SF" in archive.namelist()
+
+
+def test_each_build_of_any_runtime_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    digests = [builds_digest(tmp_path)]
+    for name, full in (("2.0", None), ("1.3", None), ("1.3", "with more packages")):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"name": name, "full": full}))
+        digests.append(builds_digest(tmp_path))
+        assert digests[-1] == builds_digest(tmp_path)
+    assert len(set(digests)) == 4

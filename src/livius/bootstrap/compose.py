@@ -77,6 +77,7 @@ from livius.installation.agent import ensure_agent
 from livius.installation.home import Connection, Home
 from livius.installation.prepare import Prepared, class_archive, find_runtime
 from livius.installation.recipes import recipe_names
+from livius.installation.runtime import builds_digest
 from livius.ports.vaults import Vaults
 from livius.reconcile.drivers import DriverReconciler, Timeouts
 from livius.reconcile.housekeeping import Housekeeping
@@ -505,7 +506,7 @@ def _pool(
         size=0 if apart else settings.pool_size,
         environments=0 if apart else settings.environment_pool_size,
         runtime=settings.default_runtime,
-        fingerprint=machine.launcher.fingerprint(),
+        fingerprint=machine.launcher.fingerprint(builds_digest(settings.runtimes_folder)),
         compute=None if cores is None else Compute(cores, mebibytes(settings.driver_memory)),
         wake=queue.wake,
     )

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from livius.installation.commands import run, uv
 from livius.installation.java import Java
 from livius.installation.progress import Progress, SetupFailed
-from livius.installation.recipes import FULL_LOCK, LOCK, Recipe, recipe
+from livius.installation.recipes import FULL_LOCK, LOCK, Recipe, recipe, recipe_names
 
 DRIVER_JAR: Final = "livius-driver.jar"
 _MANIFEST: Final = "manifest.json"
@@ -70,6 +70,12 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def builds_digest(folder: Path) -> str:
+    """Return a digest of the runtimes that are built; it differs after each build of one."""
+    builds = {name: read_manifest(folder / name) for name in recipe_names()}
+    return hashlib.sha256(json.dumps(builds, sort_keys=True).encode()).hexdigest()
 
 
 def is_driver_jar_current(root: Path) -> bool:

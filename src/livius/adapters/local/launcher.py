@@ -104,14 +104,18 @@ class LocalLauncher:
         self._present: set[DriverId] = set()
         self._has_looked = False
 
-    def fingerprint(self) -> str:
-        """Return a digest of all that drivers of the pool have and can't change."""
+    def fingerprint(self, builds: str) -> str:
+        """Return a digest of all that drivers of the pool have and can't change.
+
+        ``builds`` stands for the builds of all runtimes.
+        """
         common = {
             entry.name: str(getattr(self._common, entry.name))
             for entry in fields(self._common)
             if entry.name != "users"
         }
-        return hash_drawn(json.dumps([__version__, common, str(self._default)], sort_keys=True))
+        parts = [__version__, common, str(self._default), builds]
+        return hash_drawn(json.dumps(parts, sort_keys=True))
 
     def _process(self, driver: DriverId) -> SupervisedProcess:
         common = self._common
