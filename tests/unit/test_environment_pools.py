@@ -10,6 +10,7 @@ import pytest
 
 from fakes.world import World, with_rules
 from livius.api.fabric.requests import InstancePool
+from livius.domain.conf import ENVIRONMENT_ID, POOL_NAME
 from livius.domain.driver import Driver, DriverEnd, Event, Goal, Owner
 from livius.domain.environment import KEEPS_WARM, Library, PublishState
 from livius.domain.errors import Invalid
@@ -17,6 +18,7 @@ from livius.domain.pool import Condition, WarmDriver
 from livius.domain.spark_pool import STARTER_POOL_ID, Compute, SparkPool
 from livius.reconcile.pool import WarmPools
 from livius.usecases import environments, publishing
+from livius.usecases.conf_table import Source, conf_table
 from livius.usecases.environments import EnvironmentPath
 from livius.usecases.sessions import CreateSession, create_session
 from livius.usecases.spark_settings import (
@@ -102,6 +104,33 @@ async def test_an_environment_without_a_pool_has_the_default_one(world: World) -
     world.context = with_rules(world, **LARGE)
     session = (await create(world, here)).session
     assert "SizesInEffect" not in session.tags, "it names the starter pool"
+
+
+async def test_the_table_of_a_sessions_conf_says_who_chose_the_pool(world: World) -> None:
+    here, _ = await pooled_environment(world)
+    world.context = with_rules(world, **LARGE)
+
+    async def sources(**conf: str) -> set[Source | None]:
+        conf = {ENVIRONMENT_ID: here.environment, **conf}
+        wanted = CreateSession(conf=conf, request={"conf": conf})
+        made = await create_session(world.context, world.admin, *world.place, wanted)
+        session = made.session
+        rows = {row.key: row for row in await conf_table(world.context, session)}
+        assert rows[POOL_NAME].effective is not None
+        return {rows[key].source for key in (POOL_NAME, "driverMemory", "driverCores")}
+
+    assert await sources() == {Source.ENVIRONMENT}
+    assert await sources(**{POOL_NAME: "Lab"}) == {Source.SESSION, Source.WORKSPACE}
+    other = await create_pool(
+        world.context, world.admin, here.workspace, replace(POOL_SHAPE, name="Other")
+    )
+    await change_spark_settings(
+        world.context,
+        world.admin,
+        here.workspace,
+        lambda found: replace(found.settings, default_pool=other.id, customizes_compute=False),
+    )
+    assert await sources() == {Source.WORKSPACE}, "the settings overrule the environment"
 
 
 async def test_a_pool_that_was_deleted_is_an_error_at_publish_and_at_the_start(

@@ -62,6 +62,7 @@ async def conf_table(context: Context, session: Session) -> Sequence[ConfRow]:
         session=session,
         view=view,
         compute=compute,
+        pool_source=await _pool_source(context, session, view, compute),
         environment=None if publish is None else publish.version.environment,
         defaults=context.runtimes.defaults(session.runtime),
         context=context,
@@ -76,6 +77,7 @@ class _Table:
     session: Session
     view: ConfView
     compute: Compute | None
+    pool_source: Source
     environment: str | None
     defaults: ConfDefaults
     context: Context
@@ -107,7 +109,7 @@ class _Table:
 
     def _source_of_size(self, asked: str | None, effective: str | None) -> Source:
         if "pool" in self.view.sizes_in_effect:
-            return Source.WORKSPACE
+            return self.pool_source
         return Source.SESSION if asked is not None and asked == effective else Source.GATEWAY
 
     def ours(self) -> Sequence[ConfRow]:
@@ -134,6 +136,8 @@ class _Table:
             source = None
         elif asked is not None and not is_ignored:
             source = Source.SESSION
+        elif key == POOL_NAME:
+            source = self.pool_source
         elif self._is_of_environment(key):
             source = Source.ENVIRONMENT
         elif effective == default:
@@ -153,8 +157,7 @@ class _Table:
         return key == RUNTIME or key.lower() in (one.lower() for one in self.compute.conf)
 
     def _asked(self, key: str) -> str | None:
-        asked = self.view.asked.items()
-        return next((value for name, value in asked if name.lower() == key.lower()), None)
+        return _asked(self.view, key)
 
     def spark(self) -> Sequence[ConfRow]:
         """Return the rows of all other keys."""
@@ -184,6 +187,26 @@ class _Table:
         if asked is None and key in self.session.conf:
             return Source.ENVIRONMENT if self.compute is not None else Source.SESSION
         return Source.GATEWAY if key in self.defaults.gateway else Source.SPARK
+
+
+async def _pool_source(
+    context: Context, session: Session, view: ConfView, compute: Compute | None
+) -> Source:
+    """Return the origin of the pool that bounds a session, unless the session chose it.
+
+    The records have the pool's name at the session's start. It may have changed since.
+    """
+    if compute is None or compute.pool is None or _asked(view, POOL_NAME) is not None:
+        return Source.WORKSPACE
+    name = view.sizes_in_effect.get("pool")
+    found = await context.store.spark_configuration(session.workspace)
+    is_other = any(one.name == name and one.id != compute.pool for one in found.pools)
+    return Source.WORKSPACE if is_other else Source.ENVIRONMENT
+
+
+def _asked(view: ConfView, key: str) -> str | None:
+    asked = view.asked.items()
+    return next((value for name, value in asked if name.lower() == key.lower()), None)
 
 
 def _seconds(span: timedelta) -> str:
