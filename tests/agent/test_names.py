@@ -9,7 +9,19 @@ from typing import Any, NoReturn
 
 import pytest
 
+from livius_agent import names as bounds
+from livius_agent import wire
 from livius_agent.names import MOST, complete
+
+
+def test_what_is_proposed_is_within_the_bounds_of_the_wire() -> None:
+    """The module runs beside user code and imports nothing of ours, so it has bounds of its own."""
+    assert (bounds.MOST, bounds.LONGEST_LINE) == (wire.MOST_NAMES, wire.LONGEST_LINE)
+    longest = {"n" * bounds._LONGEST_NAME: 1}
+    found = tuple(complete("nn", longest))
+    assert found == tuple(longest)
+    answer = wire.Completed(id=1, names=found)
+    assert wire.decode_agent(wire.encode(answer)) == answer
 
 
 class Reader:
