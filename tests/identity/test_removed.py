@@ -285,7 +285,7 @@ async def test_a_disabled_user_opens_nothing_and_keeps_what_it_has(
     waiting = await get_code(person, world)
     verifier, sign_in_cookie = bearers(world), person.client.cookies["livius_sign_in"]
     user = await directory.find_user(world.store, world.user.username)
-    await directory.disable_user(world.store, world.clock, user)
+    await directory.set_user_disabled(world.store, world.clock, user, disabled=True)
     world.clock.move(BOUND)
     for token in (tokens["access_token"], personal):
         with pytest.raises(Unauthenticated):
@@ -309,7 +309,7 @@ async def test_a_disabled_user_opens_nothing_and_keeps_what_it_has(
     fields = {"client_id": world.sample.client_id, "refresh_token": tokens["refresh_token"]}
     answer = await person.client.post(TOKEN, data={"grant_type": "refresh_token", **fields})
     assert number(answer)[0] == "invalid_grant"
-    await directory.disable_user(world.store, world.clock, user, disabled=False)
+    await directory.set_user_disabled(world.store, world.clock, user, disabled=False)
     world.clock.move(BOUND)
     assert (await verifier.bearer_of(personal)).oid == user.oid
     assert await portal_sessions(world).find(cookie) is None

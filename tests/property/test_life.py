@@ -211,7 +211,7 @@ class Life(RuleBasedStateMachine):
             with_rules(
                 world,
                 pool="f" if self.pool_size else None,
-                environment_pool="f" if self.environments else None,
+                environment_drivers="f" if self.environments else None,
                 queue=2,
                 beat=timedelta(days=1),
             ),

@@ -247,7 +247,7 @@ async def warm(world: World) -> Warm:
     )
     world.pool_driver_ended = pool.driver_ended
     world.reconciler = world.restarted_reconciler()
-    world.context = with_rules(world, environment_pool="f", **LARGE)
+    world.context = with_rules(world, environment_drivers="f", **LARGE)
     made = Warm(world, pool)
     pool.capacity = made
     return made
@@ -419,7 +419,7 @@ async def test_without_memory_it_is_given_up_and_its_session_starts_cold(warm: W
 async def test_the_operator_may_forbid_it(warm: Warm) -> None:
     here = await warm.published()
     warm.pool.environments = 0
-    warm.world.context = with_rules(warm.world, environment_pool=None, pool="f")
+    warm.world.context = with_rules(warm.world, environment_drivers=None, pool="f")
     for _ in range(3):
         await warm.pool.look()
     assert await warm.ours() == []

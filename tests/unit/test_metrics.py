@@ -36,7 +36,7 @@ def test_what_was_noted_is_shown() -> None:
             links=5,
             connections=6,
             pool=pool,
-            environment_pool=PoolState.off(),
+            environment_drivers=PoolState.off(),
             streams={"page": 7},
             queued=7,
         )

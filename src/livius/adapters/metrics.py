@@ -177,13 +177,13 @@ class Metrics:
         links: int,
         connections: int,
         pool: PoolState,
-        environment_pool: PoolState,
+        environment_drivers: PoolState,
         streams: Mapping[str, int],
         queued: int,
     ) -> None:
         """Set the gauges."""
         self.queued.set(queued)
-        for of, found in (("starter", pool), ("environments", environment_pool)):
+        for of, found in (("starter", pool), ("environments", environment_drivers)):
             self.pool.labels(of, "wanted").set(found.size)
             self.pool.labels(of, "warm").set(found.warm)
             self.pool.labels(of, "starting").set(found.starting)

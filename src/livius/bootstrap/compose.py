@@ -385,7 +385,7 @@ def _core(
         livy_logs=LivyLogs(store),
         conf_secrets={},
         pool=pool.state,
-        environment_pool=pool.environments_state,
+        environment_drivers=pool.environments_state,
         rules=_rules(settings, records, pool),
     )
     builds = _builds(context)
@@ -564,7 +564,7 @@ def _rules(settings: Settings, records: _Records, pool: WarmPools) -> Rules:
         output_limit=settings.output_limit,
         long_poll=settings.long_poll,
         pool=pool.fingerprint if pool.size else None,
-        environment_pool=pool.fingerprint if pool.environments else None,
+        environment_drivers=pool.fingerprint if pool.environments else None,
         queue=settings.queue_size,
         trusted=None if all_may_run else owners | {records.application.object_id},
         owners=owners,
@@ -600,7 +600,7 @@ async def _scrape(
         links=len(core.links),
         connections=len(connections),
         pool=await core.pool.state(),
-        environment_pool=await core.pool.environments_state(),
+        environment_drivers=await core.pool.environments_state(),
         streams=streams.open,
         queued=await count_queued(core.context),
     )

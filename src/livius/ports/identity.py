@@ -117,7 +117,7 @@ class Directory(Protocol):
         """
         ...
 
-    async def disable_user(
+    async def set_user_disabled(
         self, oid: PrincipalId, at: datetime | None, *, audit: AuditEntry | None = None
     ) -> bool:
         """Disable a user, or with None enable it again; False if it is so already, or is none.

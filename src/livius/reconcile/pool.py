@@ -94,7 +94,7 @@ class WarmPools:
         return self._state(await self._present(), [self._common] * self.size)
 
     async def environments_state(self) -> PoolState:
-        """Return how the pool of environments' drivers is."""
+        """Return how the warm drivers of environments are."""
         return self._state(await self._present(), self._of_environments)
 
     def _state(self, present: _Present, kinds: Sequence[PoolKind]) -> PoolState:

@@ -41,7 +41,7 @@ class Rules:
     ``driver_cores``. A statement's data, and its text, are in its record up to ``inline_bytes``
     each; ``output_limit`` limits its stored text. ``hold`` is the default duration of a long poll.
     ``pool`` is the fingerprint of the starter pool's drivers; None: there is no pool.
-    ``environment_pool`` is the fingerprint of the settings that drivers share, where drivers of
+    ``environment_drivers`` is the fingerprint of the settings that drivers share, where those of
     environments are kept warm. ``queue`` is how many sessions may wait for room. ``trusted`` are
     the object ids of the principals that may run code; None: all with the right. ``owners`` are the
     object ids of users who may change the embedded authority's directory.
@@ -57,7 +57,7 @@ class Rules:
     output_limit: int
     long_poll: timedelta
     pool: str | None = None
-    environment_pool: str | None = None
+    environment_drivers: str | None = None
     queue: int = 0
     trusted: frozenset[str] | None = None
     owners: frozenset[str] = frozenset()
@@ -80,10 +80,9 @@ class Context:
     """The ports, and the rules.
 
     ``conf_secrets`` has the secrets in the conf of sessions whose drivers don't have them yet: in
-    memory only, for the reconciler. ``pool`` returns the starter pool's state, ``environment_pool``
-    that of the drivers that wait with an environment's libraries. ``directory`` is
-    None with another authority. ``wake_operations`` is called when an operation was added or
-    cancelled.
+    memory only, for the reconciler. ``pool`` returns the starter pool's state,
+    ``environment_drivers`` that of the warm drivers of environments. ``directory`` is None with
+    another authority. ``wake_operations`` is called when an operation was added or cancelled.
     """
 
     store: Store
@@ -113,6 +112,6 @@ class Context:
     conf_secrets: MutableMapping[SessionId, Mapping[str, str]]
     completions: Completions = field(default_factory=Completions)
     pool: Callable[[], Awaitable[PoolState]] = no_pool
-    environment_pool: Callable[[], Awaitable[PoolState]] = no_pool
+    environment_drivers: Callable[[], Awaitable[PoolState]] = no_pool
     directory: Directory | None = None
     wake_operations: Callable[[], None] = lambda: None

@@ -142,7 +142,7 @@ async def warm_driver(context: Context, version: EnvironmentVersion) -> WarmDriv
     """Tell how the driver is that waits for a session with a published version."""
     if not version.compute.keeps_warm:
         return WarmDriver.UNWANTED
-    if context.rules.environment_pool is None:
+    if context.rules.environment_drivers is None:
         return WarmDriver.NEVER
     phases = {
         one.phase

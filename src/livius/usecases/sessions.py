@@ -363,7 +363,7 @@ def _claim(rules: Rules, decided: _Decided) -> Claim | Mapping[str, str] | None:
 
     None: there is no pool.
     """
-    version, common = decided.environment, rules.environment_pool
+    version, common = decided.environment, rules.environment_drivers
     if version is None or version.published_at is None or not version.compute.keeps_warm:
         common = None
     if version is not None and common is not None:

@@ -112,7 +112,7 @@ class SqlIdentity:
 
         return await self._transactions.run(work)
 
-    async def disable_user(
+    async def set_user_disabled(
         self, oid: PrincipalId, at: datetime | None, *, audit: AuditEntry | None = None
     ) -> bool:
         """See the port."""

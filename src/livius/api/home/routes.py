@@ -56,7 +56,7 @@ def router(
             sessions.count_live(context),
             count_queued(context),
             context.pool(),
-            context.environment_pool(),
+            context.environment_drivers(),
         )
         return JSONResponse(
             {

@@ -59,12 +59,12 @@ def _listed(user: User) -> dict[str, object]:
     }
 
 
-def disable_user(username: str, *, disabled: bool) -> int:
+def set_user_disabled(username: str, *, disabled: bool) -> int:
     """Disable or enable a user."""
 
     async def work(store: SqlStore, _home: Home) -> None:
         user = await directory.find_user(store, username)
-        await directory.disable_user(store, _CLOCK, user, disabled=disabled)
+        await directory.set_user_disabled(store, _CLOCK, user, disabled=disabled)
         _say(
             f"{user.username} can't sign in any more."
             if disabled

@@ -82,7 +82,7 @@ def set_password(username: _User, /, *, password_stdin: bool = False) -> int:
 @user.command(name="disable")
 def disable_user(username: _User, /) -> int:
     """Keep a user from signing in. Its roles stay; its access tokens end within seconds."""
-    from livius.cli.identity.actions import disable_user as run
+    from livius.cli.identity.actions import set_user_disabled as run
 
     return run(username, disabled=True)
 
@@ -90,7 +90,7 @@ def disable_user(username: _User, /) -> int:
 @user.command(name="enable")
 def enable_user(username: _User, /) -> int:
     """Let a disabled user sign in again."""
-    from livius.cli.identity.actions import disable_user as run
+    from livius.cli.identity.actions import set_user_disabled as run
 
     return run(username, disabled=False)
 

@@ -56,7 +56,7 @@ async def home(request: PageRequest) -> Response:
     recent = [one.session.lakehouse for one in (*going_on.activities, *page.activities)]
     lakehouses.sort(key=lambda one: (*recent, one.lakehouse.id).index(one.lakehouse.id))
     runnable = [one for one in lakehouses if one.may_run]
-    of_environments = await request.context.environment_pool()
+    of_environments = await request.context.environment_drivers()
     return request.page(
         "home.html",
         title=request.tr("Home"),
@@ -74,7 +74,7 @@ async def home(request: PageRequest) -> Response:
         has_more=going_on.following is not None,
         shows_starts=request.http.cookies.get(STARTS_COOKIE) != "hidden",
         pool=_pool(request, await request.context.pool()),
-        environment_pool=_pool(request, of_environments) if of_environments.size else "",
+        environment_drivers=_pool(request, of_environments) if of_environments.size else "",
     )
 
 

@@ -92,7 +92,7 @@ async def disable(request: PageRequest) -> Response:
     disabled = wanted == "yes"
     if disabled:
         _check_other(request, user)
-    await directory.disable_user(known, request.context.clock, user, disabled=disabled)
+    await directory.set_user_disabled(known, request.context.clock, user, disabled=disabled)
     return request.go(
         f"{ROOT}{BASE}",
         request.tr("%(name)s can't sign in any more.", name=user.username)

@@ -118,8 +118,8 @@ async def set_password(directory: Directory, clock: Clock, user: User, password:
     await directory.set_password(user.oid, await _hashed(password), audit=entry)
 
 
-async def disable_user(
-    directory: Directory, clock: Clock, user: User, *, disabled: bool = True
+async def set_user_disabled(
+    directory: Directory, clock: Clock, user: User, *, disabled: bool
 ) -> None:
     """Disable a user, or enable it again. Its roles and records stay.
 
@@ -128,7 +128,7 @@ async def disable_user(
     """
     what = "disabled" if disabled else "enabled"
     entry = act(clock, Action.USER_CHANGE, user.username, detail=what)
-    await directory.disable_user(user.oid, clock.now() if disabled else None, audit=entry)
+    await directory.set_user_disabled(user.oid, clock.now() if disabled else None, audit=entry)
 
 
 async def remove_user(directory: Directory, clock: Clock, user: User) -> None:
