@@ -43,6 +43,15 @@ class JobCount:
 
 
 @dataclass(frozen=True, slots=True)
+class JobTotals:
+    """How many Spark jobs a session had, and how those that are known ended."""
+
+    total: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heap:
     """The Java heap of a session's driver in bytes, as last reported, and its highest."""
 
@@ -59,18 +68,13 @@ class Outline:
     failed: int
     cancelled: int
     marks: Sequence[StatementMark]
-    jobs: Sequence[JobCount]
+    jobs: JobTotals
     heap: Heap | None
 
     @property
     def is_whole(self) -> bool:
         """Tell whether each statement has its mark."""
         return len(self.marks) == self.statements
-
-    @property
-    def job_total(self) -> int:
-        """Return the number of Spark jobs."""
-        return sum(one.total for one in self.jobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

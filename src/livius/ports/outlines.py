@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, Outline
+from livius.domain.outline import Counts, JobCount, Outline
 
 Key: TypeAlias = tuple[ReplId, StatementNumber]
 
@@ -18,8 +18,12 @@ class Outlines(Protocol):
     async def outline(self, session: SessionId, *, most: int) -> Outline:
         """Return a session's outline with the last ``most`` statements, by their start.
 
-        Jobs are those of all statements.
+        Its numbers are those of all statements.
         """
+        ...
+
+    async def job_counts(self, session: SessionId) -> Sequence[JobCount]:
+        """Return the Spark jobs of each of a session's statements that had some, in numbers."""
         ...
 
     async def counts(self, session: SessionId) -> Counts:

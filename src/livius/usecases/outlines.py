@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, Outline
+from livius.domain.outline import Counts, JobCount, Outline
 from livius.domain.session import Session
 from livius.ports.outlines import Key
 from livius.usecases.context import Context
@@ -23,6 +23,14 @@ LONGEST_CODE: Final = 20_000
 async def session_outline(context: Context, session: Session) -> Outline:
     """Return a session's outline, with its last statements."""
     return await context.store.outline(session.id, most=MOST_STATEMENTS)
+
+
+async def job_counts(context: Context, session: Session) -> Sequence[JobCount]:
+    """Return the Spark jobs of each of a session's statements that had some, in numbers.
+
+    They are as many as the statements: a page that looks again and again reads the outline.
+    """
+    return await context.store.job_counts(session.id)
 
 
 async def counts(context: Context, session: Session) -> Counts:

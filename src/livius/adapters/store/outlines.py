@@ -27,7 +27,7 @@ from livius.adapters.store.schema import HEAPS, IS_OPEN, STATEMENT_JOBS, STATEME
 from livius.adapters.store.sessions import find_session
 from livius.domain.ids import SessionId
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, Heap, JobCount, Outline
+from livius.domain.outline import Counts, Heap, JobCount, JobTotals, Outline
 from livius.domain.statement import Phase
 from livius.ports.outlines import Key
 
@@ -50,7 +50,7 @@ _MARKS: Final[Select[Any]] = (
     .order_by(_ONE.started_at.is_(None).desc(), _ONE.started_at.desc(), _ONE.number.desc())
     .limit(bindparam("most"))
 )
-_JOBS: Final = (
+_JOB_COUNTS: Final = (
     select(
         *(STATEMENT_JOBS.c.repl, STATEMENT_JOBS.c.number, STATEMENT_JOBS.c.total),
         *(STATEMENT_JOBS.c.failed, STATEMENT_JOBS.c.cancelled),
@@ -62,9 +62,11 @@ _HEAP: Final = select(HEAPS.c.used, HEAPS.c.peak, HEAPS.c.most).where(HEAPS.c.se
 _COUNT: Final = select(func.count(), func.coalesce(func.sum(case((IS_OPEN, 1), else_=0)), 0)).where(
     _ONE.session == _OF
 )
-_JOB_COUNT: Final = select(func.coalesce(func.sum(STATEMENT_JOBS.c.total), 0)).where(
-    STATEMENT_JOBS.c.session == _OF
-)
+_JOB_TOTALS: Final = select(
+    func.coalesce(func.sum(STATEMENT_JOBS.c.total), 0),
+    func.coalesce(func.sum(STATEMENT_JOBS.c.failed), 0),
+    func.coalesce(func.sum(STATEMENT_JOBS.c.cancelled), 0),
+).where(STATEMENT_JOBS.c.session == _OF)
 
 
 class _Head(AnyText):
@@ -96,9 +98,18 @@ class SqlOutlines:
                 failed=failed,
                 cancelled=cancelled,
                 marks=marks[::-1],
-                jobs=[JobCount(**row._asdict()) for row in connection.execute(_JOBS, of)],
+                jobs=_job_totals(connection, session),
                 heap=Heap(*heap) if heap else None,
             )
+
+        return await self._transactions.run(work)
+
+    async def job_counts(self, session: SessionId) -> Sequence[JobCount]:
+        """See the port."""
+
+        def work(connection: Connection) -> Sequence[JobCount]:
+            rows = connection.execute(_JOB_COUNTS, {"of": session})
+            return [JobCount(**row._asdict()) for row in rows]
 
         return await self._transactions.run(work)
 
@@ -108,9 +119,8 @@ class SqlOutlines:
 
         def work(connection: Connection) -> Counts:
             statements, of_them_open = connection.execute(_COUNT, of).one()
-            jobs = connection.execute(_JOB_COUNT, of).scalar_one()
-            # PostgreSQL's sum of large integers is a decimal number.
-            return Counts(statements=statements, open=of_them_open, jobs=int(jobs))
+            jobs = _job_totals(connection, session).total
+            return Counts(statements=statements, open=of_them_open, jobs=jobs)
 
         return await self._transactions.run(work)
 
@@ -154,3 +164,9 @@ class SqlOutlines:
                 )
 
         await self._transactions.run(work)
+
+
+def _job_totals(connection: Connection, session: SessionId) -> JobTotals:
+    found = connection.execute(_JOB_TOTALS, {"of": session}).one()
+    # PostgreSQL's sum of large integers is a decimal number.
+    return JobTotals(*map(int, found))

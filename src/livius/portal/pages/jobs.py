@@ -110,7 +110,7 @@ async def jobs(request: PageRequest) -> Response:
     selected = await select(request, await find(request, whole=True))
     view, session = selected.view, selected.view.activity.session
     outline = await outlines.session_outline(request.context, session)
-    counts = _ordered(outline)
+    counts = _ordered(outline, await outlines.job_counts(request.context, session))
     chosen, until = request.asked("statement"), None
     if chosen.isdecimal():
         counts = [
@@ -164,10 +164,10 @@ async def _version(request: PageRequest, view: View, outline: Outline) -> PageVe
     return replace(base, versions={**base.versions, "jobs": shown})
 
 
-def _ordered(outline: Outline) -> Sequence[JobCount]:
+def _ordered(outline: Outline, counts: Sequence[JobCount]) -> Sequence[JobCount]:
     """Return the statements that have jobs, in the order in which they ran."""
     place = {(one.repl, one.number): at for at, one in enumerate(outline.marks)}
-    return sorted(outline.jobs, key=lambda one: (place.get((one.repl, one.number), -1), one.number))
+    return sorted(counts, key=lambda one: (place.get((one.repl, one.number), -1), one.number))
 
 
 def _page(counts: Sequence[JobCount]) -> tuple[Sequence[JobCount], int]:

@@ -222,7 +222,7 @@ def _version(view: View, repls: ReplCount | None, outline: Outline | None) -> Pa
     base = head_version(view)
     marks: Any = outline.marks if outline else ()
     last = [(one.repl, one.number, one.phase) for one in marks[-20:]]
-    jobs = outline.job_total if outline else 0
+    jobs = outline.jobs.total if outline else 0
     outlined = version_of(f"{base.versions['head']} {outline and outline.statements} {jobs} {last}")
     versions = {**base.versions, "outline": outlined}
     if repls is not None:
