@@ -23,7 +23,7 @@ from livius.portal.labels import State
 from livius.portal.pages.activity import BASE, View, find, show
 from livius.portal.pages.activity import version_of as head_version
 from livius.portal.pages.repls import select
-from livius.portal.pages.spark_jobs import STATES, UNKNOWN
+from livius.portal.pages.stages import STATES, UNKNOWN
 from livius.portal.pages.statements import cell_link
 from livius.portal.pages_base import PageRequest, Portal, number
 from livius.portal.timeline import Span, timeline

@@ -67,12 +67,12 @@ class Job:
 def routes(portal: Portal) -> Sequence[Route]:
     """Return the routes of this view."""
     return [
-        portal.get(f"{BASE}/jobs/spark", jobs),
+        portal.get(f"{BASE}/jobs/spark", stages),
         portal.get(f"{BASE}/jobs/spark/live", live, passive=True),
     ]
 
 
-async def jobs(request: PageRequest) -> Response:
+async def stages(request: PageRequest) -> Response:
     """Show executors, and jobs and stages, the newest first."""
     view = await find(request, whole=True)
     found = _Found()
@@ -120,13 +120,13 @@ async def _shown(
         "numbers": numbers,
     }
     if request.is_fragment:
-        return request.fragment("_spark_jobs.html", view=view, **values)
+        return request.fragment("_stages.html", view=view, **values)
     base = version_of(view)
     version = _opening_version(request, view) or _digest(found.jobs)
     look = replace(base, versions={**base.versions, "jobs": version})
     return await show(
         request,
-        "activity_spark_jobs.html",
+        "activity_stages.html",
         view,
         tab="jobs",
         seen=look,
