@@ -13,7 +13,7 @@ from livius.domain.session import EndCause, Session
 from livius.domain.statement import Ending
 from livius.usecases import catalog
 from livius_agent.text import json_bytes
-from portal.conftest import Look, Owned, Windows, activity, write_table
+from portal.conftest import Look, Owned, Visitor, Windows, activity, write_table
 from support.browsing import Served
 from support.chromium import check, fits, wait
 
@@ -133,6 +133,46 @@ def places(served: Served) -> list[str]:
         f"{base}/files",
         f"{base}/files?path=a.csv",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_axe_finds_nothing_serious_in_parts_of_tables_loads_and_environments(
+    windows: Windows, served: Served, lakehouse: Path, look: Look
+) -> None:
+    fill(served, lakehouse)
+    ada = Visitor(served, served.site.world.admin)
+    workspace, name = served.site.world.place
+    base = f"/workspaces/{workspace}/lakehouses/{name}"
+    load = {"file": "a.csv", "table": "t", "mode": "Create", "format": "Csv"}
+    environments = f"/workspaces/{workspace}/environments"
+    made = (ada.post(f"{base}/load", **load), ada.post(environments, name="science"))
+    page = windows.open(look)
+    for path in (
+        *(f"{base}/tables/cities/{part}" for part in ("columns", "history", "files")),
+        f"{base}/load?path=a.csv",
+        environments,
+        *(answer.headers["location"].removeprefix("/portal") for answer in made),
+    ):
+        page.goto(served.url + path)
+        check(page, f"{path} {look}")
+        assert fits(page), path
+
+
+def test_no_column_is_as_narrow_as_a_letter(windows: Windows, served: Served) -> None:
+    served.site.acquire("nightly")
+    served.site.session("by hand", ready=False)
+    served.site.do(served.site.world.member(Role.VIEWER))
+    page = windows.open(Look("zh-TW", width=768))
+    for path in ("", "/monitor", f"/workspaces/{served.site.world.workspace.id}/access"):
+        page.goto(served.url + path)
+        expect(page.locator("td").first).to_be_visible()
+        narrow = page.evaluate(
+            """[...document.querySelectorAll("td:not(.actions, .pick)")].filter(
+              one => one.clientWidth && one.clientWidth < 50 && one.innerText.trim().length > 3
+            ).map(one => one.innerText)"""
+        )
+        assert narrow == [], path
 
 
 def test_no_page_is_wider_than_the_screen(
