@@ -407,6 +407,31 @@ def test_a_load_that_can_not_be_is_refused(
         assert refused.status_code in (400, 404), refused.text
 
 
+def test_a_load_is_cancelled_by_who_may_run(
+    served: Served, ada: Visitor, lakehouse: Path, request: pytest.FixtureRequest
+) -> None:
+    (lakehouse / "Files" / "a.csv").write_text("a\n1\n")
+    page = begun(ada, served, file="a.csv", table="t", mode="Create", format="Csv")
+    button = f'action="/portal{page}/cancel"'
+    assert button in ada.get(page).text
+    viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
+    assert button not in viewer.get(page).text
+    assert viewer.post(f"{page}/cancel").status_code == 403
+    for _again in range(2):
+        answer = ada.post(f"{page}/cancel")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/portal{page}")
+    text = ada.get(page).text
+    assert "Cancelling" in text
+    assert button not in text
+    request.getfixturevalue("work")  # only now, so the load has not ended before
+    text = ended(ada, page)
+    assert "The load was cancelled." in text
+    assert ada.post(f"{page}/cancel").status_code == 303, "it has ended, and stays as it is"
+    assert "The load was cancelled." in ada.get(page).text
+    assert not (lakehouse / "Tables" / "t").exists()
+    assert actions(served).count((Action.OPERATION_CANCEL, "t")) == 1
+
+
 def test_a_load_is_seen_in_its_own_lakehouse_alone(
     served: Served, ada: Visitor, lakehouse: Path
 ) -> None:

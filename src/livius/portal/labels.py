@@ -92,6 +92,7 @@ LOAD: Final[Mapping[OperationPhase, State]] = {
     OperationPhase.SUCCEEDED: State(N_("Succeeded"), "good", "good"),
     OperationPhase.FAILED: State(N_("Failed"), "bad", "bad"),
 }
+LOAD_CANCELLING: Final = State(N_("Cancelling"), "wait", "busy")
 LOAD_CANCELLED: Final = State(N_("Cancelled"), "still", "off")
 
 POOL: Final[Mapping[Condition, str]] = {

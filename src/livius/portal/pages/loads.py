@@ -11,23 +11,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livius.domain.contents import parts_of
-from livius.domain.errors import Invalid, NotFound
+from livius.domain.errors import Invalid
 from livius.domain.lakehouse import DEFAULT_SCHEMA
 from livius.domain.messages import Message
-from livius.domain.operation import CANCELLED, Operation, OperationKind, Phase
+from livius.domain.operation import CANCELLED, Goal, Operation, Phase
 from livius.domain.table_load import FileFormat, Mode, TableLoad, load_of
 from livius.portal.events import PageVersion
-from livius.portal.labels import LOAD, LOAD_CANCELLED, N_
+from livius.portal.labels import LOAD, LOAD_CANCELLED, LOAD_CANCELLING, N_, State
 from livius.portal.pages import explorer
 from livius.portal.pages.explorer import Selected
 from livius.portal.pages.files import delimiter_of, preview_of
-from livius.portal.pages.lakehouse import BASE
+from livius.portal.pages.lakehouse import BASE, lakehouse_base
 from livius.portal.pages.workspaces import lakehouse_path
 from livius.portal.pages_base import ROOT, Live, PageRequest, Portal
 from livius.ports.notifications import OperationChanged
 from livius.usecases import catalog, lakehouse_browser
-from livius.usecases.operations import get_operation
-from livius.usecases.table_loads import load_table
+from livius.usecases.table_loads import cancel_load, get_load, load_table
 
 _HEAD: Final = 64 * 1024
 _FORMATS: Final[Mapping[str, FileFormat]] = {
@@ -77,6 +76,7 @@ def routes(portal: Portal) -> Sequence[Route]:
         portal.post(f"{BASE}/load", begin),
         portal.get(f"{BASE}/loads/{{operation}}", follow),
         portal.get(f"{BASE}/loads/{{operation}}/live", live, passive=True),
+        portal.post(f"{BASE}/loads/{{operation}}/cancel", cancel),
     ]
 
 
@@ -197,7 +197,6 @@ async def follow(request: PageRequest) -> Response:
     )
     name = f"{DEFAULT_SCHEMA}.{load.table}" if place.has_schemas else load.table
     parts = parts_of(load.path)[1:]
-    is_cancelled = operation.error_code == CANCELLED
     return await explorer.show(
         request,
         "load_progress.html",
@@ -205,7 +204,9 @@ async def follow(request: PageRequest) -> Response:
         selected=Selected(folders=parts if load.is_folder else parts[:-1]),
         operation=operation,
         is_done=operation.phase is Phase.SUCCEEDED,
-        progress=LOAD_CANCELLED if is_cancelled else LOAD[operation.phase],
+        is_cancelled=operation.error_code == CANCELLED,
+        may_cancel=operation.goal is Goal.RUN,
+        progress=_progress(operation),
         file="/".join(parts),
         source=load.path,
         name=name,
@@ -227,21 +228,27 @@ async def live(request: PageRequest) -> Response:
 
 def _look(operation: Operation) -> PageVersion:
     return PageVersion(
-        versions={"load": f"{operation.phase}{operation.percent}"},
+        versions={"load": f"{operation.phase}{operation.goal}{operation.percent}"},
         topics=(OperationChanged(operation.id),),
     )
 
 
-async def _find(request: PageRequest) -> Operation:
-    """Return the load that the path names.
+def _progress(operation: Operation) -> State:
+    if operation.error_code == CANCELLED:
+        return LOAD_CANCELLED
+    if operation.is_live and operation.goal is Goal.CANCEL:
+        return LOAD_CANCELLING
+    return LOAD[operation.phase]
 
-    Raises:
-        NotFound: this lakehouse has no such load.
-    """
-    found = await get_operation(request.context, request.caller, request.path("operation"))
-    is_here = found.workspace == request.path("workspace").lower() and (
-        found.item == request.path("lakehouse").lower()
-    )
-    if found.kind is not OperationKind.LOAD_TABLE or not is_here:
-        raise NotFound("OperationNotFound", Message("There is no such load in this lakehouse."))
-    return found
+
+async def cancel(request: PageRequest) -> Response:
+    """Cancel a load, and redirect to its page."""
+    name = request.path("operation")
+    where = request.path("workspace"), request.path("lakehouse")
+    await cancel_load(request.context, request.caller, *where, name)
+    return request.go(f"{lakehouse_base(request)}/loads/{name}")
+
+
+async def _find(request: PageRequest) -> Operation:
+    where = request.path("workspace"), request.path("lakehouse")
+    return await get_load(request.context, request.caller, *where, request.path("operation"))
