@@ -432,6 +432,26 @@ def test_a_load_is_cancelled_by_who_may_run(
     assert actions(served).count((Action.OPERATION_CANCEL, "t")) == 1
 
 
+def test_where_users_are_apart_no_button_leads_to_a_refusal(
+    served: Served, ada: Visitor, lakehouse: Path
+) -> None:
+    write_table(served, lakehouse, "cities", {"city": ["Padua"]})
+    (lakehouse / "Files" / "a.csv").write_text("a\n1\n")
+    pages = [f"{base(served)}/{end}" for end in ("tables/cities", "files", "files?path=a.csv")]
+    refused = (f"{base(served)}/tables/cities/delete", f"{base(served)}/load?")
+    found = [ada.get(path).text for path in pages]
+    assert all(any(one in page for one in refused) for page in found)
+    assert not any("users of their own" in page for page in found)
+    context = served.portal_app.context
+    served.portal_app.context = replace(context, rules=replace(context.rules, apart=True))
+    found = [ada.get(path).text for path in pages]
+    assert all("This server runs sessions as users of their own" in page for page in found)
+    assert not any(one in page for page in found for one in refused)
+    assert "/files/delete?path=a.csv" in found[-1], "files are deleted as before"
+    viewer = Visitor(served, served.site.do(served.site.world.member(Role.VIEWER)))
+    assert "users of their own" not in viewer.get(f"{base(served)}/tables").text
+
+
 def test_a_load_is_seen_in_its_own_lakehouse_alone(
     served: Served, ada: Visitor, lakehouse: Path
 ) -> None:

@@ -552,7 +552,8 @@ def _capacity(settings: Settings, paths: Home) -> MachineCapacity:
 
 def _rules(settings: Settings, records: _Records, pool: WarmPools) -> Rules:
     owners = frozenset({records.first_user.oid, *settings.owners.split()})
-    all_may_run = settings.trust_all_users or settings.launch_numbers is not None
+    apart = settings.launch_numbers is not None
+    all_may_run = settings.trust_all_users or apart
     return Rules(
         default_runtime=settings.default_runtime,
         idle_timeout=settings.idle_timeout,
@@ -568,6 +569,7 @@ def _rules(settings: Settings, records: _Records, pool: WarmPools) -> Rules:
         queue=settings.queue_size,
         trusted=None if all_may_run else owners | {records.application.object_id},
         owners=owners,
+        apart=apart,
     )
 
 

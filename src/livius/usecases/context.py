@@ -44,7 +44,8 @@ class Rules:
     ``environment_drivers`` is the fingerprint of the settings that drivers share, where those of
     environments are kept warm. ``queue`` is how many sessions may wait for room. ``trusted`` are
     the object ids of the principals that may run code; None: all with the right. ``owners`` are the
-    object ids of users who may change the embedded authority's directory.
+    object ids of users who may change the embedded authority's directory. ``apart`` means that
+    drivers run as users of their own, whose tables the gateway neither loads nor deletes.
     """
 
     default_runtime: str
@@ -61,6 +62,7 @@ class Rules:
     queue: int = 0
     trusted: frozenset[str] | None = None
     owners: frozenset[str] = frozenset()
+    apart: bool = False
 
     @property
     def driver_compute(self) -> Compute | None:

@@ -94,6 +94,7 @@ async def show(
         tables=tables,
         may_read=may_read,
         may_write=role in WRITE_DATA.roles,
+        is_apart=request.context.rules.apart,
         live=values.pop("live", None) or Live(f"{lakehouse_path(place)}/live", look(tables)),
         **values,
     )
