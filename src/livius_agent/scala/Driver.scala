@@ -199,8 +199,8 @@ final class Driver private (
     if (tasks == 0) -1 else stages.map(_.numCompletedTasks).sum.toDouble / tasks
   }
 
-  /** What of a cancelled statement is left: its jobs or calls that may begin some, pools of Spark's that may do so, tasks that run Python,
-    * tasks, nothing.
+  /** What of a cancelled statement is left: its jobs or calls that may begin some, what Spark's pools or its scheduler may yet begin, tasks
+    * that run Python, tasks, nothing.
     *
     * Tasks end a moment after their job. Those in the JVM only compute until they look whether they should; Python goes on with
     * whatever it does until Spark ends its worker, for which it looks every two seconds. What Spark has yet to take note of is waited for.
@@ -209,12 +209,12 @@ final class Driver private (
     // Looked at first: what they have begun by now is seen below.
     val isCalling = repls.values.asScala.exists(_.isCalling(statement))
     val isPlanned = Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
-    Inside.settle(context)
+    val isSettled = Inside.settle(context)
     val tracker = context.statusTracker
     def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds.filterNot(work.isWanted))
       .flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
     if (isCalling || work.isActive(statement)) "jobs"
-    else if (isPlanned) "planned"
+    else if (isPlanned || !isSettled) "planned"
     else if (tasks == 0) "nothing"
     else if (!context.isLocal || Threads.names.exists(_.startsWith("Worker Monitor for"))) "python"
     else "tasks"

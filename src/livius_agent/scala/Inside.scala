@@ -54,14 +54,16 @@ object Inside {
       task  <- context.statusStore.taskList(stage.stageId, stage.currentAttemptId, Int.MaxValue) if task.status == "RUNNING"
     } yield task.taskId
 
-  /** Waits until Spark has taken note of what has happened, for a bounded moment.
+  /** Waits until Spark has taken note of what has happened, for a bounded moment; tells whether it has.
     *
     * A job that was begun, and the order to cancel it, go through its scheduler's queue first; who listens is told after that.
     */
-  def settle(context: SparkContext): Unit = {
+  def settle(context: SparkContext): Boolean = {
     val until = System.nanoTime + SettlesWithin * 1000000
-    while (!isIdle(context.dagScheduler.eventProcessLoop) && System.nanoTime < until) Thread.sleep(1)
-    try context.listenerBus.waitUntilEmpty(SettlesWithin) catch { case _: TimeoutException => }
+    def isScheduled = isIdle(context.dagScheduler.eventProcessLoop)
+    while (!isScheduled && System.nanoTime < until) Thread.sleep(1)
+    val isTold = try { context.listenerBus.waitUntilEmpty(SettlesWithin); true } catch { case _: TimeoutException => false }
+    isTold && isScheduled
   }
 
   /** Whether a loop has no event and handles none: its thread waits for the next. */
