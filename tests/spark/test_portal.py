@@ -267,7 +267,7 @@ def test_who_signs_out_is_signed_out(person: BrowserContext, gateway: Gateway) -
     page.locator("summary").last.click()
     page.get_by_role("button", name="Sign out").click()
     # The authority asks too: other applications may use its sign-in.
-    page.wait_for_url(re.compile("logout"))
+    expect(page).to_have_url(re.compile("logout"))  # it says where it is, if not
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="signed out")).to_be_visible()
     page.goto(f"{gateway.connection['http']}/portal/monitor")
