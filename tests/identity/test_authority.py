@@ -330,8 +330,8 @@ BAD_ASSERTIONS: dict[str, tuple[Callable[[World], str], int]] = {
     "no expiry": (lambda w: assertion(w, exp=None), 700024),
     "expiry true": (lambda w: assertion(w, exp=True), 700024),
     "good for too long": (lambda w: assertion(w, exp=NOW + 90_000), 700024),
-    "from the future": (lambda w: assertion(w, nbf=NOW + 900), 700024),
-    "issued in the future": (lambda w: assertion(w, iat=NOW + 900), 700024),
+    "from the future": (lambda w: assertion(w, nbf=NOW + 90_000), 700024),
+    "issued in the future": (lambda w: assertion(w, iat=NOW + 90_000), 700024),
     "no jti": (lambda w: assertion(w, jti=None), 50027),
     "a huge jti": (lambda w: assertion(w, jti="x" * 300), 50027),
 }
