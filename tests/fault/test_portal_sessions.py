@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from support.chromium import chromium, sign_in
+from support.chromium import chromium, editor, sign_in
 from support.gateway import Gateway
 from support.waiting import wait_for
 
@@ -79,7 +79,7 @@ def test_the_console_shows_each_print_at_once_and_goes_on_after_a_kill(
     session.wait_idle()
     page = person.new_page()
     page.goto(session.portal_page)
-    code = page.get_by_role("textbox", name="Code")
+    code = editor(page)
     # No chunk is printed before the test has seen the one before it.
     code.fill(
         "import pathlib, time\n"

@@ -15,7 +15,7 @@ from livius.usecases import catalog
 from livius_agent.text import json_bytes
 from portal.conftest import Look, Owned, Visitor, Windows, activity, write_table
 from support.browsing import Served
-from support.chromium import check, fits, wait
+from support.chromium import check, editor, fits, wait
 
 
 def busy_session(served: Served) -> Session:
@@ -327,7 +327,7 @@ def test_a_session_is_seen_to_work_and_to_be_stopped_with_the_keyboard_alone(
     page.goto(f"{served.url}/monitor")
     page.get_by_role("link", name="by keyboard").focus()
     page.keyboard.press("Enter")
-    code = page.get_by_role("textbox", name="Code")
+    code = editor(page)
     code.focus()
     page.keyboard.type("print(6 * 7)")
     page.keyboard.press("Control+Enter")
@@ -367,7 +367,7 @@ def test_a_cell_that_is_too_large_stays_where_it_was_typed(
     monkeypatch.setattr(limits, "MAX_CODE_BYTES", 1000)  # a browser is slow with megabytes
     session, typed = served.site.session(), "x" * 1000
     page.goto(served.url + activity(session))
-    code = page.get_by_role("textbox", name="Code")
+    code = editor(page)
     code.fill(typed)
     code.press("Control+Enter")
     expect(page.locator("#notes")).to_contain_text("Put data into Files")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from livius.domain.lakehouse import Role
 from livius.domain.statement import Ending
@@ -14,7 +14,7 @@ from livius.usecases.drivers import report
 from livius_agent.wire import COMPLETION_PROTOCOL, Complete, Completed
 from portal.conftest import Look, Visitor, Windows, activity, write_table
 from support.browsing import Served
-from support.chromium import check, fits, wait
+from support.chromium import check, editor, fits, wait
 from support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -24,10 +24,6 @@ STATIC = ROOT / "src" / "livius" / "portal" / "static"
 @pytest.fixture
 def page(strict_page: Page) -> Page:
     return strict_page
-
-
-def editor(page: Page) -> Locator:
-    return page.get_by_role("textbox", name="Code")
 
 
 def lines(page: Page) -> list[str]:
@@ -90,12 +86,12 @@ def test_the_editor_goes_on_where_somebody_types_already(page: Page, served: Ser
 
     page.route("**/editor.js", hold)
     page.goto(served.url + activity(served.site.session()), wait_until="commit")
-    editor(page).focus()
+    page.get_by_role("textbox", name="Code").focus()
     page.keyboard.type("print(2)")
     page.keyboard.press("ArrowLeft")
     wait(page, lambda: bool(held))
     held[0].continue_()
-    expect(page.locator(".cm-content")).to_be_focused()
+    expect(editor(page)).to_be_focused()
     page.keyboard.type("1")
     assert lines(page) == ["print(21)"]
 
@@ -375,6 +371,6 @@ def test_the_editor_is_usable_at_any_width(windows: Windows, served: Served, loo
     box = page.locator(".composer").bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= look.height  # it sticks to the lower edge
-    page.locator(".cm-content").fill("x = [1, 2]\n" * 40 + "long = " + "1" * 400)
+    editor(page).fill("x = [1, 2]\n" * 40 + "long = " + "1" * 400)
     assert fits(page)
     check(page, f"editor {look}")

@@ -11,7 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.chromium import check, chromium, sign_in
+from support.chromium import check, chromium, editor, sign_in
 from support.gateway import Client, Gateway, RemoteSession
 
 pytestmark = pytest.mark.spark
@@ -76,7 +76,7 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     expect(row).to_contain_text(re.compile("Starting|Idle"))
     row.get_by_role("link", name="from a program").click()
     expect(page.locator("#head .state")).to_contain_text("Idle", timeout=120_000)
-    code = page.get_by_role("textbox", name="Code")
+    code = editor(page)
     code.fill(
         "import time\nfor i in range(4):\n    print('tick', i, flush=True)\n    time.sleep(0.5)"
     )
@@ -170,7 +170,7 @@ def test_a_table_is_queried_from_its_page_and_its_session_starts_again(
     page.goto(f"{facts['http']}/portal/{place}/tables/queried")
     page.get_by_role("button", name="Query this table").click()
     # Not ready yet: the code waits.
-    page.get_by_role("textbox", name="Code").press("Control+Enter")
+    editor(page).press("Control+Enter")
     expect(page.locator("#s0 .code")).to_have_text("SELECT * FROM `queried` LIMIT 100")
     expect(page.locator("#s0 .state")).to_contain_text("Succeeded", timeout=120_000)
     expect(page.locator("#s0 td")).to_have_text("7")

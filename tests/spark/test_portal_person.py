@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from support.chromium import check, chromium
+from support.chromium import check, chromium, editor
 from support.gateway import Gateway
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
@@ -77,7 +77,7 @@ class Person:
         number = self.page.locator("[id^=s].cell").count()
         if language is not None:
             self.choose(language, self.page.locator("#kind"))
-        field = self.page.get_by_role("textbox", name="Code")
+        field = editor(self.page)
         self.do(field) if self.mouse else self.walk(field)
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(code)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from support.gateway import Gateway
 
@@ -37,6 +37,11 @@ def sign_in(page: Page, gateway: Gateway) -> None:
     page.locator("input[name=password]").fill(facts["password"])
     page.keyboard.press("Enter")
     page.wait_for_url(f"{facts['http']}/portal")
+
+
+def editor(page: Page) -> Locator:
+    """The console's editor. The plain field that it replaces loses what a test types meanwhile."""
+    return page.locator(".cm-content")
 
 
 def fits(page: Page) -> bool:
