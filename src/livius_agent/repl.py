@@ -66,8 +66,8 @@ def serve(request: Mapping[str, Any], control: int, pipe: int) -> None:
                 continue
             if "complete" in statement:
                 found = repl.complete(statement["complete"])
-                told = json.dumps({"completed": statement["id"], "names": found})
-                _write_all(raw, told.encode() + b"\n")
+                reply = json.dumps({"completed": statement["id"], "names": found})
+                _write_all(raw, reply.encode() + b"\n")
                 continue
             began = json.dumps({"began": statement["number"]}).encode() + b"\n"
             answer = encode(repl.run(statement, partial(_write_all, raw, began)), streams.say)

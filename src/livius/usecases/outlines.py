@@ -53,6 +53,6 @@ async def heads_of_code(
 def first_line(code: str) -> str:
     """Return the first line of code that is no comment, shortened; else the first one."""
     lines = [line.strip() for line in code.splitlines() if line.strip()]
-    told = (line for line in lines if not line.startswith(("#", "--", "//")))
-    found = next(told, lines[0] if lines else "")
+    without_comments = (line for line in lines if not line.startswith(("#", "--", "//")))
+    found = next(without_comments, lines[0] if lines else "")
     return found if len(found) <= _LONGEST_LINE else f"{found[: _LONGEST_LINE - 1]}…"
