@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fakes.world import World
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 
 async def main(rows: int) -> None:
     """Fill a store, ask for pages in different ways, print milliseconds."""

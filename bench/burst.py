@@ -5,7 +5,6 @@ Prints a row of the table in the README for each: `python -m bench.burst`.
 
 import multiprocessing
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -15,8 +14,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import requests
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.gateway import Client, Gateway
 from support.waiting import wait_for

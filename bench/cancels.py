@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import bench.peers  # noqa: F401 - puts the tests' helpers on the path
 from support.cancels import CASES, Tally, one_round, prepare
 from support.gateway import Gateway, RemoteSession
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 
 def main(count: int) -> None:
     """Measure in three rounds, because the first is never like the others."""

@@ -8,12 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from livius_agent.spec import python_path
+from support.gateway import Gateway, runtimes_folder
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from livius_agent.spec import python_path  # noqa: E402
-from support.gateway import Gateway, runtimes_folder  # noqa: E402
-
 PYTHON = runtimes_folder() / "2.0" / "venv" / "bin" / "python"
 CONNECT = ROOT / ".livius" / "bench" / "connect"
 
