@@ -93,7 +93,7 @@ def failed_tests() -> set[str]:
 
 def build() -> None:
     """Build the clients' environments, Java 21 and both runtimes."""
-    for clients in ("current", "msal-1.34", "dbt", "fabric"):
+    for clients in ("current", "msal-1.34", "dbt", "fabric", "sparkmagic"):
         client_python(clients)
     java_21()
     for name in ("1.3", "2.0"):

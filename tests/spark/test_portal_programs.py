@@ -1,7 +1,9 @@
 """The programs that the portal shows, run as they are pasted from its page."""
 
+import re
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import yaml
@@ -52,6 +54,16 @@ def test_python_with_a_certificate(gateway: Gateway, programs: Mapping[str, str]
     python = str(client_python("current"))
     printed = run(gateway, python, "-", given=programs["certificate"] + "\n")
     assert "'4." in printed
+
+
+def test_sparkmagic(gateway: Gateway, programs: Mapping[str, str], tmp_path: Path) -> None:
+    """Its magics print errors and go on, so that the rows are what tells."""
+    program = tmp_path / "program.ipy"
+    program.write_text(programs["sparkmagic"] + "\n", encoding="utf-8")
+    ipython = client_python("sparkmagic").with_name("ipython")
+    folders = (f"SPARKMAGIC_CONF_DIR={tmp_path}", f"IPYTHONDIR={tmp_path}")
+    printed = run(gateway, "env", *folders, str(ipython), str(program), given="")
+    assert re.search(r"\n *lakehouse +spark\n *sample +[34]\.", printed), printed
 
 
 def test_the_dbt_profile_has_what_the_tested_one_has(programs: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ INSTALL = (UV, "pip", "install", "--quiet", "--require-hashes")
 
 
 def client_python(name: str) -> Path:
-    """The Python of a set of clients: ``current``, ``msal-1.34`` or ``dbt``."""
+    """The Python of a set of clients: the name of a lock."""
     lock = ROOT / "requirements" / "clients" / f"{name}.txt"
 
     def make(folder: Path) -> None:

@@ -109,6 +109,7 @@ try:
 finally:
     call("DELETE", session_url)
 """
+_ASK: Final = f'application.acquire_token_for_client(["{FABRIC}/.default"])'
 _ASKED: Final = """\
         client_credential=os.environ.get("CLIENT_SECRET") or getpass("Client secret: "),
 """
@@ -134,6 +135,43 @@ while found="$(call "$statement")"; [[ "$(jq -r .state <<<"$found")" =~ waiting|
 done
 jq -c '.output | if .status == "ok" then .data["application/json"].data[] else . end' <<<"$found"
 call -X DELETE "$session"
+"""
+_SPARKMAGIC: Final = """\
+
+
+class Livius(Authenticator):
+    # Sends a token, and makes the Fabric Livy API look like classic Livy's.
+    def __call__(self, request):
+        answer = {ask}
+        if "access_token" not in answer:
+            raise SystemExit(answer.get("error_description"))
+        request.headers["Authorization"] = f"Bearer {{answer['access_token']}}"
+        request.url = request.url.removesuffix("/log?from=0")  # a session contains its log
+        request.register_hook("response", as_classic)
+        return request
+
+
+def as_classic(response, **_):
+    # Classic Livy answers 201 where Fabric answers 200 or 202.
+    sent = response.request
+    if response.ok and sent.method == "POST" and not sent.url.endswith("/cancel"):
+        response.status_code = 201
+
+
+configuration.override("authenticators", {{"Livius": "__main__.Livius"}})
+configuration.override("livy_session_startup_timeout_seconds", 300)
+# With a heartbeat the end of a session would take up to 30 seconds.
+configuration.override("livy_server_heartbeat_timeout_seconds", 0)
+
+%load_ext sparkmagic.magics
+try:
+    %spark add -s first -l python -t Livius -u {url}
+    # In a cell of its own: %%spark -c sql -o rows -q, and the query below it.
+    query = "SELECT current_database() AS lakehouse, version() AS spark"
+    get_ipython().run_cell_magic("spark", "-c sql -o rows -q", query)
+    print(rows.to_string(index=False))
+finally:
+    %spark cleanup
 """
 _DBT: Final = """\
 livius:
@@ -165,7 +203,7 @@ def sessions_url(facts: Facts, lakehouse: Lakehouse) -> str:
 
 def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
     """Return the programs for a lakehouse: each way to sign in, and further tools."""
-    found = (
+    signed_in = (
         Sample(
             "certificate",
             N_("Application with a certificate"),
@@ -186,6 +224,14 @@ def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
             N_("For people: a browser opens, and you sign in and consent to the scopes."),
             _program(facts, lakehouse, "", _interactive()),
         ),
+    )
+    found = (*signed_in, *_tools(facts, lakehouse))
+    # Another authority has no sample application, whose token a command could fetch.
+    return [one for one in found if one.key != "curl" or facts.application is not None]
+
+
+def _tools(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
+    return (
         Sample(
             "curl",
             "curl",
@@ -205,6 +251,15 @@ def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
             _dbt(facts, lakehouse),
         ),
         Sample(
+            "sparkmagic",
+            "sparkmagic",
+            N_(
+                "One cell of a notebook, or a file for ipython. Install sparkmagic and msal; on "
+                "Linux pip needs gcc and libkrb5-dev for it."
+            ),
+            _sparkmagic(facts, lakehouse),
+        ),
+        Sample(
             "notebook",
             N_("VS Code and Jupyter"),
             N_(
@@ -214,8 +269,6 @@ def all_for(facts: Facts, lakehouse: Lakehouse) -> Sequence[Sample]:
             f"pip install ipykernel azure-identity requests\n{facts.command} kernel install\n",
         ),
     )
-    # Another authority has no sample application, whose token a command could fetch.
-    return [one for one in found if one.key != "curl" or facts.application is not None]
 
 
 def _curl(facts: Facts, lakehouse: Lakehouse) -> str:
@@ -256,9 +309,8 @@ def _interactive() -> tuple[str, str]:
 
 def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, str]) -> str:
     application, credential = kind
-    own = facts.application
     if credential:
-        ask = f'application.acquire_token_for_client(["{FABRIC}/.default"])'
+        ask = _ASK
     else:
         wanted = [f"{FABRIC}/{one.scope}" for one in (*NEEDED, *CODE_NEEDED)]
         listed = "".join(f'    "{one}",\n' for one in wanted)
@@ -271,9 +323,40 @@ def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, 
         "import requests",
         f"from msal import {application}",
         "",
-        f"tenant_id = {facts.tenant_id!r}",
-        f"client_id = {own.client_id if own else 'YOUR_CLIENT_ID'!r}",
         f"sessions_url = {sessions_url(facts, lakehouse)!r}",
+        *_application(facts, kind),
+        f"answer = {ask}",
+        'if "access_token" not in answer:',
+        '    raise SystemExit(answer.get("error_description"))',
+        "",
+        *_RUN.splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sparkmagic(facts: Facts, lakehouse: Lakehouse) -> str:
+    kind = _confidential(facts)
+    url = sessions_url(facts, lakehouse).removesuffix("/sessions")
+    lines = [
+        "import os",
+        "from pathlib import Path",
+        "",
+        f"from msal import {kind[0]}",
+        "from sparkmagic.auth.customauth import Authenticator",
+        "from sparkmagic.utils import configuration",
+        "",
+        *_application(facts, kind),
+        *_SPARKMAGIC.format(ask=_ASK, url=url).splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _application(facts: Facts, kind: tuple[str, str]) -> Sequence[str]:
+    """Return the lines that make MSAL's application."""
+    application, credential = kind
+    own = facts.application
+    return [
+        f"client_id = {own.client_id if own else 'YOUR_CLIENT_ID'!r}",
         "# The certificate authority of this server, for MSAL and requests alike.",
         f'os.environ["REQUESTS_CA_BUNDLE"] = {facts.ca_file!r}',
         'os.environ.pop("CURL_CA_BUNDLE", None)',
@@ -284,10 +367,4 @@ def _program(facts: Facts, lakehouse: Lakehouse, imports: str, kind: tuple[str, 
         "    instance_discovery=False,",
         *[line.removeprefix("    ") for line in credential.splitlines()],
         ")",
-        f"answer = {ask}",
-        'if "access_token" not in answer:',
-        '    raise SystemExit(answer.get("error_description"))',
-        "",
-        *_RUN.splitlines(),
     ]
-    return "\n".join(lines) + "\n"
