@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from livius.domain.ids import SessionId, StatementNumber, new_id
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, Heap, JobCount, JobTotals, Outline
+from livius.domain.outline import Counts, Heap, JobCount, JobTotals, Outline, Run
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
 from livius.domain.statement import Ending, Event, Phase
@@ -61,6 +61,23 @@ async def test_of_many_statements_an_outline_has_the_last_and_counts_all(store: 
     assert [one.number for one in found.marks] == [2, 3, 4]
     assert (found.statements, found.failed, found.cancelled, found.is_whole) == (5, 1, 1, False)
     assert await store.outline(SessionId(new_id()), most=3) == NOTHING
+
+
+async def test_the_times_of_several_sessions_statements(store: Store) -> None:
+    first, second = await some_ran(store), await added(store, phase=SessionPhase.READY)
+    await ran(store, second, 4, Event.FINISHED, Ending(ok=True))
+    silent = await added(store, phase=SessionPhase.READY)
+    await some_ran(store)  # nobody asks for it
+    wanted = [first.id, second.id, silent.id]
+    found = await store.runs(wanted, most=5)
+    moments = [NOW + timedelta(seconds=number) for number in range(10)]
+    assert sorted(found[first.id], key=lambda run: run.started_at) == [
+        *(Run(moments[number], moments[number + 1]) for number in range(3)),
+        Run(moments[9], None),
+    ]
+    assert found[second.id] == [Run(moments[4], moments[5])]
+    assert silent.id not in found
+    assert set(await store.runs(wanted, most=4)) == {second.id}
 
 
 def jobs_ending(*words: str) -> StatementJobs:

@@ -97,6 +97,21 @@ def test_the_hub_shows_every_activity_of_the_callers_workspaces(
     assert ">first<" not in stranger
 
 
+def test_home_draws_when_recent_sessions_ran_code_for_those_who_may_read_them(
+    served: Served, ada: Visitor
+) -> None:
+    site = served.site
+    session = site.session("nightly")
+    site.run(session, "1", ending=Ending(ok=True))
+    assert '<svg class="track"' not in ada.get().text  # it still runs
+    site.fail(session, EndCause.DRIVER_DIED, "out of memory")
+    assert "1 statement · busy 1.4 s of 4" in ada.get().text
+    assert "busy 1.4 s" not in ada.get("/monitor").text
+    page = Visitor(served, site.do(site.world.member(Role.VIEWER))).get().text
+    assert ">nightly<" in page
+    assert "busy 1.4 s" not in page
+
+
 def test_a_queued_session_shows_its_place_and_why(tmp_path: Path) -> None:
     world = World(queue=2)
     world.room.real = MachineCapacity(

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livius.domain.ids import ReplId, StatementNumber
-from livius.domain.outline import StatementMark
+from livius.domain.outline import Run, StatementMark
 from livius.domain.statement import Phase
+from livius.portal.busy_line import busy_line
 from livius.portal.session_timeline import (
     MOST_BARS,
     MOST_LANES,
@@ -52,6 +53,16 @@ def life(ready: float | None = 10, until: float = 100, stopping: float | None = 
         stopping=None if stopping is None else at(stopping),
         until=at(until),
     )
+
+
+def test_the_line_of_a_row_has_the_share_of_each_part_in_which_code_ran() -> None:
+    runs = [Run(at(0), at(1)), Run(at(2), at(7)), Run(at(6), at(7.9)), Run(at(95.9), None)]
+    found = busy_line(runs, began=BEGAN, ended=at(96))
+    assert (found.statements, found.seconds) == (4, 96)
+    assert found.busy == pytest.approx(7.0)
+    assert found.shares == {0: 0.75, 1: 0.975, 23: 0.025}
+    nothing = busy_line([Run(BEGAN, BEGAN)], began=BEGAN, ended=BEGAN)
+    assert nothing.shares == {0: 0.0}
 
 
 def test_what_happens_is_to_scale_and_long_idle_time_is_folded() -> None:

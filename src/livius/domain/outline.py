@@ -31,6 +31,14 @@ class StatementMark:
         return self.phase is Phase.AVAILABLE and self.ok is False
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When a statement ran. ``ended_at`` is None while it does."""
+
+    started_at: datetime
+    ended_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
     """How many Spark jobs a statement had, and how those that are known ended."""

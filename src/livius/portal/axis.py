@@ -1,7 +1,8 @@
-"""What timelines have alike: the marks of their axis, and the least that can be seen."""
+"""What timelines have alike: stretches of time, an axis's marks, the least that can be seen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,3 +19,18 @@ class Tick:
     at: float
     seconds: float
     anchor: str
+
+
+Interval = tuple[float, float]
+"""A stretch of time: its beginning and its end, in seconds."""
+
+
+def union(intervals: Iterable[Interval]) -> Sequence[Interval]:
+    """Return the stretches of time that any of the intervals covers."""
+    found: list[Interval] = []
+    for begin, end in sorted(intervals):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return found

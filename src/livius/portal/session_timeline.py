@@ -18,7 +18,7 @@ from typing import Final
 from livius.domain.ids import ReplId, StatementNumber
 from livius.domain.outline import StatementMark
 from livius.domain.statement import FINAL, Phase
-from livius.portal.axis import NARROWEST, SHORTEST, Tick
+from livius.portal.axis import NARROWEST, SHORTEST, Interval, Tick, union
 
 MOST_BARS: Final = 300
 MOST_LANES: Final = 8
@@ -28,8 +28,6 @@ _FOLDED: Final = (0.2, 0.6)
 _WIDENED: Final = (0.008, 0.4)
 """The same of pieces that would be too narrow to be seen."""
 _BETWEEN_TICKS: Final = 18.0
-
-_Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +122,7 @@ def session_timeline(marks: Iterable[StatementMark], life: Life) -> SessionTimel
             return length
         return min(max((moment - life.began).total_seconds(), 0.0), length)
 
-    spans: dict[ReplId, list[tuple[StatementMark, _Interval]]] = defaultdict(list)
+    spans: dict[ReplId, list[tuple[StatementMark, Interval]]] = defaultdict(list)
     for mark in marks:
         if mark.started_at is not None:
             begin = place(mark.started_at)
@@ -138,7 +136,7 @@ def session_timeline(marks: Iterable[StatementMark], life: Life) -> SessionTimel
     lanes = _lanes(spans, scale)
     return SessionTimeline(
         seconds=length,
-        busy=sum(end - begin for begin, end in _union(ran)),
+        busy=sum(end - begin for begin, end in union(ran)),
         starting=[
             scale.piece(*interval, label=label)
             for interval, (label, _moment) in zip(starting, life.starts, strict=True)
@@ -154,18 +152,18 @@ def session_timeline(marks: Iterable[StatementMark], life: Life) -> SessionTimel
 class _Scale:
     """Which percent of the axis a moment is at: linear between edges, and never decreasing."""
 
-    def __init__(self, busy: Sequence[_Interval], length: float) -> None:
+    def __init__(self, busy: Sequence[Interval], length: float) -> None:
         edges = sorted({0.0, length, *(edge for interval in busy for edge in interval)})
         pieces = list(pairwise(edges))
-        union = _union(busy)
-        begins = [begin for begin, _end in union]
+        merged = union(busy)
+        begins = [begin for begin, _end in merged]
 
         def is_busy(begin: float) -> bool:
             at = bisect_right(begins, begin) - 1
-            return at >= 0 and begin < union[at][1]
+            return at >= 0 and begin < merged[at][1]
 
         kinds = [is_busy(begin) for begin, _end in pieces]
-        unit = sum(end - begin for begin, end in union) or length
+        unit = sum(end - begin for begin, end in merged) or length
         count = sum(kinds)
         least = unit * min(_WIDENED[0], _WIDENED[1] / max(count, 1))
         most = unit * min(_FOLDED[0], _FOLDED[1] / max(len(kinds) - count, 1))
@@ -202,19 +200,8 @@ class _Scale:
         )
 
 
-def _union(intervals: Iterable[_Interval]) -> Sequence[_Interval]:
-    """Return the stretches of time that any of the intervals covers."""
-    found: list[_Interval] = []
-    for begin, end in sorted(intervals):
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((begin, end))
-    return found
-
-
 def _lanes(
-    spans: Mapping[ReplId, Sequence[tuple[StatementMark, _Interval]]], scale: _Scale
+    spans: Mapping[ReplId, Sequence[tuple[StatementMark, Interval]]], scale: _Scale
 ) -> Sequence[Lane]:
     last = sorted(spans, key=lambda repl: spans[repl][-1][1])[-MOST_LANES:]
     # In the order of their first statements, as their numbers are.
@@ -224,7 +211,7 @@ def _lanes(
 
 
 def _bars(
-    spans: Sequence[tuple[StatementMark, _Interval]], scale: _Scale, slot: float
+    spans: Sequence[tuple[StatementMark, Interval]], scale: _Scale, slot: float
 ) -> Sequence[Bar]:
     ordered = sorted(spans, key=lambda one: (one[1], one[0].number))
     group, began = 0, float("-inf")
@@ -240,7 +227,7 @@ def _bars(
     ]
 
 
-def _bar(spans: Sequence[tuple[StatementMark, _Interval]], scale: _Scale) -> Bar:
+def _bar(spans: Sequence[tuple[StatementMark, Interval]], scale: _Scale) -> Bar:
     marks = [mark for mark, _interval in spans]
     begin, end = spans[0][1][0], max(interval[1] for _mark, interval in spans)
     width = max(scale.at(end) - scale.at(begin), NARROWEST)

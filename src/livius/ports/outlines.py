@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from livius.domain.ids import ReplId, SessionId, StatementNumber
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, JobCount, Outline
+from livius.domain.outline import Counts, JobCount, Outline, Run
 
 Key: TypeAlias = tuple[ReplId, StatementNumber]
 
@@ -28,6 +28,15 @@ class Outlines(Protocol):
 
     async def counts(self, session: SessionId) -> Counts:
         """Return how many statements and Spark jobs a session has."""
+        ...
+
+    async def runs(
+        self, sessions: Sequence[SessionId], *, most: int
+    ) -> Mapping[SessionId, Sequence[Run]]:
+        """Return when the statements of sessions ran, in a single query.
+
+        Sessions with none that ran, or with more than ``most`` statements, are left out.
+        """
         ...
 
     async def jobs_of(self, statements: Sequence[Key]) -> Mapping[Key, StatementJobs]:

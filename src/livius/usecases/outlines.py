@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from livius.domain.ids import SessionId
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, JobCount, Outline
+from livius.domain.outline import Counts, JobCount, Outline, Run
 from livius.domain.session import Session
 from livius.ports.outlines import Key
 from livius.usecases.context import Context
 
 MOST_STATEMENTS: Final = 2000
+MOST_RUNS: Final = 500
+"""Statements of a session in a list: more would take a page longer than all else on it."""
 _LONGEST_LINE: Final = 120
 _HEAD: Final = 400
 """Characters in which the first line of code that says something is looked for."""
@@ -23,6 +26,14 @@ LONGEST_CODE: Final = 20_000
 async def session_outline(context: Context, session: Session) -> Outline:
     """Return a session's outline, with its last statements."""
     return await context.store.outline(session.id, most=MOST_STATEMENTS)
+
+
+async def runs_of(
+    context: Context, sessions: Sequence[Session]
+) -> Mapping[SessionId, Sequence[Run]]:
+    """Return when the statements of sessions ran; nothing of sessions with very many."""
+    found = [one.id for one in sessions]
+    return await context.store.runs(found, most=MOST_RUNS) if found else {}
 
 
 async def job_counts(context: Context, session: Session) -> Sequence[JobCount]:

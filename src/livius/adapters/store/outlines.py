@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from livius.adapters.store.schema import HEAPS, IS_OPEN, STATEMENT_JOBS, STATEME
 from livius.adapters.store.sessions import find_session
 from livius.domain.ids import SessionId
 from livius.domain.jobs import StatementJobs
-from livius.domain.outline import Counts, Heap, JobCount, JobTotals, Outline
+from livius.domain.outline import Counts, Heap, JobCount, JobTotals, Outline, Run
 from livius.domain.statement import Phase
 from livius.ports.outlines import Key
 
@@ -121,6 +122,28 @@ class SqlOutlines:
             statements, of_them_open = connection.execute(_COUNT, of).one()
             jobs = _job_totals(connection, session).total
             return Counts(statements=statements, open=of_them_open, jobs=jobs)
+
+        return await self._transactions.run(work)
+
+    async def runs(
+        self, sessions: Sequence[SessionId], *, most: int
+    ) -> Mapping[SessionId, Sequence[Run]]:
+        """See the port."""
+        few = (
+            select(_ONE.session)
+            .where(_ONE.session.in_(sessions))
+            .group_by(_ONE.session)
+            .having(func.count() <= most)
+        )
+        query = select(_ONE.session, _ONE.started_at, _ONE.ended_at).where(
+            _ONE.session.in_(few), _ONE.started_at.is_not(None)
+        )
+
+        def work(connection: Connection) -> Mapping[SessionId, Sequence[Run]]:
+            found = defaultdict[SessionId, list[Run]](list)
+            for session, started_at, ended_at in connection.execute(query):
+                found[SessionId(session)].append(Run(started_at, ended_at))
+            return found
 
         return await self._transactions.run(work)
 

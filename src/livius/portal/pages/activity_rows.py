@@ -10,13 +10,15 @@ from typing import Final
 from livius.domain.activity import OVER, Activity
 from livius.domain.ids import SessionId
 from livius.domain.lakehouse import Role, Workspace
+from livius.domain.session import Session
+from livius.portal.busy_line import BusyLine, busy_line
 from livius.portal.doing import doing_of
 from livius.portal.events import PageVersion, version_of
 from livius.portal.labels import N_, State
 from livius.portal.pages.activity import activity_path
 from livius.portal.pages_base import PageRequest
 from livius.ports.notifications import AnySessionChanged
-from livius.usecases import monitoring
+from livius.usecases import monitoring, outlines
 from livius.usecases.queue import QueuePlace, queue_places
 
 _BEAT: Final = 3.0
@@ -55,16 +57,44 @@ async def rows_of(
     """Return activities as lists show them. ``workspaces`` are the caller's, with the roles."""
     places = await _places(request, activities)
     busy = await _busy(request, activities)
-    administers = {workspace.id for workspace, role in workspaces if role is Role.ADMIN}
+    steered = _steered(request, activities, workspaces)
     return [
         _row(
             one,
             places.get(one.session.id),
             is_busy=one.session.id in busy,
-            may_steer=one.session.workspace in administers
-            or one.session.submitter == request.caller.oid,
+            may_steer=one in steered,
         )
         for one in activities
+    ]
+
+
+async def busy_lines(
+    request: PageRequest,
+    activities: Sequence[Activity],
+    workspaces: Sequence[tuple[Workspace, Role]],
+) -> Mapping[str, BusyLine]:
+    """Return when code ran in ended activities that the caller may read, by the rows' keys."""
+    sessions = [one.session for one in _steered(request, activities, workspaces)]
+    runs = await outlines.runs_of(request.context, sessions)
+    return {
+        key_of(one): busy_line(runs[one.id], began=one.created_at, ended=one.ended_at)
+        for one in sessions
+        if one.id in runs and one.ended_at is not None
+    }
+
+
+def _steered(
+    request: PageRequest,
+    activities: Sequence[Activity],
+    workspaces: Sequence[tuple[Workspace, Role]],
+) -> Sequence[Activity]:
+    """Return the activities that the caller may read and stop."""
+    administers = {workspace.id for workspace, role in workspaces if role is Role.ADMIN}
+    return [
+        one
+        for one in activities
+        if one.session.workspace in administers or one.session.submitter == request.caller.oid
     ]
 
 
@@ -94,11 +124,16 @@ async def _busy(request: PageRequest, activities: Sequence[Activity]) -> Collect
     return await monitoring.busy_among(request.context, [one.session for one in activities])
 
 
+def key_of(session: Session) -> str:
+    """Return the name of a session in a form."""
+    return f"{session.workspace}/{session.id}"
+
+
 def _row(activity: Activity, queue: QueuePlace | None, *, is_busy: bool, may_steer: bool) -> Row:
     session = activity.session
     doing = doing_of(activity, is_busy=is_busy, is_queued=queue is not None)
     return Row(
-        key=f"{session.workspace}/{session.id}",
+        key=key_of(session),
         path=activity_path(session),
         name=session.name,
         kind=N_("High-concurrency session") if session.is_shared else N_("Livy session"),

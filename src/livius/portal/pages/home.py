@@ -14,9 +14,10 @@ from livius.domain.lakehouse import Lakehouse, Workspace
 from livius.domain.permissions import RUN
 from livius.domain.pool import PoolState
 from livius.portal import samples
+from livius.portal.busy_line import BARS
 from livius.portal.events import PageVersion
 from livius.portal.labels import POOL
-from livius.portal.pages.activity_rows import rows_of, version_of_rows
+from livius.portal.pages.activity_rows import busy_lines, rows_of, version_of_rows
 from livius.portal.pages.workspaces import lakehouse_path
 from livius.portal.pages_base import ROOT, STARTS_COOKIE, Live, PageRequest, Portal
 from livius.usecases import catalog, monitoring
@@ -70,6 +71,8 @@ async def home(request: PageRequest) -> Response:
         else "",
         samples=samples.all_for(request.portal.facts, runnable[0].lakehouse) if runnable else (),
         rows=await rows_of(request, page.activities, workspaces),
+        lines=await busy_lines(request, page.activities, workspaces),
+        bars=BARS,
         going_on=await rows_of(request, going_on.activities, workspaces),
         has_more=going_on.following is not None,
         shows_starts=request.http.cookies.get(STARTS_COOKIE) != "hidden",
