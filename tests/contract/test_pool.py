@@ -56,7 +56,7 @@ def pooled(fingerprint: str = "f", *, after: int = 0) -> Driver:
 async def warm(store: SqlStore, driver: Driver) -> Driver:
     assert await store.add_pooled(driver, most=100)
     for event in (Event.LAUNCH_BEGUN, Event.ATTACHED, Event.WARMED):
-        assert await store.move_driver(driver.id, event, at=NOW)
+        assert await store.move_driver(driver.id, event, at=driver.created_at)
     found = await store.driver(driver.id)
     assert found is not None
     assert found.phase is Phase.WARM

@@ -14,8 +14,10 @@ from fakes.world import World, with_rules
 from livius.adapters.local.built_runtimes import LocalRuntimes
 from livius.adapters.local.runtimes import Runtime
 from livius.api.fabric.responses import session_body
+from livius.domain.driver import Driver, Owner
 from livius.domain.driver import Phase as DriverPhase
 from livius.domain.errors import Invalid, Unavailable
+from livius.domain.ids import DriverId, ReplId, new_id
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases.sessions import CreateSession, create_session, delete_session, get_session
 
@@ -79,6 +81,40 @@ async def test_a_session_waits_for_the_build_and_tells_its_step(building: World)
     view = await get_session(world.context, world.admin, world.path(session.id))
     assert view.session.phase is Phase.LAUNCHING
     assert "RuntimeBuild" not in session_body(view)["tags"]
+
+
+async def test_a_driver_of_the_pool_has_its_time_for_the_start_after_the_build(
+    building: World,
+) -> None:
+    world = building
+    driver = Driver(
+        id=DriverId(new_id()),
+        owner=Owner.POOL,
+        session=None,
+        runtime="1.3",
+        first_repl=ReplId(new_id()),
+        created_at=world.clock.now(),
+        pooled=True,
+    )
+    await world.store.add_pooled(driver, most=1)
+    assert await world.reconciler.step(driver.id) is None
+    world.clock.advance(timedelta(minutes=20))
+    world.runtimes.may_end.set()
+    async with asyncio.timeout(10):
+        while driver.id not in world.woken:
+            await asyncio.sleep(0)
+    for _ in range(3):
+        await world.reconciler.step(driver.id)
+    started = await world.store.driver(driver.id)
+    assert started is not None
+    assert started.phase is DriverPhase.LAUNCHING
+    world.clock.advance(timedelta(minutes=20))
+    while await world.reconciler.step(driver.id) is not None:
+        pass
+    ended = await world.store.driver(driver.id)
+    assert ended is not None
+    assert ended.phase is DriverPhase.ENDED
+    assert "did not start within" in str(ended.end_reason)
 
 
 async def test_a_build_that_fails_is_the_reason_of_the_sessions_end(building: World) -> None:

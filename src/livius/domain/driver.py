@@ -119,10 +119,10 @@ class Driver:
     Its folder is derived from its id, so the handle is durable before the launch: a gateway that
     was killed during a launch learns from the folder how far the launch came. ``session`` is None
     while the pool owns it. ``first_repl`` opens with it. ``fingerprint`` stands for all settings
-    that a running driver can't change. The time for its start counts from ``created_at``: for one
-    that was queued, its admission. ``pooled`` tells that the pool started it. ``environment`` is
-    the version whose libraries it has. ``cores`` and ``memory_mb`` are what a custom pool leaves of
-    the operator's sizes; None: all. ``end_reason``
+    that a running driver can't change. The time for its start counts from ``created_at``, which
+    is moved to its admission and to its launch. ``pooled`` tells that the pool started it.
+    ``environment`` is the version whose libraries it has. ``cores`` and ``memory_mb`` are what a
+    custom pool leaves of the operator's sizes; None: all. ``end_reason``
     is the sentence for people, of one that did not end because that was wanted.
     """
 

@@ -30,7 +30,6 @@ from livius.domain.errors import LiviusError
 from livius.domain.ids import DriverId, new_id
 from livius.domain.pool import settable
 from livius.domain.session import STARTING, EndCause, Session
-from livius.domain.session import Phase as SessionPhase
 from livius.ports.clock import Clock
 from livius.ports.launcher import DriverState, Launcher, LaunchSpec
 from livius.ports.links import Links
@@ -132,19 +131,10 @@ class DriverReconciler:
                 await self._end(driver)
                 return None
             return await self._launch(driver)
-        if await self._is_late(driver):
+        if self.clock.now() - driver.created_at > self.timeouts.start:
             await self._give_up_start(driver)
             return 0.0
         return _LOOK_AT_START
-
-    async def _is_late(self, driver: Driver) -> bool:
-        """Tell whether the time for the start is over; it begins once it could be launched."""
-        latest = self.clock.now() - self.timeouts.start
-        if driver.created_at >= latest:
-            return False
-        session = await self._session(driver)
-        launched = None if session is None else session.times.get(SessionPhase.LAUNCHING)
-        return launched is None or launched < latest
 
     async def _give_up_start(self, driver: Driver) -> None:
         seconds = self.timeouts.start.total_seconds()

@@ -44,6 +44,7 @@ _OF_POOL = (DRIVERS.c.owner == Owner.POOL, DRIVERS.c.phase.in_(LIVE))
 
 
 _MOVES = {event: guarded(DRIVERS, TRANSITIONS, event) for event in Event}
+_LAUNCHED = _MOVES[Event.LAUNCH_BEGUN].values(created_at=bindparam("at"))
 
 
 class SqlDrivers:
@@ -83,7 +84,9 @@ class SqlDrivers:
         """See the port."""
 
         def work(connection: Connection) -> tuple[Driver, Session | None] | None:
-            row = connection.execute(_MOVES[event], {"of": driver}).first()
+            is_launched = event is Event.LAUNCH_BEGUN
+            query = _LAUNCHED if is_launched else _MOVES[event]
+            row = connection.execute(query, {"of": driver, "at": at}).first()
             if row is None:
                 return None
             moved = driver_of(row)
