@@ -180,6 +180,10 @@ def test_no_page_is_wider_than_the_screen(
 ) -> None:
     fill(served, lakehouse)
     session = busy_session(served)
+    settings = f"/workspaces/{served.site.world.workspace.id}"
+    made = Visitor(served, served.site.world.admin).post(
+        f"{settings}/environments", name="a name " * 12
+    )
     for width in (360, 390, 768, 1920):
         page = windows.open(Look(width=width))
         for path in (
@@ -187,6 +191,8 @@ def test_no_page_is_wider_than_the_screen(
             "/monitor",
             *tabs(session),
             *places(served),
+            f"{settings}/spark",
+            made.headers["location"].removeprefix("/portal"),
         ):
             page.goto(served.url + path)
             assert fits(page), (width, path)

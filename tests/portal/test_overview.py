@@ -111,7 +111,7 @@ def test_jobs_stand_by_statement_with_names_and_numbers_and_deltas_own_are_folde
     )
     site.spark_jobs(session, second, job)
     page = ada.get(f"{activity(session)}/jobs").text
-    names = re.findall(r'<code class="lines" title="[^"]*">(.*?)</code>', page)
+    names = re.findall(r'<code class="brief" title="[^"]*">(.*?)</code>', page)
     assert names == [
         "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;",
         "spark.range(9).count()",
@@ -209,8 +209,13 @@ def test_jobs_of_a_running_statement_appear_and_what_is_unfolded_stays_so(
     expect(page.locator("#jobs .state.busy").last).to_be_visible()
     page.locator("#jobs summary").click()
     expect(page.locator(".own")).to_contain_text("Filtering files for query")
-    site.spark_jobs(session, number, own, spark_job(2), spark_job(3, status="RUNNING"))
+    long = spark_job(3, description="x" * 400, status="RUNNING")
+    site.spark_jobs(session, number, own, spark_job(2), long)
     expect(page.locator("#jobs tr:not(.group) td.name")).to_have_count(2)
     expect(page.locator(".own")).to_be_visible()
+    status = page.locator("#jobs td.status").last
+    ends = page.locator("#jobs .brief").last.evaluate("one => one.getBoundingClientRect().right")
+    assert ends <= status.evaluate("one => one.getBoundingClientRect().left")
+    expect(status).to_be_in_viewport(ratio=1)
     check(page, f"jobs {look}")
     assert fits(page)

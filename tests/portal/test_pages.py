@@ -192,6 +192,9 @@ def test_a_deleted_session_is_stopped_and_stays_readable(served: Served, ada: Vi
     page = ada.get(activity(session)).text
     assert "Stopped" in page
     assert f"{site.world.admin.name} deleted the session." in page
+    for part in ("/overview", "/panel"):
+        translated = ada.get(activity(session) + part, **{"Accept-Language": "zh-TW"}).text
+        assert f"{site.world.admin.name} 已刪除工作階段。" in translated
     assert "print" in page
     assert 'class="composer"' not in page
     assert f"{activity(session)}/stop" not in page

@@ -9,6 +9,7 @@ from typing import Final
 
 from livius.domain.activity import ActivityState
 from livius.domain.environment import PublishState
+from livius.domain.messages import Message
 from livius.domain.operation import Phase as OperationPhase
 from livius.domain.outline import StatementMark
 from livius.domain.pool import Condition, WarmDriver
@@ -138,6 +139,17 @@ TROUBLE: Final[Mapping[int, str]] = {
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _UNITS: Final = ("KB", "MB", "GB", "TB")
+
+
+_DELETED_BY: Final = N_("%(name)s deleted the session.")
+
+
+def end_reason(stored: str | None) -> str | None:
+    """Return the sentence why a session ended; one that names who deleted it can be translated."""
+    _, end = _DELETED_BY.split(")s")
+    if stored is None or not stored.endswith(end):
+        return stored
+    return Message(_DELETED_BY, name=stored.removesuffix(end))
 
 
 def statement_state(statement: Statement) -> State:

@@ -138,7 +138,7 @@ async def find(request: PageRequest, *, whole: bool = False) -> View:
         path=activity_path(record),
         state=labels.ACTIVITY[activity.state],
         reason=labels.END[record.end_cause] if record.end_cause else None,
-        said=record.end_reason if may_read else None,
+        said=labels.end_reason(record.end_reason) if may_read else None,
         ready=record.times.get(Phase.READY),
         ended=record.ended_at,
         may_read=may_read,
@@ -223,7 +223,7 @@ async def head(request: PageRequest) -> Response:
 
 async def panel(request: PageRequest) -> Response:
     """Return the facts for the panel beside the list."""
-    view = await find(request)
+    view = await with_work(request, await find(request))
     return request.fragment("_panel.html", view=view, activity=view.activity)
 
 
