@@ -152,6 +152,10 @@ class MemoryLakehouses:
         assert all((table.schema is not None) == has_schemas for table in found)
         return sorted(found, key=lambda table: table.name)
 
+    async def schemas(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> Sequence[str]:
+        del workspace
+        return sorted({table.schema or "" for table in self.present.get(lakehouse, [])})
+
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         del workspace
         self.present.pop(lakehouse, None)

@@ -369,6 +369,30 @@ def test_a_json_file_becomes_a_table(
     assert DeltaTable(lakehouse / "Tables" / "in_json").count() == 4
 
 
+def test_a_load_goes_to_the_chosen_schema(
+    served: Served, ada: Visitor, tmp_path: Path, work: Work
+) -> None:
+    workspace = base(served).partition("/lakehouses/")[0]
+    made = ada.post(f"{workspace}/lakehouses", name="Gold", description="", schemas="yes")
+    page = made.headers["Location"].removeprefix("/portal").removesuffix("/settings/livy")
+    gold = tmp_path / served.site.world.workspace.id / page.rsplit("/", 1)[1]
+    (gold / "Files" / "cities.csv").write_text("city\nPadua\n")
+    assert "<option>dbo</option></select>" in ada.get(f"{page}/load?path=cities.csv").text
+    write_table(served, gold, "old", {"a": ["b"]}, schema="sales")
+    form = ada.get(f"{page}/load?path=cities.csv").text
+    assert "<option>dbo</option><option>sales</option></select>" in form
+    wanted = {"file": "cities.csv", "table": "cities", "mode": "Create", "format": "Csv"}
+    for schema in ("sales", "dbo"):
+        sent = ada.post(f"{page}/load", schema=schema, header="yes", **wanted)
+        text = ended(ada, sent.headers["location"].removeprefix("/portal"))
+        assert f'href="/portal{page}/tables/{schema}.cities"' in text
+        assert DeltaTable(gold / "Tables" / schema / "cities").count() == 1
+    assert served.site.world.metastore.registered == ["sales.cities", "dbo.cities"]
+    wrong = ada.post(f"{base(served)}/load", schema="sales", **wanted)
+    assert wrong.status_code == 400
+    assert "This lakehouse has no schemas." in wrong.text
+
+
 def test_a_failed_load_says_why_and_no_text_becomes_part_of_the_page(
     served: Served, ada: Visitor, lakehouse: Path, work: Work
 ) -> None:

@@ -29,3 +29,4 @@ async def test_with_schemas_only_their_folders_have_tables(tmp_path: Path) -> No
     (tmp_path.joinpath(*PLACE) / "Tables" / "link").symlink_to(tmp_path.joinpath(*PLACE, "Tables"))
     found = await files.tables(*PLACE, has_schemas=True)
     assert [(table.schema, table.folder) for table in found] == [("dbo", "c"), ("sales", "b")]
+    assert await files.schemas(*PLACE) == ["dbo", "empty", "sales"]

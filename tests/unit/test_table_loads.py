@@ -44,6 +44,9 @@ CSV = TableLoad(
         ({"table": ""}, "tableName"),
         ({"table": "a/b"}, "tableName"),
         ({"table": ".."}, "tableName"),
+        ({"schema": "Sales"}, "schema"),
+        ({"schema": ""}, "schema"),
+        ({"schema": ".."}, "schema"),
         ({"extension": "a.b"}, "fileExtension"),
         ({"delimiter": ""}, "formatOptions.delimiter"),
         ({"delimiter": "||"}, "formatOptions.delimiter"),
@@ -59,7 +62,7 @@ def test_a_load_that_can_not_be_is_refused(fields: dict[str, Any], field: str) -
 
 
 def test_a_load_comes_back_from_its_operation() -> None:
-    wanted = replace(CSV, recursive=True, extension="txt", delimiter=";")
+    wanted = replace(CSV, recursive=True, extension="txt", delimiter=";", schema="sales")
     assert load_of(wanted.as_request()) == wanted
 
 
@@ -90,8 +93,8 @@ class Place:
             self.percents.append(percent)
 
         async def register() -> None:
-            schema = "dbo" if self.lakehouse.has_schemas else ""
-            claim = self.claims.claim(self.root / "Tables" / schema / load.table)
+            target = (self.root / "Tables").joinpath(*load.table_in(self.lakehouse).parts)
+            claim = self.claims.claim(target)
             with suppress(Conflict), claim:
                 raise AssertionError("The table could be deleted before it is registered.")
             self.registered += 1
@@ -385,6 +388,8 @@ async def test_the_first_table_of_a_schema_makes_its_folder(place: Place) -> Non
     place.write("a.csv", "a\n1\n")
     await place.load(CSV)
     assert place.rows("dbo/t") == [{"a": 1}]
+    await place.load(replace(CSV, schema="sales"))
+    assert place.rows("sales/t") == [{"a": 1}]
 
 
 def test_what_an_earlier_gateway_has_left_is_removed(place: Place) -> None:
@@ -430,3 +435,4 @@ def test_the_statement_that_does_the_same_in_a_session(load: TableLoad, read: st
     assert load.statement == read + write
     new = replace(load, mode=Mode.CREATE)
     assert new.statement == f"{read}.write.mode('error').saveAsTable('t')"
+    assert replace(load, schema="sales").statement.endswith(".saveAsTable('sales.t')")

@@ -44,6 +44,7 @@ async def test_a_load_is_an_operation(wire: Wire) -> None:
         "recursive": False,
         "header": True,
         "delimiter": ";",
+        "schema": None,
     }
     log = f"/v1/workspaces/{wire.world.workspace.id}/auditLog"
     entry = (await wire.client.get(log)).json()["value"][0]

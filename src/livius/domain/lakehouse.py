@@ -97,6 +97,7 @@ DEFAULT_SCHEMA: Final = "dbo"
 _LONGEST_DATABASE_NAME: Final = 100
 _LONGEST_PREFIX: Final = 60
 """The metastore's names have 128 characters at most, and a schema's follows the prefix."""
+_SCHEMA_NAME: Final = re.compile(r"[a-z0-9_]{1,66}", re.ASCII)
 _LAKEHOUSE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,122}", re.ASCII)
 _MAX_WORKSPACE_NAME: Final = 256
 _MAX_DESCRIPTION: Final = 256
@@ -149,6 +150,11 @@ def check_description(text: str) -> None:
             Message("A description has at most %(most)s characters.", most=_MAX_DESCRIPTION),
             field="description",
         )
+
+
+def is_schema_name(name: str) -> bool:
+    """Tell whether a schema can have this name. SQL ignores case; folders have small letters."""
+    return _SCHEMA_NAME.fullmatch(name) is not None
 
 
 def database_name(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from livius.domain.errors import Invalid
+from livius.domain.lakehouse import DEFAULT_SCHEMA, Lakehouse, LakehouseTable, is_schema_name
 
 _TABLE: Final = re.compile(r"[A-Za-z0-9_]{1,128}", re.ASCII)
 _EXTENSION: Final = re.compile(r"[A-Za-z0-9_-]{1,16}", re.ASCII)
@@ -39,6 +40,7 @@ class TableLoad:
 
     ``path`` is below the lakehouse, and begins with ``Files``. A folder's files are those that end
     with ``extension``; None: as the format's do; with ``recursive``, those of its folders too.
+    ``schema`` is None in a lakehouse without schemas, and means the default one in others.
     """
 
     table: str
@@ -50,6 +52,12 @@ class TableLoad:
     recursive: bool = False
     header: bool = False
     delimiter: str = ","
+    schema: str | None = None
+
+    def table_in(self, lakehouse: Lakehouse) -> LakehouseTable:
+        """Return the table of the load in its lakehouse."""
+        schema = (self.schema or DEFAULT_SCHEMA) if lakehouse.has_schemas else None
+        return LakehouseTable(folder=self.table, format="delta", schema=schema)
 
     @property
     def suffix(self) -> str:
@@ -65,9 +73,10 @@ class TableLoad:
         if self.format is FileFormat.CSV:
             options += f", header={self.header}, sep={self.delimiter!r}, inferSchema=True"
         mode = "error" if self.mode is Mode.CREATE else self.mode.lower()
+        table = self.table if self.schema is None else f"{self.schema}.{self.table}"
         return (
             f"spark.read.{self.format.lower()}({self.path!r}{options})"
-            f".write.mode({mode!r}).saveAsTable({self.table!r})"
+            f".write.mode({mode!r}).saveAsTable({table!r})"
         )
 
     def as_request(self) -> dict[str, Any]:
@@ -105,6 +114,12 @@ def check_load(load: TableLoad) -> None:
             "InvalidInput",
             "A table's name has 1 to 128 plain letters, digits and underscores.",
             field="tableName",
+        )
+    if load.schema is not None and not is_schema_name(load.schema):
+        raise Invalid(
+            "InvalidInput",
+            "A schema's name has 1 to 66 plain small letters, digits and underscores.",
+            field="schema",
         )
     if load.extension is not None and not _EXTENSION.fullmatch(load.extension):
         raise Invalid(

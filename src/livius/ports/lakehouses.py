@@ -25,6 +25,10 @@ class LakehouseFiles(Protocol):
         """
         ...
 
+    async def schemas(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> Sequence[str]:
+        """Return the schemas that have a folder, by name; some may have no table."""
+        ...
+
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         """Delete all files of a lakehouse."""
         ...

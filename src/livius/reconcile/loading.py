@@ -11,7 +11,7 @@ import structlog
 
 from livius.domain.errors import NotFound, Unavailable
 from livius.domain.ids import LakehouseId
-from livius.domain.lakehouse import DEFAULT_SCHEMA, Lakehouse, LakehouseTable
+from livius.domain.lakehouse import Lakehouse, LakehouseTable
 from livius.domain.operation import Operation
 from livius.domain.table_load import load_of
 from livius.ports.capacity import Capacity
@@ -49,9 +49,7 @@ class Loading:
         if lakehouse is None:
             raise NotFound("ItemNotFound", "The lakehouse was deleted.")
         load = load_of(operation.request)
-        schema = DEFAULT_SCHEMA if lakehouse.has_schemas else None
-        table = LakehouseTable(folder=load.table, format="delta", schema=schema)
-        register = partial(self._register, lakehouse, table)
+        register = partial(self._register, lakehouse, load.table_in(lakehouse))
         await self.loads.load(lakehouse, load, progress, register)
         return None
 

@@ -15,6 +15,7 @@ from livius.domain.audit import Action, AuditEntry
 from livius.domain.errors import Conflict, Invalid
 from livius.domain.ids import LakehouseId, PrincipalId, SessionId, WorkspaceId, new_id
 from livius.domain.lakehouse import (
+    DEFAULT_SCHEMA,
     Lakehouse,
     LakehouseTable,
     Role,
@@ -329,6 +330,17 @@ async def list_tables(
     return found, await context.lakehouses.tables(
         found.workspace, found.id, has_schemas=found.has_schemas
     )
+
+
+async def list_schemas(
+    context: Context, caller: Principal, workspace: str, lakehouse: str
+) -> Sequence[str]:
+    """Return the schemas of a lakehouse, the default one first; none where it has no schemas."""
+    found = (await enter(context, caller, workspace, lakehouse, LOOK)).lakehouse
+    if not found.has_schemas:
+        return ()
+    present = await context.lakehouses.schemas(found.workspace, found.id)
+    return [DEFAULT_SCHEMA, *(one for one in present if one != DEFAULT_SCHEMA)]
 
 
 def _described(

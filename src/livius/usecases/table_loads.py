@@ -6,7 +6,7 @@ import dataclasses
 from typing import Final
 
 from livius.domain.audit import Action
-from livius.domain.errors import NotFound
+from livius.domain.errors import Invalid, NotFound
 from livius.domain.messages import Message
 from livius.domain.operation import Operation, OperationKind
 from livius.domain.permissions import CHANGE
@@ -34,6 +34,8 @@ async def load_table(
     """
     place = (await enter(context, caller, workspace, lakehouse, CHANGE)).lakehouse
     check_load(load)
+    if load.schema is not None and not place.has_schemas:
+        raise Invalid("InvalidInput", "This lakehouse has no schemas.", field="schema")
     context.capacity.check_disk()
     operation = new_operation(
         context,
@@ -46,7 +48,7 @@ async def load_table(
     entry = act(
         context.clock,
         Action.TABLE_LOAD,
-        load.table,
+        load.table_in(place).name,
         detail=f"{load.mode} from {load.path}",
         workspace=place.workspace,
         result="accepted",
@@ -87,7 +89,7 @@ async def cancel_load(
     entry = act(
         context.clock,
         Action.OPERATION_CANCEL,
-        load_of(found.request).table,
+        load_of(found.request).table_in(place).name,
         workspace=place.workspace,
     )
     audit = dataclasses.replace(entry, lakehouse=place.id)

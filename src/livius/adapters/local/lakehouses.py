@@ -15,7 +15,7 @@ from typing import Final
 
 from livius.adapters.local.os_users import OsUser, OsUsers, share
 from livius.domain.ids import LakehouseId, WorkspaceId
-from livius.domain.lakehouse import LakehouseTable
+from livius.domain.lakehouse import LakehouseTable, is_schema_name
 
 _SCHEMA: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _SHARED: Final = 0o3770
@@ -46,6 +46,10 @@ class LocalLakehouses:
         """See the port. A table is a folder with a Delta log; the metastore registers the same."""
         find = _tables_of_schemas if has_schemas else _tables
         return await asyncio.to_thread(find, self._root / workspace / lakehouse / "Tables")
+
+    async def schemas(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> Sequence[str]:
+        """See the port."""
+        return await asyncio.to_thread(_schemas, self._root / workspace / lakehouse / "Tables")
 
     async def remove(self, workspace: WorkspaceId, lakehouse: LakehouseId) -> None:
         """See the port."""
@@ -138,6 +142,15 @@ def _tables_of_schemas(folder: Path) -> list[LakehouseTable]:
     schemas = [one for one in _folders(folder) if _SCHEMA.fullmatch(one.name)]
     found = [table for schema in schemas for table in _tables(schema, schema.name)]
     return sorted(found, key=lambda table: table.name)
+
+
+def _schemas(folder: Path) -> list[str]:
+    """Return the names of the folders that are schemas: of those that are no table."""
+    return [
+        one.name
+        for one in _folders(folder)
+        if is_schema_name(one.name) and not (one / "_delta_log").exists()
+    ]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -23,7 +23,7 @@ import structlog
 from livius.adapters.local.lakehouses import lakehouse_folder
 from livius.adapters.local.table_claims import TableClaims
 from livius.domain.errors import Invalid, Unavailable
-from livius.domain.lakehouse import DEFAULT_SCHEMA, Lakehouse
+from livius.domain.lakehouse import Lakehouse
 from livius.domain.table_load import TableLoad
 from livius.ports.table_loads import Progress
 
@@ -78,8 +78,7 @@ class LocalTableLoads:
                 f"this in a session of the lakehouse: {load.statement}",
             )
         root = lakehouse_folder(self._root, lakehouse.workspace, lakehouse.id)
-        tables = root / "Tables" / (DEFAULT_SCHEMA if lakehouse.has_schemas else "")
-        target = tables / load.table
+        target = (root / "Tables").joinpath(*load.table_in(lakehouse).parts)
         with self._claims.claim(target):
             await self._load(load, root, target, progress)
             # A session may have dropped it already.

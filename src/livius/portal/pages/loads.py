@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from livius.domain.contents import parts_of
 from livius.domain.errors import Invalid
-from livius.domain.lakehouse import DEFAULT_SCHEMA
 from livius.domain.messages import Message
 from livius.domain.operation import CANCELLED, Goal, Operation, Phase
 from livius.domain.table_load import FileFormat, Mode, TableLoad, load_of
@@ -109,7 +108,7 @@ async def form(request: PageRequest) -> Response:
         formats=_LABELS,
         modes=_MODES,
         delimiters=_DELIMITERS,
-        default_schema=DEFAULT_SCHEMA,
+        schemas=await catalog.list_schemas(request.context, request.caller, *where),
     )
 
 
@@ -177,6 +176,7 @@ def _sent(request: PageRequest) -> TableLoad:
     is_csv = kind is FileFormat.CSV
     return TableLoad(
         table=request.sent("table").strip(),
+        schema=request.sent("schema") or None,
         path="/".join(("Files", *parts_of(request.sent("file")))),
         is_folder=request.sent("folder") == "yes",
         mode=mode,
@@ -195,7 +195,7 @@ async def follow(request: PageRequest) -> Response:
     place = await catalog.get_lakehouse(
         request.context, request.caller, request.path("workspace"), request.path("lakehouse")
     )
-    name = f"{DEFAULT_SCHEMA}.{load.table}" if place.has_schemas else load.table
+    name = load.table_in(place).name
     parts = parts_of(load.path)[1:]
     return await explorer.show(
         request,
