@@ -132,4 +132,4 @@ def reaches_out(key: str, default: str) -> bool:
 def test_pages_have_the_defaults_of_this_spark(found: dict[str, Any]) -> None:
     registered = {key: value for key, value in found["registered"].items() if value != UNDEFINED}
     del registered["spark.sql.warehouse.dir"]  # a folder of this process
-    assert conf_defaults("2.0", local=True).spark == registered
+    assert conf_defaults(RUNTIME, local=True).spark == registered
