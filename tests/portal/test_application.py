@@ -24,7 +24,6 @@ from livius.domain.lakehouse import Role
 from livius.domain.principal import PrincipalKind
 from livius.ports.store import AuditQuery
 from portal.conftest import Owned, Visitor
-from portal.test_pages import XSS, hostile_free
 from support.browsing import Served, principal
 
 FORMS: tuple[tuple[str, dict[str, str]], ...] = (
@@ -270,14 +269,3 @@ def test_what_is_ours_and_what_is_not_there_are_not_found(owned: Owned, ada: Vis
 def test_another_authoritys_applications_are_its_own(served: Served, ada: Visitor) -> None:
     assert ada.get(f"/applications/{new_id()}").status_code == 404
     assert ada.post("/applications", name="x").status_code == 404
-
-
-@pytest.mark.parametrize("text", XSS)
-def test_no_text_becomes_part_of_a_page(owned: Owned, ada: Visitor, text: str) -> None:
-    changed = replace(owned.first, name=text, redirect_uris=(text,))
-    owned.served.site.do(owned.store.put_application(changed))
-    for path in ("", "/delete"):
-        hostile_free(ada.get(owned.path + path).text)
-    hostile_free(ada.post(f"{owned.path}/secrets").text)
-    hostile_free(ada.post(f"{owned.path}/redirects", uri=text).text)
-    hostile_free(ada.post(f"{owned.path}/scopes", scope=text).text)

@@ -11,7 +11,6 @@ from livius.domain.accounts import ClientApplication, ClientCertificate, ClientS
 from livius.domain.ids import ClientId
 from livius.domain.lakehouse import Role
 from portal.conftest import Visitor
-from portal.test_pages import XSS, hostile_free
 from support.browsing import Served, principal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,9 +90,3 @@ def test_others_do_not(served: Served, role: Role) -> None:
 def test_another_authority_has_pages_of_its_own(ada: Visitor) -> None:
     assert "/portal/applications" not in ada.get("/settings").text
     assert ada.get("/applications").status_code == 404
-
-
-@pytest.mark.parametrize("text", XSS)
-def test_no_name_becomes_part_of_the_page(served: Served, ada: Visitor, text: str) -> None:
-    tell(served, application(text))
-    hostile_free(ada.get("/applications").text)
