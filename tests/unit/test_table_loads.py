@@ -350,7 +350,8 @@ async def test_a_load_that_takes_too_much_memory_ends_and_says_so(place: Place) 
         claims=place.claims,
         memory=50 * 1024**2,
     )
-    place.write("a.csv", "a,b\n" + "1,2\n" * 1_000_000)
+    # So many that it is looked at while it has them: it would take a second or two.
+    place.write("a.csv", "a,b\n" + "1,2\n" * 10_000_000)
     with pytest.raises(Unavailable, match="50 MB of memory"):
         await place.load(CSV)
     place.check_nothing_is_left()
