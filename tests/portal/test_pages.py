@@ -195,6 +195,9 @@ def test_a_deleted_session_is_stopped_and_stays_readable(served: Served, ada: Vi
     for part in ("/overview", "/panel"):
         translated = ada.get(activity(session) + part, **{"Accept-Language": "zh-TW"}).text
         assert f"{site.world.admin.name} 已刪除工作階段。" in translated
+    site.fail(shut := site.session("shut"), EndCause.GATEWAY_SHUTDOWN, "The gateway was shut down.")
+    translated = ada.get(f"{activity(shut)}/panel", **{"Accept-Language": "zh-TW"}).text
+    assert "伺服器已關閉。" in translated
     assert "print" in page
     assert 'class="composer"' not in page
     assert f"{activity(session)}/stop" not in page

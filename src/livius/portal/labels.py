@@ -142,11 +142,18 @@ _UNITS: Final = ("KB", "MB", "GB", "TB")
 
 
 _DELETED_BY: Final = N_("%(name)s deleted the session.")
+_SAID_IN_FULL: Final = (EndCause.IDLE, EndCause.GATEWAY_SHUTDOWN, EndCause.STOPPED_BY_CODE)
+"""Causes of which `END` says all that matters, and in the reader's language."""
 
 
-def end_reason(stored: str | None) -> str | None:
-    """Return the sentence why a session ended; one that names who deleted it can be translated."""
+def end_reason(cause: EndCause | None, stored: str | None) -> str | None:
+    """Return the sentence why a session ended, if it says more than `END`.
+
+    One that names who deleted the session can be translated.
+    """
     _, end = _DELETED_BY.split(")s")
+    if cause in _SAID_IN_FULL:
+        return None
     if stored is None or not stored.endswith(end):
         return stored
     return Message(_DELETED_BY, name=stored.removesuffix(end))
