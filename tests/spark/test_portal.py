@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from support.chromium import check, chromium, editor, sign_in
-from support.gateway import Client, Gateway, RemoteSession
+from support.gateway import SPARK, Client, Gateway, RemoteSession
 
 pytestmark = pytest.mark.spark
 
@@ -63,7 +63,7 @@ def test_the_programs_of_the_endpoints_page_run_as_they_are_pasted(
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "['sample', '4." in done.stdout
+    assert f"['sample', '{SPARK}." in done.stdout
 
 
 @pytest.mark.timeout(300)
@@ -103,7 +103,7 @@ def test_a_session_of_a_program_is_watched_used_and_stopped(
     page.get_by_role("link", name="Logs").click()
     expect(page.locator(".log-box")).to_contain_text(re.compile("Spark|WARN|INFO"))
     page.get_by_role("link", name="Overview").click()
-    expect(page.locator("#facts")).to_contain_text(re.compile(r"Spark\s*4\."))
+    expect(page.locator("#facts")).to_contain_text(re.compile(rf"Spark\s*{SPARK}\."))
     expect(page.locator("svg.track a")).to_have_count(4)
     expect(page.locator("#life")).to_contain_text("Driver's heap", timeout=40_000)
     with page.context.expect_page() as opened:

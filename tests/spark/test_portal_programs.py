@@ -10,7 +10,7 @@ import yaml
 
 from support.chromium import chromium, sign_in
 from support.clients import client_python
-from support.gateway import ROOT, Gateway
+from support.gateway import ROOT, SPARK, Gateway
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -47,13 +47,13 @@ def run(gateway: Gateway, *command: str, given: str) -> str:
 
 def test_curl(gateway: Gateway, programs: Mapping[str, str]) -> None:
     printed = run(gateway, "bash", given=programs["curl"] + "\n")
-    assert '"4.' in printed.replace("The session starts.\n", "")
+    assert f'"{SPARK}.' in printed.replace("The session starts.\n", "")
 
 
 def test_python_with_a_certificate(gateway: Gateway, programs: Mapping[str, str]) -> None:
     python = str(client_python("current"))
     printed = run(gateway, python, "-", given=programs["certificate"] + "\n")
-    assert "'4." in printed
+    assert f"'{SPARK}." in printed
 
 
 def test_sparkmagic(gateway: Gateway, programs: Mapping[str, str], tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_sparkmagic(gateway: Gateway, programs: Mapping[str, str], tmp_path: Pat
     ipython = client_python("sparkmagic").with_name("ipython")
     folders = (f"SPARKMAGIC_CONF_DIR={tmp_path}", f"IPYTHONDIR={tmp_path}")
     printed = run(gateway, "env", *folders, str(ipython), str(program), given="")
-    assert re.search(r"\n *lakehouse +spark\n *sample +[34]\.", printed), printed
+    assert re.search(rf"\n *lakehouse +spark\n *sample +{SPARK}\.", printed), printed
 
 
 def test_the_dbt_profile_has_what_the_tested_one_has(programs: Mapping[str, str]) -> None:

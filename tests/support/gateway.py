@@ -28,6 +28,8 @@ def by_runtime(older: str, newer: str) -> str:
     return older if RUNTIME == "1.3" else newer
 
 
+SPARK = by_runtime("3.5", "4.1")
+"""How the version of the sessions' Spark begins."""
 DEFAULTS = {"LIVIUS_POOL_SIZE": "0"}
 """Settings of every `Gateway` that does not have its own: a pool would start drivers beside."""
 AS_INSTALLED = {"LIVIUS_DRIVER_JAVA_OPTIONS": ""}
