@@ -11,6 +11,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.{JobExecutionStatus, SparkConf, SparkContext}
 import org.apache.spark.api.java.JavaSparkContext
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.execution.livius.Exchanges
 import org.apache.spark.sql.livius.{CancelledJobs, EventLog, Inside}
 
 import scala.jdk.CollectionConverters._
@@ -62,15 +63,10 @@ object Driver {
 }
 
 private object Threads {
-  def names: Seq[String] = {
+  def alive: Seq[Thread] = {
     val root = Iterator.iterate(Thread.currentThread.getThreadGroup)(_.getParent).takeWhile(_ != null).toSeq.last
     val some = new Array[Thread](2 * root.activeCount + 10)
-    some.take(root.enumerate(some)).map(_.getName).toSeq
-  }
-
-  /** Whether any thread of these pools works. Adaptive queries begin their jobs from there, a moment after who asked has given up. */
-  def isBusy(pools: Seq[String]): Boolean = Thread.getAllStackTraces.asScala.exists { case (thread, frames) =>
-    pools.exists(thread.getName.startsWith) && frames.exists(_.getClassName.startsWith("org.apache.spark."))
+    some.take(root.enumerate(some)).toSeq
   }
 }
 
@@ -208,15 +204,16 @@ final class Driver private (
   def left(statement: String): String = {
     // Looked at first: what they have begun by now is seen below.
     val isCalling = repls.values.asScala.exists(_.isCalling(statement))
-    val isPlanned = Threads.isBusy(List("shuffle-exchange", "broadcast-exchange"))
+    val isPlanned = Exchanges.areBusy(Threads.alive)
     val isSettled = Inside.settle(context)
     val tracker = context.statusTracker
     def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds.filterNot(work.isWanted))
       .flatMap(tracker.getStageInfo(_)).map(_.numActiveTasks).sum
     if (isCalling || work.isActive(statement)) "jobs"
     else if (isPlanned || !isSettled) "planned"
-    else if (tasks == 0) "nothing"
-    else if (!context.isLocal || Threads.names.exists(_.startsWith("Worker Monitor for"))) "python"
+    // A job that ended after the first wait is out of our list already; out of Spark's it is once its own listener has heard of it too.
+    else if (tasks == 0) { if (Inside.settle(context)) "nothing" else "planned" }
+    else if (!context.isLocal || Threads.alive.exists(_.getName.startsWith("Worker Monitor for"))) "python"
     else "tasks"
   }
 

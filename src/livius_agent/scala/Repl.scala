@@ -1,7 +1,7 @@
 package livius
 
-import java.io.PrintStream
-import java.net.InetAddress
+import java.io.{IOException, PrintStream}
+import java.net.{InetAddress, Socket}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.security.SecureRandom
 import java.util.{HexFormat, Properties}
@@ -11,7 +11,7 @@ import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
 import org.apache.spark.sql.catalyst.parser.livius.Statements
 import org.apache.spark.sql.livius.{Frames, Inside, LaterTypes}
 
-import py4j.{ClientServer, DefaultGatewayServerListener}
+import py4j.{ClientServer, DefaultGatewayServerListener, Py4JPythonClientPerThread}
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
@@ -53,8 +53,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   /** The threads that work for Python: one for each of its threads that has called. */
   private val served = new ThreadGroup(s"gateway-$id")
 
-  /** The statement that each of them works for, as Python says. */
-  private val serves = new ConcurrentHashMap[Thread, String]
+  /** What each of them works for, as Python says. */
+  private val serves = new ConcurrentHashMap[Thread, Serving]
 
   /** The Python statement that runs, how its code begins, and the threads that worked for Python before. */
   private val callers                           = new Object
@@ -132,7 +132,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   def carry(statement: String): Unit = {
     callers.synchronized {
       Thread.interrupted() // meant for what it worked for before
-      serves.put(Thread.currentThread, statement)
+      serves.put(Thread.currentThread, new Serving(statement, connection.getSocket))
     }
     if (statement.isEmpty) driver.work.exempt()
     else driver.work.attach(statement, calling.filter(_.statement == statement).fold("")(_.code))
@@ -146,12 +146,22 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     found.take(served.enumerate(found)).toSet
   }
 
+  /** The connection that the calling thread serves. */
+  private def connection = gateway.getPythonClient.asInstanceOf[Py4JPythonClientPerThread].getPerThreadConnection
+
+  private final class Serving(val statement: String, socket: Socket) {
+
+    /** Whether a call has come that the thread has yet to take: on a busy machine it takes a while to wake up. */
+    def isCalled: Boolean = try socket.getInputStream.available > 0 catch { case _: IOException => false } // closed
+  }
+
   private final class Calling(val statement: String, val code: String, before: Set[Thread]) {
 
-    /** The threads that are in a call for the statement now. */
+    /** The threads that are in a call for the statement now, or have yet to take it. */
     def busy: Set[Thread] = threads.filter { thread =>
-      val isOurs = Option(serves.get(thread)).fold(!before(thread))(_ == statement)
-      isOurs && thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands."))
+      val serving = Option(serves.get(thread))
+      val isOurs  = serving.fold(!before(thread))(_.statement == statement)
+      isOurs && (serving.exists(_.isCalled) || thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands.")))
     }
   }
 
