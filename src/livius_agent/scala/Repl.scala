@@ -1,7 +1,7 @@
 package livius
 
 import java.io.{IOException, PrintStream}
-import java.net.{InetAddress, Socket}
+import java.net.InetAddress
 import java.nio.charset.StandardCharsets.UTF_8
 import java.security.SecureRandom
 import java.util.{HexFormat, Properties}
@@ -11,7 +11,7 @@ import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
 import org.apache.spark.sql.catalyst.parser.livius.Statements
 import org.apache.spark.sql.livius.{Frames, Inside, LaterTypes}
 
-import py4j.{ClientServer, DefaultGatewayServerListener, Py4JPythonClientPerThread}
+import py4j.{ClientServer, DefaultGatewayServerListener, Py4JServerConnection}
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
@@ -53,8 +53,11 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   /** The threads that work for Python: one for each of its threads that has called. */
   private val served = new ThreadGroup(s"gateway-$id")
 
-  /** What each of them works for, as Python says. */
-  private val serves = new ConcurrentHashMap[Thread, Serving]
+  /** The statement that each of them works for, as Python says. */
+  private val serves = new ConcurrentHashMap[Thread, String]
+
+  /** Where Python's calls come from. */
+  private val connections = ConcurrentHashMap.newKeySet[Py4JServerConnection]
 
   /** The Python statement that runs, how its code begins, and the threads that worked for Python before. */
   private val callers                           = new Object
@@ -79,6 +82,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     // Each thread of Python has one here, a child of the one that listens; so what that one has, they have.
     server.getJavaServer.addListener(new DefaultGatewayServerListener {
       override def serverStarted(): Unit = inherited = Inside.localProperties(session.sparkContext)
+      override def connectionStarted(one: Py4JServerConnection): Unit = connections.add(one)
+      override def connectionStopped(one: Py4JServerConnection): Unit = connections.remove(one)
     })
     // py4j's threads are daemons if their parent is one.
     val starter = new Thread(served, () => server.startServer(), s"gateway-$id")
@@ -119,6 +124,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     Thread.interrupted() // what was to be stopped has ended
     activate()
     serves.keySet.removeIf(!_.isAlive)
+    connections.removeIf(one => Option(one.getSocket).forall(_.isClosed))
     driver.work.begin(id, statement)
     calling = Some(new Calling(statement, code, threads))
     driver.work.detach()
@@ -132,36 +138,33 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   def carry(statement: String): Unit = {
     callers.synchronized {
       Thread.interrupted() // meant for what it worked for before
-      serves.put(Thread.currentThread, new Serving(statement, connection.getSocket))
+      serves.put(Thread.currentThread, statement)
     }
     if (statement.isEmpty) driver.work.exempt()
     else driver.work.attach(statement, calling.filter(_.statement == statement).fold("")(_.code))
   }
 
   /** Whether the JVM still works for a Python statement: an interrupted Python leaves its call, which may yet begin Spark jobs. */
-  private[livius] def isCalling(statement: String): Boolean = calling.exists(one => one.statement == statement && one.busy.nonEmpty)
+  private[livius] def isCalling(statement: String): Boolean =
+    calling.exists(one => one.statement == statement && (isCalled || one.busy.nonEmpty))
+
+  /** Whether a call has come that no thread has taken yet: on a busy machine one takes a while to wake up. */
+  private def isCalled: Boolean = connections.asScala.flatMap(one => Option(one.getSocket)).exists { socket =>
+    try socket.getInputStream.available > 0
+    catch { case _: IOException => false } // it is closed
+  }
 
   private def threads: Set[Thread] = {
     val found = new Array[Thread](served.activeCount * 2 + 16)
     found.take(served.enumerate(found)).toSet
   }
 
-  /** The connection that the calling thread serves. */
-  private def connection = gateway.getPythonClient.asInstanceOf[Py4JPythonClientPerThread].getPerThreadConnection
-
-  private final class Serving(val statement: String, socket: Socket) {
-
-    /** Whether a call has come that the thread has yet to take: on a busy machine it takes a while to wake up. */
-    def isCalled: Boolean = try socket.getInputStream.available > 0 catch { case _: IOException => false } // closed
-  }
-
   private final class Calling(val statement: String, val code: String, before: Set[Thread]) {
 
-    /** The threads that are in a call for the statement now, or have yet to take it. */
+    /** The threads that are in a call for the statement now. */
     def busy: Set[Thread] = threads.filter { thread =>
-      val serving = Option(serves.get(thread))
-      val isOurs  = serving.fold(!before(thread))(_.statement == statement)
-      isOurs && (serving.exists(_.isCalled) || thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands.")))
+      val isOurs = Option(serves.get(thread)).fold(!before(thread))(_ == statement)
+      isOurs && thread.getStackTrace.exists(_.getClassName.startsWith("py4j.commands."))
     }
   }
 
