@@ -6,6 +6,7 @@ The whole application over a real store, in one process, without sockets.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import statistics
 import sys
@@ -14,6 +15,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -135,4 +138,5 @@ async def _sorted(world: World) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

@@ -22,7 +22,9 @@ _NOTED = """async () => {
   const [page] = performance.getEntriesByType("navigation");
   const all = [page, ...performance.getEntriesByType("resource")];
   await new Promise((seen) => {
-    new PerformanceObserver(seen).observe({ type: "paint", buffered: true });
+    new PerformanceObserver((painted) => {
+      if (painted.getEntriesByName("first-contentful-paint").length) seen();
+    }).observe({ type: "paint", buffered: true });
   });
   return {
     answer: page.responseEnd - page.requestStart,
@@ -48,7 +50,7 @@ def paths(gateway: Gateway, session: RemoteSession) -> dict[str, str]:
         "activity, logs": f"{activity}/logs",
         "activity, configuration": f"{activity}/configuration",
         "lakehouse": lakehouse,
-        "table": f"{lakehouse}/tables/green_tripdata_2022",
+        "table": f"{lakehouse}/tables/numbers",
         "environments": f"{workspace}/environments",
         "settings, access": f"{workspace}/access",
     }
@@ -111,6 +113,7 @@ def main() -> None:
         chromium() as browser,
     ):
         session.run("print(spark.range(1000).count())", "pyspark", seconds=300)
+        session.run(f"CREATE TABLE numbers AS {QUERY}", "sql", seconds=300)
         session.run(QUERY, "sql", seconds=300)
         pages = paths(gateway, session)
         look(browser, gateway, results, pages)
