@@ -307,7 +307,7 @@ async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
 
 async def test_a_driver_secret_is_replaced(store: Store) -> None:
     session = await added(store)
-    await store.set_driver_secret(session.driver, "f" * 64)
+    await store.note_launch(session.driver, "f" * 64, at=NOW)
     driver = await store.driver(session.driver)
     assert driver is not None
     assert driver.secret_hash == "f" * 64

@@ -244,6 +244,7 @@ def test_owners_alone_change_them(owned: Owned, served: Served) -> None:
                 assert "nightly" not in answer.text
     seen = admin.get(owned.path).text
     assert "nightly" in seen
+    assert "Lakehouse.Read.All" in seen
     assert f'action="/portal{owned.path}' not in seen
     assert owned.there() == before
 

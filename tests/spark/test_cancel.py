@@ -18,8 +18,6 @@ from support.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(300)]
 
-ITS_CODE_WAS_INTERRUPTED = "The statement was cancelled: its code was interrupted."
-
 PYTHON = """
 import ctypes, os, subprocess, threading, time
 def beat():
@@ -231,7 +229,7 @@ def test_a_job_that_is_only_just_begun_is_not_forgotten(
         mark = beat.with_name(f"beat-{moment}")
         number = begin(session, f"mark = {str(mark)!r}; {code}", "pyspark", mark)
         time.sleep(moment / 100)  # the moments are what is tested
-        assert cancelled(session, number) == ITS_CODE_WAS_INTERRUPTED  # and nothing goes on
+        assert "interrupted" in cancelled(session, number)
         assert listed(session) == "[]", f"{moment}, {number}"
         wait_for(lambda: session.text(AT_WORK) == STILL, seconds=5, what="no task goes on")
 

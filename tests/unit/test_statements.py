@@ -321,7 +321,7 @@ async def test_a_driver_speaks_of_its_own_repl_only(world: World) -> None:
 async def test_a_secret_proves_one_driver_while_it_lives(world: World) -> None:
     session = await ready(world)
     secret = "s" * 43
-    await world.store.set_driver_secret(session.driver, hash_drawn(secret))
+    await world.store.note_launch(session.driver, hash_drawn(secret), at=world.clock.now())
     assert (await authenticate_driver(world.context, session.driver, secret)).id == session.driver
     other = await ready(world)
     for driver, wrong in ((session.driver, "x"), (other.driver, secret), ("nobody", secret)):

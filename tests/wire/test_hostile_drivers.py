@@ -117,7 +117,7 @@ class Gateway:
         world = self.world
         made = await create_session(world.context, world.admin, *world.place, CreateSession())
         await world.settle(made.session.id)
-        await world.store.set_driver_secret(made.session.driver, hash_drawn(SECRET))
+        await world.store.note_launch(made.session.driver, hash_drawn(SECRET), at=world.clock.now())
         return made.session
 
     async def dial(self, session: Session, hello: Hello | None = None) -> Agent:
@@ -595,7 +595,9 @@ async def test_a_driver_of_another_protocol_ends_with_the_reason(
 
 async def test_a_wrong_secret_is_refused_before_the_upgrade(gateway: Gateway) -> None:
     session = await gateway.session()
-    await gateway.world.store.set_driver_secret(session.driver, hash_drawn("another"))
+    await gateway.world.store.note_launch(
+        session.driver, hash_drawn("another"), at=gateway.world.clock.now()
+    )
     with pytest.raises(InvalidStatus):
         await gateway.dial(session)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from gettext import NullTranslations
@@ -141,22 +142,24 @@ _HOUR: Final = 3600
 _UNITS: Final = ("KB", "MB", "GB", "TB")
 
 
-_DELETED_BY: Final = N_("%(name)s deleted the session.")
-_SAID_IN_FULL: Final = (EndCause.IDLE, EndCause.GATEWAY_SHUTDOWN, EndCause.STOPPED_BY_CODE)
+_TRANSLATED: Final = (
+    N_("%(name)s deleted the session."),
+    N_("The session was idle for %(minutes)s minutes."),
+)
+_SAID_IN_FULL: Final = (EndCause.GATEWAY_SHUTDOWN, EndCause.STOPPED_BY_CODE)
 """Causes of which `END` says all that matters, and in the reader's language."""
 
 
 def end_reason(cause: EndCause | None, stored: str | None) -> str | None:
-    """Return the sentence why a session ended, if it says more than `END`.
-
-    One that names who deleted the session can be translated.
-    """
-    _, end = _DELETED_BY.split(")s")
-    if cause in _SAID_IN_FULL:
+    """Return the sentence why a session ended, if it says more than `END`."""
+    if stored is None or cause in _SAID_IN_FULL:
         return None
-    if stored is None or not stored.endswith(end):
-        return stored
-    return Message(_DELETED_BY, name=stored.removesuffix(end))
+    for template in _TRANSLATED:
+        begin, name, end = re.split(r"%\((\w+)\)s", template)
+        if stored.startswith(begin) and stored.endswith(end):
+            said = stored.removeprefix(begin).removesuffix(end)
+            return Message(template, **{name: said})
+    return stored
 
 
 def statement_state(statement: Statement) -> State:

@@ -218,8 +218,8 @@ class Drivers(Protocol):
         """Return all drivers that a session ever had."""
         ...
 
-    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
-        """Replace the hash of the driver's link secret."""
+    async def note_launch(self, driver: DriverId, secret_hash: str, *, at: datetime) -> None:
+        """Replace the hash of a driver's link secret; the time for its start begins now."""
         ...
 
     async def move_driver(

@@ -52,7 +52,7 @@ class Timeouts:
     """How long things may take. Smaller gives up sooner, larger leaves users waiting longer."""
 
     start: timedelta
-    """From the request to ready."""
+    """From the launch to ready."""
     redial: timedelta
     """From the loss of a link, or our own start, to the redial of a driver that runs."""
 
@@ -156,7 +156,7 @@ class DriverReconciler:
         session = await self._session(driver)
         publish = driver.environment and await self.store.publish(driver.environment)
         secret = new_secret()
-        await self.store.set_driver_secret(driver.id, hash_drawn(secret))
+        await self.store.note_launch(driver.id, hash_drawn(secret), at=self.clock.now())
         try:
             await self.launcher.publish_lakehouse_index(await self.store.lakehouse_access())
             await self.launcher.launch(

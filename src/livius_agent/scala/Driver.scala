@@ -204,7 +204,7 @@ final class Driver private (
   def left(statement: String): String = {
     // Looked at first: what they have begun by now is seen below.
     val isCalling = repls.values.asScala.exists(_.isCalling(statement))
-    val isPlanned = Exchanges.areBusy(Threads.alive)
+    val isPlanned = Exchanges.areBusy(base, Threads.alive)
     val isSettled = Inside.settle(context)
     val tracker = context.statusTracker
     def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds.filterNot(work.isWanted))

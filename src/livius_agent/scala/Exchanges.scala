@@ -6,15 +6,19 @@ import java.util.concurrent.ThreadPoolExecutor
 
 import scala.concurrent.ExecutionContextExecutorService
 
-/** The pools from which adaptive queries begin their jobs, a moment after who asked has given up. */
+import org.apache.spark.sql.{SparkSession, classic}
+
+/** The pools from which queries begin their jobs, a moment after who asked has given up. */
 object Exchanges {
   /** Whether any of their threads works, or is about to: on a busy machine one that was handed work takes a while to wake up.
     *
-    * @param alive all threads
+    * @param session Spark makes its pools at their first use, as large as the conf of the active session says
+    * @param alive   all threads
     */
-  def areBusy(alive: Seq[Thread]): Boolean = ExchangePools.all.exists { case (name, pool) =>
-    // Work leaves the queue for a thread, so the queue is looked at first.
-    !executor(pool).getQueue.isEmpty || alive.exists(thread => thread.getName.startsWith(name) && !isIdle(thread))
+  def areBusy(session: SparkSession, alive: => Seq[Thread]): Boolean = session.asInstanceOf[classic.SparkSession].withActive {
+    // Work leaves the queue for a thread, so the queues are looked at first.
+    ExchangePools.all.values.exists(!executor(_).getQueue.isEmpty) ||
+    alive.exists(thread => ExchangePools.all.keys.exists(name => thread.getName.startsWith(name)) && !isIdle(thread))
   }
 
   /** Spark's wrapper of a pool keeps it to itself. */

@@ -148,7 +148,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   private[livius] def isCalling(statement: String): Boolean =
     calling.exists(one => one.statement == statement && (isCalled || one.busy.nonEmpty))
 
-  /** Whether a call has come that no thread has taken yet: on a busy machine one takes a while to wake up. */
+  /** Whether any call of Python's has come that no thread has taken yet: on a busy machine one takes a while to wake up. */
   private def isCalled: Boolean = connections.asScala.flatMap(one => Option(one.getSocket)).exists { socket =>
     try socket.getInputStream.available > 0
     catch { case _: IOException => false } // it is closed

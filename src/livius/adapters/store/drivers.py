@@ -44,7 +44,6 @@ _OF_POOL = (DRIVERS.c.owner == Owner.POOL, DRIVERS.c.phase.in_(LIVE))
 
 
 _MOVES = {event: guarded(DRIVERS, TRANSITIONS, event) for event in Event}
-_LAUNCHED = _MOVES[Event.LAUNCH_BEGUN].values(created_at=bindparam("at"))
 
 
 class SqlDrivers:
@@ -73,9 +72,10 @@ class SqlDrivers:
 
         return await self._transactions.run(work)
 
-    async def set_driver_secret(self, driver: DriverId, secret_hash: str) -> None:
+    async def note_launch(self, driver: DriverId, secret_hash: str, *, at: datetime) -> None:
         """See the port."""
-        query = update(DRIVERS).where(DRIVERS.c.id == driver).values(secret_hash=secret_hash)
+        values = {"secret_hash": secret_hash, "created_at": at}
+        query = update(DRIVERS).where(DRIVERS.c.id == driver).values(values)
         await self._transactions.execute(query)
 
     async def move_driver(
@@ -84,9 +84,7 @@ class SqlDrivers:
         """See the port."""
 
         def work(connection: Connection) -> tuple[Driver, Session | None] | None:
-            is_launched = event is Event.LAUNCH_BEGUN
-            query = _LAUNCHED if is_launched else _MOVES[event]
-            row = connection.execute(query, {"of": driver, "at": at}).first()
+            row = connection.execute(_MOVES[event], {"of": driver}).first()
             if row is None:
                 return None
             moved = driver_of(row)

@@ -24,7 +24,14 @@ from sqlalchemy import (
 
 from livius.adapters.store.engine import Transactions
 from livius.adapters.store.rows import jobs_of, mark_of
-from livius.adapters.store.schema import HEAPS, IS_OPEN, STATEMENT_JOBS, STATEMENTS, AnyText
+from livius.adapters.store.schema import (
+    HEAPS,
+    IS_OPEN,
+    SESSIONS,
+    STATEMENT_JOBS,
+    STATEMENTS,
+    AnyText,
+)
 from livius.adapters.store.sessions import find_session
 from livius.domain.ids import SessionId
 from livius.domain.jobs import StatementJobs
@@ -129,12 +136,8 @@ class SqlOutlines:
         self, sessions: Sequence[SessionId], *, most: int
     ) -> Mapping[SessionId, Sequence[Run]]:
         """See the port."""
-        few = (
-            select(_ONE.session)
-            .where(_ONE.session.in_(sessions))
-            .group_by(_ONE.session)
-            .having(func.count() <= most)
-        )
+        further = select(_ONE.number).where(_ONE.session == SESSIONS.c.id).offset(most).limit(1)
+        few = select(SESSIONS.c.id).where(SESSIONS.c.id.in_(sessions), ~further.exists())
         query = select(_ONE.session, _ONE.started_at, _ONE.ended_at).where(
             _ONE.session.in_(few), _ONE.started_at.is_not(None)
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from livius.domain.activity import OVER, Activity
-from livius.domain.ids import SessionId
+from livius.domain.ids import SessionId, WorkspaceId
 from livius.domain.lakehouse import Role, Workspace
 from livius.domain.session import Session
 from livius.portal.busy_line import BusyLine, busy_line
@@ -57,13 +58,13 @@ async def rows_of(
     """Return activities as lists show them. ``workspaces`` are the caller's, with the roles."""
     places = await _places(request, activities)
     busy = await _busy(request, activities)
-    steered = _steered(request, activities, workspaces)
+    administered = _administered(workspaces)
     return [
         _row(
             one,
             places.get(one.session.id),
             is_busy=one.session.id in busy,
-            may_steer=one in steered,
+            may_steer=_may_steer(request, one, administered),
         )
         for one in activities
     ]
@@ -75,7 +76,8 @@ async def busy_lines(
     workspaces: Sequence[tuple[Workspace, Role]],
 ) -> Mapping[str, BusyLine]:
     """Return when code ran in ended activities that the caller may read, by the rows' keys."""
-    sessions = [one.session for one in _steered(request, activities, workspaces)]
+    administered = _administered(workspaces)
+    sessions = [one.session for one in activities if _may_steer(request, one, administered)]
     runs = await outlines.runs_of(request.context, sessions)
     return {
         key_of(one): busy_line(runs[one.id], began=one.created_at, ended=one.ended_at)
@@ -84,18 +86,13 @@ async def busy_lines(
     }
 
 
-def _steered(
-    request: PageRequest,
-    activities: Sequence[Activity],
-    workspaces: Sequence[tuple[Workspace, Role]],
-) -> Sequence[Activity]:
-    """Return the activities that the caller may read and stop."""
-    administers = {workspace.id for workspace, role in workspaces if role is Role.ADMIN}
-    return [
-        one
-        for one in activities
-        if one.session.workspace in administers or one.session.submitter == request.caller.oid
-    ]
+def _administered(workspaces: Sequence[tuple[Workspace, Role]]) -> AbstractSet[WorkspaceId]:
+    return {workspace.id for workspace, role in workspaces if role is Role.ADMIN}
+
+
+def _may_steer(request: PageRequest, one: Activity, administered: AbstractSet[WorkspaceId]) -> bool:
+    """Tell whether the caller may read and stop an activity."""
+    return one.session.workspace in administered or one.session.submitter == request.caller.oid
 
 
 async def version_of_rows(request: PageRequest, activities: Sequence[Activity]) -> PageVersion:

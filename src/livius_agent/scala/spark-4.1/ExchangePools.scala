@@ -1,11 +1,14 @@
 package org.apache.spark.sql.execution.livius
 
+import org.apache.spark.sql.execution.{SubqueryBroadcastExec, SubqueryExec}
 import org.apache.spark.sql.execution.exchange.{BroadcastExchangeExec, ShuffleExchangeExec}
 
 /** How the threads of each pool are called, and the pool. */
 private[livius] object ExchangePools {
-  val all = Seq(
+  val all = Map(
     "shuffle-exchange"   -> ShuffleExchangeExec.executionContext,
-    "broadcast-exchange" -> BroadcastExchangeExec.executionContext
+    "broadcast-exchange" -> BroadcastExchangeExec.executionContext,
+    "subquery"           -> SubqueryExec.executionContext,
+    "dynamicpruning"     -> SubqueryBroadcastExec.executionContext
   )
 }
