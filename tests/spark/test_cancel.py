@@ -229,8 +229,9 @@ def test_a_job_that_is_only_just_begun_is_not_forgotten(
         mark = beat.with_name(f"beat-{moment}")
         number = begin(session, f"mark = {str(mark)!r}; {code}", "pyspark", mark)
         time.sleep(moment / 100)  # the moments are what is tested
-        assert "interrupted" in cancelled(session, number)
-        assert listed(session) == "[]", f"{moment}, {number}"
+        said = cancelled(session, number)
+        assert "interrupted" in said
+        assert listed(session) == "[]", f"{moment}: {said}"
         wait_for(lambda: session.text(AT_WORK) == STILL, seconds=5, what="no task goes on")
 
 
