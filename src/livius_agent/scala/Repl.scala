@@ -78,7 +78,8 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     shared.put("spark", session)
     shared.put("repl", this)
     val server = new ClientServer.ClientServerBuilder(shared)
-      .authToken(pythonToken).javaPort(0).javaAddress(InetAddress.getLoopbackAddress).build()
+      .authToken(pythonToken).javaPort(0).javaAddress(InetAddress.getLoopbackAddress)
+      .autoStartJavaServer(false).build() // else its threads would be in the group of this thread
     // Each thread of Python has one here, a child of the one that listens; so what that one has, they have.
     server.getJavaServer.addListener(new DefaultGatewayServerListener {
       override def serverStarted(): Unit = inherited = Inside.localProperties(session.sparkContext)
