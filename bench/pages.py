@@ -39,7 +39,7 @@ def paths(gateway: Gateway, session: RemoteSession) -> dict[str, str]:
     """The address of each page, below the portal."""
     facts = gateway.connection
     workspace = f"/workspaces/{facts['workspace_id']}"
-    activity = f"{workspace}/activities/{session.id}"
+    activity = session.portal_path
     lakehouse = f"{workspace}/lakehouses/{facts['lakehouse_id']}"
     return {
         "home": "",

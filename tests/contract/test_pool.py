@@ -11,10 +11,8 @@ from livius.adapters.store import SqlStore
 from livius.domain.driver import Driver, Event, Goal, Owner, Phase
 from livius.domain.environment import Compute, EnvironmentVersion
 from livius.domain.ids import (
-    DriverId,
     EnvironmentVersionId,
     PrincipalId,
-    ReplId,
     StatementNumber,
     WorkspaceId,
     new_id,
@@ -32,6 +30,7 @@ from support.records import (
     code,
     make,
     own_driver,
+    pooled_driver,
     published,
     warm_environment,
     with_end,
@@ -41,22 +40,13 @@ CLAIM = Claim(fingerprint="f", missed={"FallbackReasons": "StarterPoolEmpty"})
 
 
 def pooled(fingerprint: str = "f", *, after: int = 0) -> Driver:
-    return Driver(
-        id=DriverId(new_id()),
-        owner=Owner.POOL,
-        session=None,
-        runtime="2.0",
-        first_repl=ReplId(new_id()),
-        created_at=NOW + timedelta(seconds=after),
-        fingerprint=fingerprint,
-        pooled=True,
-    )
+    return pooled_driver(fingerprint=fingerprint, created_at=NOW + timedelta(seconds=after))
 
 
 async def warm(store: SqlStore, driver: Driver) -> Driver:
     assert await store.add_pooled(driver, most=100)
     for event in (Event.LAUNCH_BEGUN, Event.ATTACHED, Event.WARMED):
-        assert await store.move_driver(driver.id, event, at=driver.created_at)
+        assert await store.move_driver(driver.id, event, at=NOW)
     found = await store.driver(driver.id)
     assert found is not None
     assert found.phase is Phase.WARM

@@ -307,7 +307,8 @@ async def test_notes_are_taken_while_the_session_lives(store: Store) -> None:
 
 async def test_a_driver_secret_is_replaced(store: Store) -> None:
     session = await added(store)
-    await store.note_launch(session.driver, "f" * 64, at=NOW)
+    launched = NOW + timedelta(minutes=1)
+    await store.note_launch(session.driver, "f" * 64, at=launched)
     driver = await store.driver(session.driver)
     assert driver is not None
-    assert driver.secret_hash == "f" * 64
+    assert (driver.secret_hash, driver.created_at) == ("f" * 64, launched)

@@ -18,17 +18,16 @@ from playwright.sync_api import Page
 from livius.domain.contents import Column, View
 from livius.domain.environment import Library
 from livius.domain.errors import Unavailable
-from livius.domain.ids import LakehouseId, OperationId, PrincipalId, SparkPoolId, new_id
+from livius.domain.ids import LakehouseId, OperationId, PrincipalId
 from livius.domain.lakehouse import LakehouseTable, Role, RoleAssignment
 from livius.domain.operation import Event
 from livius.domain.session import EndCause
-from livius.domain.spark_pool import NodeSize, SparkPool
 from livius.domain.statement import Ending
 from portal.conftest import Owned, Visitor, activity, write_table
 from portal.test_environments import published, until
 from portal.test_pages import XSS, hostile_free
 from support.browsing import Served
-from support.records import spark_job
+from support.records import spark_job, spark_pool
 
 __all__ = ["published"]
 
@@ -36,27 +35,11 @@ TEXTS = (" ".join(XSS), "javascript:alert(1)")
 """The whole corpus, and its text that is harmful only if nothing stands before it."""
 
 
-def pool_of(served: Served, name: str) -> SparkPool:
-    return SparkPool(
-        id=SparkPoolId(new_id()),
-        workspace=served.site.world.workspace.id,
-        created_at=served.site.world.clock.now(),
-        name=name,
-        node_size=NodeSize.SMALL,
-        scales=True,
-        min_nodes=1,
-        max_nodes=2,
-        allocates=True,
-        min_executors=1,
-        max_executors=1,
-    )
-
-
 def environments(served: Served, ada: Visitor, text: str) -> Iterator[str]:
     """An environment that was published, and then failed to be; a pool; their pages."""
     site, files = served.site, served.site.world.environments
     base, store = f"/workspaces/{site.world.workspace.id}", site.world.store
-    pool = pool_of(served, text)
+    pool = spark_pool(name=text, workspace=site.world.workspace.id)
     site.do(store.add_spark_pool(pool))
     made = ada.post(f"{base}/environments", name=text, description=text)
     path = made.headers["location"].removeprefix("/portal")

@@ -144,13 +144,6 @@ def jobs(session: RemoteSession) -> str:
     return session.text("len(sc.statusTracker().getActiveJobsIds())")
 
 
-def listed(session: RemoteSession) -> str:
-    """What Spark says of the jobs that run."""
-    return session.text(
-        "[*map(sc.statusTracker().getJobInfo, sc.statusTracker().getActiveJobsIds())]"
-    )
-
-
 def cancelled(session: RemoteSession, number: int) -> str:
     """Cancel a statement, wait for its end, and return it."""
     session.cancel(number)
@@ -231,7 +224,7 @@ def test_a_job_that_is_only_just_begun_is_not_forgotten(
         time.sleep(moment / 100)  # the moments are what is tested
         said = cancelled(session, number)
         assert "interrupted" in said
-        assert listed(session) == "[]", f"{moment}: {said}"
+        assert jobs(session) == "0", f"{moment}: {said}"
         wait_for(lambda: session.text(AT_WORK) == STILL, seconds=5, what="no task goes on")
 
 

@@ -262,9 +262,14 @@ class RemoteSession:
         return f"/sessions/{self.id}"
 
     @property
+    def portal_path(self) -> str:
+        """Its page, below the portal."""
+        workspace = self.client.gateway.connection["workspace_id"]
+        return f"/workspaces/{workspace}/activities/{self.id}"
+
+    @property
     def portal_page(self) -> str:
-        facts = self.client.gateway.connection
-        return f"{facts['http']}/portal/workspaces/{facts['workspace_id']}/activities/{self.id}"
+        return f"{self.client.gateway.connection['http']}/portal{self.portal_path}"
 
     def get(self, *, prefer: str = "wait=0") -> dict[str, Any]:
         """The session's present state; a long poll if ``prefer`` has a time to wait."""

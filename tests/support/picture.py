@@ -51,7 +51,7 @@ def _pages(gateway: Gateway, session: RemoteSession) -> Mapping[str, str]:
     facts = gateway.connection
     workspace = f"/workspaces/{facts['workspace_id']}"
     lakehouse = f"{workspace}/lakehouses/{facts['lakehouse_id']}"
-    activity = f"{workspace}/activities/{session.id}"
+    activity = session.portal_path
     return {
         "portal": activity,
         "home": "",

@@ -81,6 +81,20 @@ def own_driver(session: Session) -> Driver:
     )
 
 
+def pooled_driver(**fields: Any) -> Driver:
+    """A driver that the pool has asked for."""
+    made = Driver(
+        id=DriverId(new_id()),
+        owner=Owner.POOL,
+        session=None,
+        runtime="2.0",
+        first_repl=ReplId(new_id()),
+        created_at=NOW,
+        pooled=True,
+    )
+    return replace(made, **fields)
+
+
 async def move_session(
     store: Store, session: SessionId, event: SessionEvent, *, at: datetime, **changes: Any
 ) -> Session | None:

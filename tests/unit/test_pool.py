@@ -7,7 +7,6 @@ import pytest
 
 from fakes.world import World, with_rules
 from livius.domain.driver import Driver, DriverEnd, Event, Owner, Phase
-from livius.domain.ids import DriverId, ReplId, new_id
 from livius.domain.pool import Condition, fixed_keys
 from livius.domain.session import Phase as SessionPhase
 from livius.domain.session import Session
@@ -18,6 +17,7 @@ from livius.usecases.driver_link import attach_driver, resume, session_of
 from livius.usecases.drivers import report, report_pooled
 from livius.usecases.sessions import CreateSession, create_session
 from livius_agent.wire import PROTOCOL, Bind, Hello, Jobs, OpenRepl, Ready, Warmed
+from support.records import pooled_driver
 
 
 @dataclass
@@ -251,14 +251,7 @@ async def test_deaths_far_apart_and_those_of_an_earlier_gateways_drivers_are_for
         pooled.world.links.close(driver.id)
         await pooled.world.reconciler.step(driver.id)
         pooled.world.clock.advance(timedelta(minutes=11))
-    earlier = Driver(
-        id=DriverId(new_id()),
-        owner=Owner.POOL,
-        session=None,
-        runtime="2.0",
-        first_repl=ReplId(new_id()),
-        created_at=began - timedelta(seconds=1),
-    )
+    earlier = pooled_driver(created_at=began - timedelta(seconds=1))
     for _ in range(9):
         pooled.pool.driver_ended(earlier)
     assert await pooled.look() is Condition.FILLING

@@ -14,12 +14,12 @@ from fakes.world import World, with_rules
 from livius.adapters.local.built_runtimes import LocalRuntimes
 from livius.adapters.local.runtimes import Runtime
 from livius.api.fabric.responses import session_body
-from livius.domain.driver import Driver, Owner
 from livius.domain.driver import Phase as DriverPhase
 from livius.domain.errors import Invalid, Unavailable
-from livius.domain.ids import DriverId, ReplId, new_id
+from livius.domain.ids import DriverId
 from livius.domain.session import EndCause, Phase, Session
 from livius.usecases.sessions import CreateSession, create_session, delete_session, get_session
+from support.records import pooled_driver
 
 
 async def create(world: World, runtime: str | None = None) -> Session:
@@ -44,11 +44,11 @@ async def building(world: World) -> AsyncIterator[World]:
         await running
 
 
-async def until_woken(world: World, session: Session) -> None:
+async def until_woken(world: World, driver: DriverId) -> None:
     world.woken.clear()
     world.runtimes.may_end.set()
     async with asyncio.timeout(10):
-        while session.driver not in world.woken:
+        while driver not in world.woken:
             await asyncio.sleep(0)
 
 
@@ -75,7 +75,7 @@ async def test_a_session_waits_for_the_build_and_tells_its_step(building: World)
     assert body["state"] == "not_started"
     assert body["tags"]["RuntimeBuild"] == "Downloading"
     world.clock.advance(timedelta(minutes=20))  # which is no time of the driver's start
-    await until_woken(world, session)
+    await until_woken(world, session.driver)
     await world.settle(session.id)
     assert world.launcher.alive[session.driver].runtime == "1.3"
     view = await get_session(world.context, world.admin, world.path(session.id))
@@ -87,22 +87,11 @@ async def test_a_driver_of_the_pool_has_its_time_for_the_start_after_the_build(
     building: World,
 ) -> None:
     world = building
-    driver = Driver(
-        id=DriverId(new_id()),
-        owner=Owner.POOL,
-        session=None,
-        runtime="1.3",
-        first_repl=ReplId(new_id()),
-        created_at=world.clock.now(),
-        pooled=True,
-    )
+    driver = pooled_driver(runtime="1.3", created_at=world.clock.now())
     await world.store.add_pooled(driver, most=1)
     assert await world.reconciler.step(driver.id) is None
     world.clock.advance(timedelta(minutes=20))
-    world.runtimes.may_end.set()
-    async with asyncio.timeout(10):
-        while driver.id not in world.woken:
-            await asyncio.sleep(0)
+    await until_woken(world, driver.id)
     for _ in range(3):
         await world.reconciler.step(driver.id)
     started = await world.store.driver(driver.id)
@@ -121,7 +110,7 @@ async def test_a_build_that_fails_is_the_reason_of_the_sessions_end(building: Wo
     world, session = building, await create(building, "1.3")
     world.runtimes.refuse = Unavailable("RuntimeBuildFailed", "No space is left.")
     await world.settle(session.id)
-    await until_woken(world, session)
+    await until_woken(world, session.driver)
     await world.settle(session.id)
     ended = await now(world, session)
     assert (ended.phase, ended.end_reason) == (Phase.FAILED, "No space is left.")
@@ -129,7 +118,7 @@ async def test_a_build_that_fails_is_the_reason_of_the_sessions_end(building: Wo
     world.runtimes.refuse = None
     again = await create(world, "1.3")
     await world.settle(again.id)
-    await until_woken(world, again)
+    await until_woken(world, again.driver)
     await world.settle(again.id)
     assert (await now(world, again)).phase is Phase.LAUNCHING
 
