@@ -11,7 +11,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.{JobExecutionStatus, SparkConf, SparkContext}
 import org.apache.spark.api.java.JavaSparkContext
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.execution.livius.Exchanges
+import org.apache.spark.sql.execution.livius.QueryPools
 import org.apache.spark.sql.livius.{CancelledJobs, EventLog, Inside}
 
 import scala.jdk.CollectionConverters._
@@ -204,7 +204,7 @@ final class Driver private (
   def left(statement: String): String = {
     // Looked at first: what they have begun by now is seen below.
     val isCalling = repls.values.asScala.exists(_.isCalling(statement))
-    val isPlanned = Exchanges.areBusy(base, Threads.alive)
+    val isPlanned = QueryPools.areBusy(base, Threads.alive)
     val isSettled = Inside.settle(context)
     val tracker = context.statusTracker
     def tasks   = work.of(statement).flatMap(tracker.getJobInfo(_)).flatMap(_.stageIds.filterNot(work.isWanted))

@@ -56,7 +56,7 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
   /** The statement that each of them works for, as Python says. */
   private val serves = new ConcurrentHashMap[Thread, String]
 
-  /** Where Python's calls come from. */
+  /** Where Python's calls come from; those that have ended are removed at the next statement. */
   private val connections = ConcurrentHashMap.newKeySet[Py4JServerConnection]
 
   /** The Python statement that runs, how its code begins, and the threads that worked for Python before. */
@@ -84,7 +84,6 @@ final class Repl private[livius] (driver: Driver, number: Int, val id: String, p
     server.getJavaServer.addListener(new DefaultGatewayServerListener {
       override def serverStarted(): Unit = inherited = Inside.localProperties(session.sparkContext)
       override def connectionStarted(one: Py4JServerConnection): Unit = connections.add(one)
-      override def connectionStopped(one: Py4JServerConnection): Unit = connections.remove(one)
     })
     // py4j's threads are daemons if their parent is one.
     val starter = new Thread(served, () => server.startServer(), s"gateway-$id")
