@@ -14,6 +14,7 @@ from livius.domain.lakehouse import Role, RoleAssignment
 from livius.domain.principal import Principal
 from livius.domain.session import EndCause
 from livius.domain.statement import Ending, Phase
+from livius.reconcile.housekeeping import _idle_reason
 from livius.usecases.sessions import delete_session
 from livius_agent.text import json_bytes
 from portal.conftest import Visitor, activity
@@ -198,6 +199,9 @@ def test_a_deleted_session_is_stopped_and_stays_readable(served: Served, ada: Vi
     site.fail(shut := site.session("shut"), EndCause.GATEWAY_SHUTDOWN, "The gateway was shut down.")
     translated = ada.get(f"{activity(shut)}/panel", **{"Accept-Language": "zh-TW"}).text
     assert "伺服器已關閉。" in translated
+    site.fail(idle := site.session("idle"), EndCause.IDLE, _idle_reason(idle))
+    translated = ada.get(f"{activity(idle)}/panel", **{"Accept-Language": "zh-TW"}).text
+    assert "工作階段閒置了 20 分鐘。" in translated
     assert "print" in page
     assert 'class="composer"' not in page
     assert f"{activity(session)}/stop" not in page
